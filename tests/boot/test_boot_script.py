@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Promises of the boot script, kept by a real U-Boot in QEMU on a real disk image.
+
+Each slot holds a kernel of a hundred bytes that says on the serial line which slot it came from and switches the board off, so that
+one decision takes a few seconds. The environment is read and written with libubootenv, as Linux does.
+"""
+
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "board"))
+import build  # noqa: E402
+import machine  # noqa: E402
+
+OFFSETS = [int(build.SETTINGS[n], 16) for n in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")]
+ENV_SIZE = int(build.SETTINGS["OTA_ENV_SIZE"], 16)
+
+
+def tiny_kernel(text):
+    """An arm64 Image: prints a line on the PL011, then PSCI SYSTEM_OFF."""
+    code = [0xD2A12001]  # movz x1, #0x900, lsl #16: the PL011
+    for character in text + "\n":
+        code += [0x52800000 | ord(character) << 5, 0xB9000020]  # movz w0, #c; str w0, [x1]
+    code += [0x52800100, 0x72B08000, 0xD4000002, 0x14000000]  # w0 = 0x84000008 SYSTEM_OFF; hvc #0; b .
+    header = struct.pack("<IIQQQQQQII", 0x14000010, 0, 0, 0x10000, 0, 0, 0, 0, 0x644D5241, 0)
+    return header + struct.pack(f"<{len(code)}I", *code)
+
+
+class BootScript(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="boot-script-"))
+        cls.disk = cls.folder / "disk.img"
+        cls.base = cls.folder / "base.img"
+        cls.slots = {}
+        for name, kernel in (("a", tiny_kernel("KERNEL OF SLOT A")), ("b", tiny_kernel("KERNEL OF SLOT B")), ("broken", b"not a kernel" * 1000),
+                             ("none", None)):
+            for marked in (False, True):
+                tree = cls.folder / "tree"
+                shutil.rmtree(tree, ignore_errors=True)
+                (tree / "boot").mkdir(parents=True)
+                if kernel:
+                    (tree / "boot/Image").write_bytes(kernel)
+                if marked:
+                    (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
+                image = cls.folder / f"{name}-{marked}.ext4"
+                subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, image, "4M"], check=True, stdout=subprocess.DEVNULL)
+                cls.slots[name, marked] = image
+        build.make_disk(cls.base, cls.slots["a", True], {"ota_slot": "a"})
+        (cls.folder / "fw_env.config").write_text("".join(f"{cls.disk} {offset:#x} {ENV_SIZE:#x}\n" for offset in OFFSETS))
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def setUp(self):
+        subprocess.run(["cp", "--sparse=always", self.base, self.disk], check=True)
+        self.put("b", "b", marked=True)
+
+    def put(self, slot, content, marked):
+        """Fills a slot with one of the prepared file systems."""
+        start = next(start for name, start, _ in build.PARTITIONS if name == f"rootfs-{slot}")
+        with open(self.disk, "r+b") as disk:
+            disk.seek(start * build.MIB)
+            disk.write(b"\0" * build.MIB if content is None else self.slots[content, marked].read_bytes())
+
+    def setenv(self, **variables):
+        subprocess.run(["fw_setenv", "-c", self.folder / "fw_env.config", "-s", "-"], check=True,
+                       input="".join(f"{k}={v}\n" for k, v in variables.items()).encode())
+
+    def environment(self):
+        out = subprocess.run(["fw_printenv", "-c", self.folder / "fw_env.config"], check=True, capture_output=True, text=True)
+        self.assertNotIn("default", out.stderr)
+        return dict(line.split("=", 1) for line in out.stdout.splitlines() if line)
+
+    def copies(self):
+        raw = self.disk.read_bytes()[:max(OFFSETS) + ENV_SIZE]
+        return [raw[offset:offset + ENV_SIZE] for offset in OFFSETS]
+
+    def overwrite_copy(self, index, content, at=0):
+        with open(self.disk, "r+b") as disk:
+            disk.seek(OFFSETS[index] + at)
+            disk.write(content)
+
+    def boot(self, expect, write_protected=False):
+        """Switches the board on and waits for a line; returns every line of the console until then."""
+        seen = []
+        with machine.Machine(self.disk, self.folder / "console.log", on_line=seen.append, memory_mib=512, cpus=1,
+                             write_protected=write_protected) as board:
+            board.skip_autoboot_delay()
+            try:
+                board.wait(expect, 60)
+            except machine.Timeout as timeout:
+                self.fail(f"{timeout}\n" + "\n".join(seen))
+        return seen
+
+    def test_without_a_trial_the_committed_slot_boots_and_nothing_is_written(self):
+        for slot in "ab":
+            self.setenv(ota_slot=slot)
+            before = self.copies()
+            self.boot(f"KERNEL OF SLOT {slot.upper()}")
+            self.assertEqual(before, self.copies())
+
+    def test_each_boot_of_a_trial_is_charged_and_the_last_one_ends_it(self):
+        self.setenv(ota_slot="a", ota_trial="b", ota_tries=2, ota_txn="t1")
+        self.boot("KERNEL OF SLOT B")
+        self.assertEqual("1", self.environment()["ota_tries"])
+        self.boot("KERNEL OF SLOT B")
+        self.assertEqual("0", self.environment()["ota_tries"])
+        self.boot("KERNEL OF SLOT A")
+        self.assertEqual({"ota_slot": "a", "ota_txn": "t1", "ota_failed": "t1", "ota_failed_why": "tries-used-up"}, self.environment())
+        before = self.copies()
+        self.boot("KERNEL OF SLOT A")
+        self.assertEqual(before, self.copies())
+
+    def test_a_trial_of_slot_a_works_like_one_of_slot_b(self):
+        self.setenv(ota_slot="b", ota_trial="a", ota_tries=1, ota_txn="t2")
+        self.boot("KERNEL OF SLOT A")
+        self.boot("KERNEL OF SLOT B")
+        self.assertEqual("t2", self.environment()["ota_failed"])
+
+    def test_a_trial_without_a_usable_kernel_resets_until_the_old_slot_boots_and_says_why(self):
+        for content in ("broken", "none", None):
+            with self.subTest(slot_b=content):
+                self.put("b", content, marked=False)
+                self.setenv(ota_slot="a", ota_trial="b", ota_tries=3, ota_txn="t3", ota_failed="", ota_failed_why="")
+                lines = self.boot("KERNEL OF SLOT A")
+                self.assertEqual(3, sum("OTA: slot b did not start, reset" in line for line in lines), "\n".join(lines))
+                self.assertEqual({"ota_slot": "a", "ota_txn": "t3", "ota_failed": "t3", "ota_failed_why": "load-failed"}, self.environment())
+
+    def test_a_trial_that_cannot_be_charged_does_not_run(self):
+        self.setenv(ota_slot="a", ota_trial="b", ota_tries=3, ota_txn="t7")
+        lines = self.boot("KERNEL OF SLOT A", write_protected=True)
+        self.assertIn("OTA: the environment cannot be saved", lines)
+
+    def test_tries_that_are_no_number_from_1_to_9_end_the_trial(self):
+        for tries in ("", "0", "10", "zz", "-1", "1 2"):
+            with self.subTest(tries=tries):
+                self.setenv(ota_slot="a", ota_trial="b", ota_tries=tries, ota_txn="t4", ota_failed="")
+                self.boot("KERNEL OF SLOT A")
+                self.assertEqual("t4", self.environment().get("ota_failed"))
+                self.assertNotIn("ota_trial", self.environment())
+
+    def test_a_trial_that_names_no_other_slot_is_ended(self):
+        for trial in ("a", "c", "a b"):
+            with self.subTest(trial=trial):
+                self.setenv(ota_slot="a", ota_trial=trial, ota_tries=3, ota_txn="t5")
+                self.boot("KERNEL OF SLOT A")
+                self.assertNotIn("ota_trial", self.environment())
+
+    def test_one_lost_or_torn_copy_of_the_environment_changes_nothing_about_the_slot(self):
+        self.setenv(ota_slot="b")
+        for index in (0, 1):
+            for damage in (b"\0" * ENV_SIZE, b"\xff" * (ENV_SIZE // 2), b"\x5a"):
+                with self.subTest(copy=index, bytes=len(damage)):
+                    saved = self.copies()[index]
+                    # Make both copies say b, so that either one is enough.
+                    self.setenv(ota_slot="b", ota_recovery=f"echo {len(damage)}{index}")
+                    self.setenv(ota_slot="b", ota_recovery=f"echo again {len(damage)}{index}")
+                    self.overwrite_copy(index, damage, at=64)
+                    self.boot("KERNEL OF SLOT B")
+                    self.overwrite_copy(index, saved)
+
+    def test_the_newer_copy_counts_also_when_the_generation_wraps(self):
+        self.setenv(ota_slot="b")  # the newer copy says b
+        newer = 0 if self.copies()[0][4] > self.copies()[1][4] else 1
+        for new, old in ((1, 0), (0, 0xff), (0xff, 0xfe)):
+            with self.subTest(new=new, old=old):
+                self.overwrite_copy(newer, bytes([new]), at=4)
+                self.overwrite_copy(1 - newer, bytes([old]), at=4)
+                self.assertEqual("b", self.environment()["ota_slot"])
+                self.boot("KERNEL OF SLOT B")
+
+    def test_a_count_goes_into_the_older_copy_and_libubootenv_reads_it(self):
+        self.setenv(ota_slot="a", ota_trial="b", ota_tries=3, ota_txn="t6")
+        before = self.copies()
+        newer = 0 if before[0][4] > before[1][4] else 1
+        self.boot("KERNEL OF SLOT B")
+        after = self.copies()
+        self.assertEqual(before[newer], after[newer])
+        self.assertNotEqual(before[1 - newer], after[1 - newer])
+        self.assertEqual("2", self.environment()["ota_tries"])
+
+    def test_without_any_environment_a_slot_with_its_marker_boots_and_a_good_environment_is_written(self):
+        for marked, kernel in (("a", "A"), ("b", "B")):
+            with self.subTest(marked=marked):
+                self.put("a", "a", marked=marked == "a")
+                self.put("b", "b", marked=marked == "b")
+                for index in (0, 1):
+                    self.overwrite_copy(index, b"\0" * ENV_SIZE)
+                self.boot(f"KERNEL OF SLOT {kernel}")
+                self.assertEqual({"ota_slot": marked, "ota_failed_why": "environment-lost"}, self.environment())
+
+    def test_a_committed_slot_that_does_not_load_is_replaced_by_a_complete_other_slot(self):
+        self.put("a", "broken", marked=True)
+        self.boot("KERNEL OF SLOT B")
+        self.assertEqual({"ota_slot": "b", "ota_failed_why": "slot-a-does-not-load"}, self.environment())
+
+    def test_a_slot_without_its_marker_never_replaces_the_committed_one(self):
+        self.put("a", None, marked=False)
+        self.put("b", "b", marked=False)
+        before = self.copies()
+        self.boot("OTA: NO BOOTABLE SLOT")
+        self.assertEqual(before, self.copies())
+
+    def test_two_dead_slots_end_in_the_recovery_command_not_in_a_loop(self):
+        self.put("a", None, marked=False)
+        self.put("b", "broken", marked=True)
+        self.setenv(ota_slot="a", ota_recovery="echo RECOVERY COMMAND RUNS")
+        lines = self.boot("^RECOVERY COMMAND RUNS")
+        self.assertEqual(1, sum(line.startswith("OTA: boot script on") for line in lines))
+
+    def test_the_kernel_command_line_names_slot_and_partition(self):
+        # The kernel is not Linux; what it would get is what the script sets, shown by a board's recovery command.
+        self.put("a", None, marked=False)
+        self.put("b", None, marked=False)
+        self.setenv(ota_slot="a", ota_bootargs="quiet", ota_recovery="printenv bootargs")
+        uuid = subprocess.run(["sfdisk", "--part-uuid", self.disk, "2"], check=True, capture_output=True, text=True).stdout.strip().lower()
+        line = self.boot("^bootargs=")[-1]
+        for word in (f"root=PARTUUID={uuid}", "ota.slot=a", "panic=5", "quiet"):
+            self.assertIn(word, line.split("=", 1)[1].split())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
