@@ -20,12 +20,14 @@ class Timeout(Exception):
 class Machine:
     """One run of the board, from power on until stop or power cut."""
 
-    def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False):
+    def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
+                 skip_autoboot_delay=False):
         words = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-M", "virt", "-cpu", "cortex-a53", "-smp", str(cpus),
                  "-m", str(memory_mib), "-nographic", "-bios", UBOOT,
                  "-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}", "-device", "virtio-blk-pci,drive=disk"]
         words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
         self._log = open(log, "ab")
+        self._skip_autoboot_delay = skip_autoboot_delay
         self._on_line = on_line or (lambda line: None)
         self._lines = queue.Queue()
         self.started = time.monotonic()
@@ -45,6 +47,11 @@ class Machine:
                 line = line.rsplit("\r", 1)[-1]
                 self._on_line(line)
                 self._lines.put(line)
+            if self._skip_autoboot_delay and b"to stop autoboot" in pending:
+                # The first key stops the countdown, the rest does what U-Boot would have done after it.
+                self._process.stdin.write(b"\nrun bootcmd\n")
+                self._process.stdin.flush()
+                pending = b""
         self._lines.put(None)
 
     def wait(self, pattern, seconds, fail=None):
@@ -61,11 +68,6 @@ class Machine:
                 raise RuntimeError(f"expected a line like {pattern!r}, found {line!r}")
             if match := re.search(pattern, line):
                 return match
-
-    def skip_autoboot_delay(self):
-        """Does at once what U-Boot would do after its two seconds: the first key stops the countdown."""
-        self._process.stdin.write(b"\nrun bootcmd\n")
-        self._process.stdin.flush()
 
     def power_cut(self):
         self._process.kill()

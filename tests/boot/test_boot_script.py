@@ -92,8 +92,7 @@ class BootScript(unittest.TestCase):
         """Switches the board on and waits for a line; returns every line of the console until then."""
         seen = []
         with machine.Machine(self.disk, self.folder / "console.log", on_line=seen.append, memory_mib=512, cpus=1,
-                             write_protected=write_protected) as board:
-            board.skip_autoboot_delay()
+                             write_protected=write_protected, skip_autoboot_delay=True) as board:
             try:
                 board.wait(expect, 60)
             except machine.Timeout as timeout:
