@@ -149,6 +149,7 @@ def build_initramfs(release, out):
     shutil.rmtree(tree, ignore_errors=True)
     (tree / "bin").mkdir(parents=True)
     shutil.copy(ROOT_ARM64 / "bin/busybox", tree / "bin/busybox")
+    (tree / "bin/sh").symlink_to("busybox")
     shutil.copy(HERE / "initramfs-init", tree / "init")
     _install_modules(release, INITRAMFS_MODULES, tree / "modules")
     (tree / "modules/order").write_text("".join(f"{m}.ko\n" for m in INITRAMFS_MODULES))
