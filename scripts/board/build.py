@@ -29,14 +29,14 @@ TARGET_PACKAGES = (
     "libgcc-s1", "libstdc++6", "e2fsprogs", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "zstd", "libzstd1",
     "liblzma5", "liblz4-1",
 )
-INITRAMFS_MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
+INITRAMFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
 LIBRARIES = ("libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6",
              "libyaml-0.so.2", "libubootenv.so.0", "libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1",
              "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1")
 
 # The device's commands come from busybox, as on a small Yocto image.
-APPLETS = """sh ash cat ls cp mv rm ln mkdir rmdir mount umount mountpoint sync sleep echo dd gzip gunzip zcat grep sed awk cut head tail tr
+APPLETS = """sh ash cat ls cp mv rm ln mkdir rmdir mount umount sync sleep echo dd gzip gunzip zcat grep sed awk cut head tail tr
 od hexdump cmp sha256sum stat df du kill killall ps date uname dmesg touch chmod chown test [ expr true false printf find xargs mknod hostname
 env sort uniq wc tee flock timeout seq usleep ping tar xz logger basename dirname readlink realpath id mktemp vi less pidof
 ln sh nohup setsid pgrep pkill mkfifo tty stty which uptime free""".split()
