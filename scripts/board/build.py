@@ -62,6 +62,11 @@ def _digest(*things):
     return digest.hexdigest()
 
 
+def partition_start(name):
+    """The first byte of a partition of the disk."""
+    return next(start for partition, start, _ in PARTITIONS if partition == name) * MIB
+
+
 class Cache:
     """Remembers what an artefact was made from, so that an unchanged one is not made again."""
 
@@ -256,6 +261,13 @@ def _write_at(disk, source, offset):
                 out.write(block)
 
 
+def make_environment(variables):
+    """One copy of the redundant environment, as mkenvimage makes it."""
+    text = "".join(f"{name}={value}\n" for name, value in variables.items())
+    return subprocess.run(["mkenvimage", "-r", "-s", SETTINGS["OTA_ENV_SIZE"], "-o", "-", "-"], input=text.encode(), check=True,
+                          stdout=subprocess.PIPE).stdout
+
+
 def make_disk(disk, rootfs_a, environment):
     """The disk as it is flashed once: slot A filled and marked complete, slot B empty, environment in both copies."""
     disk.unlink(missing_ok=True)
@@ -270,7 +282,6 @@ def make_disk(disk, rootfs_a, environment):
     work.mkdir(exist_ok=True)
     script, fat, data, env = (work / n for n in ("boot.scr", "boot.fat", "data.ext4", "env"))
     make_boot_script(script)
-    start = {name: start * MIB for name, start, _ in PARTITIONS}
     size = {name: size for name, _, size in PARTITIONS}
     fat.unlink(missing_ok=True)
     run("truncate", "-s", f"{size['boot']}M", fat)
@@ -278,10 +289,10 @@ def make_disk(disk, rootfs_a, environment):
     run("mcopy", "-i", fat, script, "::boot.scr")
     data.unlink(missing_ok=True)
     run("mke2fs", "-q", "-t", "ext4", "-L", "data", data, f"{size['data']}M", stdout=subprocess.DEVNULL)
-    run("mkenvimage", "-r", "-s", SETTINGS["OTA_ENV_SIZE"], "-o", env, "-", input="".join(f"{k}={v}\n" for k, v in environment.items()).encode())
-    _write_at(disk, fat, start["boot"])
-    _write_at(disk, rootfs_a, start["rootfs-a"])
-    _write_at(disk, data, start["data"])
+    env.write_bytes(make_environment(environment))
+    _write_at(disk, fat, partition_start("boot"))
+    _write_at(disk, rootfs_a, partition_start("rootfs-a"))
+    _write_at(disk, data, partition_start("data"))
     _write_at(disk, env, int(SETTINGS["OTA_ENV_OFFSET"], 16))
     _write_at(disk, env, int(SETTINGS["OTA_ENV_OFFSET_REDUND"], 16))
     shutil.rmtree(work)

@@ -1,104 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Promises of the boot script, kept by a real U-Boot in QEMU on a real disk image.
+"""Promises of the boot script, kept by a real U-Boot in QEMU on a real disk image."""
 
-Each slot holds a kernel of a hundred bytes that says on the serial line which slot it came from and switches the board off, so that
-one decision takes a few seconds. The environment is read and written with libubootenv, as Linux does.
-"""
-
-import shutil
-import struct
 import subprocess
-import sys
-import tempfile
 import unittest
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "board"))
-import build  # noqa: E402
-import machine  # noqa: E402
-
-OFFSETS = [int(build.SETTINGS[n], 16) for n in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")]
-ENV_SIZE = int(build.SETTINGS["OTA_ENV_SIZE"], 16)
+from boot_case import BootCase, ENV_SIZE
 
 
-def tiny_kernel(text):
-    """An arm64 Image: prints a line on the PL011, then PSCI SYSTEM_OFF."""
-    code = [0xD2A12001]  # movz x1, #0x900, lsl #16: the PL011
-    for character in text + "\n":
-        code += [0x52800000 | ord(character) << 5, 0xB9000020]  # movz w0, #c; str w0, [x1]
-    code += [0x52800100, 0x72B08000, 0xD4000002, 0x14000000]  # w0 = 0x84000008 SYSTEM_OFF; hvc #0; b .
-    header = struct.pack("<IIQQQQQQII", 0x14000010, 0, 0, 0x10000, 0, 0, 0, 0, 0x644D5241, 0)
-    return header + struct.pack(f"<{len(code)}I", *code)
-
-
-class BootScript(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = Path(tempfile.mkdtemp(prefix="boot-script-"))
-        cls.disk = cls.folder / "disk.img"
-        cls.base = cls.folder / "base.img"
-        cls.slots = {}
-        for name, kernel in (("a", tiny_kernel("KERNEL OF SLOT A")), ("b", tiny_kernel("KERNEL OF SLOT B")), ("broken", b"not a kernel" * 1000),
-                             ("none", None)):
-            for marked in (False, True):
-                tree = cls.folder / "tree"
-                shutil.rmtree(tree, ignore_errors=True)
-                (tree / "boot").mkdir(parents=True)
-                if kernel:
-                    (tree / "boot/Image").write_bytes(kernel)
-                if marked:
-                    (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
-                image = cls.folder / f"{name}-{marked}.ext4"
-                subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, image, "4M"], check=True, stdout=subprocess.DEVNULL)
-                cls.slots[name, marked] = image
-        build.make_disk(cls.base, cls.slots["a", True], {"ota_slot": "a"})
-        (cls.folder / "fw_env.config").write_text("".join(f"{cls.disk} {offset:#x} {ENV_SIZE:#x}\n" for offset in OFFSETS))
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder)
-
-    def setUp(self):
-        subprocess.run(["cp", "--sparse=always", self.base, self.disk], check=True)
-        self.put("b", "b", marked=True)
-
-    def put(self, slot, content, marked):
-        """Fills a slot with one of the prepared file systems."""
-        start = next(start for name, start, _ in build.PARTITIONS if name == f"rootfs-{slot}")
-        with open(self.disk, "r+b") as disk:
-            disk.seek(start * build.MIB)
-            disk.write(b"\0" * build.MIB if content is None else self.slots[content, marked].read_bytes())
-
-    def setenv(self, **variables):
-        subprocess.run(["fw_setenv", "-c", self.folder / "fw_env.config", "-s", "-"], check=True,
-                       input="".join(f"{k}={v}\n" for k, v in variables.items()).encode())
-
-    def environment(self):
-        out = subprocess.run(["fw_printenv", "-c", self.folder / "fw_env.config"], check=True, capture_output=True, text=True)
-        self.assertNotIn("default", out.stderr)
-        return dict(line.split("=", 1) for line in out.stdout.splitlines() if line)
-
-    def copies(self):
-        raw = self.disk.read_bytes()[:max(OFFSETS) + ENV_SIZE]
-        return [raw[offset:offset + ENV_SIZE] for offset in OFFSETS]
-
-    def overwrite_copy(self, index, content, at=0):
-        with open(self.disk, "r+b") as disk:
-            disk.seek(OFFSETS[index] + at)
-            disk.write(content)
-
-    def boot(self, expect, write_protected=False):
-        """Switches the board on and waits for a line; returns every line of the console until then."""
-        seen = []
-        with machine.Machine(self.disk, self.folder / "console.log", on_line=seen.append, memory_mib=512, cpus=1,
-                             write_protected=write_protected, skip_autoboot_delay=True) as board:
-            try:
-                board.wait(expect, 60)
-            except machine.Timeout as timeout:
-                self.fail(f"{timeout}\n" + "\n".join(seen))
-        return seen
-
+class BootScript(BootCase):
     def test_without_a_trial_the_committed_slot_boots_and_nothing_is_written(self):
         for slot in "ab":
             self.setenv(ota_slot=slot)
@@ -201,9 +111,9 @@ class BootScript(unittest.TestCase):
         self.boot("KERNEL OF SLOT B")
         self.assertEqual({"ota_slot": "b", "ota_failed_why": "slot-a-does-not-load"}, self.environment())
 
-    def test_a_slot_without_its_marker_never_replaces_the_committed_one(self):
+    def test_a_half_written_slot_never_replaces_the_committed_one(self):
         self.put("a", None, marked=False)
-        self.put("b", "b", marked=False)
+        self.half_write("b")
         before = self.copies()
         self.boot("OTA: NO BOOTABLE SLOT")
         self.assertEqual(before, self.copies())
