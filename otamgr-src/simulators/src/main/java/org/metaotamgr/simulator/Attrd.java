@@ -144,6 +144,7 @@ public final class Attrd implements AutoCloseable {
     public void start() throws IOException {
         Files.deleteIfExists(path);
         server = AFUNIXServerSocket.newInstance();
+        server.setDeleteOnClose(false);
         server.bind(AFUNIXSocketAddress.of(path), 16);
         log("listening on " + path);
         start("attrd-accept", new Runnable() {
