@@ -6,10 +6,12 @@ import java.util.Optional;
 import org.metaotamgr.wire.AttributeStatus;
 
 /**
- * What an {@link AttributeClient} tells and asks its user. All calls come from one event thread, one at a time, in the
- * order in which things happened, and never from the thread that reads the socket: a slow handler delays later calls,
- * but neither acks nor the receiving of large values. An exception thrown by a handler is logged and counts as "not
- * served" ({@link #read}) or {@link AttributeStatus#UNSPECIFIED} ({@link #written}).
+ * What an {@link AttributeClient} tells and asks its user. All calls except {@link #read} come from one event thread,
+ * one at a time, in the order in which things happened. {@link #read} comes from a thread of its own, possibly while
+ * another call is running, because its answer must not wait for anything. None comes from the thread that reads the
+ * socket: a slow handler delays later calls, but neither acks, nor the receiving of large values, nor the answers to
+ * gets. An exception thrown by a handler is logged and counts as "not served" ({@link #read}) or
+ * {@link AttributeStatus#UNSPECIFIED} ({@link #written}).
  */
 public interface AttributeHandler {
     /**
@@ -22,7 +24,7 @@ public interface AttributeHandler {
     }
 
     /**
-     * The connection is gone, or a try to connect failed. The client goes on trying by itself.
+     * A connection that had been told by {@link #connected} is gone. The client goes on trying by itself.
      *
      * @param reason one line for people
      */
@@ -30,7 +32,8 @@ public interface AttributeHandler {
     }
 
     /**
-     * An attribute in one of the listen ranges has a new value. It has been acknowledged already.
+     * An attribute has a new value. It has been acknowledged already. Usually the attribute is in one of the listen
+     * ranges; the daemon may also tell default values of attributes which this client owns.
      *
      * @param attributeId the attribute
      * @param value the value, 0 to 65534 bytes, whatever the sender put in: it need not end with a NUL
@@ -39,8 +42,9 @@ public interface AttributeHandler {
     }
 
     /**
-     * Somebody gets an attribute which this client owns. The answer must be ready: the asker gives up after 5 s, and
-     * the client itself answers {@link AttributeStatus#NOT_IMPLEMENTED} shortly before that.
+     * Somebody gets an attribute which this client owns. Called from a thread of its own, so it must be safe to call
+     * while another call is running. The asker gives up after 5 s; shortly before that the client answers
+     * {@link AttributeStatus#NOT_IMPLEMENTED} itself.
      *
      * @param attributeId the attribute
      * @return its value, 0 to 65534 bytes, or empty if this client does not serve it
@@ -50,7 +54,8 @@ public interface AttributeHandler {
     }
 
     /**
-     * Somebody sets an attribute which this client owns.
+     * Somebody sets an attribute which this client owns. If this takes close to 5 s, the setter is told
+     * {@link AttributeStatus#TIMEOUT}.
      *
      * @param attributeId the attribute
      * @param value the wanted value, 0 to 65534 bytes
