@@ -36,7 +36,6 @@ final class OtaAttributes implements AttributeHandler {
     private boolean hubbyKnown;
     private HubbyState hubby = HubbyState.UNKNOWN;
     private final Backoff hubbyWait = new Backoff(HUBBY_FIRST_WAIT, HUBBY_LONGEST_WAIT);
-    private String lastDisconnect = "";
     private String lastHubbyError = "";
     private boolean factoryTestRuns;
 
@@ -59,8 +58,6 @@ final class OtaAttributes implements AttributeHandler {
     @Override
     public void connected(Peer peer) {
         loop.execute(() -> {
-            log.info("attrd_connected:pid=" + peer.pid() + ",uid=" + peer.uid() + ",gid=" + peer.gid());
-            lastDisconnect = "";
             open = true;
             connection++;
             hubbyKnown = false;
@@ -74,11 +71,6 @@ final class OtaAttributes implements AttributeHandler {
     @Override
     public void disconnected(String reason) {
         loop.execute(() -> {
-            // Comes for every try to connect; a daemon that is away for long should not fill the log.
-            if (!reason.equals(lastDisconnect)) {
-                lastDisconnect = reason;
-                log.warning("attrd_disconnected:reason=" + Printable.of(reason));
-            }
             open = false;
             connection++;
             hubby = HubbyState.UNKNOWN;

@@ -44,7 +44,7 @@ public final class Otamgr implements AutoCloseable {
                 .listen(Attributes.HUBBY_COMMAND, Attributes.HUBBY_COMMAND)
                 .handler(new OtaAttributes(loop, runner, config, updates, id -> client.get().get(id), log))
                 .backoff(FIRST_RECONNECT, LONGEST_RECONNECT)
-                .log(log::info)
+                .log(line -> log.info("attribute_client:" + Printable.of(line)))
                 .build());
         client.get().start();
         // Its ota-slot is also what makes later starts of programs fast: the first one takes five times as long. That

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -108,24 +109,10 @@ class OtaAttributesTest {
     void aStateOfTheWrongLengthCountsAsUnknown(int length) {
         device.started("trial").connects();
         byte[] value = new byte[length];
-        java.util.Arrays.fill(value, (byte) 1);
+        Arrays.fill(value, (byte) 1);
         device.notifies(51611, value);
         assertTrue(device.log.has("on_get_hubby_state_len:length=" + length));
         assertEquals(0, device.programs.all(Device.OTA_SLOT, "commit").size());
-    }
-
-    @Test
-    void triesToConnectDoNotFillTheLog() {
-        for (int i = 0; i < 100; i++) {
-            device.attributes.disconnected("no such file");
-        }
-        device.loop.settle();
-        assertEquals(1, device.log.count("attrd_disconnected:reason=no such file"));
-        device.connects();
-        assertTrue(device.log.has("attrd_connected:pid=7,uid=0,gid=0"));
-        device.attributes.disconnected("no such file");
-        device.loop.settle();
-        assertEquals(2, device.log.count("attrd_disconnected:"));
     }
 
     @ParameterizedTest

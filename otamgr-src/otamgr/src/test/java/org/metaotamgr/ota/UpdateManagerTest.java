@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Clock;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -488,7 +489,7 @@ class UpdateManagerTest {
         Commands commands = new Commands(loop, programs, log);
         UpdateManager updates = new UpdateManager(loop, programs, commands, config,
                 new Rebooter(loop, commands, config, new RebootReason(config.rebootReason(), device.files), log),
-                new TransactionIds(java.time.Clock.systemUTC(), () -> 1), log);
+                new TransactionIds(Clock.systemUTC(), () -> 1), log);
         updates.start();
         programs.running(Device.OTA_SLOT, "status").ends(0);
         updates.offered((tmp + "/a").getBytes(StandardCharsets.UTF_8));
