@@ -407,7 +407,7 @@ public final class Conversation {
      * @param value at most {@link Protocol#MAX_VALUE} bytes
      * @throws IllegalArgumentException if the value is too large
      */
-    public void notify(int attributeId, byte[] value) {
+    public void notifyPeer(int attributeId, byte[] value) {
         submit(new PacketExchange(new OutgoingTransaction(Opcode.NOTIFY, 0, attributeId, value), null));
     }
 
