@@ -27,7 +27,7 @@ SETTINGS = layer.settings(OTA_ENV_STORE="script", OTA_ENV_DEVICE="/dev/vda", OTA
 TARGET_PACKAGES = (
     "openjdk-17-jdk-headless", "busybox-static", "libubootenv-tool", "libubootenv0.1", "libc6", "zlib1g", "libyaml-0-2",
     "libgcc-s1", "libstdc++6", "e2fsprogs", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "zstd", "libzstd1",
-    "liblzma5", "liblz4-1",
+    "liblzma5", "liblz4-1", "util-linux",
 )
 INITRAMFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
@@ -35,10 +35,10 @@ LIBRARIES = ("libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so
              "libyaml-0.so.2", "libubootenv.so.0", "libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1",
              "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1")
 
-# The device's commands come from busybox, as on a small Yocto image.
+# The device's commands come from busybox, as on a small Yocto image; Debian's has no flock.
 APPLETS = """sh ash cat ls cp mv rm ln mkdir rmdir mount umount sync sleep echo dd gzip gunzip zcat grep sed awk cut head tail tr
 od hexdump cmp sha256sum stat df du kill killall ps date uname dmesg touch chmod chown test [ expr true false printf find xargs mknod hostname
-env sort uniq wc tee flock timeout seq usleep ping tar xz logger basename dirname readlink realpath id mktemp vi less pidof
+env sort uniq wc tee timeout seq usleep ping tar xz logger basename dirname readlink realpath id mktemp vi less pidof
 ln sh nohup setsid pgrep pkill mkfifo tty stty which uptime free""".split()
 SYSTEM_APPLETS = "init reboot poweroff halt insmod rmmod lsmod ip ifconfig route syslogd start-stop-daemon".split()
 
@@ -185,7 +185,7 @@ def stage_rootfs(version, release, jars, runtime, initramfs, tree):
         (tree / "bin" / applet).symlink_to("busybox")
     for applet in SYSTEM_APPLETS:
         (tree / "sbin" / applet).symlink_to("../bin/busybox")
-    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd"):
+    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock"):
         _install(ROOT_ARM64 / program, tree / program, 0o755)
     (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
     triplet = "aarch64-linux-gnu"
@@ -212,6 +212,7 @@ def stage_rootfs(version, release, jars, runtime, initramfs, tree):
         _install(scripts / name, tree / "sbin" / name, 0o755)
     _install(scripts / "boot-state.sh", tree / "usr/lib/otamgr/boot-state.sh", 0o644)
     _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
+    _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
     _install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)
     _install(daemon / "otamgr-watcher", tree / "usr/sbin/otamgr-watcher", 0o755)
     _install(daemon / "otamgr.init", tree / "etc/init.d/otamgr", 0o755)
@@ -237,7 +238,7 @@ def make_filesystem(tree, out, label):
     run("chown", "-R", "0:0", tree)
     used = int(subprocess.run(["du", "-sm", tree], check=True, capture_output=True, text=True).stdout.split()[0])
     out.unlink(missing_ok=True)
-    run("mke2fs", "-q", "-t", "ext4", "-L", label, "-d", tree, out, f"{used + 24}M", env={**os.environ, "PATH": "/usr/sbin:/sbin:" + os.environ["PATH"]})
+    run("mke2fs", "-q", "-t", "ext4", "-L", label, "-d", tree, out, f"{used + 24}M", stdout=subprocess.DEVNULL, env={**os.environ, "PATH": "/usr/sbin:/sbin:" + os.environ["PATH"]})
 
 
 def compress(image, out):
