@@ -55,19 +55,25 @@ class Machine:
         self._lines.put(None)
 
     def wait(self, pattern, seconds, fail=None):
-        """The match of the first line from here on that fits; TimeoutError-like exceptions say what was waited for."""
+        """The match of the first line from here on that fits. A line that fits `fail` ends the waiting with an error."""
+        return self.wait_all([pattern], seconds, fail)[0]
+
+    def wait_all(self, patterns, seconds, fail=None):
+        """The matches of the first lines that fit, one for each pattern, in whatever order the lines come."""
+        found = dict.fromkeys(patterns)
         deadline = time.monotonic() + seconds
-        while True:
+        while missing := [pattern for pattern, match in found.items() if match is None]:
             try:
                 line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                raise Timeout(f"expected a line like {pattern!r} within {seconds} s, the console had none") from None
+                raise Timeout(f"expected a line like {missing[0]!r} within {seconds} s, the console had none") from None
             if line is None:
-                raise Timeout(f"expected a line like {pattern!r}, the board was switched off before it")
+                raise Timeout(f"expected a line like {missing[0]!r}, the board was switched off before it")
             if fail and re.search(fail, line):
-                raise RuntimeError(f"expected a line like {pattern!r}, found {line!r}")
-            if match := re.search(pattern, line):
-                return match
+                raise RuntimeError(f"expected a line like {missing[0]!r}, found {line!r}")
+            for pattern in missing:
+                found[pattern] = re.search(pattern, line)
+        return [found[pattern] for pattern in patterns]
 
     def power_cut(self):
         self._process.kill()
