@@ -21,10 +21,17 @@ class Machine:
     """One run of the board, from power on until stop or power cut."""
 
     def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
-                 skip_autoboot_delay=False):
+                 skip_autoboot_delay=False, write_log=None):
         words = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-M", "virt", "-cpu", "cortex-a53", "-smp", str(cpus),
                  "-m", str(memory_mib), "-nographic", "-bios", UBOOT,
-                 "-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}", "-device", "virtio-blk-pci,drive=disk"]
+                 "-device", "virtio-blk-pci,drive=disk"]
+        if write_log:
+            # The log must exist; every write and flush of the disk is appended to it.
+            open(write_log, "wb").close()
+            words += ["-blockdev", f"driver=blklogwrites,node-name=disk,file.driver=file,file.filename={disk},"
+                      f"log.driver=file,log.filename={write_log},log-sector-size=512"]
+        else:
+            words += ["-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}"]
         words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
         self._log = open(log, "ab")
         self._skip_autoboot_delay = skip_autoboot_delay
@@ -74,6 +81,12 @@ class Machine:
             for pattern in missing:
                 found[pattern] = re.search(pattern, line)
         return [found[pattern] for pattern in patterns]
+
+    def switch_off(self):
+        """Ends QEMU in order, so that a write log is complete; for the board it is a power cut all the same."""
+        self._process.stdin.write(b"\x01x")
+        self._process.stdin.flush()
+        self.wait_off(30)
 
     def power_cut(self):
         self._process.kill()

@@ -141,8 +141,11 @@ class Board:
 
 
 class Scenario:
-    def __init__(self, show, fault_name=None):
+    """What scripts/demo does. With record=True it leaves the disk as it was at power on (base) and a log of every write."""
+
+    def __init__(self, show, fault_name=None, record=False):
         self._show = show
+        self._record = record
         self._name = fault_name or "good"
         self._fault = FAULTS.get(fault_name)
         self._log = build.BUILD / "logs" / f"{self._name}.console"
@@ -163,16 +166,19 @@ class Scenario:
             cut.write_bytes(whole[:len(whole) // 2])
             update = cut
         publisher = Publisher(build.BUILD / f"publish-{self._name}")
-        disk = build.BUILD / f"disk-{self._name}.img"
+        disk = self.disk = build.BUILD / f"disk-{self._name}.img"
         show.line("build", f"disk {disk.name}")
         build.make_disk(disk, old, {"ota_slot": "a", "ota_bootargs": f"board.url={publisher.address()}"})
+        if self._record:
+            self.base, self.write_log = disk.with_suffix(".base"), disk.with_suffix(".writes")
+            build.run("cp", "--sparse=always", disk, self.base)
         try:
             return self._update(disk, update, publisher)
         finally:
             publisher.close()
 
     def _machine(self, disk):
-        return machine.Machine(disk, self._log, on_line=self._on_line, network=True)
+        return machine.Machine(disk, self._log, on_line=self._on_line, network=True, write_log=self.write_log if self._record else None)
 
     def _on_line(self, text):
         """Shows what concerns the update, as it happens."""
@@ -199,6 +205,8 @@ class Scenario:
             after = {None: self._good, "bad-image": self._refused, "power-cut": self._power_cut}.get(
                 self._name if fault else None, self._rolled_back)(board, disk, publisher)
             seconds = show.seconds() - started
+            if self._record:
+                board.switch_off()
 
         show.step("Look at the disk, with the board switched off")
         environment = inspect_disk.environment(disk)
