@@ -48,7 +48,7 @@ public final class Hubby {
     private UpdateDescription downloaded;
     private Path downloadedTo;
     private UpdateDescription announced;
-    private String lastProblem = "";
+    private String lastReason = "";
 
     /**
      * A hubby that is not yet running.
@@ -133,10 +133,14 @@ public final class Hubby {
         try (InputStream in = source.description()) {
             update = in == null ? null : UpdateDescription.read(in);
         } catch (IOException e) {
-            problem("no update from " + source + ": " + e);
+            unannounced("no update from " + source + ": " + e);
             return;
         }
-        if (update == null || update.equals(announced) || isInstalled(update)) {
+        if (update == null || update.equals(announced)) {
+            return;
+        }
+        if (isInstalled(update)) {
+            unannounced("update version=" + update.version() + " is installed: " + installedHeader + " is its header");
             return;
         }
         Path prefix = prefix(client);
@@ -147,12 +151,12 @@ public final class Hubby {
         try {
             download(update, prefix);
         } catch (IOException e) {
-            problem("update not downloaded: " + e.getMessage());
+            unannounced("update not downloaded: " + e.getMessage());
             return;
         }
         announce(client, prefix.resolve(UPDATE_NAME));
         announced = update;
-        lastProblem = "";
+        lastReason = "";
     }
 
     private boolean isInstalled(UpdateDescription update) throws IOException {
@@ -178,24 +182,24 @@ public final class Hubby {
             prefix = new String(value, 0, length, StandardCharsets.UTF_8);
         } catch (SimulatedClient.RefusedException e) {
             if (e.status() == AttributeStatus.OWNER_NOT_AVAILABLE) {
-                problem("update offered, waiting for otamgr to connect");
+                unannounced("update offered, waiting for otamgr to connect");
                 return null;
             }
-            problem("otamgr does not say where it wants updates: " + e.getMessage() + "; using " + DEFAULT_PREFIX);
+            unannounced("otamgr does not say where it wants updates: " + e.getMessage() + "; using " + DEFAULT_PREFIX);
             return Path.of(DEFAULT_PREFIX);
         }
         if (!prefix.startsWith("/")) {
-            problem("otamgr wants updates in \"" + prefix + "\", which is no absolute path; using " + DEFAULT_PREFIX);
+            unannounced("otamgr wants updates in \"" + prefix + "\", which is no absolute path; using " + DEFAULT_PREFIX);
             return Path.of(DEFAULT_PREFIX);
         }
         return Path.of(prefix);
     }
 
-    /** Logs what may be found again at the next look, but only once. */
-    private void problem(String problem) {
-        if (!problem.equals(lastProblem)) {
-            lastProblem = problem;
-            log(problem);
+    /** Logs why nothing is announced, but not again at the next look. */
+    private void unannounced(String reason) {
+        if (!reason.equals(lastReason)) {
+            lastReason = reason;
+            log(reason);
         }
     }
 
