@@ -18,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.security.MessageDigest;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -83,7 +84,7 @@ class HubbyTest {
     }
 
     private void run(UpdateSource source) {
-        hubby = new Hubby(socket, source, installed, 1, 1, log);
+        hubby = new Hubby(socket, source, installed, Duration.ofMillis(20), 1, log);
         running = new Thread(() -> {
             try {
                 hubby.run();
