@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.daemon;
+
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * The command line.
+ *
+ * @param config the file named with {@code --config}, or empty
+ * @param syslogPrefix whether {@code --syslog-prefix} was given
+ * @param help whether {@code --help} was given
+ * @param version whether {@code --version} was given
+ */
+record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, boolean version) {
+    static final String USAGE = """
+            usage: otamgr [--config FILE] [--syslog-prefix]
+                   otamgr --help | --version
+
+            Applies system updates that hubby has downloaded, and commits or gives up the slot on trial.
+
+              --config FILE     read the configuration from FILE (default: /etc/otamgr/otamgr.json, which may be missing)
+              --syslog-prefix   begin each line of the log with its severity, as in <6>; on by itself under systemd
+              --help            print this text
+              --version         print the version
+
+            The log goes to standard error. SIGTERM and SIGINT end the daemon; a running sysupgrade goes on, and is
+            found by the next daemon.
+
+            exit status: 0 ended by a signal, or --help or --version; 1 internal error; 2 wrong command line;
+            3 unusable configuration
+            """;
+
+    /** The command line cannot be understood; the message says why. */
+    static final class UsageException extends Exception {
+        private static final long serialVersionUID = 1L;
+
+        UsageException(String message) {
+            super(message);
+        }
+    }
+
+    static Arguments parse(List<String> arguments) throws UsageException {
+        Optional<Path> config = Optional.empty();
+        boolean syslogPrefix = false;
+        boolean help = false;
+        boolean version = false;
+        for (int i = 0; i < arguments.size(); i++) {
+            String argument = arguments.get(i);
+            switch (argument) {
+                case "--config" -> {
+                    i++;
+                    if (i == arguments.size() || arguments.get(i).isEmpty()) {
+                        throw new UsageException("--config: expected a file, found nothing");
+                    }
+                    config = Optional.of(file(arguments.get(i)));
+                }
+                case "--syslog-prefix" -> syslogPrefix = true;
+                case "--help", "-h" -> help = true;
+                case "--version" -> version = true;
+                default -> throw new UsageException("expected --config, --syslog-prefix, --help or --version, found "
+                        + argument);
+            }
+        }
+        return new Arguments(config, syslogPrefix, help, version);
+    }
+
+    private static Path file(String name) throws UsageException {
+        try {
+            return Path.of(name);
+        } catch (InvalidPathException e) {
+            throw new UsageException("--config: expected a file, found a name that this system cannot express");
+        }
+    }
+}

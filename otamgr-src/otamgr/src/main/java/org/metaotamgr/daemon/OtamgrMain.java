@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.daemon;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Properties;
+import java.util.concurrent.CountDownLatch;
+
+import org.metaotamgr.ota.ConfigException;
+import org.metaotamgr.ota.EventLog;
+import org.metaotamgr.ota.Otamgr;
+import org.metaotamgr.ota.OtamgrConfig;
+import org.metaotamgr.ota.Printable;
+
+/** Starts the daemon from the command line; see {@code otamgr --help}. */
+public final class OtamgrMain {
+    private static final int EXIT_OK = 0;
+    private static final int EXIT_INTERNAL = 1;
+    private static final int EXIT_USAGE = 2;
+    private static final int EXIT_CONFIG = 3;
+
+    private OtamgrMain() {
+    }
+
+    /**
+     * Runs the daemon until a signal ends it.
+     *
+     * @param arguments the command line
+     */
+    public static void main(String[] arguments) {
+        // System.err would write in the character set of the locale, which is ASCII on most devices.
+        PrintStream err = new PrintStream(new FileOutputStream(FileDescriptor.err), false, StandardCharsets.UTF_8);
+        PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
+        Arguments parsed;
+        try {
+            parsed = Arguments.parse(List.of(arguments));
+        } catch (Arguments.UsageException e) {
+            err.print("otamgr: " + Printable.of(e.getMessage()) + "\n" + Arguments.USAGE);
+            err.flush();
+            System.exit(EXIT_USAGE);
+            return;
+        }
+        if (parsed.help() || parsed.version()) {
+            out.print(parsed.help() ? Arguments.USAGE : "otamgr " + version() + "\n");
+            out.flush();
+            return;
+        }
+        EventLog log = new StandardErrorLog(err, parsed.syslogPrefix() || System.getenv("JOURNAL_STREAM") != null);
+        try {
+            run(parsed, log);
+        } catch (ConfigException e) {
+            log.error("config_error:" + e.getMessage());
+            System.exit(EXIT_CONFIG);
+        } catch (RuntimeException e) {
+            log.error("internal_error:" + Printable.of(e.toString()));
+            System.exit(EXIT_INTERNAL);
+        }
+    }
+
+    private static void run(Arguments arguments, EventLog log) throws ConfigException {
+        OtamgrConfig config = config(arguments, log);
+        log.info("otamgr_start:version=" + version() + ",pid=" + ProcessHandle.current().pid() + ",socket="
+                + config.attrdSocket());
+        Otamgr otamgr = Otamgr.start(config, log);
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            otamgr.close();
+            log.info("otamgr_stop:");
+            // Otherwise Java reports the signal as status 143, which supervisors take for a failure.
+            Runtime.getRuntime().halt(EXIT_OK);
+        }, "otamgr-stop"));
+        waitForEver();
+    }
+
+    private static OtamgrConfig config(Arguments arguments, EventLog log) throws ConfigException {
+        Path file = arguments.config().orElse(OtamgrConfig.DEFAULT_FILE);
+        if (arguments.config().isEmpty() && !Files.exists(file)) {
+            log.warning("config:" + file + " does not exist, using the defaults");
+            return OtamgrConfig.defaults();
+        }
+        return OtamgrConfig.load(file, warning -> log.warning("config:" + warning));
+    }
+
+    /** The threads of the daemon do not keep Java running. */
+    private static void waitForEver() {
+        try {
+            new CountDownLatch(1).await();
+        } catch (InterruptedException e) {
+            throw new IllegalStateException("nobody interrupts the main thread", e);
+        }
+    }
+
+    private static String version() {
+        Properties properties = new Properties();
+        try (InputStream in = OtamgrMain.class.getResourceAsStream("version.properties")) {
+            properties.load(in);
+        } catch (IOException e) {
+            throw new IllegalStateException("version.properties is part of the program", e);
+        }
+        return properties.getProperty("version");
+    }
+}

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+/** The command line of the daemon. */
+package org.metaotamgr.daemon;

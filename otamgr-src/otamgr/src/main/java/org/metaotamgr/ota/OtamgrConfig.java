@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.ota;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.function.Consumer;
+
+/**
+ * The configuration of the daemon. Programs are argument lists: the first element is the absolute path of a program,
+ * what otamgr adds comes after the others, and no shell is involved.
+ *
+ * @param attrdSocket the socket of the attribute daemon
+ * @param updatePathPrefix where hubby shall put downloads; the value of attribute 51618
+ * @param allowedPrefixes folders in which an update may lie; {@code updatePathPrefix} is one of them or below one
+ * @param sysupgrade the program that writes an image to the inactive slot
+ * @param otaSlot the program that knows and commits slots
+ * @param reboot the program that reboots
+ * @param rebootDelay time between the decision to reboot and the reboot
+ * @param factoryTest the program to run for the factory test command, or empty
+ * @param pushLogs the program that saves logs before a reboot, or empty
+ * @param rebootReason the file which keeps the reason of the last reboot
+ * @param commitNeedsHubbyConnected whether a trial is committed only once hubby is connected to the cloud, not already
+ *     when the attribute daemon has accepted otamgr
+ */
+public record OtamgrConfig(
+        Path attrdSocket,
+        String updatePathPrefix,
+        List<String> allowedPrefixes,
+        List<String> sysupgrade,
+        List<String> otaSlot,
+        List<String> reboot,
+        Duration rebootDelay,
+        List<String> factoryTest,
+        List<String> pushLogs,
+        Path rebootReason,
+        boolean commitNeedsHubbyConnected) {
+
+    /** Where the configuration is when nobody names another file. */
+    public static final Path DEFAULT_FILE = Path.of("/etc/otamgr/otamgr.json");
+
+    private static final int MAX_FILE_SIZE = 64 * 1024;
+
+    /** Copies the lists. */
+    public OtamgrConfig {
+        allowedPrefixes = List.copyOf(allowedPrefixes);
+        sysupgrade = List.copyOf(sysupgrade);
+        otaSlot = List.copyOf(otaSlot);
+        reboot = List.copyOf(reboot);
+        factoryTest = List.copyOf(factoryTest);
+        pushLogs = List.copyOf(pushLogs);
+    }
+
+    /**
+     * What an empty file stands for.
+     *
+     * @return the defaults
+     */
+    public static OtamgrConfig defaults() {
+        return new OtamgrConfig(
+                Path.of("/var/run/IPC.ATTRD"),
+                "/tmp",
+                List.of("/tmp"),
+                List.of("/sbin/sysupgrade"),
+                List.of("/sbin/ota-slot"),
+                List.of("/sbin/reboot"),
+                Duration.ofSeconds(5),
+                List.of(),
+                List.of(),
+                Path.of("/afero_nv/reboot_reason"),
+                true);
+    }
+
+    /**
+     * Reads a configuration file: one JSON object, every key optional.
+     *
+     * @param file the file, at most 64 KiB
+     * @param warnings takes one line for each key that otamgr does not know
+     * @return the configuration
+     * @throws ConfigException if the file cannot be read, is not JSON, or holds an unusable value
+     */
+    public static OtamgrConfig load(Path file, Consumer<String> warnings) throws ConfigException {
+        byte[] content;
+        try (InputStream in = Files.newInputStream(file)) {
+            content = in.readNBytes(MAX_FILE_SIZE + 1);
+        } catch (IOException e) {
+            throw new ConfigException(file + ": cannot be read (" + e + "); give the configuration with --config FILE");
+        }
+        if (content.length > MAX_FILE_SIZE) {
+            throw new ConfigException(file + ": expected at most " + MAX_FILE_SIZE + " bytes, found more");
+        }
+        return new ConfigReader(file.toString(), warnings).read(content);
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.ota;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+
+/**
+ * The file that tells after a reboot why it happened; attrd serves it as attribute 65019. It holds one word without line
+ * end, as attrd passes every byte on. At any time it is either the old file or the new one, also after a power cut.
+ */
+final class RebootReason {
+    /** The device reboots into an update. */
+    static final String FULL_OTA = "full_ota";
+    /** The device was told to reboot. */
+    static final String REBOOT_COMMAND = "reboot_command";
+
+    private final Path file;
+    private final FileOperations files;
+
+    RebootReason(Path file, FileOperations files) {
+        this.file = file;
+        this.files = files;
+    }
+
+    /**
+     * Writes a reason; when it returns, the reason is on the storage.
+     *
+     * @param reason one word
+     * @throws IOException if it cannot be written; the old reason is kept then
+     */
+    void write(String reason) throws IOException {
+        Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
+        try {
+            files.create(temporary, reason.getBytes(StandardCharsets.UTF_8));
+            files.sync(temporary);
+            files.rename(temporary, file);
+        } catch (IOException e) {
+            removeAfter(e, temporary);
+            throw e;
+        }
+        files.syncFolder(file.toAbsolutePath().getParent());
+    }
+
+    private void removeAfter(IOException failure, Path temporary) {
+        try {
+            files.delete(temporary);
+        } catch (IOException e) {
+            failure.addSuppressed(e);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.ota;
+
+import java.util.Arrays;
+import java.util.Optional;
+
+/** The exit statuses of sysupgrade. */
+enum SysupgradeExit {
+    /** The update is written, and armed as trial. */
+    ARMED(0, "armed", "the update is written and armed"),
+    /** 1. */
+    UNEXPECTED(1, "unexpected", "an unexpected error"),
+    /** 2. */
+    USAGE(2, "usage", "sysupgrade does not take these arguments"),
+    /** 3. */
+    IMAGE_MISSING(3, "image-missing", "the image is missing, empty or unreadable"),
+    /** 4. */
+    IMAGE_UNKNOWN(4, "image-unknown", "the format of the image is unknown"),
+    /** 5. */
+    IMAGE_CORRUPT(5, "image-corrupt", "the image does not decompress or has the wrong size"),
+    /** 6. */
+    SIGNATURE(6, "signature", "the signature is missing or wrong"),
+    /** 7. */
+    INCOMPATIBLE(7, "incompatible", "the image is not a system for this board"),
+    /** 8. */
+    TOO_LARGE(8, "too-large", "the image does not fit"),
+    /** 9. */
+    TRIAL_PENDING(9, "trial-pending", "a trial is pending, and has to be committed or cancelled first"),
+    /** 10. */
+    BOOT_STATE(10, "boot-state", "the boot state is unusable"),
+    /** 11. */
+    SLOT_IN_USE(11, "slot-in-use", "the target slot is in use"),
+    /** 12. */
+    BUSY(12, "busy", "another sysupgrade runs"),
+    /** 13. */
+    WRITE_FAILED(13, "write-failed", "writing the slot failed"),
+    /** 14. */
+    READ_BACK_DIFFERS(14, "read-back-differs", "the slot reads back differently"),
+    /** 15. */
+    NOT_MOUNTABLE(15, "not-mountable", "the new system does not mount, or its header could not be placed"),
+    /** 16. */
+    KEEP_FAILED(16, "keep-failed", "files to keep could not be copied"),
+    /** 17. */
+    ENV_FAILED(17, "env-failed", "the boot state could not be written"),
+    /** 18. */
+    HEADER_MISSING(18, "header-missing", "the header is missing, empty or unreadable");
+
+    private final int status;
+    private final String label;
+    private final String meaning;
+
+    SysupgradeExit(int status, String label, String meaning) {
+        this.status = status;
+        this.label = label;
+        this.meaning = meaning;
+    }
+
+    /** The exit status. */
+    int status() {
+        return status;
+    }
+
+    /** Which one a status is, or empty if sysupgrade does not define it. */
+    static Optional<SysupgradeExit> of(int status) {
+        return Arrays.stream(values()).filter(exit -> exit.status == status).findFirst();
+    }
+
+    /** A short word for a status, for log lines. */
+    static String label(int status) {
+        return of(status).map(exit -> exit.label).orElse(status > 128 ? "killed" : "undefined");
+    }
+
+    /** What a status means, for people. */
+    static String meaning(int status) {
+        return of(status).map(exit -> exit.meaning).orElse(status > 128
+                ? "sysupgrade was killed by signal " + (status - 128)
+                : "sysupgrade does not define this exit status");
+    }
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.ota;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Decides what happens to the updates that hubby offers, and runs sysupgrade for them, never two at a time.
+ *
+ * <p>An update that is offered while another one is written waits, unless it is the same one (same path, same header),
+ * which is ignored. One update can wait; a newer one takes its place. It is looked at when the current one has failed,
+ * and dropped when the current one succeeds, as the device reboots then. Updates also wait while a trial is not
+ * committed. What is offered while the device is about to reboot is refused. Nothing is lost by that: a header that is
+ * missing after the reboot makes the cloud push again.
+ *
+ * <p>A reboot command that comes while sysupgrade runs waits until it has ended: then either the update reboots the
+ * device anyway, or it failed and the command is carried out, before any update that waits.
+ *
+ * <p>If the daemon ends while sysupgrade runs, sysupgrade goes on. A new daemon finds out by looking at the slots for
+ * {@link #ORPHAN_WATCH}, or because sysupgrade refuses to run a second time.
+ */
+final class UpdateManager {
+    /** Longer than any image takes to be written. */
+    static final Duration ORPHAN_WATCH = Duration.ofMinutes(30);
+    /** How often to look whether a sysupgrade of an earlier daemon has armed its update. */
+    static final Duration ORPHAN_LOOK = Duration.ofSeconds(20);
+    private static final Duration BUSY_FIRST_WAIT = Duration.ofSeconds(5);
+    private static final Duration BUSY_LONGEST_WAIT = Duration.ofSeconds(60);
+    private static final Map<String, String> ENVIRONMENT = Map.of("SYSUPGRADE_PROGRESS", "/dev/stdout");
+
+    private final EventLoop loop;
+    private final ProcessRunner runner;
+    private final OtamgrConfig config;
+    private final Rebooter rebooter;
+    private final TransactionIds ids;
+    private final EventLog log;
+    private final SlotKeeper slots;
+    private final Backoff busyWait = new Backoff(BUSY_FIRST_WAIT, BUSY_LONGEST_WAIT);
+
+    private UpdateState state = new UpdateState.Starting();
+    private Optional<UpdateCandidate> next = Optional.empty();
+    private boolean rebootWaits;
+    private boolean orphanPossible = true;
+    private Duration watched = Duration.ZERO;
+
+    UpdateManager(EventLoop loop, ProcessRunner runner, Commands commands, OtamgrConfig config, Rebooter rebooter,
+            TransactionIds ids, EventLog log) {
+        this.loop = loop;
+        this.runner = runner;
+        this.config = config;
+        this.rebooter = rebooter;
+        this.ids = ids;
+        this.log = log;
+        this.slots = new SlotKeeper(loop, commands, config, log, this::slotSettled);
+    }
+
+    /** Looks at the slots for the first time. Until that has ended, updates and reboot commands wait. */
+    void start() {
+        slots.look(status -> { });
+        loop.schedule(ORPHAN_LOOK, this::watchForOrphan);
+    }
+
+    /** Where it is. */
+    UpdateState state() {
+        return state;
+    }
+
+    /** The keeper of the slots, to be told about the health. */
+    SlotKeeper slots() {
+        return slots;
+    }
+
+    /** Hubby offers an update: the value of attribute 51612. */
+    void offered(byte[] value) {
+        String shown = Printable.of(value.length > 0 && value[value.length - 1] == 0
+                ? Arrays.copyOf(value, value.length - 1) : value);
+        log.info("ota_notification:path=" + shown);
+        UpdateCandidate candidate;
+        try {
+            candidate = UpdateCandidate.examine(UpdatePath.parse(value), config.allowedPrefixes());
+        } catch (UpdateRefusedException e) {
+            log.error("ota_refused:path=" + shown + ",reason=" + e.getMessage());
+            return;
+        }
+        if (state.current().equals(Optional.of(candidate))) {
+            log.info("ota_ignored:path=" + shown + ",reason=this update is being written already");
+            return;
+        }
+        switch (state.offer()) {
+            case START -> {
+                if (slots.isTrial()) {
+                    keepForLater(candidate, "the trial has to be committed first");
+                } else {
+                    begin(candidate);
+                }
+            }
+            case WAIT -> keepForLater(candidate, "another one is being written or looked at");
+            case REFUSE -> log.warning("ota_refused:path=" + shown + ",reason=the device is about to reboot");
+        }
+    }
+
+    private void keepForLater(UpdateCandidate candidate, String reason) {
+        if (next.equals(Optional.of(candidate))) {
+            log.info("ota_ignored:path=" + candidate.path().text() + ",reason=this update waits already");
+            return;
+        }
+        dropNext("a newer one takes its place");
+        next = Optional.of(candidate);
+        log.info("ota_queued:path=" + candidate.path().text() + ",reason=" + reason);
+    }
+
+    private void dropNext(String reason) {
+        next.ifPresent(waiting -> log.warning("ota_dropped:path=" + waiting.path().text() + ",reason=" + reason));
+        next = Optional.empty();
+    }
+
+    /** The device was told to reboot. */
+    void rebootRequested() {
+        if (rebooter.isPending()) {
+            log.info("reboot_ignored:reason=the device is about to reboot already");
+            return;
+        }
+        switch (state.offer()) {
+            case START -> rebootOnCommand();
+            case WAIT -> {
+                rebootWaits = true;
+                log.info("reboot_deferred:reason=the device reboots when what runs now has ended");
+            }
+            case REFUSE -> log.info("reboot_ignored:reason=the device is about to reboot already");
+        }
+    }
+
+    private void rebootOnCommand() {
+        rebootWaits = false;
+        dropNext("the device was told to reboot");
+        state = new UpdateState.Rebooting();
+        rebooter.rebootOnCommand();
+    }
+
+    private void begin(UpdateCandidate candidate) {
+        log.info("otamgr_image_src:path=" + candidate.path().image());
+        log.info("otamgr_header_src:path=" + candidate.path().header());
+        run(candidate);
+    }
+
+    private void run(UpdateCandidate candidate) {
+        String txn = ids.next(candidate);
+        List<String> command = new ArrayList<>(config.sysupgrade());
+        command.addAll(List.of("--no-reboot", "--txn", txn, "--header", candidate.path().header(),
+                candidate.path().image()));
+        state = new UpdateState.Updating(candidate, txn);
+        try {
+            ProcessRunner.RunningProcess process = runner.start(command, ENVIRONMENT, new Sysupgrade(candidate, txn));
+            log.info("ota_upgrade_started:txn=" + txn + ",pid=" + process.pid() + ",header_sha256="
+                    + candidate.headerSha256());
+        } catch (IOException e) {
+            failed(candidate, "sysupgrade cannot be started: " + Printable.of(e.getMessage()));
+        }
+    }
+
+    /** Follows one run of sysupgrade. Lines come on other threads, one for each stream, and end before the end. */
+    private final class Sysupgrade implements ProcessRunner.ProcessListener {
+        private final UpdateCandidate candidate;
+        private final String txn;
+        private volatile String reason = "";
+
+        Sysupgrade(UpdateCandidate candidate, String txn) {
+            this.candidate = candidate;
+            this.txn = txn;
+        }
+
+        @Override
+        public void stdout(String line) {
+            Optional<ProgressLine> progress = ProgressLine.parse(line);
+            if (progress.isEmpty()) {
+                log.info(Commands.messageOf("sysupgrade", line));
+            } else if (progress.get().isFailure()) {
+                reason = progress.get().message();
+            } else {
+                log.info("ota_progress:phase=" + progress.get().phase() + ",percent=" + progress.get().number());
+            }
+        }
+
+        @Override
+        public void stderr(String line) {
+            log.info(Commands.messageOf("sysupgrade", line));
+        }
+
+        @Override
+        public void ended(int exitStatus) {
+            loop.execute(() -> sysupgradeEnded(candidate, txn, exitStatus, reason));
+        }
+    }
+
+    private void sysupgradeEnded(UpdateCandidate candidate, String txn, int exitStatus, String reason) {
+        boolean busy = exitStatus == SysupgradeExit.BUSY.status();
+        if (!busy) {
+            // Had an earlier one still been running, this one would not have got so far.
+            orphanPossible = false;
+            busyWait.reset();
+        }
+        if (exitStatus == SysupgradeExit.ARMED.status()) {
+            armed(txn);
+        } else if (busy) {
+            state = new UpdateState.Busy(candidate);
+            log.warning("ota_busy:path=" + candidate.path().text() + ",txn=" + txn + ",reason="
+                    + SysupgradeExit.meaning(exitStatus));
+            slots.look(this::lookedWhileBusy);
+        } else {
+            // After a kill, or a failure at the very end, the update may be armed nevertheless.
+            state = new UpdateState.Examining(candidate, "txn=" + txn + ",exit=" + exitStatus + ",name="
+                    + SysupgradeExit.label(exitStatus) + ",reason="
+                    + (reason.isEmpty() ? SysupgradeExit.meaning(exitStatus) : reason));
+            slots.look(this::lookedAfterFailure);
+        }
+    }
+
+    private void lookedWhileBusy(SlotStatus status) {
+        if (state instanceof UpdateState.Busy && status.state() != SlotStatus.State.ARMED) {
+            loop.schedule(busyWait.next(), this::tryAgainAfterBusy);
+        }
+    }
+
+    private void tryAgainAfterBusy() {
+        if (!(state instanceof UpdateState.Busy busy)) {
+            return;
+        }
+        // The update that armed itself meanwhile wins; only if there is none, the offered one is tried again.
+        slots.look(status -> {
+            if (state.equals(busy) && status.state() != SlotStatus.State.ARMED) {
+                newestOf(busy.candidate()).ifPresentOrElse(this::run, this::idle);
+            }
+        });
+    }
+
+    /** Nothing of this daemon was written for the update that is busy, so a newer one may take its place at once. */
+    private Optional<UpdateCandidate> newestOf(UpdateCandidate candidate) {
+        UpdateCandidate newest = next.orElse(candidate);
+        next = Optional.empty();
+        return examineAgain(newest);
+    }
+
+    private void lookedAfterFailure(SlotStatus status) {
+        if (state instanceof UpdateState.Examining examining && status.state() != SlotStatus.State.ARMED) {
+            failed(examining.candidate(), examining.reason());
+        }
+    }
+
+    private void failed(UpdateCandidate candidate, String reason) {
+        log.error("ota_upgrade_failed:path=" + candidate.path().text() + "," + reason);
+        state = new UpdateState.Failed(candidate, reason);
+        goOn();
+    }
+
+    private void idle() {
+        state = new UpdateState.Idle();
+        goOn();
+    }
+
+    /** What waited gets its turn, in a state in which an update may be started. */
+    private void goOn() {
+        if (rebootWaits) {
+            rebootOnCommand();
+        } else if (next.isPresent() && !slots.isTrial()) {
+            UpdateCandidate waiting = next.get();
+            next = Optional.empty();
+            examineAgain(waiting).ifPresent(this::begin);
+        }
+    }
+
+    /** The files of an update that waited may have changed or gone. */
+    private Optional<UpdateCandidate> examineAgain(UpdateCandidate waiting) {
+        try {
+            return Optional.of(UpdateCandidate.examine(waiting.path(), config.allowedPrefixes()));
+        } catch (UpdateRefusedException e) {
+            log.error("ota_refused:path=" + waiting.path().text() + ",reason=" + e.getMessage());
+            return Optional.empty();
+        }
+    }
+
+    private void armed(String txn) {
+        log.info("ota_upgrade_armed:txn=" + txn);
+        state = new UpdateState.Armed(txn);
+        dropNext("the device reboots into another update");
+        if (rebootWaits) {
+            rebootWaits = false;
+            log.info("reboot_ignored:reason=the device reboots into the update");
+        }
+        rebooter.rebootIntoUpdate();
+    }
+
+    private void slotSettled(SlotStatus status) {
+        boolean armed = status.state() == SlotStatus.State.ARMED;
+        if (state instanceof UpdateState.Starting) {
+            orphanPossible = status.state() == SlotStatus.State.COMMITTED;
+            if (armed) {
+                armed(status.txn());
+            } else {
+                idle();
+            }
+        } else if (state instanceof UpdateState.Busy || state instanceof UpdateState.Examining) {
+            if (armed) {
+                armed(status.txn());
+            }
+        } else if (state.offer() == UpdateState.Offer.START) {
+            if (armed) {
+                armed(status.txn());
+            } else {
+                goOn();
+            }
+        }
+    }
+
+    private void watchForOrphan() {
+        watched = watched.plus(ORPHAN_LOOK);
+        if (!orphanPossible || watched.compareTo(ORPHAN_WATCH) > 0 || rebooter.isPending()) {
+            return;
+        }
+        if (state.offer() == UpdateState.Offer.START) {
+            slots.look(status -> { });
+        }
+        loop.schedule(ORPHAN_LOOK, this::watchForOrphan);
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.ota;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class ConfigTest {
+    @TempDir
+    private Path folder;
+    private final List<String> warnings = new ArrayList<>();
+
+    private OtamgrConfig read(String json) throws ConfigException {
+        return new ConfigReader("otamgr.json", warnings::add).read(json.getBytes(StandardCharsets.UTF_8));
+    }
+
+    private String error(String json) {
+        return assertThrows(ConfigException.class, () -> read(json)).getMessage();
+    }
+
+    @Test
+    void everyKeyHasADefault() throws ConfigException {
+        assertEquals(OtamgrConfig.defaults(), read("{}"));
+        assertEquals(List.of(), warnings);
+    }
+
+    @Test
+    void theFileThatIsInstalledHoldsTheDefaults() throws Exception {
+        Path installed = Path.of("../../recipes-ota/otamgr/files/otamgr.json");
+        assertEquals(OtamgrConfig.defaults(), OtamgrConfig.load(installed, warnings::add));
+        assertEquals(List.of(), warnings);
+    }
+
+    @Test
+    void everyKeyCanBeSet() throws ConfigException {
+        OtamgrConfig config = read("""
+                {"attrdSocket": "/run/a", "updatePathPrefix": "/data/ota", "allowedPrefixes": ["/tmp", "/data"],
+                 "sysupgrade": ["/bin/su", "-v"], "otaSlot": ["/bin/slot"], "reboot": ["/bin/rb", "-f"],
+                 "rebootDelaySeconds": 0, "factoryTest": ["/bin/ft"], "pushLogs": ["/usr/bin/logpush"],
+                 "rebootReason": "/data/why", "commit": {"requireHubbyConnected": false}}""");
+        assertEquals(new OtamgrConfig(Path.of("/run/a"), "/data/ota", List.of("/tmp", "/data"),
+                List.of("/bin/su", "-v"), List.of("/bin/slot"), List.of("/bin/rb", "-f"), Duration.ZERO,
+                List.of("/bin/ft"), List.of("/usr/bin/logpush"), Path.of("/data/why"), false), config);
+        assertEquals(List.of(), warnings);
+    }
+
+    @Test
+    void theUpdatePathPrefixIsAllowedUnlessSomethingElseIsSaid() throws ConfigException {
+        assertEquals(List.of("/data/ota"), read("{\"updatePathPrefix\":\"/data/ota\"}").allowedPrefixes());
+    }
+
+    @Test
+    void anUnknownKeyIsOnlyWarnedAbout() throws ConfigException {
+        read("{\"rebootDelay\":3,\"commit\":{\"deadline\":1}}");
+        assertEquals(List.of("otamgr.json: the key \"rebootDelay\" is unknown and ignored",
+                "otamgr.json: the key \"commit.deadline\" is unknown and ignored"), warnings);
+    }
+
+    @ParameterizedTest
+    @CsvSource(quoteCharacter = '`', delimiter = '|', value = {
+        "{`a`:1 | line 1, column",
+        "nonsense | line 1, column 1",
+        "{} {} | line 1, column",
+    })
+    void whatIsNotJsonIsRefusedWithItsPlace(String json, String expected) {
+        String error = error(json);
+        assertTrue(error.startsWith("otamgr.json: expected JSON, found: ") && error.contains(expected), error);
+    }
+
+    @ParameterizedTest
+    @CsvSource(quoteCharacter = '`', delimiter = '|', value = {
+        "[] | expected a JSON object, found an empty list",
+        "`` | expected a JSON object, found nothing",
+        "{\"rebootDelaySeconds\":\"5\"} | rebootDelaySeconds: expected a whole number of seconds from 0 to 3600, found the string \"5\"",
+        "{\"rebootDelaySeconds\":-1} | found the number -1",
+        "{\"rebootDelaySeconds\":3601} | found the number 3601",
+        "{\"rebootDelaySeconds\":4294967296} | found the number 4294967296",
+        "{\"rebootDelaySeconds\":1.5} | found the number 1.5",
+        "{\"attrdSocket\":5} | attrdSocket: expected an absolute path, found the number 5",
+        "{\"attrdSocket\":\"IPC\"} | attrdSocket: expected an absolute path, found the string \"IPC\"",
+        "{\"attrdSocket\":null} | attrdSocket: expected an absolute path, found null",
+        "{\"rebootReason\":[]} | rebootReason: expected an absolute path, found an empty list",
+        "{\"updatePathPrefix\":\"/tmp/\"} | updatePathPrefix: expected an absolute path without . or .. or empty parts",
+        "{\"updatePathPrefix\":\"/tmp/../etc\"} | updatePathPrefix: expected",
+        "{\"updatePathPrefix\":\"/\"} | updatePathPrefix: expected",
+        "{\"allowedPrefixes\":[]} | allowedPrefixes: expected a list of at least one absolute path, found an empty list",
+        "{\"allowedPrefixes\":\"/tmp\"} | allowedPrefixes: expected a list of at least one absolute path, found the string",
+        "{\"allowedPrefixes\":[\"/tmp\",7]} | allowedPrefixes[1]: expected an absolute path, found the number 7",
+        "{\"allowedPrefixes\":[\"/data\"]} | allowedPrefixes: expected a list which covers updatePathPrefix \"/tmp\"",
+        "{\"allowedPrefixes\":[\"/tm\"]} | allowedPrefixes: expected a list which covers updatePathPrefix \"/tmp\"",
+        "{\"sysupgrade\":\"/sbin/sysupgrade\"} | sysupgrade: expected a list of strings, a program and its arguments, found the string",
+        "{\"sysupgrade\":[]} | sysupgrade: expected a list of at least one string",
+        "{\"reboot\":[\"reboot\"]} | reboot[0]: expected the absolute path of a program, found the string \"reboot\"",
+        "{\"otaSlot\":[\"/sbin/ota-slot\",1]} | otaSlot[1]: expected a string without NUL, found the number 1",
+        "{\"pushLogs\":{}} | pushLogs: expected a list of strings, a program and its arguments, found an object",
+        "{\"factoryTest\":[\"\"]} | factoryTest[0]: expected the absolute path of a program",
+        "{\"commit\":true} | commit: expected an object, found true",
+        "{\"commit\":{\"requireHubbyConnected\":1}} | commit.requireHubbyConnected: expected true or false, found the number 1",
+    })
+    void aWrongValueIsRefusedWithKeyExpectationAndFinding(String json, String expected) {
+        String error = error(json);
+        assertTrue(error.startsWith("otamgr.json: ") && error.contains(expected), error);
+    }
+
+    @Test
+    void aKeyThatIsGivenTwiceIsRefused() {
+        String error = error("{\"updatePathPrefix\":\"/tmp\",\"updatePathPrefix\":\"/data\"}");
+        assertTrue(error.contains("Duplicate field 'updatePathPrefix'")
+                || error.contains("Duplicate Object property \"updatePathPrefix\""), error);
+    }
+
+    @Test
+    void aSocketPathThatDoesNotFitIsRefused() throws ConfigException {
+        String longest = "/" + "s".repeat(106);
+        assertEquals(longest, read("{\"attrdSocket\":\"" + longest + "\"}").attrdSocket().toString());
+        assertTrue(error("{\"attrdSocket\":\"" + longest + "s\"}").contains("at most 107 bytes"));
+    }
+
+    @Test
+    void aMissingFileIsAnError() {
+        Path file = folder.resolve("none.json");
+        String error = assertThrows(ConfigException.class, () -> OtamgrConfig.load(file, warnings::add)).getMessage();
+        assertTrue(error.startsWith(file + ": cannot be read"), error);
+    }
+
+    @Test
+    void aHugeFileIsAnError() throws Exception {
+        Path file = folder.resolve("huge.json");
+        Files.writeString(file, " ".repeat(65537));
+        String error = assertThrows(ConfigException.class, () -> OtamgrConfig.load(file, warnings::add)).getMessage();
+        assertEquals(file + ": expected at most 65536 bytes, found more", error);
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.ota;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+
+import org.metaotamgr.attribute.Peer;
+
+/** The daemon's logic on a device whose programs, time and attributes are those of a test. */
+final class Device {
+    static final String SYSUPGRADE = "/sbin/sysupgrade";
+    static final String OTA_SLOT = "/sbin/ota-slot";
+    static final String REBOOT = "/sbin/reboot";
+
+    final ManualLoop loop = new ManualLoop();
+    final RecordingLog log = new RecordingLog();
+    final List<String> events = new ArrayList<>();
+    final FakePrograms programs = new FakePrograms(loop, events);
+    final RecordingFiles files = new RecordingFiles(events);
+    final Path folder;
+    final OtamgrConfig config;
+    final UpdateManager updates;
+    final OtaAttributes attributes;
+    final Deque<CompletableFuture<byte[]>> gets = new ArrayDeque<>();
+
+    Device(Path folder) {
+        this(folder, true, List.of(), List.of());
+    }
+
+    Device(Path folder, boolean needsHubby, List<String> factoryTest, List<String> pushLogs) {
+        this.folder = folder;
+        OtamgrConfig defaults = OtamgrConfig.defaults();
+        config = new OtamgrConfig(defaults.attrdSocket(), folder.toString(), List.of(folder.toString()),
+                defaults.sysupgrade(), defaults.otaSlot(), defaults.reboot(), defaults.rebootDelay(), factoryTest,
+                pushLogs, folder.resolve("reboot_reason"), needsHubby);
+        Commands commands = new Commands(loop, programs, log);
+        Rebooter rebooter = new Rebooter(loop, commands, config, new RebootReason(config.rebootReason(), files), log);
+        updates = new UpdateManager(loop, programs, commands, config, rebooter,
+                new TransactionIds(Clock.fixed(Instant.parse("2026-01-31T23:59:59Z"), ZoneOffset.UTC), () -> 0x5e6f),
+                log);
+        attributes = new OtaAttributes(loop, programs, config, updates, this::get, log);
+    }
+
+    private CompletableFuture<byte[]> get(int attributeId) {
+        if (attributeId != Attributes.HUBBY_STATE) {
+            throw new AssertionError("expected a get of 51611, found " + attributeId);
+        }
+        CompletableFuture<byte[]> get = new CompletableFuture<>();
+        gets.add(get);
+        return get;
+    }
+
+    /** Starts it, with what {@code ota-slot status} prints. */
+    Device started(String state) {
+        updates.start();
+        status(state);
+        return this;
+    }
+
+    /** Answers the {@code ota-slot status} that runs. */
+    void status(String state) {
+        FakePrograms.Start status = programs.running(OTA_SLOT, "status");
+        for (String line : slot(state)) {
+            status.prints(line);
+        }
+        status.ends(state.equals("unknown") ? 10 : 0);
+    }
+
+    private static List<String> slot(String state) {
+        return switch (state) {
+            case "committed" -> List.of("running=a", "committed=a", "trial=", "txn=", "state=committed");
+            case "trial" -> List.of("running=b", "committed=a", "trial=b", "tries=2", "txn=T1", "state=trial");
+            case "armed", "interrupted" -> List.of("running=a", "committed=a", "trial=b", "tries=3", "txn=T1",
+                    "state=" + state);
+            case "mismatch" -> List.of("running=b", "committed=a", "trial=", "txn=", "state=mismatch");
+            case "unknown" -> List.of("state=unknown");
+            default -> throw new IllegalArgumentException(state);
+        };
+    }
+
+    void connects() {
+        attributes.connected(new Peer(7, 0, 0));
+        loop.settle();
+    }
+
+    void disconnects() {
+        attributes.disconnected("closed by the other side");
+        loop.settle();
+    }
+
+    void notifies(int attributeId, byte[] value) {
+        attributes.notified(attributeId, value);
+        loop.settle();
+    }
+
+    void hubbyState(int value) {
+        notifies(Attributes.HUBBY_STATE, new byte[] {(byte) value});
+    }
+
+    void commands(int first) {
+        notifies(Attributes.HUBBY_COMMAND, new byte[] {(byte) first, 0, 0, 0});
+    }
+
+    /** Puts an update into the folder. */
+    Device has(String name, String header) {
+        try {
+            Files.writeString(folder.resolve(name + ".img"), "image");
+            Files.writeString(folder.resolve(name + ".hdr"), header);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return this;
+    }
+
+    String path(String name) {
+        return folder.resolve(name).toString();
+    }
+
+    void offers(String name) {
+        notifies(Attributes.HUBBY_OTA_UPGRADE_PATH, (path(name) + "\0").getBytes(StandardCharsets.UTF_8));
+    }
+
+    void pass(long seconds) {
+        loop.pass(Duration.ofSeconds(seconds));
+    }
+
+    /** The image of each sysupgrade that was started, by its file name. */
+    List<String> images() {
+        return programs.all(SYSUPGRADE).stream()
+                .map(start -> start.command.get(start.command.size() - 1))
+                .map(image -> Path.of(image).getFileName().toString())
+                .toList();
+    }
+
+    FakePrograms.Start sysupgrade() {
+        return programs.running(SYSUPGRADE);
+    }
+
+    /** sysupgrade fails, and nothing is armed. */
+    void sysupgradeFails(int status) {
+        sysupgrade().ends(status);
+        status("committed");
+    }
+
+    int reboots() {
+        return programs.all(REBOOT).size();
+    }
+
+    Optional<String> rebootReason() {
+        try {
+            return Files.exists(config.rebootReason())
+                    ? Optional.of(Files.readString(config.rebootReason())) : Optional.empty();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Starts the otamgr daemon; arguments are passed on, see "otamgr --help". Every OTAMGR_ variable below can be set in
+# /etc/default/otamgr.
+
+set -eu
+
+OTAMGR_DEFAULTS=${OTAMGR_DEFAULTS:-/etc/default/otamgr}
+if [ -r "$OTAMGR_DEFAULTS" ]; then
+    # shellcheck source=/dev/null
+    . "$OTAMGR_DEFAULTS"
+fi
+
+# The Java runtime.
+OTAMGR_JAVA=${OTAMGR_JAVA:-/usr/bin/java}
+# Where the jars are.
+OTAMGR_JARS=${OTAMGR_JARS:-/usr/share/java}
+# Used in place: junixsocket would otherwise unpack it into /tmp at every start.
+OTAMGR_NATIVE=${OTAMGR_NATIVE:-/usr/lib/otamgr/libjunixsocket-native.so}
+# Archive of the loaded classes, made at build time; most of the time to start is saved by it. Not used if missing.
+OTAMGR_CDS=${OTAMGR_CDS:-/usr/lib/otamgr/otamgr.jsa}
+# Bounds of the heap; an update is not read into memory.
+OTAMGR_HEAP=${OTAMGR_HEAP:--Xmx16m -Xmn1m}
+# More options for Java, separated by spaces.
+OTAMGR_JAVA_OPTIONS=${OTAMGR_JAVA_OPTIONS:-}
+
+if [ ! -x "$OTAMGR_JAVA" ]; then
+    echo "otamgr: expected a Java runtime at $OTAMGR_JAVA, found none; set OTAMGR_JAVA in $OTAMGR_DEFAULTS" >&2
+    exit 127
+fi
+
+# The archive is only accepted for exactly this class path.
+classpath=
+for jar in otamgr otamgr-wire otamgr-attribute-client jackson-databind jackson-core jackson-annotations \
+    junixsocket-common; do
+    classpath=${classpath:+$classpath:}$OTAMGR_JARS/$jar.jar
+done
+
+# Programs that otamgr starts look for theirs here; init starts services with less.
+PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# One malloc arena instead of one for each thread saves memory.
+MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-1}
+export PATH MALLOC_ARENA_MAX
+
+# TieredCompilation is off by default on 32-bit ARM, where TieredStopAtLevel would be ignored without it.
+# ArchiveRelocationMode=0 maps the archive where its pointers are right, so that its pages stay shared and clean.
+# Without the encodings, paths with characters beyond ASCII could not be used where the locale is "C".
+# After an OutOfMemoryError nothing is certain any more: the supervisor starts a new daemon.
+# shellcheck disable=SC2086  # the options are words
+set -- \
+    -XX:+UseSerialGC $OTAMGR_HEAP -Xss256k \
+    -XX:+TieredCompilation -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=8m -XX:MaxMetaspaceSize=24m \
+    -XX:-UsePerfData -XX:StringTableSize=2048 -XX:+UnlockDiagnosticVMOptions -XX:ArchiveRelocationMode=0 \
+    -XX:+UnlockExperimentalVMOptions -XX:SymbolTableSize=4096 \
+    -XX:+ExitOnOutOfMemoryError -XX:+ErrorFileToStderr -Xlog:disable -Xlog:all=warning:stderr \
+    -Dfile.encoding=UTF-8 -Dsun.jnu.encoding=UTF-8 \
+    "-Dorg.newsclub.net.unix.library.override=$OTAMGR_NATIVE" \
+    $OTAMGR_JAVA_OPTIONS -cp "$classpath" org.metaotamgr.daemon.OtamgrMain "$@"
+
+if [ -r "$OTAMGR_CDS" ]; then
+    set -- -Xshare:auto "-XX:SharedArchiveFile=$OTAMGR_CDS" "$@"
+fi
+
+exec "$OTAMGR_JAVA" "$@"
