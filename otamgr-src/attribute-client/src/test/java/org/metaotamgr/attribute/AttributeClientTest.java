@@ -448,6 +448,8 @@ class AttributeClientTest {
                         return Optional.of(new byte[65535]);
                     case 3:
                         throw new IllegalStateException("broken handler");
+                    case 4:
+                        return null;
                     default:
                         return Optional.empty();
                 }
@@ -456,11 +458,25 @@ class AttributeClientTest {
         connection.ask(1, new Message.Get(1, 0x77));
         assertEquals(new Message.GetLater(0x77), daemon.codec.getReply(connection.answerTo(1)));
         assertArrayEquals(large, collect(connection, Opcode.GET_REPLY, 0x77));
-        for (int attribute = 2; attribute <= 4; attribute++) {
+        for (int attribute = 2; attribute <= 5; attribute++) {
             connection.ask(attribute, new Message.Get(attribute, 0x77));
             assertEquals(new Message.GetFailed(16, 0x77), daemon.codec.getReply(connection.answerTo(attribute)));
         }
         awaitLog("attribute handler failed: java.lang.IllegalStateException: broken handler");
+    }
+
+    @Test
+    @DisplayName("does not depend on its log")
+    void brokenLog() throws Exception {
+        client = builder(recorder).log(line -> {
+            throw new IllegalStateException("disk full");
+        }).build();
+        client.start();
+        for (int i = 0; i < 3; i++) {
+            daemon.acceptOpen().close();
+            recorder.expect("connected");
+            recorder.expect("disconnected: attrd closed the connection");
+        }
     }
 
     @Test
