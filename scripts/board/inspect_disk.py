@@ -26,8 +26,8 @@ class FileSystem:
     def __init__(self, disk, partition):
         start, size = next((start, size) for name, start, size in build.PARTITIONS if name == partition)
         self._folder = tempfile.TemporaryDirectory()
-        self._image = Path(self._folder.name) / partition
-        with open(disk, "rb") as source, open(self._image, "wb") as copy:
+        self.image = Path(self._folder.name) / partition
+        with open(disk, "rb") as source, open(self.image, "wb") as copy:
             source.seek(start * build.MIB)
             for _ in range(size):
                 block = source.read(build.MIB)
@@ -36,13 +36,13 @@ class FileSystem:
                     copy.seek(0, 2)
                 else:
                     copy.write(block)
-        check = subprocess.run(["e2fsck", "-fp", self._image], capture_output=True, text=True)
+        check = subprocess.run(["e2fsck", "-fp", self.image], capture_output=True, text=True)
         if check.returncode > 1:
             raise RuntimeError(f"{partition}: e2fsck: {check.stdout.strip()}")
 
     def read(self, path):
         """A file's content, or None."""
-        out = subprocess.run(["debugfs", "-R", f"cat {path}", self._image], capture_output=True)
+        out = subprocess.run(["debugfs", "-R", f"cat {path}", self.image], capture_output=True)
         return None if b"File not found" in out.stderr else out.stdout
 
     def __enter__(self):

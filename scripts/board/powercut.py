@@ -3,14 +3,13 @@
 
 import argparse
 import hashlib
+import multiprocessing
+import queue
 import random
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import scenario
 import show
 import writelog
 
-BOARDS = 2
+WORKERS = 2
 VERSIONS = {"a": "1.0", "b": "2.0"}
 
 
@@ -34,17 +33,35 @@ class Count:
     false_headers: int = 0
     problems: list = field(default_factory=list)
 
+    def add(self, kind, text, case):
+        self.bricks += kind == "brick"
+        self.wrong_slots += kind == "wrong slot"
+        self.false_headers += kind == "false header"
+        self.problems.append(f"{case}: {kind}: {text}")
+
+    def merge(self, other):
+        self.cases += other.cases
+        self.booted += other.booted
+        self.bricks += other.bricks
+        self.wrong_slots += other.wrong_slots
+        self.false_headers += other.false_headers
+        self.problems += other.problems
+
 
 def _range(partition):
     start, size = next((start, size) for name, start, size in build.PARTITIONS if name == partition)
     return range(start * build.MIB, (start + size) * build.MIB)
 
 
-class Reference:
-    """The content of a root file system as it was built: every file's hash."""
+@dataclass(frozen=True)
+class Recording:
+    """A real run of the board: the disk at power on, every write since, and what the slots must hold."""
 
-    def __init__(self, image):
-        self.files = file_hashes(image)
+    name: str
+    base: Path
+    writes: Path
+    header: bytes
+    references: dict  # slot: {path: hash}
 
 
 def file_hashes(image):
@@ -134,17 +151,15 @@ class Partitions:
                 for name, place in self._ranges.items()}
 
 
-def interesting(entries):
-    """Entries around which an order matters most: everything but the long run of the slot's content."""
-    environment = range(int(build.SETTINGS["OTA_ENV_OFFSET"], 16), int(build.SETTINGS["OTA_ENV_OFFSET_REDUND"], 16) + build.MIB)
-    return [index for index, entry in enumerate(entries)
-            if isinstance(entry, writelog.Flush) or entry.offset in environment or entry.offset == _range("rootfs-b")[0]]
+ENVIRONMENT = [range(int(build.SETTINGS[name], 16), int(build.SETTINGS[name], 16) + int(build.SETTINGS["OTA_ENV_SIZE"], 16))
+               for name in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")]
 
 
 def draw_cuts(entries, count, seed):
-    """Sorted (cut, number of the case): half of them anywhere, half near an interesting entry."""
+    """(cut, number of the case), sorted: half of them anywhere, half near a flush, the environment or the superblock of slot b."""
     generator = random.Random(seed)
-    special = interesting(entries)
+    special = [index for index, entry in enumerate(entries) if isinstance(entry, writelog.Flush) or entry.offset == _range("rootfs-b")[0]
+               or any(entry.offset in place for place in ENVIRONMENT)]
     cuts = []
     for number in range(count):
         if generator.random() < 0.5:
@@ -155,83 +170,97 @@ def draw_cuts(entries, count, seed):
     return sorted(cuts)
 
 
-def examine(recorded, cases, booted, seed, screen, count, only=None):
-    """Cuts the power in one recording `cases` times; `booted` of them are kept for a real boot."""
-    disk = recorded.disk.with_suffix(".cut")
-    build.run("cp", "--sparse=always", recorded.base, disk)
-    replay = writelog.Replay(disk, recorded.write_log)
-    judge = Judge(disk, recorded.header, recorded.references)
+def examine(recording, cuts, to_boot, seed, disk, done):
+    """Goes through cuts in order on a disk of its own; boots those that are to be booted. Returns what it counted."""
+    count = Count()
+    build.run("cp", "--sparse=always", recording.base, disk)
+    replay = writelog.Replay(disk, recording.writes, fragile=ENVIRONMENT)
+    judge = Judge(disk, recording.header, recording.references)
     partitions = Partitions(replay.entries)
-    cuts = draw_cuts(replay.entries, cases, seed)
-    to_boot = set(random.Random(seed + 1).sample(range(cases), min(booted, cases)))
-    kept = []
-    for done, (cut, number) in enumerate(cuts):
-        if only is not None and number != only:
-            continue
+    for cut, number in cuts:
         pending = replay.advance(cut)
         arrived = replay.cut(pending, random.Random(f"{seed}/{number}"))
         wrong, next_boot = judge.verdict(partitions.states(replay.applied, arrived))
         count.cases += 1
+        case = f"{recording.name}, seed {seed}, case {number} (cut after entry {cut} of {len(replay.entries)})"
         if wrong:
-            kind, text = wrong
-            count.bricks += kind == "brick"
-            count.wrong_slots += kind == "wrong slot"
-            count.false_headers += kind == "false header"
-            count.problems.append(f"{recorded.name}, seed {seed}, case {number} (cut after entry {cut} of {len(replay.entries)}): {kind}: {text}")
-            screen.line("PROBLEM", count.problems[-1])
-        if number in to_boot and next_boot:
-            image = recorded.disk.with_suffix(f".boot-{number}")
-            build.run("cp", "--sparse=always", disk, image)
-            kept.append((number, image, next_boot))
-            if len(kept) == BOARDS:
-                boot_all(recorded, kept, seed, screen, count)
-                kept = []
+            count.add(*wrong, case)
+        elif number in to_boot:
+            count.booted += 1
+            if problem := boot(disk, next_boot):
+                count.add("brick", problem, f"{case}, booted")
         replay.undo()
-        if done % 50 == 0 or done == len(cuts) - 1:
-            screen.progress(recorded.name, 100 * (done + 1) // len(cuts))
-    boot_all(recorded, kept, seed, screen, count)
+        with done.get_lock():
+            done.value += 1
     replay.close()
     disk.unlink()
+    return count
 
 
-def boot_all(recorded, kept, seed, screen, count):
-    """Boots disks side by side up to userland."""
+def boot(disk, slot):
+    """Boots a copy of a disk up to userland; what is wrong, or None."""
+    image, log = Path(f"{disk}.boot"), Path(f"{disk}.console")
+    log.unlink(missing_ok=True)
+    build.run("cp", "--sparse=always", disk, image)
+    try:
+        with machine.Machine(image, log, network=True, skip_autoboot_delay=True, cpus=1) as board:
+            found = board.wait(scenario.BOOTED, 180)
+    except machine.Timeout as timeout:
+        kept = log.rename(f"{log}.{time.time_ns()}")
+        return f"{timeout}; console: {kept}"
+    finally:
+        image.unlink()
+    if (found[1], found[2]) != (slot, VERSIONS[slot]):
+        return f"expected slot {slot}, booted slot {found[1]} version {found[2]}"
+    return None
 
-    def boot(case):
-        number, image, next_boot = case
-        log = image.with_suffix(".console")
-        log.unlink(missing_ok=True)
+
+def examine_all(recording, cases, booted, seed, screen):
+    """Shares the cases between the processors."""
+    cuts = draw_cuts(writelog.read(recording.writes), cases, seed)
+    to_boot = set(random.Random(f"{seed} booted").sample(range(cases), min(booted, cases)))
+    done = multiprocessing.Value("i", 0)
+    results = multiprocessing.Queue()
+
+    def work(share):
         try:
-            with machine.Machine(image, log, network=True, skip_autoboot_delay=True) as board:
-                found = board.wait(scenario.BOOTED, 180)
-            if (found[1], found[2]) != (next_boot, VERSIONS[next_boot]):
-                return f"expected slot {next_boot}, booted slot {found[1]} version {found[2]}"
-            log.unlink()
-            return None
-        except machine.Timeout as timeout:
-            return f"{timeout}; console: {log}"
-        finally:
-            image.unlink()
+            results.put(examine(recording, cuts[share::WORKERS], to_boot, seed, recording.base.with_suffix(f".cut-{share}"), done))
+        except Exception as problem:  # a worker that dies silently would look like one without findings
+            results.put(problem)
 
-    with ThreadPoolExecutor(BOARDS) as pool:
-        for (number, _, _), problem in zip(kept, pool.map(boot, kept), strict=True):
-            count.booted += 1
-            if problem:
-                count.bricks += 1
-                count.problems.append(f"{recorded.name}, seed {seed}, case {number}, booted: {problem}")
-                screen.line("PROBLEM", count.problems[-1])
+    workers = [multiprocessing.Process(target=work, args=(share,)) for share in range(WORKERS)]
+    for worker in workers:
+        worker.start()
+    total, finished = Count(), 0
+    while finished < WORKERS:
+        try:
+            result = results.get(timeout=5)
+        except queue.Empty:
+            screen.progress(recording.name, 100 * done.value // max(len(cuts), 1))
+            continue
+        if isinstance(result, Exception):
+            raise result
+        total.merge(result)
+        finished += 1
+    for worker in workers:
+        worker.join()
+    return total
 
 
-def record(name, screen):
-    """Runs a scenario with every write logged."""
-    recorded = scenario.Scenario(screen, name, record=True)
-    result = recorded.run()
-    if result.problems:
-        raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
-    recorded.name = {None: "update and commit"}.get(name, "rollback")
-    recorded.references = {"a": file_hashes(build.BUILD / "rootfs-1.0.ext4"),
-                           "b": file_hashes(build.BUILD / (f"rootfs-2.0-{name}.ext4" if name else "rootfs-2.0.ext4"))}
-    return recorded
+def record(fault, screen, reuse):
+    """Runs a scenario with every write logged, or takes the recording of the last run."""
+    disk = build.BUILD / f"disk-{fault or 'good'}.img"
+    base, writes, header = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header"))
+    if not reuse or not header.exists():
+        header.unlink(missing_ok=True)
+        run = scenario.Scenario(screen, fault, write_log=writes)
+        result = run.run()
+        if result.problems:
+            raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
+        header.write_bytes(run.header)
+    return Recording("rollback" if fault else "update", base, writes, header.read_bytes(), {
+        "a": file_hashes(build.BUILD / "rootfs-1.0.ext4"),
+        "b": file_hashes(build.BUILD / (f"rootfs-2.0-{fault}.ext4" if fault else "rootfs-2.0.ext4"))})
 
 
 def main():
@@ -252,10 +281,12 @@ def main():
     try:
         for name, share in ((None, 3), ("panic", 1)):
             screen.step(f"Record {'a rollback' if name else 'an update and its commit'}")
-            recorded = record(name, screen)
+            recording = record(name, screen, arguments.reuse)
             cases, booted = arguments.cases * share // 4, arguments.booted * share // 4
             screen.step(f"Cut the power {cases} times, boot {booted} of them (seed {arguments.seed})")
-            examine(recorded, cases, booted, arguments.seed, screen, count)
+            count.merge(examine_all(recording, cases, booted, arguments.seed, screen))
+            for problem in count.problems:
+                screen.line("PROBLEM", problem)
     except (machine.Timeout, RuntimeError) as problem:
         screen.line("FAILED", str(problem))
         return 1

@@ -141,11 +141,11 @@ class Board:
 
 
 class Scenario:
-    """What scripts/demo does. With record=True it leaves the disk as it was at power on (base) and a log of every write."""
+    """What scripts/demo does. With a write log, every write of the disk goes there, and the disk as it was at power on stays beside it."""
 
-    def __init__(self, show, fault_name=None, record=False):
+    def __init__(self, show, fault_name=None, write_log=None):
         self._show = show
-        self._record = record
+        self._write_log = write_log
         self._name = fault_name or "good"
         self._fault = FAULTS.get(fault_name)
         self._log = build.BUILD / "logs" / f"{self._name}.console"
@@ -166,19 +166,18 @@ class Scenario:
             cut.write_bytes(whole[:len(whole) // 2])
             update = cut
         publisher = Publisher(build.BUILD / f"publish-{self._name}")
-        disk = self.disk = build.BUILD / f"disk-{self._name}.img"
+        disk = build.BUILD / f"disk-{self._name}.img"
         show.line("build", f"disk {disk.name}")
         build.make_disk(disk, old, {"ota_slot": "a", "ota_bootargs": f"board.url={publisher.address()}"})
-        if self._record:
-            self.base, self.write_log = disk.with_suffix(".base"), disk.with_suffix(".writes")
-            build.run("cp", "--sparse=always", disk, self.base)
+        if self._write_log:
+            build.run("cp", "--sparse=always", disk, self._write_log.with_suffix(".base"))
         try:
             return self._update(disk, update, publisher)
         finally:
             publisher.close()
 
     def _machine(self, disk):
-        return machine.Machine(disk, self._log, on_line=self._on_line, network=True, write_log=self.write_log if self._record else None)
+        return machine.Machine(disk, self._log, on_line=self._on_line, network=True, write_log=self._write_log)
 
     def _on_line(self, text):
         """Shows what concerns the update, as it happens."""
@@ -201,11 +200,11 @@ class Scenario:
             board.wait(r"hubby_state|HUBBY_STATE|51611", 60)
             show.step(f"Publish version 2.0{f' ({self._name}: {fault.about})' if fault else ''}")
             started = show.seconds()
-            header = publisher.publish("2.0", update)
+            header = self.header = publisher.publish("2.0", update)
             after = {None: self._good, "bad-image": self._refused, "power-cut": self._power_cut}.get(
                 self._name if fault else None, self._rolled_back)(board, disk, publisher)
             seconds = show.seconds() - started
-            if self._record:
+            if self._write_log:
                 board.switch_off()
 
         show.step("Look at the disk, with the board switched off")

@@ -3,13 +3,16 @@
 would have left them.
 
 A disk with a volatile cache promises only what was flushed. So a cut after entry k leaves every write before the last flush, and of the
-writes after it any subset - which is what any order of arrival comes to - some of them torn between two sectors.
+writes after it any subset - which is what any order of arrival comes to - some of them torn. Flash writes a page of 4 KiB whole; only
+ranges named as fragile are torn between sectors of 512 bytes. (ext4 itself needs whole pages: its superblock spans two sectors and is
+rewritten in place by every mount.)
 """
 
 import struct
 from dataclasses import dataclass
 
 SECTOR = 512
+PAGE = 4096
 _MAGIC = 0x6A736677736872
 _FLUSH, _FUA, _DISCARD = 1, 2, 4
 
@@ -53,11 +56,12 @@ def read(log):
 class Replay:
     """A disk image that walks through a log. cut() shows it as one power cut would leave it, undo() takes that back."""
 
-    def __init__(self, disk, log):
+    def __init__(self, disk, log, fragile=()):
+        self._fragile = fragile
         self._disk = open(disk, "r+b", buffering=0)
         self._log = open(log, "rb")
         self.entries = read(log)
-        self._applied = 0  # entries that are durable in the image
+        self.applied = 0  # entries that are durable in the image
         self._undo = []
 
     def _data(self, write):
@@ -70,15 +74,15 @@ class Replay:
 
     def advance(self, cut):
         """Makes durable what was flushed before entry number `cut`; returns the writes that were only pending there. Never goes back."""
-        last_flush = self._applied
-        for index in range(self._applied, cut):
+        last_flush = self.applied
+        for index in range(self.applied, cut):
             if isinstance(self.entries[index], Flush):
                 last_flush = index + 1
-        for index in range(self._applied, last_flush):
+        for index in range(self.applied, last_flush):
             if isinstance(entry := self.entries[index], Write):
                 self._put(entry.offset, self._data(entry))
-        self._applied = max(self._applied, last_flush)
-        return [entry for entry in self.entries[self._applied:cut] if isinstance(entry, Write)]
+        self.applied = max(self.applied, last_flush)
+        return [entry for entry in self.entries[self.applied:cut] if isinstance(entry, Write)]
 
     def cut(self, pending, random):
         """Lets some of the pending writes reach the disk, some of these torn; returns the writes and how much of each arrived."""
@@ -89,8 +93,7 @@ class Replay:
             *(lambda index: random.random() < 0.6,) * 6))
         for index, write in enumerate(pending):
             if choose(index):
-                torn = random.random() < 0.2
-                length = random.randrange(write.length // SECTOR + 1) * SECTOR if torn else write.length
+                length = self._torn(write, random) if random.random() < 0.2 else write.length
                 if length:
                     arrived.append((write, length))
         for write, length in arrived:
@@ -98,6 +101,13 @@ class Replay:
             self._undo.append((write.offset, self._disk.read(length)))
             self._put(write.offset, self._data(write)[:length])
         return arrived
+
+    def _torn(self, write, random):
+        """How many bytes of a write arrive before the power is gone."""
+        step = SECTOR if any(write.offset in place for place in self._fragile) else PAGE
+        # The first boundary after the start may be nearer than a whole step.
+        boundaries = range(step - write.offset % step, write.length, step)
+        return random.choice([0, *boundaries])
 
     def undo(self):
         while self._undo:
