@@ -146,6 +146,10 @@ final class Board {
     }
 
     void offer(Path path) throws IOException {
+        offer(path.toString());
+    }
+
+    void offer(String path) throws IOException {
         hubby.set(Attribute.HUBBY_OTA_UPGRADE_PATH, (path + "\0").getBytes(StandardCharsets.UTF_8));
     }
 
