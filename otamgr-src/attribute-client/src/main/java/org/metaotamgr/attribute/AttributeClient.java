@@ -31,7 +31,7 @@ import org.metaotamgr.wire.Protocol;
  * has closed its side, or does not do so in time, the socket is closed.
  */
 public final class AttributeClient implements AutoCloseable {
-    /** Longest that {@link #close} waits for answers: a SET of the largest value that goes wrong at its very end. */
+    /** Longest that {@link #close} waits for answers; no single one takes as long. */
     private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(15);
 
     private final Path socket;
@@ -59,7 +59,17 @@ public final class AttributeClient implements AutoCloseable {
         open = new Message.Open(builder.ownName, builder.ranges);
         handler = builder.handler;
         backoff = new Backoff(builder.firstWait, builder.longestWait, new Random());
-        log = builder.log;
+        log = new Consumer<>() {
+            @Override
+            public void accept(String line) {
+                try {
+                    builder.log.accept(line);
+                } catch (RuntimeException e) {
+                    // There is nowhere to tell; a log that cannot be written must not end the connection.
+                    return;
+                }
+            }
+        };
         nanoClock = builder.nanoClock;
         order = builder.order;
         events = new EventQueue("attribute-events", log);
@@ -269,6 +279,11 @@ public final class AttributeClient implements AutoCloseable {
             if (failure == null) {
                 lastFailure = "";
                 synchronized (lock) {
+                    if (closing) {
+                        // Nothing was said yet, so nothing can be answered into a closed socket.
+                        next.closeSocket();
+                        return;
+                    }
                     link = next;
                 }
                 long since = System.nanoTime();

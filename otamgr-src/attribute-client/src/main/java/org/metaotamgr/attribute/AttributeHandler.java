@@ -10,7 +10,8 @@ import org.metaotamgr.wire.AttributeStatus;
  * one at a time, in the order in which things happened. {@link #read} comes from a thread of its own, possibly while
  * another call is running, because its answer must not wait for anything. None comes from the thread that reads the
  * socket: a slow handler delays later calls, but neither acks, nor the receiving of large values, nor the answers to
- * gets. An exception thrown by a handler is logged and counts as "not served" ({@link #read}) or
+ * gets. The event thread also completes the futures of the client, so a handler must not wait for one: chain what comes
+ * next to the future instead. An exception thrown by a handler is logged and counts as "not served" ({@link #read}) or
  * {@link AttributeStatus#UNSPECIFIED} ({@link #written}).
  */
 public interface AttributeHandler {

@@ -11,6 +11,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
@@ -42,7 +43,7 @@ final class Link implements Conversation.Output, Conversation.Listener {
     private static final int MAX_UNWRITTEN = 1 << 20;
 
     /** Bytes of values that may wait for the handler; further values are refused with NO_SPACE. */
-    private static final int MAX_UNHANDLED = 1 << 22;
+    private static final int MAX_UNHANDLED = 1 << 20;
 
     /** What an event costs beside its value, roughly. */
     private static final int EVENT_OVERHEAD = 128;
@@ -265,7 +266,8 @@ final class Link implements Conversation.Output, Conversation.Listener {
         lock.notifyAll();
     }
 
-    private void closeSocket() {
+    /** Closes the socket without further ado; whoever is reading or writing it gets an error. */
+    void closeSocket() {
         if (socket != null) {
             try {
                 socket.close();
@@ -401,7 +403,7 @@ final class Link implements Conversation.Output, Conversation.Listener {
         public void run() {
             Optional<byte[]> value = Optional.empty();
             try {
-                value = handler.read(attributeId);
+                value = Objects.requireNonNull(handler.read(attributeId), "read() returned null");
             } finally {
                 synchronized (lock) {
                     if (claim()) {
@@ -444,7 +446,7 @@ final class Link implements Conversation.Output, Conversation.Listener {
         public void run() {
             AttributeStatus status = AttributeStatus.UNSPECIFIED;
             try {
-                status = handler.written(attributeId, value);
+                status = Objects.requireNonNull(handler.written(attributeId, value), "written() returned null");
             } finally {
                 synchronized (lock) {
                     if (claim()) {

@@ -47,6 +47,12 @@ public final class Attrd implements AutoCloseable {
         private int fragment = Integer.MAX_VALUE;
         private int coalesceMillis;
         private int backlog = 278;
+        private LongSupplier nanoClock = new LongSupplier() {
+            @Override
+            public long getAsLong() {
+                return System.nanoTime();
+            }
+        };
 
         /**
          * Adds an attribute to those of the update service.
@@ -89,6 +95,12 @@ public final class Attrd implements AutoCloseable {
          */
         public Options coalesce(int millis) {
             coalesceMillis = millis;
+            return this;
+        }
+
+        /** Time for tests: monotonic nanoseconds. */
+        Options nanoClock(LongSupplier clock) {
+            nanoClock = clock;
             return this;
         }
 
@@ -144,6 +156,7 @@ public final class Attrd implements AutoCloseable {
     public void start() throws IOException {
         Files.deleteIfExists(path);
         server = AFUNIXServerSocket.newInstance();
+        server.setDeleteOnClose(false);
         server.bind(AFUNIXSocketAddress.of(path), 16);
         log("listening on " + path);
         start("attrd-accept", new Runnable() {
@@ -270,6 +283,13 @@ public final class Attrd implements AutoCloseable {
                     return;
                 }
             }
+        }
+    }
+
+    /** Makes the timer thread look at the clock again; for tests that move it. */
+    void clockMoved() {
+        synchronized (lock) {
+            lock.notifyAll();
         }
     }
 
@@ -472,12 +492,7 @@ public final class Attrd implements AutoCloseable {
             this.id = id;
             in = socket.getInputStream();
             out = socket.getOutputStream();
-            conversation = Conversation.daemon(id, ByteOrder.nativeOrder(), new LongSupplier() {
-                @Override
-                public long getAsLong() {
-                    return System.nanoTime();
-                }
-            }, ids, this, this);
+            conversation = Conversation.daemon(id, ByteOrder.nativeOrder(), options.nanoClock, ids, this, this);
         }
 
         void begin() {

@@ -13,6 +13,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.time.Duration;
 import java.util.List;
 
 import org.metaotamgr.wire.AttributeStatus;
@@ -31,6 +32,8 @@ public final class Hubby {
     private static final String DEFAULT_PREFIX = "/tmp";
     private static final int MAX_DESCRIPTION = 64 * 1024;
     private static final int RECONNECT_MILLIS = 1000;
+    /** How soon a wait for the next look notices that it is to stop. */
+    private static final int STEP_MILLIS = 100;
     private static final int COPY_BUFFER = 64 * 1024;
 
     private final Path socket;
@@ -48,7 +51,7 @@ public final class Hubby {
     private UpdateDescription downloaded;
     private Path downloadedTo;
     private UpdateDescription announced;
-    private String lastProblem = "";
+    private String lastReason = "";
 
     /**
      * A hubby that is not yet running.
@@ -56,15 +59,15 @@ public final class Hubby {
      * @param socket where attrd listens
      * @param source where updates are offered, or null for none
      * @param installedHeader header of the running system, on a device {@code /etc/ota_type_5.hdr}; need not exist
-     * @param pollSeconds how often to look for an update
+     * @param poll how long to wait between looks for an update
      * @param state what it says about the cloud connection (attribute 51611): 0 not known, 1 connected, 2 not connected
      * @param log where it tells what happens
      */
-    Hubby(Path socket, UpdateSource source, Path installedHeader, int pollSeconds, int state, Log log) {
+    Hubby(Path socket, UpdateSource source, Path installedHeader, Duration poll, int state, Log log) {
         this.socket = socket;
         this.source = source;
         this.installedHeader = installedHeader;
-        pollMillis = pollSeconds * 1000L;
+        pollMillis = poll.toMillis();
         this.state = (byte) state;
         this.log = log;
     }
@@ -122,8 +125,8 @@ public final class Hubby {
             if (source != null) {
                 poll(client);
             }
-            for (long left = pollMillis; left > 0 && !isStopped() && client.isConnected(); left -= 500) {
-                client.awaitDisconnect(Math.min(500, left));
+            for (long left = pollMillis; left > 0 && !isStopped() && client.isConnected(); left -= STEP_MILLIS) {
+                client.awaitDisconnect(Math.min(STEP_MILLIS, left));
             }
         }
     }
@@ -133,10 +136,14 @@ public final class Hubby {
         try (InputStream in = source.description()) {
             update = in == null ? null : UpdateDescription.read(in);
         } catch (IOException e) {
-            problem("no update from " + source + ": " + e);
+            unannounced("no update from " + source + ": " + e);
             return;
         }
-        if (update == null || update.equals(announced) || isInstalled(update)) {
+        if (update == null || update.equals(announced)) {
+            return;
+        }
+        if (isInstalled(update)) {
+            unannounced("update version=" + update.version() + " is installed: " + installedHeader + " is its header");
             return;
         }
         Path prefix = prefix(client);
@@ -147,12 +154,12 @@ public final class Hubby {
         try {
             download(update, prefix);
         } catch (IOException e) {
-            problem("update not downloaded: " + e.getMessage());
+            unannounced("update not downloaded: " + e.getMessage());
             return;
         }
         announce(client, prefix.resolve(UPDATE_NAME));
         announced = update;
-        lastProblem = "";
+        lastReason = "";
     }
 
     private boolean isInstalled(UpdateDescription update) throws IOException {
@@ -178,24 +185,24 @@ public final class Hubby {
             prefix = new String(value, 0, length, StandardCharsets.UTF_8);
         } catch (SimulatedClient.RefusedException e) {
             if (e.status() == AttributeStatus.OWNER_NOT_AVAILABLE) {
-                problem("update offered, waiting for otamgr to connect");
+                unannounced("update offered, waiting for otamgr to connect");
                 return null;
             }
-            problem("otamgr does not say where it wants updates: " + e.getMessage() + "; using " + DEFAULT_PREFIX);
+            unannounced("otamgr does not say where it wants updates: " + e.getMessage() + "; using " + DEFAULT_PREFIX);
             return Path.of(DEFAULT_PREFIX);
         }
         if (!prefix.startsWith("/")) {
-            problem("otamgr wants updates in \"" + prefix + "\", which is no absolute path; using " + DEFAULT_PREFIX);
+            unannounced("otamgr wants updates in \"" + prefix + "\", which is no absolute path; using " + DEFAULT_PREFIX);
             return Path.of(DEFAULT_PREFIX);
         }
         return Path.of(prefix);
     }
 
-    /** Logs what may be found again at the next look, but only once. */
-    private void problem(String problem) {
-        if (!problem.equals(lastProblem)) {
-            lastProblem = problem;
-            log(problem);
+    /** Logs why nothing is announced, but not again at the next look. */
+    private void unannounced(String reason) {
+        if (!reason.equals(lastReason)) {
+            lastReason = reason;
+            log(reason);
         }
     }
 

@@ -8,6 +8,7 @@ import java.io.PrintStream;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
@@ -162,7 +163,7 @@ public final class SimulatorMain {
                     control = true;
                     break;
                 case "--url":
-                    source = new UpdateSource.Web(URI.create(value(option, rest)));
+                    source = web(value(option, rest));
                     break;
                 case "--directory":
                     source = new UpdateSource.Directory(Path.of(value(option, rest)));
@@ -184,6 +185,15 @@ public final class SimulatorMain {
             }
         }
         words = plain.toArray(words);
+    }
+
+    private static UpdateSource web(String address) throws UsageException {
+        URI uri = URI.create(address);
+        if (!"http".equals(uri.getScheme()) || uri.getHost() == null) {
+            throw new UsageException("--url needs an address like http://host:port/update.properties, \"" + address
+                    + "\" is none");
+        }
+        return new UpdateSource.Web(uri);
     }
 
     private static String value(String option, Deque<String> rest) throws UsageException {
@@ -228,7 +238,7 @@ public final class SimulatorMain {
     }
 
     private Hubby hubby() {
-        return new Hubby(socket, source, installedHeader, pollSeconds, state, log());
+        return new Hubby(socket, source, installedHeader, Duration.ofSeconds(pollSeconds), state, log());
     }
 
     private static void startInBackground(Hubby hubby) {

@@ -49,7 +49,6 @@ final class IncomingTransactions {
      * @param now nanoseconds of a monotonic clock
      */
     Received receive(Message.Packet packet, long now) {
-        expire(now);
         int id = packet.transactionId();
         Partial partial;
         if (id == 0) {
@@ -62,7 +61,7 @@ final class IncomingTransactions {
             partial = new Partial(packet);
         } else {
             partial = open.remove(id);
-            if (partial == null) {
+            if (partial == null || isDead(partial, now)) {
                 return error(AttributeStatus.TRANSACTION_NOT_FOUND);
             }
             Message.Packet first = partial.first;
@@ -102,6 +101,10 @@ final class IncomingTransactions {
         return new Received(new Message.Ack(status.code(), 0), null);
     }
 
+    private boolean isDead(Partial partial, long now) {
+        return now - partial.lastPacket >= timeoutNanos;
+    }
+
     /**
      * Forgets values whose sender fell silent.
      *
@@ -112,7 +115,7 @@ final class IncomingTransactions {
         List<String> lines = new ArrayList<>();
         for (Map.Entry<Integer, Partial> entry : open.entrySet()) {
             Partial partial = entry.getValue();
-            if (now - partial.lastPacket >= timeoutNanos) {
+            if (isDead(partial, now)) {
                 dead.add(entry.getKey());
                 lines.add(partial.first.opcode() + " of attribute "
                         + Integer.toUnsignedString(partial.first.attributeId()) + " was abandoned by its sender after "

@@ -2,7 +2,7 @@
 package org.metaotamgr.wire;
 
 /** One typed value in the body of a message (attribute protocol, section 3). */
-public sealed interface Parameter permits Parameter.Int, Parameter.Blob {
+sealed interface Parameter permits Parameter.Int, Parameter.Blob {
 
     /** The integer types. */
     enum IntType {

@@ -10,7 +10,7 @@ import java.util.List;
  * The body of a message: a length and typed parameters, all big-endian whatever the host is (attribute protocol,
  * section 3).
  */
-public final class ParameterBlock {
+final class ParameterBlock {
     private static final int LENGTH_SIZE = 2;
     private static final int TYPE_SIZE = 2;
     private static final int INTEGER_BIT = 0x8000;

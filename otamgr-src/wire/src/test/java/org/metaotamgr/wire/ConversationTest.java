@@ -283,6 +283,7 @@ class ConversationTest {
         assertEquals(List.of(), set.statuses);
         pass(1);
         assertEquals(List.of(AttributeStatus.TIMEOUT.code()), set.statuses);
+        pass(999);
         assertFalse(client.conversation.isSettled(), "an answer may still come");
         int lines = client.log.size();
         client.receive(1, new Message.Ack(0, 5));
@@ -434,9 +435,11 @@ class ConversationTest {
         pass(1);
         assertEquals(List.of(14), get.statuses);
         assertEquals(List.of(14), set.statuses);
+        pass(999);
         assertFalse(client.conversation.isSettled(), "the daemon's own time-out may be on its way");
         client.receive(Sequence.UNSOLICITED, new Message.SetReply(14, 2));
-        pass(1000);
+        assertFalse(client.conversation.isSettled(), "the daemon's own time-out may be on its way");
+        pass(1);
         assertTrue(client.conversation.isSettled());
         assertEquals(List.of(14), set.statuses);
     }

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: MIT
+"""Builds the emulated A/B board: root file systems, update images and the disk, from Debian arm64 packages and the layer."""
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import layer
+import packages
+
+HERE = Path(__file__).resolve().parent
+BUILD = layer.BUILD
+ROOT_ARM64 = BUILD / "root" / "arm64"
+RUNTIME = BUILD / "runtime"
+MIB = 1 << 20
+
+# The disk: name, start and size in MiB. The environment's two copies lie before the first partition.
+PARTITIONS = (("boot", 16, 16), ("rootfs-a", 32, 192), ("rootfs-b", 224, 192), ("data", 416, 96))
+DISK_MIB = 520
+
+SETTINGS = layer.settings(OTA_ENV_STORE="script", OTA_ENV_DEVICE="/dev/vda", OTA_BOOTARGS="console=ttyAMA0")
+
+TARGET_PACKAGES = (
+    "openjdk-17-jdk-headless", "busybox-static", "libubootenv-tool", "libubootenv0.1", "libc6", "zlib1g", "libyaml-0-2",
+    "libgcc-s1", "libstdc++6", "e2fsprogs", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "zstd", "libzstd1",
+    "liblzma5", "liblz4-1", "util-linux",
+)
+INITRAMFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
+ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
+LIBRARIES = ("libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6",
+             "libyaml-0.so.2", "libubootenv.so.0", "libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1",
+             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1")
+
+# The device's commands come from busybox, as on a small Yocto image; Debian's has no flock.
+APPLETS = """sh ash cat ls cp mv rm ln mkdir rmdir mount umount sync sleep echo dd gzip gunzip zcat grep sed awk cut head tail tr
+od hexdump cmp sha256sum stat df du kill killall ps date uname dmesg touch chmod chown test [ expr true false printf find xargs mknod hostname
+env sort uniq wc tee timeout seq usleep ping tar xz logger basename dirname readlink realpath id mktemp vi less pidof
+ln sh nohup setsid pgrep pkill mkfifo tty stty which uptime free""".split()
+SYSTEM_APPLETS = "init reboot poweroff halt insmod rmmod lsmod ip ifconfig route syslogd start-stop-daemon".split()
+
+
+def run(*words, **options):
+    subprocess.run([str(w) for w in words], check=True, **options)
+
+
+def _digest(*things):
+    """One hash over texts and over the contents of files and folders."""
+    digest = hashlib.sha256()
+    for thing in things:
+        paths = [thing] if isinstance(thing, Path) and thing.is_file() else sorted(thing.rglob("*")) if isinstance(thing, Path) else []
+        if isinstance(thing, Path):
+            for path in paths:
+                if path.is_file() and "target" not in path.parts and "__pycache__" not in path.parts:
+                    digest.update(f"{path}\0{path.stat().st_mode:o}\0".encode())
+                    digest.update(path.read_bytes())
+        else:
+            digest.update(repr(thing).encode())
+    return digest.hexdigest()
+
+
+def partition_start(name):
+    """The first byte of a partition of the disk."""
+    return next(start for partition, start, _ in PARTITIONS if partition == name) * MIB
+
+
+class Cache:
+    """Remembers what an artefact was made from, so that an unchanged one is not made again."""
+
+    def __init__(self, say):
+        self._say = say
+
+    def make(self, what, artefact, inputs, build):
+        artefact = Path(artefact)
+        stamp = BUILD / "stamps" / artefact.name
+        wanted = _digest(what, *inputs)
+        if artefact.exists() and stamp.exists() and stamp.read_text() == wanted:
+            self._say(f"{what}: unchanged")
+            return artefact
+        self._say(f"{what}: building")
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.unlink(missing_ok=True)
+        build(artefact)
+        stamp.write_text(wanted)
+        return artefact
+
+
+def fetch_packages(say):
+    """Downloads and unpacks the target's packages; returns the kernel's release."""
+    release_file = BUILD / "kernel-release"
+    if release_file.exists() and (ROOT_ARM64 / "boot").exists():
+        say("Debian packages for arm64: already there")
+        return release_file.read_text()
+    say("Debian packages for arm64: downloading (about 100 MB)")
+    apt = packages.ForeignApt("arm64", BUILD / "apt")
+    apt.update()
+    kernel = apt.dependency("linux-image-cloud-arm64", r"linux-image-\S+")
+    debs = apt.download([kernel, *TARGET_PACKAGES])
+    say(f"Debian packages for arm64: unpacking {len(debs)}")
+    packages.unpack(debs, ROOT_ARM64)
+    release = kernel.removeprefix("linux-image-")
+    release_file.write_text(release)
+    return release
+
+
+def build_jars(folder):
+    """The daemon, the simulators and their libraries as the device has them: names without versions, one native library."""
+    project = layer.ROOT / "otamgr-src"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    run("mvn", "-q", "-B", "-f", project / "pom.xml", "package", "-DskipTests", "-Dmaven.test.skip=true")
+    for module, name in (("wire", "otamgr-wire"), ("attribute-client", "otamgr-attribute-client"), ("otamgr", "otamgr"),
+                         ("simulators", "otamgr-simulators")):
+        jar, = (project / module / "target").glob(f"{name}-[0-9]*.jar")
+        shutil.copy(jar, folder / f"{name}.jar")
+    libraries = folder / "libraries"
+    run("mvn", "-q", "-B", "-f", project / "pom.xml", "-pl", "otamgr,simulators", "-am", "package", "-DskipTests", "-Dmaven.test.skip=true",
+        "dependency:copy-dependencies", "-DincludeScope=runtime", "-DexcludeGroupIds=org.metaotamgr", f"-DoutputDirectory={libraries}",
+        "-Dmdep.stripVersion=true")
+    native = libraries / "junixsocket-native-common.jar"
+    member = "lib/aarch64-Linux-clang/jni/"
+    listing = subprocess.run(["unzip", "-Z1", native], check=True, capture_output=True, text=True).stdout.split()
+    library, = [n for n in listing if n.startswith(member) and n.endswith(".so") and "nodeps" not in n]
+    with open(folder / "libjunixsocket-native.so", "wb") as out:
+        run("unzip", "-p", native, library, stdout=out)
+
+
+def build_runtime(folder):
+    """A Java runtime of java.base alone for the target, with the base class archive made by the target's own JVM."""
+    shutil.rmtree(folder, ignore_errors=True)
+    jmods, = (ROOT_ARM64 / "usr/lib/jvm").glob("java-17-openjdk-*/jmods")
+    run("jlink", "--module-path", jmods, "--add-modules", "java.base", "--no-header-files", "--no-man-pages",
+        "--strip-java-debug-attributes", "--compress=2", "--output", folder)
+    for extra in ("legal", "lib/jrt-fs.jar"):
+        path = folder / extra
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for library in folder.rglob("*.so"):
+        run("aarch64-linux-gnu-strip", "--strip-unneeded", library)
+    run("qemu-aarch64-static", "-L", ROOT_ARM64, folder / "bin/java", "-Xshare:dump", stdout=subprocess.DEVNULL)
+
+
+def _install_modules(release, names, folder):
+    folder.mkdir(parents=True)
+    for name in names:
+        module, = (ROOT_ARM64 / "lib/modules" / release).rglob(f"{name}.ko")
+        shutil.copy(module, folder)
+
+
+def build_initramfs(release, out):
+    tree = BUILD / "initramfs"
+    shutil.rmtree(tree, ignore_errors=True)
+    (tree / "bin").mkdir(parents=True)
+    shutil.copy(ROOT_ARM64 / "bin/busybox", tree / "bin/busybox")
+    (tree / "bin/sh").symlink_to("busybox")
+    shutil.copy(HERE / "initramfs-init", tree / "init")
+    _install_modules(release, INITRAMFS_MODULES, tree / "modules")
+    (tree / "modules/order").write_text("".join(f"{m}.ko\n" for m in INITRAMFS_MODULES))
+    names = "".join(f"{p.relative_to(tree)}\n" for p in sorted(tree.rglob("*")))
+    packed = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0"], input=names.encode(), cwd=tree, check=True, capture_output=True)
+    out.write_bytes(gzip.compress(packed.stdout, 6, mtime=0))
+
+
+def _install(source, target, mode):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source, target)
+    target.chmod(mode)
+
+
+def stage_rootfs(version, release, jars, runtime, initramfs, tree):
+    """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them."""
+    shutil.rmtree(tree, ignore_errors=True)
+    for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "dev", "proc", "sys", "tmp", "run", "data", "root", "boot", "etc/otamgr",
+                   "lib/upgrade/keep.d", "var/log", "usr/share/java", "usr/lib/otamgr", "lib/modules"):
+        (tree / folder).mkdir(parents=True, exist_ok=True)
+    (tree / "var/run").symlink_to("/run")
+    (tree / "var/lock").symlink_to("/run/lock")
+    (tree / "afero_nv").symlink_to("data/afero_nv")
+
+    shutil.copy(ROOT_ARM64 / "bin/busybox", tree / "bin/busybox")
+    for applet in APPLETS:
+        (tree / "bin" / applet).unlink(missing_ok=True)
+        (tree / "bin" / applet).symlink_to("busybox")
+    for applet in SYSTEM_APPLETS:
+        (tree / "sbin" / applet).symlink_to("../bin/busybox")
+    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock"):
+        _install(ROOT_ARM64 / program, tree / program, 0o755)
+    (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
+    triplet = "aarch64-linux-gnu"
+    for library in LIBRARIES:
+        found = next(p for p in (ROOT_ARM64 / "lib" / triplet / library, ROOT_ARM64 / "usr/lib" / triplet / library) if p.exists())
+        _install(found, tree / "lib" / triplet / library, 0o755)
+    loader = "ld-linux-aarch64.so.1"
+    _install(ROOT_ARM64 / "lib" / triplet / loader, tree / "lib" / loader, 0o755)
+
+    shutil.copy(ROOT_ARM64 / "boot" / f"vmlinuz-{release}", tree / "boot/Image")
+    shutil.copy(initramfs, tree / "boot/initrd")
+    shutil.rmtree(tree / "lib/modules")
+    _install_modules(release, ROOTFS_MODULES, tree / "lib/modules")
+
+    shutil.copytree(runtime, tree / "usr/lib/jvm/otamgr-runtime", symlinks=True)
+    (tree / "usr/bin/java").symlink_to("../lib/jvm/otamgr-runtime/bin/java")
+    for jar in [*jars.glob("otamgr*.jar"), *(jars / "libraries").glob("*.jar")]:
+        if jar.name != "junixsocket-native-common.jar":
+            shutil.copy(jar, tree / "usr/share/java" / jar.name)
+    shutil.copy(jars / "libjunixsocket-native.so", tree / "usr/lib/otamgr/libjunixsocket-native.so")
+
+    scripts, daemon = layer.RECIPES / "sysupgrade/files", layer.RECIPES / "otamgr/files"
+    for name in ("sysupgrade", "ota-slot", "ota-trial-guard"):
+        _install(scripts / name, tree / "sbin" / name, 0o755)
+    _install(scripts / "boot-state.sh", tree / "usr/lib/otamgr/boot-state.sh", 0o644)
+    _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
+    _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
+    _install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)
+    _install(daemon / "otamgr-watcher", tree / "usr/sbin/otamgr-watcher", 0o755)
+    _install(daemon / "otamgr.init", tree / "etc/init.d/otamgr", 0o755)
+    _install(daemon / "otamgr.json", tree / "etc/otamgr/otamgr.json", 0o644)
+    (tree / "etc/fw_env.config").write_text(layer.fill(layer.RECIPES / "u-boot/files/fw_env.config.in", SETTINGS))
+
+    shutil.copytree(HERE / "rootfs", tree, dirs_exist_ok=True)
+    services = tree / "etc/rcS.d"
+    services.mkdir()
+    for order, service in (("S01", "syslog"), ("S05", "ota-trial-guard"), ("S40", "network"), ("S90", "platform"), ("S97", "otamgr"),
+                           ("S99", "board-report")):
+        (services / f"{order}{service}").symlink_to(f"../init.d/{service}")
+    (tree / "etc/ota-version").write_text(f"{version}\n")
+    (tree / "etc/hostname").write_text("board\n")
+    (tree / "etc/passwd").write_text("root::0:0:root:/root:/bin/sh\n")
+    (tree / "etc/full_ota_record.json").write_text(json.dumps(
+        {"description": "emulated board", "id": "1", "name": "emulated-board", "tags": [], "type": 5, "url": "", "version": version,
+         "versionNumber": version.replace(".", "")}, indent=4, sort_keys=True))
+
+
+def make_filesystem(tree, out, label):
+    """An ext4 image with the tree's content, everything owned by root, some room left."""
+    run("chown", "-R", "0:0", tree)
+    used = int(subprocess.run(["du", "-sm", tree], check=True, capture_output=True, text=True).stdout.split()[0])
+    out.unlink(missing_ok=True)
+    run("mke2fs", "-q", "-t", "ext4", "-L", label, "-d", tree, out, f"{used + 24}M", stdout=subprocess.DEVNULL, env={**os.environ, "PATH": "/usr/sbin:/sbin:" + os.environ["PATH"]})
+
+
+def compress(image, out):
+    with open(out, "wb") as stream:
+        run("gzip", "-n", "-6", "-c", image, stdout=stream)
+
+
+def make_boot_script(out):
+    source = BUILD / "boot.cmd"
+    source.write_text(layer.fill(layer.RECIPES / "u-boot/files/boot.cmd.in", SETTINGS))
+    run("mkimage", "-A", "arm64", "-O", "linux", "-T", "script", "-C", "none", "-n", "meta-otamgr", "-d", source, out, stdout=subprocess.DEVNULL)
+
+
+def _write_at(disk, source, offset):
+    with open(disk, "r+b") as out, open(source, "rb") as data:
+        out.seek(offset)
+        while block := data.read(MIB):
+            if block.count(0) == len(block):
+                out.seek(len(block), os.SEEK_CUR)
+            else:
+                out.write(block)
+
+
+def make_environment(variables):
+    """One copy of the redundant environment, as mkenvimage makes it."""
+    text = "".join(f"{name}={value}\n" for name, value in variables.items())
+    return subprocess.run(["mkenvimage", "-r", "-s", SETTINGS["OTA_ENV_SIZE"], "-o", "-", "-"], input=text.encode(), check=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def make_disk(disk, rootfs_a, environment):
+    """The disk as it is flashed once: slot A filled and marked complete, slot B empty, environment in both copies."""
+    disk.unlink(missing_ok=True)
+    with open(disk, "wb") as out:
+        out.truncate(DISK_MIB * MIB)
+    table = "label: gpt\n" + "".join(
+        f"start={start}MiB, size={size}MiB, name={name}, type={'uefi' if name == 'boot' else 'linux'}"
+        f"{', attrs=LegacyBIOSBootable' if name == 'boot' else ''}\n" for name, start, size in PARTITIONS)
+    run("sfdisk", "-q", disk, input=table.encode())
+
+    work = disk.with_suffix(".parts")
+    work.mkdir(exist_ok=True)
+    script, fat, data, env = (work / n for n in ("boot.scr", "boot.fat", "data.ext4", "env"))
+    make_boot_script(script)
+    size = {name: size for name, _, size in PARTITIONS}
+    fat.unlink(missing_ok=True)
+    run("truncate", "-s", f"{size['boot']}M", fat)
+    run("mkfs.vfat", "-n", "BOOT", fat, stdout=subprocess.DEVNULL)
+    run("mcopy", "-i", fat, script, "::boot.scr")
+    data.unlink(missing_ok=True)
+    run("mke2fs", "-q", "-t", "ext4", "-L", "data", data, f"{size['data']}M", stdout=subprocess.DEVNULL)
+    env.write_bytes(make_environment(environment))
+    _write_at(disk, fat, partition_start("boot"))
+    _write_at(disk, rootfs_a, partition_start("rootfs-a"))
+    _write_at(disk, data, partition_start("data"))
+    _write_at(disk, env, int(SETTINGS["OTA_ENV_OFFSET"], 16))
+    _write_at(disk, env, int(SETTINGS["OTA_ENV_OFFSET_REDUND"], 16))
+    shutil.rmtree(work)

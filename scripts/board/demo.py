@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""scripts/demo: one update of the emulated board, shown as it happens."""
+
+import argparse
+import sys
+
+import machine
+import scenario
+import show
+
+
+def main():
+    faults = "\n".join(f"  {name:<10} {fault.about}" for name, fault in scenario.FAULTS.items())
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Builds an emulated A/B board, boots slot a, publishes version 2.0 and watches the board update itself to slot b.",
+        epilog=f"faults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage")
+    parser.add_argument("--fault", choices=scenario.FAULTS, help="something goes wrong with the update (see below)")
+    arguments = parser.parse_args()
+
+    screen = show.Show()
+    try:
+        result = scenario.Scenario(screen, arguments.fault).run()
+    except (machine.Timeout, RuntimeError) as problem:
+        screen.line("FAILED", str(problem))
+        return 1
+    screen.table([*result.rows, ("whole demo", f"{screen.seconds():.0f} s")])
+    for problem in result.problems:
+        print(f"  NOT AS PROMISED: {problem}")
+    if not result.problems:
+        print("  The board is where it must be.")
+    return 1 if result.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

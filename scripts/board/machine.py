@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The emulated board in QEMU: Debian's U-Boot for arm64, one virtio disk, the serial console as a stream of lines."""
+
+import os
+import queue
+import re
+import subprocess
+import threading
+import time
+
+UBOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
+# Colour and cursor codes that U-Boot and the shell send to a terminal.
+_TERMINAL_CODES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[78]")
+
+
+class Timeout(Exception):
+    pass
+
+
+class Machine:
+    """One run of the board, from power on until stop or power cut."""
+
+    def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
+                 skip_autoboot_delay=False):
+        words = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-M", "virt", "-cpu", "cortex-a53", "-smp", str(cpus),
+                 "-m", str(memory_mib), "-nographic", "-bios", UBOOT,
+                 "-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}", "-device", "virtio-blk-pci,drive=disk"]
+        words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
+        self._log = open(log, "ab")
+        self._skip_autoboot_delay = skip_autoboot_delay
+        self._on_line = on_line or (lambda line: None)
+        self._lines = queue.Queue()
+        self.started = time.monotonic()
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        pending = b""
+        while block := os.read(self._process.stdout.fileno(), 65536):
+            self._log.write(block)
+            self._log.flush()
+            *lines, pending = (pending + block).split(b"\n")
+            for raw in lines:
+                line = _TERMINAL_CODES.sub(b"", raw).decode(errors="replace").strip("\r")
+                # A line that was overwritten in place shows its last text.
+                line = line.rsplit("\r", 1)[-1]
+                self._on_line(line)
+                self._lines.put(line)
+            if self._skip_autoboot_delay and b"to stop autoboot" in pending:
+                # The first key stops the countdown, the rest does what U-Boot would have done after it.
+                self._process.stdin.write(b"\nrun bootcmd\n")
+                self._process.stdin.flush()
+                pending = b""
+        self._lines.put(None)
+
+    def wait(self, pattern, seconds, fail=None):
+        """The match of the first line from here on that fits. A line that fits `fail` ends the waiting with an error."""
+        return self.wait_all([pattern], seconds, fail)[0]
+
+    def wait_all(self, patterns, seconds, fail=None):
+        """The matches of the first lines that fit, one for each pattern, in whatever order the lines come."""
+        found = dict.fromkeys(patterns)
+        deadline = time.monotonic() + seconds
+        while missing := [pattern for pattern, match in found.items() if match is None]:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise Timeout(f"expected a line like {missing[0]!r} within {seconds} s, the console had none") from None
+            if line is None:
+                raise Timeout(f"expected a line like {missing[0]!r}, the board was switched off before it")
+            if fail and re.search(fail, line):
+                raise RuntimeError(f"expected a line like {missing[0]!r}, found {line!r}")
+            for pattern in missing:
+                found[pattern] = re.search(pattern, line)
+        return [found[pattern] for pattern in patterns]
+
+    def power_cut(self):
+        self._process.kill()
+        self._finish()
+
+    def wait_off(self, seconds):
+        self._process.wait(seconds)
+        self._finish()
+
+    def _finish(self):
+        self._process.wait()
+        self._reader.join()
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._log.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._process.poll() is None:
+            self.power_cut()

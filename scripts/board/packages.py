@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""Debian packages of another architecture, unpacked into a folder; nothing is installed into the host."""
+
+import re
+import subprocess
+from pathlib import Path
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def _mirrors():
+    """The (archive, security) addresses this host's own apt uses."""
+    text = ""
+    for source in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]:
+        if source.is_file():
+            text += source.read_text()
+    found = re.findall(r"^(?:URIs:\s*|deb\s+(?:\[[^]]*\]\s*)?)(\S*/debian(?:-security)?)/?(?:\s|$)", text, re.M)
+    archive = next((a for a in found if not a.endswith("-security")), None)
+    if archive is None:
+        raise RuntimeError("no Debian mirror found in /etc/apt: expected a 'deb …/debian' or 'URIs: …/debian' line")
+    security = next((a for a in found if a.endswith("-security")), None)
+    return archive, security
+
+
+class ForeignApt:
+    """apt with a state of its own, for one architecture of Debian 12."""
+
+    def __init__(self, architecture, folder):
+        self._folder = Path(folder)
+        state, cache, config = (self._folder / n for n in ("state", "cache", "config"))
+        for made in (state / "lists" / "partial", cache / "archives" / "partial", config, self._folder / "debs"):
+            made.mkdir(parents=True, exist_ok=True)
+        (state / "status").touch()
+        archive, security = _mirrors()
+        lines = [f"deb [arch={architecture} signed-by={KEYRING}] {archive} bookworm main"]
+        if security:
+            lines.append(f"deb [arch={architecture} signed-by={KEYRING}] {security} bookworm-security main")
+        (config / "sources.list").write_text("\n".join(lines) + "\n")
+        options = {
+            "APT::Architecture": architecture, "APT::Architectures": architecture, "Dir::State": state,
+            "Dir::State::status": state / "status", "Dir::Cache": cache, "Dir::Etc::SourceList": config / "sources.list",
+            "Dir::Etc::SourceParts": "/dev/null", "APT::Sandbox::User": "root",
+        }
+        self._options = [word for k, v in options.items() for word in ("-o", f"{k}={v}")]
+
+    def update(self):
+        subprocess.run(["apt-get", *self._options, "-qq", "update"], check=True)
+
+    def dependency(self, package, pattern):
+        """The one dependency of a package whose name matches, for meta packages that name the current kernel."""
+        out = subprocess.run(["apt-cache", *self._options, "depends", package], check=True, capture_output=True, text=True)
+        return re.search(rf"Depends: ({pattern})", out.stdout)[1]
+
+    def download(self, packages):
+        """Downloads what is not there yet and returns the .deb files."""
+        debs = self._folder / "debs"
+        missing = [p for p in packages if not list(debs.glob(f"{p}_*.deb"))]
+        if missing:
+            subprocess.run(["apt-get", *self._options, "-q", "download", *missing], check=True, cwd=debs)
+        return [next(debs.glob(f"{p}_*.deb")) for p in packages]
+
+
+def unpack(debs, folder):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for deb in debs:
+        subprocess.run(["dpkg", "-x", deb, folder], check=True)

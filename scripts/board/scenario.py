@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: MIT
+"""One update of the emulated board from power on to the end, good or with a fault, with what must be true afterwards."""
+
+import functools
+import hashlib
+import http.server
+import re
+import shutil
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import build
+import inspect_disk
+import machine
+
+BOOTED = r"BOARD slot=(\S+) version=(\S+) header=(\S+)"
+DANGER = r"Kernel panic|java\.lang\.\w+Error"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with the update and how the device must answer."""
+
+    about: str
+    spoil: object = None  # changes the staged root file system of the update
+    cut_image: bool = False
+    reason: str = ""  # the device's journal must match this
+
+
+def _without_kernel(tree):
+    (tree / "boot/Image").write_bytes(b"this is not a kernel\n" * 1000)
+
+
+def _panic(tree):
+    start = tree / "etc/init.d/rcS"
+    start.write_text(start.read_text().replace("mount -t proc proc /proc\n", "mount -t proc proc /proc\necho c > /proc/sysrq-trigger\n", 1))
+
+
+def _without_jvm(tree):
+    (tree / "usr/lib/jvm/otamgr-runtime/lib/server/libjvm.so").unlink()
+
+
+FAULTS = {
+    "bad-image": Fault("the image ends in the middle: sysupgrade refuses it, nothing was written", cut_image=True,
+                       reason=r"update-failed .*code=5 "),
+    "no-kernel": Fault("the update's kernel is not one: U-Boot cannot start it and goes back", spoil=_without_kernel,
+                       reason=r"rolled-back .*load-failed"),
+    "panic": Fault("the update's kernel panics on every boot: the tries run out", spoil=_panic, reason=r"rolled-back "),
+    "no-otamgr": Fault("the update's JVM cannot start: the guard ends the trial without any Java", spoil=_without_jvm,
+                       reason=r"rolled-back .*not committed before the deadline"),
+    "power-cut": Fault("the power fails while the slot is written: the old slot boots, the update is done again",
+                       reason=r"committed "),
+}
+
+
+@dataclass
+class Result:
+    rows: list = field(default_factory=list)
+    problems: list = field(default_factory=list)
+
+    def check(self, true, problem):
+        if not true:
+            self.problems.append(problem)
+
+
+class Publisher:
+    """Serves the update to the hubby on the board, over QEMU's user network."""
+
+    class _Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    def __init__(self, folder):
+        self._folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(self._Quiet, directory=folder))
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def address(self):
+        return f"http://10.0.2.2:{self._server.server_port}/update.properties"
+
+    def publish(self, version, image):
+        """Offers an image; returns the header that goes with it."""
+        name = f"core-image-minimal-{version}.img"
+        shutil.copy(image, self._folder / name)
+        # The real header is signed by the cloud and opaque to the device; ours says what it belongs to.
+        digest = hashlib.sha256(image.read_bytes()).hexdigest()
+        header = f"emulated header\nversion={version}\nimageSha256={digest}\n".encode()
+        (self._folder / f"{name}.hdr").write_bytes(header)
+        description = (f"version={version}\nimage={name}\nheader={name}.hdr\nimageSha256={digest}\n"
+                       f"headerSha256={hashlib.sha256(header).hexdigest()}\n")
+        waiting = self._folder / "update.properties.part"
+        waiting.write_text(description)
+        waiting.rename(self._folder / "update.properties")
+        return header
+
+    def withdraw(self):
+        (self._folder / "update.properties").unlink()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Board:
+    """Builds what a scenario needs and reuses what is unchanged."""
+
+    def __init__(self, show):
+        self._show = show
+        cache = build.Cache(lambda text: show.line("build", text))
+        self._cache = cache
+        self._release = build.fetch_packages(lambda text: show.line("build", text))
+        source = build.layer.ROOT / "otamgr-src"
+        poms = sorted(source.glob("**/pom.xml"))
+        mains = [p for m in ("wire", "attribute-client", "otamgr", "simulators") for p in [source / m / "src/main"]]
+        self._jars = cache.make("jars", build.BUILD / "jars", [*poms, *mains], build.build_jars)
+        self._runtime = cache.make("Java runtime", build.RUNTIME, [self._release], build.build_runtime)
+        self._initramfs = cache.make("initramfs", build.BUILD / "initrd", [self._release, build.HERE / "initramfs-init"],
+                                     lambda out: build.build_initramfs(self._release, out))
+        self._inputs = [self._release, self._initramfs, self._jars, build.RUNTIME / "release", build.HERE / "rootfs", build.HERE / "build.py",
+                        build.layer.RECIPES]
+
+    def rootfs(self, version, name, spoil=None):
+        def make(out):
+            tree = build.BUILD / f"tree-{name}"
+            build.stage_rootfs(version, self._release, self._jars, self._runtime, self._initramfs, tree)
+            if spoil:
+                spoil(tree)
+            build.make_filesystem(tree, out, "rootfs")
+            shutil.rmtree(tree)
+
+        return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.ext4", [version, str(spoil and spoil.__name__), *self._inputs,
+                                                                                           Path(__file__)], make)
+
+    def image(self, name, rootfs):
+        stamp = build.BUILD / "stamps" / rootfs.name
+        return self._cache.make(f"update image {name}", build.BUILD / f"{name}.ext4.gz", [stamp], lambda out: build.compress(rootfs, out))
+
+
+class Scenario:
+    def __init__(self, show, fault_name=None):
+        self._show = show
+        self._name = fault_name or "good"
+        self._fault = FAULTS.get(fault_name)
+        self._log = build.BUILD / "logs" / f"{self._name}.console"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._log.unlink(missing_ok=True)
+
+    def run(self):
+        show, fault = self._show, self._fault
+        show.step("Build the board")
+        board = Board(show)
+        old = board.rootfs("1.0", "rootfs-1.0")
+        spoil = fault.spoil if fault else None
+        update = board.image(f"hub_update-{self._name}" if spoil else "hub_update",
+                             board.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil))
+        if fault and fault.cut_image:
+            cut = build.BUILD / "hub_update-cut.ext4.gz"
+            whole = update.read_bytes()
+            cut.write_bytes(whole[:len(whole) // 2])
+            update = cut
+        publisher = Publisher(build.BUILD / f"publish-{self._name}")
+        disk = build.BUILD / f"disk-{self._name}.img"
+        show.line("build", f"disk {disk.name}")
+        build.make_disk(disk, old, {"ota_slot": "a", "ota_bootargs": f"board.url={publisher.address()}"})
+        try:
+            return self._update(disk, update, publisher)
+        finally:
+            publisher.close()
+
+    def _machine(self, disk):
+        return machine.Machine(disk, self._log, on_line=self._on_line, network=True)
+
+    def _on_line(self, text):
+        """Shows what concerns the update, as it happens."""
+        if match := re.search(r"ota_progress:phase=(\w+),percent=(\d+)", text):
+            self._show.progress(match[1], int(match[2]))
+        elif text.startswith("OTA: "):
+            self._show.line("u-boot", text.removeprefix("OTA: "))
+        elif text.startswith("U-Boot 20"):
+            self._show.line("board", f"power on or reset: {text.split(' (')[0]}")
+        elif match := re.search(r" (otamgr|sysupgrade|ota-trial-guard|platform)(?:\[\d+\])?: (.*)", text):
+            self._show.line({"ota-trial-guard": "guard", "platform": "hubby"}.get(match[1], match[1]), match[2])
+        elif re.search(r"^BOARD |Kernel panic - ", text):
+            self._show.line("board", re.sub(r"^.*?Kernel panic", "Kernel panic", text))
+
+    def _update(self, disk, update, publisher):
+        show, fault, result = self._show, self._fault, Result()
+        show.step("Boot slot a")
+        with self._machine(disk) as board:
+            before = board.wait(BOOTED, 120, fail=DANGER)
+            board.wait(r"hubby_state|HUBBY_STATE|51611", 60)
+            show.step(f"Publish version 2.0{f' ({self._name}: {fault.about})' if fault else ''}")
+            started = show.seconds()
+            header = publisher.publish("2.0", update)
+            after = {None: self._good, "bad-image": self._refused, "power-cut": self._power_cut}.get(
+                self._name if fault else None, self._rolled_back)(board, disk, publisher)
+            seconds = show.seconds() - started
+
+        show.step("Look at the disk, with the board switched off")
+        environment = inspect_disk.environment(disk)
+        with inspect_disk.FileSystem(disk, "data") as data:
+            journal = (data.read("/otamgr/journal") or b"").decode()
+        updated = not fault or self._name == "power-cut"
+        wanted = "b" if updated else "a"
+        result.check(after[1] == wanted, f"expected the board on slot {wanted}, found {after[1]}")
+        result.check(after[2] == ("2.0" if updated else "1.0"), f"version {after[2]} runs")
+        result.check(environment.get("ota_slot") == wanted, f"expected ota_slot={wanted} in the environment, found {environment}")
+        result.check("ota_trial" not in environment, f"a trial is still pending: {environment}")
+        with inspect_disk.FileSystem(disk, f"rootfs-{wanted}") as slot:
+            delivered, placed = hashlib.sha256(header).hexdigest(), slot.read("/etc/ota_type_5.hdr")
+            found = hashlib.sha256(placed).hexdigest() if placed is not None else None
+        if updated:
+            result.check(found == delivered, f"header in /etc of slot b: expected {delivered}, found {found}")
+        else:
+            result.check(found is None, "a header is in /etc of slot a although the update did not succeed")
+        reasons = [line for line in journal.splitlines() if re.search(fault.reason if fault else r"committed ", line)]
+        result.check(reasons, f"the journal says nothing like {fault.reason if fault else 'committed'!r}:\n{journal}")
+
+        result.rows = [
+            ("slot before → after", f"{before[1]} → {after[1]}"),
+            ("version before → after", f"{before[2]} → {after[2]}"),
+            ("header delivered", delivered),
+            ("header in /etc", f"{found or 'none'}{'  (identical)' if found == delivered else ''}"),
+            ("committed slot", f"{environment.get('ota_slot')}{'  (trial over)' if 'ota_trial' not in environment else '  (trial pending)'}"),
+            ("update took", f"{seconds:.0f} s"),
+            ("the device says", reasons[-1] if reasons else "-"),
+        ]
+        return result
+
+    def _good(self, board, _disk, _publisher):
+        board.wait("OTA: trial of slot b", 240, fail="ota_upgrade_failed|NO BOOTABLE SLOT")
+        after = board.wait(BOOTED, 120, fail=DANGER)
+        board.wait("slot_committed:slot=b", 120)
+        return after
+
+    def _refused(self, board, _disk, _publisher):
+        board.wait("ota_upgrade_failed", 120)
+        # Slot a simply goes on; its own word, not an assumption.
+        return re.match(BOOTED, "BOARD slot=a version=1.0 header=none")
+
+    def _rolled_back(self, board, _disk, publisher):
+        board.wait("OTA: trial of slot b", 240, fail="ota_upgrade_failed|NO BOOTABLE SLOT")
+        publisher.withdraw()
+        board.wait("OTA: booting slot a", 400)
+        # The guard works beside the other services, so either line may come first.
+        return board.wait_all([BOOTED, "rolled-back"], 120)[0]
+
+    def _power_cut(self, board, disk, publisher):
+        board.wait(r"ota_progress:phase=write,percent=[3-9]\d", 240)
+        board.power_cut()
+        self._show.step("Power cut in the middle of the slot; power on again")
+        again = self._machine(disk)
+        with again:
+            first = again.wait(BOOTED, 120)
+            if first[1] != "a":
+                raise RuntimeError(f"expected slot a after the power cut, found {first[1]}")
+            return self._good(again, disk, publisher)

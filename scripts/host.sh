@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# Sourced by scripts/demo and scripts/test: what the host needs.
+
+# shellcheck disable=SC2034 # used by the scripts that source this
+# Packages of a fresh Debian 12 that are enough to build and run the emulated board.
+BOARD_PACKAGES="python3 openjdk-17-jdk-headless maven qemu-system-arm u-boot-qemu u-boot-tools libubootenv-tool fdisk mtools dosfstools \
+e2fsprogs cpio gzip unzip qemu-user-static binutils-aarch64-linux-gnu debian-archive-keyring"
+# shellcheck disable=SC2034
+TEST_PACKAGES="shellcheck busybox-static xz-utils zstd squashfs-tools parted dmsetup util-linux"
+
+# All named Debian packages are installed afterwards; only those that are missing are fetched.
+ensure_packages() {
+    missing=
+    for package in "$@"; do
+        case $(dpkg-query -W -f '${Status}' "$package" 2> /dev/null) in
+        *' installed') ;;
+        *) missing="$missing $package" ;;
+        esac
+    done
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        echo "These Debian packages are missing:$missing. Run as root, or install them first." >&2
+        return 1
+    fi
+    echo "Installing$missing"
+    apt-get -qq update
+    # shellcheck disable=SC2086 # one word per package
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing > /dev/null
+}

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the boot script share: a real disk image, real U-Boot in QEMU, the environment through libubootenv.
+
+Each slot holds a kernel of a few hundred bytes that says on the serial line which slot it came from and switches the board off, so that
+one decision takes about a second.
+"""
+
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "board"))
+import build  # noqa: E402
+import machine  # noqa: E402
+
+OFFSETS = [int(build.SETTINGS[n], 16) for n in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")]
+ENV_SIZE = int(build.SETTINGS["OTA_ENV_SIZE"], 16)
+
+
+def tiny_kernel(text):
+    """An arm64 Image: prints a line on the PL011, then PSCI SYSTEM_OFF."""
+    code = [0xD2A12001]  # movz x1, #0x900, lsl #16: the PL011
+    for character in text + "\n":
+        code += [0x52800000 | ord(character) << 5, 0xB9000020]  # movz w0, #c; str w0, [x1]
+    code += [0x52800100, 0x72B08000, 0xD4000002, 0x14000000]  # w0 = 0x84000008 SYSTEM_OFF; hvc #0; b .
+    header = struct.pack("<IIQQQQQQII", 0x14000010, 0, 0, 0x10000, 0, 0, 0, 0, 0x644D5241, 0)
+    return header + struct.pack(f"<{len(code)}I", *code)
+
+
+class BootCase(unittest.TestCase):
+    """A disk with two slots and a board to boot it with; each test starts with slot a committed and both slots complete."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="boot-script-"))
+        cls.base = cls.folder / "base.img"
+        cls.slots = {}
+        for name, kernel in (("a", tiny_kernel("KERNEL OF SLOT A")), ("b", tiny_kernel("KERNEL OF SLOT B")), ("broken", b"not a kernel" * 1000),
+                             ("none", None)):
+            for marked in (False, True):
+                tree = cls.folder / "tree"
+                shutil.rmtree(tree, ignore_errors=True)
+                (tree / "boot").mkdir(parents=True)
+                if kernel:
+                    (tree / "boot/Image").write_bytes(kernel)
+                if marked:
+                    (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
+                image = cls.folder / f"{name}-{marked}.ext4"
+                subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, image, "4M"], check=True, stdout=subprocess.DEVNULL)
+                cls.slots[name, marked] = image
+        build.make_disk(cls.base, cls.slots["a", True], {"ota_slot": "a"})
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def use_disk(self, name):
+        """The disk to work on; boards with disks of their own can run side by side."""
+        self.disk = self.folder / name
+        self.config = self.disk.with_suffix(".fw_env.config")
+        self.config.write_text("".join(f"{self.disk} {offset:#x} {ENV_SIZE:#x}\n" for offset in OFFSETS))
+
+    def setUp(self):
+        if not hasattr(self, "disk"):
+            self.use_disk("disk.img")
+        subprocess.run(["cp", "--sparse=always", self.base, self.disk], check=True)
+        self.put("b", "b", marked=True)
+
+    def put(self, slot, content, marked):
+        """Fills a slot with one of the prepared file systems."""
+        with open(self.disk, "r+b") as disk:
+            disk.seek(build.partition_start(f"rootfs-{slot}"))
+            disk.write(b"\0" * build.MIB if content is None else self.slots[content, marked].read_bytes())
+
+    def half_write(self, slot):
+        """What sysupgrade leaves when it is cut off: everything but the first blocks."""
+        self.put(slot, slot, marked=True)
+        with open(self.disk, "r+b") as disk:
+            disk.seek(build.partition_start(f"rootfs-{slot}"))
+            disk.write(bytes(4096))
+
+    def setenv(self, **variables):
+        subprocess.run(["fw_setenv", "-c", self.config, "-s", "-"], check=True,
+                       input="".join(f"{k}={v}\n" for k, v in variables.items()).encode())
+
+    def environment(self):
+        out = subprocess.run(["fw_printenv", "-c", self.config], check=True, capture_output=True, text=True)
+        self.assertNotIn("default", out.stderr)
+        return dict(line.split("=", 1) for line in out.stdout.splitlines() if line)
+
+    def copies(self):
+        raw = self.disk.read_bytes()[:max(OFFSETS) + ENV_SIZE]
+        return [raw[offset:offset + ENV_SIZE] for offset in OFFSETS]
+
+    def overwrite_copy(self, index, content, at=0):
+        with open(self.disk, "r+b") as disk:
+            disk.seek(OFFSETS[index] + at)
+            disk.write(content)
+
+    def boot(self, expect, write_protected=False):
+        """Switches the board on and waits for a line; returns every line of the console until then."""
+        seen = []
+        with machine.Machine(self.disk, self.disk.with_suffix(".console"), on_line=seen.append, memory_mib=512, cpus=1,
+                             write_protected=write_protected, skip_autoboot_delay=True) as board:
+            try:
+                found = board.wait(expect, 60)
+            except machine.Timeout as timeout:
+                self.fail(f"{timeout}\n" + "\n".join(seen))
+        # The console may have gone on in the meantime.
+        return seen[:seen.index(found.string) + 1]

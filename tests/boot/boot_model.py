@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""What the boot script must do, written down a second time and differently: as a function from a state of the disk to its outcome."""
+
+from dataclasses import dataclass
+from itertools import product
+
+# Contents of a slot. Only a complete one was written to its end by sysupgrade or the factory; a half-written one has lost its first
+# blocks; unmarked is a good system that nothing vouches for.
+COMPLETE, UNMARKED, BROKEN, HALF_WRITTEN, EMPTY = "complete", "unmarked", "broken", "half-written", "empty"
+STARTS = {COMPLETE, UNMARKED}
+MARKED = {COMPLETE, BROKEN}
+
+# Contents of the two copies of the environment: which of them are readable.
+BOTH, ONLY_NEWER, ONLY_OLDER, LOST = "both", "only newer", "only older", "lost"
+
+
+@dataclass(frozen=True)
+class State:
+    environment: str  # one of the four above
+    slot: str
+    trial: str
+    tries: str
+    a: str
+    b: str
+
+    def variables(self):
+        named = {"ota_slot": self.slot, "ota_trial": self.trial, "ota_tries": self.tries, "ota_txn": "t1"}
+        return {name: value for name, value in named.items() if value}
+
+
+# What the older copy says: the state before the update was armed.
+OLDER = {"ota_slot": "a", "ota_txn": "t0"}
+
+
+def outcome(state):
+    """(the slot whose kernel runs or None, the variables afterwards)."""
+    content = {"a": state.a, "b": state.b}
+    variables = {BOTH: state.variables(), ONLY_NEWER: state.variables(), ONLY_OLDER: dict(OLDER), LOST: {}}[state.environment]
+    while True:
+        committed, trial, tries = (variables.get(n, "") for n in ("ota_slot", "ota_trial", "ota_tries"))
+        if committed not in content:
+            marked = [slot for slot in "ab" if content[slot] in MARKED]
+            committed = marked[0] if marked else "a"
+            variables.pop("ota_trial", None)
+            variables.pop("ota_tries", None)
+            variables |= {"ota_slot": committed, "ota_failed_why": "environment-lost"}
+        elif trial:
+            if trial in content and trial != committed and tries in set("123456789"):
+                variables["ota_tries"] = str(int(tries) - 1)
+                if content[trial] in STARTS:
+                    return trial, variables
+                variables["ota_failed_why"] = "load-failed"
+                continue
+            variables.pop("ota_trial")
+            variables.pop("ota_tries", None)
+            variables["ota_failed"] = variables["ota_txn"]
+            variables.setdefault("ota_failed_why", "tries-used-up")
+        if content[committed] in STARTS:
+            return committed, variables
+        other = "b" if committed == "a" else "a"
+        if content[other] in STARTS | {BROKEN}:
+            variables |= {"ota_slot": other, "ota_failed_why": f"slot-{committed}-does-not-load"}
+            if content[other] in STARTS:
+                return other, variables
+        return None, variables
+
+
+def states():
+    """Every combination that can differ, grouped so that the slots' contents change rarely."""
+    contents = (COMPLETE, UNMARKED, BROKEN, HALF_WRITTEN, EMPTY)
+    for a, b in product(contents, contents):
+        yield State(LOST, "a", "", "", a, b)
+        for environment in (BOTH, ONLY_NEWER):
+            for slot, trial, tries in product(("a", "b", ""), ("", "a", "b"), ("", "0", "1", "3")):
+                yield State(environment, slot, trial, tries, a, b)
+        yield State(ONLY_OLDER, "a", "b", "3", a, b)
+        yield State(ONLY_OLDER, "b", "", "", a, b)

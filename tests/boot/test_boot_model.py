@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Compares the boot script, run by a real U-Boot, with the model: every state, or a sample of them."""
+
+import argparse
+import random
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import boot_model
+from boot_case import BootCase, build
+from boot_model import BOTH, BROKEN, COMPLETE, EMPTY, HALF_WRITTEN, LOST, ONLY_NEWER, ONLY_OLDER, UNMARKED
+
+
+BOARDS = 2
+
+
+class ModelBoard(BootCase):
+    """One disk that is put into a state, booted and looked at."""
+
+    def runTest(self):
+        """A case of its own makes boot_case's assertions usable; the states come through differences()."""
+
+    def arrange(self, state):
+        for slot, content in (("a", state.a), ("b", state.b)):
+            if content == HALF_WRITTEN:
+                self.half_write(slot)
+            else:
+                name, marked = {COMPLETE: (slot, True), UNMARKED: (slot, False), BROKEN: ("broken", True), EMPTY: (None, False)}[content]
+                self.put(slot, name, marked)
+        for index in (0, 1):
+            self.overwrite_copy(index, build.make_environment(boot_model.OLDER))
+        self.setenv(**({name: "" for name in boot_model.OLDER} | {"model": "newer"} | state.variables()))
+        generations = [copy[4] for copy in self.copies()]
+        newer = generations.index(max(generations))
+        for index in {BOTH: (), ONLY_NEWER: (1 - newer,), ONLY_OLDER: (newer,), LOST: (0, 1)}[state.environment]:
+            self.overwrite_copy(index, b"\x5a", at=64)
+
+    def difference(self, state):
+        """What differs from the model, or None."""
+        self.arrange(state)
+        slot, variables = boot_model.outcome(state)
+        line = self.boot("^KERNEL OF SLOT|^OTA: NO BOOTABLE SLOT")[-1]
+        ran = line[-1].lower() if line.startswith("KERNEL") else None
+        found = self.environment()
+        found.pop("model", None)
+        if (ran, found) != (slot, variables):
+            return f"{state}\n  the model says {slot} {variables}\n  U-Boot did     {ran} {found}"
+        if ran is None and {state.a, state.b} & boot_model.STARTS:
+            return f"{state}\n  a slot that starts exists, but none was booted"
+        return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sample", type=int, help="so many states, drawn at random, instead of all")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="makes the same sample again")
+    arguments = parser.parse_args()
+    states = list(boot_model.states())
+    if arguments.sample:
+        states = random.Random(arguments.seed).sample(states, arguments.sample)
+        print(f"seed {arguments.seed}")
+
+    ModelBoard.setUpClass()
+    differences = []
+
+    def work(share, disk):
+        board = ModelBoard()
+        board.use_disk(disk)
+        board.setUp()
+        for state in share:
+            if difference := board.difference(state):
+                differences.append(difference)
+                print(difference, flush=True)
+
+    try:
+        with ThreadPoolExecutor(BOARDS) as pool:
+            # Neighbours share the slots' contents; each board gets every BOARDS-th state.
+            for result in [pool.submit(work, states[n::BOARDS], f"model-{n}.img") for n in range(BOARDS)]:
+                result.result()
+    finally:
+        ModelBoard.tearDownClass()
+    print(f"{len(states) - len(differences)} passed, {len(differences)} failed")
+    return 1 if differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
