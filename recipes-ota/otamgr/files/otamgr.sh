@@ -41,11 +41,13 @@ done
 PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # One malloc arena instead of one for each thread saves memory.
 MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-1}
-export PATH MALLOC_ARENA_MAX
+# Java takes the character set of file names from the locale and from nothing else; in "C", where services run, it could
+# not name a file with a character beyond ASCII. This one is part of the C library.
+LC_ALL=C.UTF-8
+export PATH MALLOC_ARENA_MAX LC_ALL
 
 # TieredCompilation is off by default on 32-bit ARM, where TieredStopAtLevel would be ignored without it.
 # ArchiveRelocationMode=0 maps the archive where its pointers are right, so that its pages stay shared and clean.
-# Without the encodings, paths with characters beyond ASCII could not be used where the locale is "C".
 # After an OutOfMemoryError nothing is certain any more: the supervisor starts a new daemon.
 # shellcheck disable=SC2086  # the options are words
 set -- \
@@ -54,8 +56,7 @@ set -- \
     -XX:-UsePerfData -XX:StringTableSize=2048 -XX:+UnlockDiagnosticVMOptions -XX:ArchiveRelocationMode=0 \
     -XX:+UnlockExperimentalVMOptions -XX:SymbolTableSize=4096 \
     -XX:+ExitOnOutOfMemoryError -XX:+ErrorFileToStderr -Xlog:disable -Xlog:all=warning:stderr \
-    -Dfile.encoding=UTF-8 -Dsun.jnu.encoding=UTF-8 \
-    "-Dorg.newsclub.net.unix.library.override=$OTAMGR_NATIVE" \
+    -Dfile.encoding=UTF-8 "-Dorg.newsclub.net.unix.library.override=$OTAMGR_NATIVE" \
     $OTAMGR_JAVA_OPTIONS -cp "$classpath" org.metaotamgr.daemon.OtamgrMain "$@"
 
 if [ -r "$OTAMGR_CDS" ]; then

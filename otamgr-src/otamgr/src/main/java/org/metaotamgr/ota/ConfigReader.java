@@ -106,10 +106,14 @@ final class ConfigReader {
         if (!node.isTextual() || !node.textValue().startsWith("/")) {
             throw wrong(key, "an absolute path", node);
         }
+        return expressible(key, node);
+    }
+
+    private Path expressible(String key, JsonNode node) throws ConfigException {
         try {
             return Path.of(node.textValue());
         } catch (InvalidPathException e) {
-            throw wrong(key, "a path that this system can express", node);
+            throw wrong(key, "a path without NUL, of characters that the locale has", node);
         }
     }
 
@@ -127,6 +131,7 @@ final class ConfigReader {
         if (problem.isPresent()) {
             throw wrong(key, "an absolute path without . or .. or empty parts (" + problem.get() + ")", node);
         }
+        expressible(key, node);
         return node.textValue();
     }
 

@@ -62,7 +62,6 @@ final class OtaAttributes implements AttributeHandler {
             connection++;
             hubbyKnown = false;
             hubbyWait.reset();
-            hubby = HubbyState.UNKNOWN;
             updates.slots().health(open, hubby);
             askHubbyState(connection);
         });

@@ -54,14 +54,18 @@ final class SlotKeeper {
         this.listener = listener;
     }
 
-    /** The last status that was seen, or empty before the first look has ended. */
-    Optional<SlotStatus> last() {
-        return last;
-    }
-
     /** Whether the running slot is on trial, so that sysupgrade would refuse any update. */
     boolean isTrial() {
-        return last.isPresent() && last.get().state() == SlotStatus.State.TRIAL;
+        return is(SlotStatus.State.TRIAL);
+    }
+
+    /** Whether the running slot is committed, and nothing is on trial or armed. */
+    boolean isCommitted() {
+        return is(SlotStatus.State.COMMITTED);
+    }
+
+    private boolean is(SlotStatus.State state) {
+        return last.isPresent() && last.get().state() == state;
     }
 
     /**
@@ -151,7 +155,7 @@ final class SlotKeeper {
         lookScheduled = true;
         loop.schedule(lookWait.next(), () -> {
             lookScheduled = false;
-            if (last.isPresent() && last.get().state() == SlotStatus.State.UNKNOWN) {
+            if (is(SlotStatus.State.UNKNOWN)) {
                 look(status -> { });
             }
         });

@@ -297,7 +297,9 @@ final class UpdateManager {
     private void slotSettled(SlotStatus status) {
         boolean armed = status.state() == SlotStatus.State.ARMED;
         if (state instanceof UpdateState.Starting) {
-            orphanPossible = status.state() == SlotStatus.State.COMMITTED;
+            // While sysupgrade writes, the boot state is as before; or too slow to be read.
+            orphanPossible = status.state() == SlotStatus.State.COMMITTED
+                    || status.state() == SlotStatus.State.UNKNOWN;
             if (armed) {
                 armed(status.txn());
             } else {
@@ -321,7 +323,8 @@ final class UpdateManager {
         if (!orphanPossible || watched.compareTo(ORPHAN_WATCH) > 0 || rebooter.isPending()) {
             return;
         }
-        if (state.offer() == UpdateState.Offer.START) {
+        // An unknown state is looked at again by the keeper.
+        if (state.offer() == UpdateState.Offer.START && slots.isCommitted()) {
             slots.look(status -> { });
         }
         loop.schedule(ORPHAN_LOOK, this::watchForOrphan);

@@ -90,6 +90,7 @@ class ConfigTest {
         "{\"rebootDelaySeconds\":1.5} | found the number 1.5",
         "{\"attrdSocket\":5} | attrdSocket: expected an absolute path, found the number 5",
         "{\"attrdSocket\":\"IPC\"} | attrdSocket: expected an absolute path, found the string \"IPC\"",
+        "{\"attrdSocket\":\"/run/\\u0000\"} | attrdSocket: expected a path without NUL",
         "{\"attrdSocket\":null} | attrdSocket: expected an absolute path, found null",
         "{\"rebootReason\":[]} | rebootReason: expected an absolute path, found an empty list",
         "{\"updatePathPrefix\":\"/tmp/\"} | updatePathPrefix: expected an absolute path without . or .. or empty parts",

@@ -361,6 +361,17 @@ class UpdateManagerTest {
         }
 
         @Test
+        void itIsAlsoFoundIfTheSlotsCouldNotBeReadAtFirst() {
+            device.started("unknown");
+            device.pass(15);
+            device.status("committed");
+            device.pass(5);
+            device.status("armed");
+            device.pass(5);
+            assertEquals(1, device.reboots());
+        }
+
+        @Test
         void lookingForAnEarlierUpdateEnds() {
             device.started("committed");
             for (int i = 0; i < 90; i++) {
