@@ -1,0 +1,574 @@
+# SPDX-License-Identifier: MIT
+"""sysupgrade: updates that must not succeed, and what they must leave behind."""
+import os
+import selectors
+import shutil
+import signal
+import struct
+import subprocess
+
+from board import ENV, HEADER, KIB, MIB, SLOT, device_number, executable, run, tree
+from promises import equal, promise, true
+from test_sysupgrade import armed
+
+# The exit codes of the contract; 6 belongs to signed bundles.
+CODES = {
+    2: "wrong usage", 3: "no image", 4: "unknown format", 5: "corrupt", 7: "incompatible", 8: "too big", 9: "trial pending",
+    10: "no boot state", 11: "slot mounted", 12: "already running", 13: "write failed", 14: "reads back differently",
+    15: "does not mount", 16: "files not kept", 17: "environment not written", 18: "no header",
+}
+
+
+def refused(board, result, code, words, target_touched=False, journal=True):
+    """What every refusal must leave: the environment and the running slot to the byte, nothing mounted, and a reason."""
+    equal(result.code, code, f"exit code, said: {result.err}")
+    equal(board.env_bytes(), board.env_before, "environment")
+    equal(board.slot_bytes(board.running), board.running_before, "the running slot")
+    if not target_touched:
+        equal(board.slot_bytes(board.target), board.target_before, "the target slot, which was not to be touched")
+    true(words in result.err, f"the reason does not mention '{words}': {result.err}")
+    if result.progress or code != 2:
+        last = result.progress[-1].split(" ", 2)
+        equal(last[:2], ["failed", str(code)], "last progress line")
+        true(words in last[2], "the reason in the progress")
+    if journal:
+        event = board.events()[-1]
+        true(event.startswith("update-failed txn=") and f" code={code} " in event and words in event, f"journal: {event}")
+    for leftover in ("sysupgrade", "armed"):
+        true(not (board.root / "run/otamgr" / leftover).exists(), f"/run/otamgr/{leftover} was left")
+    equal([mount for mount in board._mounts() if mount.endswith("new-root")], [], "mounts left")
+    equal(board.reboots(), [], "reboots")
+
+
+def new_board(factory, **options):
+    board = factory.board(**options)
+    board.target_before = board.slot_bytes(board.target)
+    return board
+
+
+def image_refused(factory, image, code, words, arguments=(), target_touched=False, **options):
+    board = new_board(factory, **options)
+    result = board.sysupgrade("--no-reboot", *arguments, board.deliver(image))
+    refused(board, result, code, words, target_touched)
+    if target_touched:
+        with_next_update_works(factory, board)
+    return board
+
+
+def with_next_update_works(factory, board):
+    """A refusal blocks nothing: the same board takes a good image."""
+    armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.zst"))))
+
+
+# ---- usage, image, header ----------------------------------------------------------------------------------------
+
+@promise("exit 2: wrong usage names the mistake and touches nothing")
+def usage(factory):
+    board = new_board(factory)
+    image = board.deliver(factory.image("ext4"))
+    for arguments, words in (((), "no image"), (("-x", image), "-x"), (("--frobnicate", image), "--frobnicate"),
+                             ((image, image), "second"), (("--header",), "--header needs"), ((image, "--txn"), "--txn needs"),
+                             (("--txn", "a b", image), "A-Z"), (("--txn", "", image), "A-Z"), (("--txn=x\ny", image), "A-Z"),
+                             (("--txn", "x" * 41, image), "40"), (("-Tz", image), "-z"), (("",), "empty"),
+                             (("--header=", image), "--header")):
+        result = board.sysupgrade(*arguments)
+        refused(board, result, 2, words, journal=False)
+        equal(result.progress, [], "progress of something that did not begin")
+
+
+@promise("exit 3: a missing, empty or irregular image is named")
+def no_image(factory):
+    board = new_board(factory)
+    (board.root / "tmp/empty").touch()
+    (board.root / "tmp/folder").mkdir()
+    (board.root / "tmp/dangling").symlink_to("/nowhere")
+    for place, words in (("/tmp/none.img", "does not exist"), ("/tmp/empty", "is empty"), ("/tmp/folder", "regular file"),
+                         ("/dev/mmcblk0p3", "regular file"), ("/tmp/dangling", "does not exist")):
+        refused(board, board.sysupgrade(place), 3, words)
+
+
+@promise("exit 4: {} is refused by name", cases=["random bytes", "a squashfs", "bzip2", "a gzipped text", "zstd without zstd"])
+def unknown_format(factory, what):
+    options = {}
+    if what == "random bytes":
+        image, words = os.urandom(MIB), "neither an ext4"
+    elif what == "a squashfs":
+        image, words = factory.place / "squashfs", "squashfs"
+        image.unlink(missing_ok=True)
+        run("mksquashfs", factory.new, image, "-quiet", "-no-progress")
+    elif what == "bzip2":
+        image, words = b"BZh91AY&SY" + bytes(5000), "bzip2"
+    elif what == "a gzipped text":
+        image, words = subprocess.run(["gzip", "-c"], input=b"hello\n" * 2000, stdout=subprocess.PIPE, check=True).stdout, "neither"
+    else:
+        image, words = factory.image("ext4.zst"), "no zstd"
+        options = {"change": lambda root: (root / "usr/bin/zstd").unlink()}
+    image_refused(factory, image, 4, words, **options)
+
+
+def cut(path, part=0.6):
+    content = path.read_bytes()
+    return content[:int(len(content) * part)]
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    return bytes(content)
+
+
+@promise("exit 5: a cut off {} image is noticed before the slot is touched",
+         cases=["ext4", "ext4.gz", "ext4.zst", "ext4.xz", "tar", "tar.gz", "tar.zst", "tar.xz"])
+def cut_off(factory, kind):
+    image_refused(factory, cut(factory.image(kind)), 5, "")
+    # Cut between two members or blocks, where only the end is missing, and within the first bytes.
+    content = factory.image(kind).read_bytes()
+    image_refused(factory, content[:-4096] if kind in ("ext4", "tar") else content[:-3], 5, "")
+    if kind not in ("ext4", "tar"):
+        image_refused(factory, content[:100], 5, "")
+
+
+@promise("exit 5: a flipped bit in a {} image is noticed before the slot is touched", cases=["ext4.gz", "ext4.zst", "ext4.xz", "tar.gz"])
+def bit_flipped(factory, kind):
+    image_refused(factory, flipped(factory.image(kind)), 5, "decompress")
+
+
+@promise("exit 5: an image whose compression would not show a flipped bit is refused: {}", cases=["xz with CRC64", "xz without check", "zstd without check"])
+def no_checksum(factory, what):
+    command, words = {"xz with CRC64": (["xz", "-0", "-c", "--check=crc64"], "--check=crc32"),
+                      "xz without check": (["xz", "-0", "-c", "--check=none"], "--check=crc32"),
+                      "zstd without check": (["zstd", "-q", "-c", "--no-check"], "no checksum")}[what]
+    image = subprocess.run([*command, factory.image("ext4")], stdout=subprocess.PIPE, check=True).stdout
+    image_refused(factory, image, 5, words)
+
+
+@promise("exit 5: a damaged superblock is noticed before the slot is touched")
+def superblock(factory):
+    image = bytearray(factory.image("ext4").read_bytes())
+    image[1048:1052] = struct.pack("<I", 40)
+    image_refused(factory, bytes(image), 5, "superblock")
+    image_refused(factory, cut(factory.image("ext4"), 0.0003), 5, "cut off")
+
+
+@promise("exit 7: {} is refused, and accepted with -F only where -F may", cases=["no kernel", "no init", "no etc"])
+def incompatible(factory, what):
+    def strip(root):
+        shutil.rmtree(root / {"no kernel": "boot", "no init": "sbin", "no etc": "etc"}[what])
+        if what == "no kernel":
+            (root / "boot").mkdir()
+            (root / "boot/grub.cfg").write_text("")
+    words = {"no kernel": "no kernel", "no init": "no /sbin/init", "no etc": "no /etc"}[what]
+    system = factory.system_variant(what.replace(" ", "-"), strip)
+    # An archive is looked through before anything is written, a file system can only be mounted in the slot.
+    image_refused(factory, factory.image("tar.gz", system), 7, words)
+    image_refused(factory, factory.image("ext4.gz", system), 7, words, target_touched=True)
+    if what == "no etc":
+        image_refused(factory, factory.image("tar.gz", system), 7, words, arguments=["-F"])
+
+
+@promise("exit 7: a kernel or init that is only a dangling link in the new system does not count, even if ours has the file")
+def dangling(factory):
+    def break_links(root):
+        (root / "sbin/init").unlink()
+        (root / "sbin/init").symlink_to("/bin/busybox")
+    image_refused(factory, factory.image("ext4.gz", factory.system_variant("dangling", break_links)), 7, "/sbin/init",
+                  target_touched=True)
+
+
+@promise("exit 8: an image bigger than the slot is refused before the slot is touched, as {}", cases=["ext4", "ext4.gz", "tar.gz", "padded"])
+def too_big(factory, kind):
+    if kind == "tar.gz":
+        def grow(root):
+            (root / "usr/lib/huge").touch()
+            os.truncate(root / "usr/lib/huge", 25 * MIB)
+        image = factory.image(kind, factory.system_variant("huge", grow))
+    elif kind == "padded":
+        image = subprocess.run(["gzip", "-c"], input=factory.image("ext4").read_bytes() + bytes(SLOT["b"][1]),
+                               stdout=subprocess.PIPE, check=True).stdout
+    else:
+        image = factory.image(kind, size=24 * MIB)
+    image_refused(factory, image, 8, str(SLOT["b"][1]))
+
+
+@promise("exit 8: an archive that only just does not fit ends with that reason, and blocks nothing")
+def almost_fits(factory):
+    def grow(root):
+        (root / "usr/lib/almost").touch()
+        os.truncate(root / "usr/lib/almost", 15 * MIB)
+    image_refused(factory, factory.image("tar.gz", factory.system_variant("almost", grow)), 8, "do not fit", target_touched=True)
+
+
+@promise("exit 18: a missing, empty or irregular header is named, and needed for IMAGE.img")
+def no_header(factory):
+    board = new_board(factory)
+    image = board.deliver(factory.image("ext4"), header=None)
+    refused(board, board.sysupgrade(image), 18, "does not exist")
+    board.deliver(factory.image("ext4"), header=b"")
+    refused(board, board.sysupgrade(image), 18, "is empty")
+    refused(board, board.sysupgrade("--header", "/tmp/none", image), 18, "/tmp/none")
+    refused(board, board.sysupgrade("--header", "/tmp", image), 18, "regular")
+    refused(board, board.sysupgrade("-F", image), 18, "is empty")
+
+
+# ---- boot state --------------------------------------------------------------------------------------------------
+
+@promise("exit 9: while a trial is armed, running or interrupted nothing is installed, and the way out is named")
+def trial_pending(factory):
+    board = new_board(factory)
+    image = board.deliver(factory.image("ext4"))
+    board.set_env(ota_trial="b", ota_tries=3, ota_txn="first")
+    refused(board, board.sysupgrade(image), 9, "ota-slot cancel")
+    refused(board, board.sysupgrade("-F", image), 9, "first")
+    board.sysupgrade("-T", image)
+    (board.root / "run/otamgr/armed").write_text("first\n")
+    result = board.sysupgrade(image)
+    (board.root / "run/otamgr/armed").unlink()
+    refused(board, result, 9, "waits in slot b")
+    board = new_board(factory)
+    board.set_env(ota_slot="b", ota_trial="a", ota_tries=2, ota_txn="first")
+    refused(board, board.sysupgrade(board.deliver(factory.image("ext4"))), 9, "ota-slot commit")
+
+
+@promise("exit 9: a second update before the reboot is refused, the first stays armed")
+def second_update(factory):
+    board = new_board(factory)
+    image = board.deliver(factory.image("ext4.gz"))
+    armed(board, board.sysupgrade("--no-reboot", "--txn", "first", image), "first")
+    env, target = board.env_bytes(), board.slot_bytes("b")
+    equal(board.sysupgrade("--no-reboot", "--txn", "second", image).code, 9, "exit code")
+    equal((board.env_bytes(), board.slot_bytes("b")), (env, target), "environment and slot of the first")
+
+
+@promise("exit 10: {} stops an update", cases=[
+    "an environment with both copies bad", "an environment without ota_slot", "a running slot that is not the committed one",
+    "a disk without slots", "two partitions of the same name", "a root that is no partition", "an environment of one copy",
+    "slots.conf with a wrong device", "a trial of the committed slot"])
+def boot_state(factory, what):
+    change = None
+    if what == "an environment of one copy":
+        def change(root):
+            config = root / "etc/fw_env.config"
+            config.write_text("\n".join(config.read_text().splitlines()[:2]) + "\n")
+    elif what == "slots.conf with a wrong device":
+        def change(root):
+            (root / "etc/otamgr/slots.conf").write_text("SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE=/dev/null\n")
+    board = new_board(factory, names=what != "a disk without slots", change=change,
+                      env_copies=1 if what == "an environment of one copy" else 2)
+    words = {"an environment of one copy": "needs two", "slots.conf with a wrong device": "/dev/null",
+             "a disk without slots": "rootfs-a and rootfs-b"}.get(what)
+    if what == "an environment with both copies bad":
+        board.destroy_env()
+        words = "not readable"
+    elif what == "an environment without ota_slot":
+        board.set_env(ota_slot="")
+        words = "expected a or b"
+    elif what == "a trial of the committed slot":
+        board.set_env(ota_trial="a")
+        words = "both 'a'"
+    elif what == "a running slot that is not the committed one":
+        board.set_env(ota_slot="b")
+        words = "only good system"
+    elif what == "two partitions of the same name":
+        uevent = board.sys_folder("data") / "uevent"
+        uevent.write_text(uevent.read_text().replace("PARTNAME=data", "PARTNAME=rootfs-b"))
+        words = "two partitions are named rootfs-b"
+    elif what == "a root that is no partition":
+        (board.root / "sys/dev/block" / device_number(board.loops["a"])).unlink()
+        words = "not on a partition"
+    refused(board, board.sysupgrade("-F", board.deliver(factory.image("ext4"))), 10, words)
+
+
+@promise("exit 11: a mounted target slot is not written to")
+def target_mounted(factory):
+    board = new_board(factory)
+    (board.root / "tmp/look").mkdir()
+    run("mount", "-t", "ext4", "-o", "ro", board.loops["b"], board.root / "tmp/look")
+    board.target_before = board.slot_bytes("b")
+    refused(board, board.sysupgrade("-F", board.deliver(factory.image("ext4"))), 11, "/tmp/look")
+    run("umount", board.root / "tmp/look")
+    with_next_update_works(factory, board)
+
+
+# zstd that tells when it has delivered part of the image to be written (its third run, after looking at the first bytes
+# and checking), and waits for permission to go on.
+SLOW_ZSTD = """#!/bin/sh
+calls=$(cat /tmp/calls 2>/dev/null)
+echo "$calls." >/tmp/calls
+[ "$calls" = .. ] || exec zstd.real "$@"
+zstd.real "$@" | {
+    dd bs=4096 count=500 2>/dev/null
+    echo reached >/tmp/reached
+    read -r word </tmp/go
+    exec cat
+}
+"""
+
+
+def slow_board(factory):
+    def slow(root):
+        (root / "usr/bin/zstd").rename(root / "usr/bin/zstd.real")
+        executable(root / "usr/bin/zstd", SLOW_ZSTD)
+    board = new_board(factory, change=slow)
+    board.fifo("reached")
+    board.fifo("go")
+    return board
+
+
+@promise("exit 12: while one update is being written a second one is refused, and the first succeeds")
+def concurrent(factory):
+    board = slow_board(factory)
+    image = board.deliver(factory.image("ext4.zst"))
+    first = board.start("/sbin/sysupgrade", "--no-reboot", "--txn", "first", image)
+    board.reached("reached")
+    second = board.sysupgrade("--no-reboot", "--txn", "second", image)
+    equal(second.code, 12, "exit code of the second")
+    equal(second.progress[-1], "failed 12 another sysupgrade is running", "progress of the second")
+    board.tell("go")
+    armed(board, board.finish(first), "first")
+
+
+# ---- writing -----------------------------------------------------------------------------------------------------
+
+@promise("exit 13: {} is a failed write", cases=["a slot smaller than it says", "a slot that cannot be written"])
+def write_failed(factory, what):
+    board = new_board(factory)
+    if what == "a slot smaller than it says":
+        # A real end of device in the middle of the image.
+        board.replace_device("b", board.disk, SLOT["b"][0], 5 * MIB)
+        words = "No space left"
+    else:
+        board.replace_device("b", board.disk, *SLOT["b"], read_only=True)
+        words = "/dev/mmcblk0p3"
+    result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz")))
+    refused(board, result, 13, words, target_touched=what == "a slot smaller than it says")
+    if what == "a slot smaller than it says":
+        true(not board.mounts("b"), "a half-written slot can be mounted")
+        true("unusable" in result.err, "says that the slot is unusable")
+
+
+# sync that, after the real one, changes one byte of the slot behind the back of its page cache. What is read from the
+# cache still looks right.
+CORRUPTING_SYNC = """#!/bin/sh
+busybox sync
+printf X | busybox dd of=/dev/behind bs=1 seek={offset} count=1 2>/dev/null
+busybox sync
+"""
+
+
+def corrupting_board(factory, offset):
+    board = new_board(factory)
+    # Another device on the same bytes, with a page cache of its own.
+    board.loops["behind"] = board._loop(board.disk, SLOT["b"][0], SLOT["b"][1])
+    board.make_node("behind", "behind")
+    board.replace("bin/sync", CORRUPTING_SYNC.format(offset=offset))
+    return board
+
+
+@promise("exit 14: a byte that changed on the medium is found by reading back, though the page cache is right")
+def reads_back_differently(factory):
+    board = corrupting_board(factory, 5 * MIB + 12345)
+    refused(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))), 14, "SHA-256", target_touched=True)
+
+
+@promise("exit 14: an unpacked file that changed on the medium is found by reading back")
+def tree_reads_back_differently(factory):
+    # Where the file is depends on the file system, so one that fills nearly the slot, and a place in its middle.
+    def fill(root):
+        (root / "usr/lib/fill").write_bytes(os.urandom(10 * MIB))
+    board = corrupting_board(factory, 9 * MIB + 77)
+    refused(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("tar.gz", factory.system_variant("fill", fill)))),
+            14, "reads back differently", target_touched=True)
+
+
+@promise("exit 14: a medium that silently loses writes is found by reading back")
+def lost_writes(factory):
+    board = new_board(factory)
+    # A loop device on a file system too small for it: writes are accepted into the page cache and fail later, when
+    # nobody is told any more. That is how a dying eMMC looks.
+    thin = board.place / "thin"
+    thin.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=3m", "thin", thin)
+    (thin / "slot").touch()
+    os.truncate(thin / "slot", SLOT["b"][1])
+    board.replace_device("b", thin / "slot")
+    board.expect_lost_writes = True
+    try:
+        result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz")))
+        refused(board, result, 14, "slot b", target_touched=True)
+    finally:
+        run("umount", "-l", thin)
+
+
+@promise("exit 15: {} leaves the slot unarmed", cases=["a file system the kernel does not know", "a full file system", "a folder in the header's place"])
+def header_not_placed(factory, what):
+    words = "does not mount"
+    if what == "a file system the kernel does not know":
+        image = bytearray(factory.image("ext4").read_bytes())
+        image[1120 + 3] |= 0x40  # an incompatible feature nobody has
+        image = bytes(image)
+    elif what == "a full file system":
+        # tiny inodes cannot hold a file's content, and every block is taken
+        image, words = factory.place / "full.ext4", "could not be written"
+        image.unlink(missing_ok=True)
+        shutil.copy(factory.image("ext4"), image)
+        mount = factory.place / "full"
+        mount.mkdir(exist_ok=True)
+        run("mount", "-t", "ext4", "-o", "loop", image, mount)
+        with open(mount / "filler", "wb", buffering=0) as filler:
+            for size in (MIB, 64 * KIB, KIB):
+                try:
+                    while True:
+                        filler.write(bytes(size))
+                except OSError:
+                    pass
+        run("umount", mount)
+    else:
+        image, words = factory.image("ext4.gz", factory.system_variant("folder", lambda root: (root / "etc/ota_type_5.hdr").mkdir())), "directory"
+    image_refused(factory, image, 15, words, arguments=["-n"], target_touched=True)
+
+
+@promise("exit 16: {} leaves the slot unarmed", cases=["a kept file that does not fit", "a kept file where the new system has a folder",
+                                                     "a relative path in a keep list", "a path with .. in a keep list", "the whole root in a keep list"])
+def not_kept(factory, what):
+    line, early = {"a kept file that does not fit": ("/etc/big", False), "a kept file where the new system has a folder": ("/etc/clash", False),
+                   "a relative path in a keep list": ("etc/passwd", True), "a path with .. in a keep list": ("/etc/../boot", True),
+                   "the whole root in a keep list": ("/", True)}[what]
+
+    def fill(root):
+        (root / "etc/sysupgrade.conf").write_text(f"/etc/machine-id\n{line}\n")
+        (root / "etc/big").write_bytes(os.urandom(4 * MIB))
+        (root / "etc/clash").write_text("file")
+    image = factory.image("ext4.gz", factory.system_variant("clash", lambda root: (root / "etc/clash").mkdir()))
+    if early:
+        image_refused(factory, image, 16, line, change=fill)
+    else:
+        board = new_board(factory, change=fill)
+        refused(board, board.sysupgrade("--no-reboot", board.deliver(image)), 16, line, target_touched=True)
+        with board.mounted("b") as new:
+            true(not (new / "boot/ota-slot-valid").exists(), "the slot is marked complete")
+
+
+@promise("exit 17: an environment that cannot be written leaves the update unarmed")
+def env_not_written(factory):
+    board = new_board(factory)
+    board.replace_device("disk", board.disk, read_only=True)
+    refused(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))), 17, "fw_setenv", target_touched=True)
+
+
+@promise("exit 17: an environment write that reports success but does not last is found by reading back")
+def env_lies(factory):
+    board = new_board(factory)
+    board.replace("usr/bin/fw_setenv", "#!/bin/sh\ncat >/dev/null\n")
+    refused(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))), 17, "ota_trial=b", target_touched=True)
+
+
+# ---- stopped and killed --------------------------------------------------------------------------------------------
+
+@promise("exit 1: {} during the write cleans up, and says so", cases=["SIGTERM", "SIGINT", "SIGHUP"])
+def stopped(factory, name):
+    board = slow_board(factory)
+    process = board.start("/sbin/sysupgrade", "--no-reboot", board.deliver(factory.image("ext4.zst")))
+    board.reached("reached")
+    process.send_signal(getattr(signal, name))
+    board.tell("go")
+    refused(board, board.finish(process), 1, "signal", target_touched=True)
+    true(not board.mounts("b"), "a half-written slot can be mounted")
+    board.wait_for_lock()
+    with_next_update_works(factory, board)
+
+
+@promise("killed -9 during the write, everything at once: environment untouched, slot not mountable, next update works")
+def killed(factory):
+    for kind in ("ext4.zst", "tar.zst"):
+        board = slow_board(factory)
+        board.expect_leftovers = True
+        board.start("/sbin/sysupgrade", "--no-reboot", board.deliver(factory.image(kind)))
+        board.reached("reached")
+        board.kill_everything()
+        equal(board.env_bytes(), board.env_before, "environment")
+        equal(board.slot_bytes("a"), board.running_before, "the running slot")
+        if kind == "ext4.zst":
+            true(not board.mounts("b"), "a half-written slot can be mounted")
+        else:
+            # Still mounted where the killed run was unpacking.
+            new = board.root / "run/otamgr/new-root"
+            true(new.is_mount(), "nothing was being unpacked")
+            true(not (new / "boot/ota-slot-valid").exists(), "a half-written slot is marked complete")
+        armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image(kind))))
+
+
+@promise("killed -9 alone, with its helpers still writing: no second update until they are gone, and never a mountable slot")
+def killed_alone(factory):
+    board = slow_board(factory)
+    process = board.start("/sbin/sysupgrade", "--no-reboot", board.deliver(factory.image("ext4.zst")),
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, progress=None)
+    board.reached("reached")
+    process.kill()
+    process.wait()
+    equal(board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.zst"))).code, 12, "exit code while the slot is written")
+    board.tell("go")
+    board.wait_for_lock()
+    equal(board.env_bytes(), board.env_before, "environment")
+    true(not board.mounts("b"), "a slot nobody verified can be mounted")
+    with_next_update_works(factory, board)
+
+
+# sync that ends everything on its Nth call, as a power cut between two steps.
+CUTTING_SYNC = """#!/bin/sh
+busybox sync
+echo . >>/tmp/syncs
+[ "$(wc -l </tmp/syncs)" -lt {call} ] || {{ echo cut >/tmp/cut; sleep 1000; }}
+"""
+
+
+@promise("killed at each of its syncs, a {} update is either not armed, or armed and complete", cases=["ext4.gz", "tar.gz"])
+def killed_at_each_step(factory, kind):
+    states = []
+    for call in range(1, 40):
+        board = new_board(factory)
+        board.expect_leftovers = True
+        board.fifo("cut")
+        board.replace("bin/sync", CUTTING_SYNC.format(call=call))
+        process = board.start("/sbin/sysupgrade", "--no-reboot", "--txn", "T", board.deliver(factory.image(kind)),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, progress=None)
+        if ended_before(process, board.fifos["cut"]):
+            equal(process.returncode, 0, "exit code")
+            factory.close_boards()
+            break
+        board.kill_everything()
+        for mount in [mount for mount in board._mounts() if mount.endswith("new-root")]:
+            run("umount", mount)
+        env = board.ota_env()
+        complete = board.mounts("b")
+        if complete:
+            with board.mounted("b") as new:
+                complete = (new / "boot/ota-slot-valid").exists()
+                if complete:
+                    equal((new / "etc/ota_type_5.hdr").read_bytes(), HEADER, "header in a slot marked complete")
+                    equal((new / "etc/machine-id").read_text(), "0123456789abcdef\n", "kept file in a slot marked complete")
+        if "ota_trial" in env:
+            equal(env, {"ota_slot": "a", "ota_trial": "b", "ota_tries": "3", "ota_txn": "T"}, "environment")
+            true(complete, "armed, but not complete")
+        else:
+            equal(board.env_bytes(), board.env_before, "environment")
+        equal(board.slot_bytes("a"), board.running_before, "the running slot")
+        states.append("armed" if "ota_trial" in env else "complete" if complete else "not complete")
+        factory.close_boards()
+    factory.transcript.append(f"states at the cuts: {states}")
+    equal(list(dict.fromkeys(states)), ["not complete", "complete", "armed"], "order of states")
+
+
+def ended_before(process, fifo):
+    """Waits for the end of the process, True, or for something to read from the fifo, False."""
+    with selectors.DefaultSelector() as selector:
+        end = os.pidfd_open(process.pid)
+        try:
+            selector.register(fifo, selectors.EVENT_READ, "fifo")
+            selector.register(end, selectors.EVENT_READ, "end")
+            ready = [key.data for key, _ in selector.select()]
+        finally:
+            os.close(end)
+    if "fifo" in ready:
+        return False
+    process.wait()
+    return True

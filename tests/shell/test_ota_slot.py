@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""ota-slot: what it shows, commits and cancels."""
+import json
+
+from board import SLOT
+from promises import equal, promise, true
+
+# What the environment holds, what runs, what was armed during this boot → state
+STATES = [
+    ("committed", "a", {}, None),
+    ("trial", "b", {"ota_trial": "b", "ota_tries": "2", "ota_txn": "T"}, None),
+    ("armed", "a", {"ota_trial": "b", "ota_tries": "3", "ota_txn": "T"}, "T"),
+    ("interrupted", "a", {"ota_trial": "b", "ota_tries": "3", "ota_txn": "T"}, None),
+    ("interrupted", "a", {"ota_trial": "b", "ota_tries": "3", "ota_txn": "T"}, "an-older-one"),
+    ("mismatch", "b", {}, None),
+    ("mismatch", "b", {"ota_failed": "T", "ota_failed_why": "load-failed"}, None),
+]
+
+
+def board_in(factory, running, env, armed=None, **options):
+    board = factory.board(running=running, **options)
+    board.set_env(ota_slot="a", **env)
+    if armed:
+        (board.root / "run/otamgr").mkdir()
+        (board.root / "run/otamgr/armed").write_text(armed + "\n")
+    return board
+
+
+def on_trial(factory, **options):
+    return board_in(factory, "b", {"ota_trial": "b", "ota_tries": "2", "ota_txn": "T"}, **options)
+
+
+@promise("status shows every state, as text and as JSON with the same keys")
+def states(factory):
+    for state, running, env, armed in STATES:
+        board = board_in(factory, running, env, armed)
+        expected = {"running": running, "committed": "a", "trial": env.get("ota_trial", ""), "tries": env.get("ota_tries", ""),
+                    "txn": env.get("ota_txn", ""), "failed": env.get("ota_failed", ""),
+                    "failed_why": env.get("ota_failed_why", ""), "state": state}
+        text, as_json = board.run("/sbin/ota-slot", "status"), board.run("/sbin/ota-slot", "status", "--json")
+        equal((text.code, as_json.code), (0, 0), f"exit codes in state {state}")
+        equal(dict(line.split("=", 1) for line in text.out.splitlines()), expected, "text")
+        equal(json.loads(as_json.out), expected, "JSON")
+        equal(board.env_bytes(), board.env_before, "looking changes nothing")
+        factory.close_boards()
+
+
+@promise("status says unknown, and why, when the environment or the slots cannot be read")
+def unknown(factory):
+    board = factory.board()
+    board.destroy_env()
+    for arguments in (["status"], ["status", "--json"]):
+        result = board.run("/sbin/ota-slot", *arguments)
+        equal(result.code, 10, "exit code")
+        true("unknown" in result.out and "not readable" in result.err, "state and reason")
+    board = factory.board(names=False)
+    result = board.run("/sbin/ota-slot", "status", "--json")
+    equal((result.code, json.loads(result.out)["state"], json.loads(result.out)["committed"]), (10, "unknown", "a"), "state")
+
+
+@promise("whatever somebody put into the environment, status --json is JSON")
+def hostile_environment(factory):
+    board = factory.board()
+    board.set_env(ota_failed="a\"b\\c\td\x7f$(touch /tmp/x)", ota_failed_why="é")
+    found = json.loads(board.run("/sbin/ota-slot", "status", "--json").out)
+    equal(found["failed"], "a\"b\\c?d?$(touch /tmp/x)", "failed")
+    true(not (board.root / "tmp/x").exists(), "a command in a value was run")
+
+
+@promise("commit makes the trial the committed slot with one write, keeps the update's id, and journals it")
+def commit(factory):
+    board = on_trial(factory)
+    result = board.run("/sbin/ota-slot", "commit")
+    equal(result.code, 0, "exit code")
+    equal(board.ota_env(), {"ota_slot": "b", "ota_txn": "T"}, "environment")
+    equal(len(board.env_copies_written()), 1, "copies written")
+    equal(board.events(), ["committed txn=T slot=b"], "journal")
+    equal(board.slot_bytes("b"), board.running_before, "the running slot")
+    again = board.run("/sbin/ota-slot", "commit")
+    equal((again.code, len(board.journal())), (3, 1), "a second commit")
+
+
+@promise("commit is refused with its code when there is nothing to commit, or another slot runs")
+def commit_refused(factory):
+    for state, running, env, armed in STATES:
+        if state == "trial":
+            continue
+        board = board_in(factory, running, env, armed)
+        result = board.run("/sbin/ota-slot", "commit")
+        equal(result.code, 4 if "ota_trial" in env else 3, f"exit code in state {state}")
+        equal(board.env_bytes(), board.env_before, "environment")
+        equal(board.journal(), [], "journal")
+        factory.close_boards()
+
+
+@promise("cancel forgets an armed or interrupted trial with one write, and refuses everything else")
+def cancel(factory):
+    for state, running, env, armed in STATES:
+        board = board_in(factory, running, env, armed)
+        result = board.run("/sbin/ota-slot", "cancel")
+        if state in ("armed", "interrupted"):
+            equal(result.code, 0, f"exit code in state {state}")
+            equal(board.ota_env(), {"ota_slot": "a", "ota_txn": "T"}, "environment")
+            equal(len(board.env_copies_written()), 1, "copies written")
+            equal(board.events(), [f"cancelled txn=T slot=b state={state}"], "journal")
+            true(not (board.root / "run/otamgr/armed").exists(), "the note of this boot was left")
+        else:
+            equal(result.code, 4 if state == "trial" else 3, f"exit code in state {state}")
+            equal(board.env_bytes(), board.env_before, "environment")
+        factory.close_boards()
+
+
+@promise("commit and cancel answer 10 without boot state and 17 when the environment cannot be written or lies")
+def not_possible(factory):
+    for command, make in (("commit", on_trial), ("cancel", lambda factory: board_in(factory, *STATES[3][1:3]))):
+        board = make(factory)
+        board.replace_device("disk", board.disk, read_only=True)
+        equal(board.run("/sbin/ota-slot", command).code, 17, f"{command} on a read-only environment")
+        equal(board.env_bytes(), board.env_before, "environment")
+        board = make(factory)
+        board.replace("usr/bin/fw_setenv", "#!/bin/sh\ncat >/dev/null\n")
+        equal(board.run("/sbin/ota-slot", command).code, 17, f"{command} when fw_setenv lies")
+        equal(board.journal(), [], "journal")
+        board = make(factory)
+        board.destroy_env()
+        equal(board.run("/sbin/ota-slot", command).code, 10, f"{command} without environment")
+        factory.close_boards()
+
+
+@promise("wrong usage of ota-slot is code 2 and names the mistake")
+def usage(factory):
+    board = factory.board()
+    for arguments, words in (([], "status, commit or cancel"), (["frobnicate"], "frobnicate"), (["status", "-x"], "-x"),
+                             (["commit", "b"], "b"), (["status", "--json", "x"], "--json"), ([""], "status, commit or cancel")):
+        result = board.run("/sbin/ota-slot", *arguments)
+        equal(result.code, 2, f"exit code of {arguments}")
+        true(words in result.err, f"{words} in {result.err}")
+    equal(board.run("/sbin/ota-slot", "--help").code, 0, "--help")
+
+
+@promise("an update, its trial and its commit, one after the other, in both directions")
+def whole_story(factory):
+    first = factory.board()
+    equal(first.sysupgrade("--no-reboot", "--txn", "one", first.deliver(factory.image("ext4.gz"))).code, 0, "update")
+    env = first.ota_env()
+    # The board that would now boot slot b, with the same environment after U-Boot has counted.
+    second = factory.board(running="b")
+    second.set_env(**{**env, "ota_tries": "2"})
+    equal(second.run("/sbin/ota-slot", "commit").code, 0, "commit")
+    equal(second.sysupgrade("--no-reboot", "--txn", "two", second.deliver(factory.image("tar.gz"))).code, 0, "next update")
+    equal(second.ota_env(), {"ota_slot": "b", "ota_trial": "a", "ota_tries": "3", "ota_txn": "two"}, "environment")

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT
+"""ota-trial-guard: deadlines, and what it writes down."""
+import signal
+
+from board import run
+from promises import equal, promise, true
+from test_ota_slot import board_in, on_trial
+
+GUARD = "/sbin/ota-trial-guard"
+# As an init system: what asked for the reboot is stopped.
+REBOOT_STOPS = "#!/bin/sh\necho \"reboot $*\" >>/tmp/reboots\nkill -TERM $PPID\n"
+TRIAL = {"ota_trial": "b", "ota_tries": "2", "ota_txn": "T"}
+
+
+def settings(**values):
+    return lambda root: (root / "etc/otamgr/trial.conf").write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+
+
+def with_journal(board, *events):
+    (board.root / "data/otamgr").mkdir(exist_ok=True)
+    (board.root / "data/otamgr/journal").write_text("".join(f"2026-01-01T00:00:00Z {event}\n" for event in events))
+
+
+@promise("a trial that nobody commits is ended: journal, reason, reboot, and the environment is left to U-Boot")
+def deadline(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=1))
+    board.replace("sbin/reboot", REBOOT_STOPS)
+    result = board.run(GUARD)
+    equal(result.code, -signal.SIGTERM, "ended by the reboot")
+    equal(board.reboots(), ["reboot "], "reboots")
+    equal(board.reboot_reason(), "ota_commit_deadline", "reboot reason")
+    equal([event.split()[:2] for event in board.events()], [["trial-boot", "txn=T"], ["deadline-passed", "txn=T"]], "journal")
+    true(" deadline=1" in board.events()[1] and " slot=b " in board.events()[1], "details of the deadline")
+    equal(board.env_bytes(), board.env_before, "environment")
+    equal(board.slot_bytes("b"), board.running_before, "the running slot")
+
+
+@promise("a reboot that hangs is forced after REBOOT_GRACE")
+def forced(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=1, REBOOT_GRACE=1))
+    result = board.run(GUARD)
+    equal((result.code, board.reboots()), (20, ["reboot ", "reboot -f"]), "reboots")
+
+
+@promise("a trial that is committed in time is left alone")
+def committed_in_time(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=86400))
+    # The first look of the guard tells that it is waiting.
+    board.fifo("slept")
+    board.replace("bin/sleep", "#!/bin/sh\necho \"$1\" >/tmp/slept\nexec busybox sleep \"$1\"\n")
+    guard = board.start(GUARD)
+    equal(board.reached("slept"), b"5\n", "seconds until it looks again")
+    equal(board.run("/sbin/ota-slot", "commit").code, 0, "commit")
+    result = board.finish(guard)
+    equal((result.code, board.reboots()), (0, []), "guard")
+    equal([event.split()[0] for event in board.events()], ["trial-boot", "committed"], "journal")
+
+
+@promise("the guard sleeps no longer than to the deadline")
+def short_sleep(factory):
+    uptime = int(float(open("/proc/uptime").read().split()[0]))
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=uptime + 3))
+    board.replace("sbin/reboot", REBOOT_STOPS)
+    board.replace("bin/sleep", "#!/bin/sh\necho \"$1\" >>/tmp/slept\nexec busybox sleep \"$1\"\n")
+    board.run(GUARD)
+    for slept in (board.root / "tmp/slept").read_text().split():
+        true(int(slept) <= 3, f"slept {slept} s with 3 s left")
+    equal(board.reboots(), ["reboot "], "reboots")
+    passed = dict(word.split("=") for word in board.events()[-1].split()[1:])
+    true(int(passed["uptime"]) >= int(passed["deadline"]), "the deadline had passed")
+
+
+@promise("--once never waits: before the deadline it leaves a trial alone, after it it reboots")
+def once(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=86400))
+    board.replace("bin/sleep", "#!/bin/sh\ntouch /tmp/slept\n")
+    equal(board.run(GUARD, "--once").code, 0, "exit code")
+    equal((board.reboots(), (board.root / "tmp/slept").exists()), ([], False), "reboots and sleeps")
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=1))
+    board.replace("sbin/reboot", REBOOT_STOPS)
+    board.run(GUARD, "--once")
+    equal(board.reboots(), ["reboot "], "reboots")
+
+
+@promise("a guard that is restarted notes a trial boot only once")
+def noted_once(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=86400))
+    for _ in range(3):
+        equal(board.run(GUARD, "--once").code, 0, "exit code")
+    equal(board.events(), ["trial-boot txn=T slot=b tries=2"], "journal")
+
+
+@promise("a trial that U-Boot could not start is cancelled with one write and written down")
+def interrupted(factory):
+    board = board_in(factory, "a", TRIAL)
+    equal(board.run(GUARD).code, 0, "exit code")
+    equal(board.ota_env(), {"ota_slot": "a", "ota_txn": "T"}, "environment")
+    equal(len(board.env_copies_written()), 1, "copies written")
+    true(board.events()[0].startswith("interrupted txn=T slot=b tries=2 why=\"U-Boot started slot a"), str(board.events()))
+    board = board_in(factory, "a", TRIAL)
+    board.replace_device("disk", board.disk, read_only=True)
+    equal(board.run(GUARD).code, 17, "exit code on a read-only environment")
+    true(board.events()[0].startswith("cancel-failed txn=T"), str(board.events()))
+
+
+@promise("a trial armed during this boot is left for the next one")
+def armed(factory):
+    board = board_in(factory, "a", TRIAL, armed="T")
+    equal(board.run(GUARD).code, 0, "exit code")
+    equal((board.env_bytes(), board.journal(), board.reboots()), (board.env_before, [], []), "changes")
+
+
+ROLLBACKS = {
+    "the boot files did not load": ("load-failed", [], "boots=0 deadlines=0 u-boot=load-failed why=\"its kernel, device tree"),
+    "it never reached the guard": ("tries-used-up", [], "boots=0 deadlines=0 u-boot=tries-used-up why=\"it never got as far"),
+    "it was never committed": ("tries-used-up", ["trial-boot txn=T slot=b tries=2", "deadline-passed txn=T slot=b tries=2"] * 3,
+                               "boots=3 deadlines=3 u-boot=tries-used-up why=\"it started but was not committed"),
+    "it crashed": ("tries-used-up", ["trial-boot txn=T slot=b tries=2", "deadline-passed txn=T slot=b tries=2",
+                                     "trial-boot txn=T slot=b tries=1"],
+                   "boots=2 deadlines=1 u-boot=tries-used-up why=\"it started but ended before the commit"),
+    "nobody knows": ("", [], "boots=0 deadlines=0 u-boot=unknown why=\"it never got as far"),
+}
+
+
+@promise("after a rollback the journal says, once, that {}", cases=list(ROLLBACKS))
+def rolled_back(factory, case):
+    why, events, expected = ROLLBACKS[case]
+    board = board_in(factory, "a", {"ota_txn": "T", "ota_failed": "T", "ota_failed_why": why})
+    # Boots of another update of a similar name must not count.
+    with_journal(board, "armed txn=TxT slot=b tries=3", "trial-boot txn=TxT slot=b tries=2", "armed txn=T slot=b tries=3", *events)
+    before = len(board.journal())
+    for _ in range(2):
+        (board.root / "run/otamgr/trial-guard-noted").unlink(missing_ok=True)  # as after a reboot
+        equal(board.run(GUARD).code, 0, "exit code")
+    new = board.events()[before:]
+    equal(len(new), 1, "new journal lines")
+    true(new[0].startswith(f"rolled-back txn=T slot=b {expected}"), new[0])
+    equal((board.env_bytes(), board.reboots()), (board.env_before, []), "environment and reboots")
+
+
+@promise("a failure that is not the last armed update's is not written down as a rollback")
+def old_failure(factory):
+    board = board_in(factory, "a", {"ota_txn": "new", "ota_failed": "old"})
+    with_journal(board, "armed txn=old slot=b tries=3", "armed txn=new slot=b tries=3", "committed txn=new slot=a")
+    equal(board.run(GUARD).code, 0, "exit code")
+    equal(len(board.journal()), 3, "journal lines")
+    board = board_in(factory, "a", {"ota_failed": "T"})
+    equal((board.run(GUARD).code, board.journal()), (0, []), "without a journal")
+
+
+@promise("the guard of a slot that U-Boot fell back to writes it down and changes nothing")
+def mismatch(factory):
+    board = board_in(factory, "b", {})
+    equal(board.run(GUARD).code, 0, "exit code")
+    equal(board.events(), ["slot-mismatch running=b committed=a"], "journal")
+    equal((board.env_bytes(), board.reboots()), (board.env_before, []), "changes")
+
+
+@promise("without a readable environment the guard never reboots, writes that down and gives up")
+def unknown(factory):
+    board = factory.board(change=settings(COMMIT_DEADLINE=1))
+    board.destroy_env()
+    equal(board.run(GUARD).code, 10, "exit code")
+    equal(board.reboots(), [], "reboots")
+    true(board.events()[0].startswith("boot-state-unknown reason=\"the U-Boot environment is not readable"), str(board.events()))
+    board = factory.board(change=settings(COMMIT_DEADLINE=86400))
+    board.destroy_env()
+    equal((board.run(GUARD, "--once").code, board.journal()), (10, []), "--once before the deadline")
+
+
+@promise("a senseless COMMIT_DEADLINE does not switch the guard off: 300 is used, and the mistake named")
+def senseless(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE="never"))
+    board.replace("sbin/reboot", REBOOT_STOPS)
+    result = board.run(GUARD, "--once")
+    true("COMMIT_DEADLINE is \"never\"" in result.err and "using 300" in result.err, result.err)
+    equal(board.reboots() == ["reboot "], float(open("/proc/uptime").read().split()[0]) > 300, "reboot after 300 s of uptime")
+
+
+@promise("the guard works without /run/otamgr, /data and /afero_nv: it still reboots")
+def bare(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=1))
+    board.replace("sbin/reboot", REBOOT_STOPS)
+    run("umount", board.root / "data")
+    board.settle()
+    result = board.run(GUARD)
+    equal(board.reboots(), ["reboot "], "reboots")
+    true("/data is not mounted" in result.err, "says that there is no journal")
+    equal(board.slot_bytes("b"), board.running_before, "the running slot")
+
+
+@promise("the init script starts one guard in the background, finds it again and stops it")
+def init_script(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=86400))
+    board.fifo("slept")
+    board.replace("bin/sleep", "#!/bin/sh\necho \"$1\" >/tmp/slept\nexec busybox sleep \"$1\"\n")
+    script = "/etc/init.d/ota-trial-guard"
+    equal(board.run(script, "status").code, 3, "status before")
+    equal(board.run(script, "start").code, 0, "start")
+    board.reached("slept")
+    guards = [pid for pid in board.everything_running() if b"ota-trial-guard" in open(f"/proc/{pid}/cmdline", "rb").read()]
+    equal(len(guards), 1, "guards")
+    equal(board.run(script, "start").code, 0, "second start")
+    equal((board.root / "run/ota-trial-guard.pid").read_text().strip(), str(guards[0]), "pid file")
+    equal(board.run(script, "status").code, 0, "status")
+    equal(board.run(script, "stop").code, 0, "stop")
+    equal(board.run(script, "status").code, 3, "status after")
+    equal(board.run(script, "frobnicate").code, 2, "wrong usage")
+
+
+@promise("wrong usage of the guard is code 2")
+def usage(factory):
+    board = factory.board()
+    for arguments in (["--twice"], ["--once", "x"]):
+        equal(board.run(GUARD, *arguments).code, 2, f"exit code of {arguments}")
+    equal(board.run(GUARD, "--help").code, 0, "--help")
