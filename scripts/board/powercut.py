@@ -62,6 +62,7 @@ class Recording:
     writes: Path
     header: bytes
     references: dict  # slot: {path: hash}
+    b_starts: bool  # whether slot b gets to userland; if not, its trials end on slot a
 
 
 def file_hashes(image):
@@ -187,7 +188,7 @@ def examine(recording, cuts, to_boot, seed, disk, done):
             count.add(*wrong, case)
         elif number in to_boot:
             count.booted += 1
-            if problem := boot(disk, next_boot):
+            if problem := boot(disk, next_boot if recording.b_starts else "a"):
                 count.add("brick", problem, f"{case}, booted")
         replay.undo()
         with done.get_lock():
@@ -260,7 +261,8 @@ def record(fault, screen, reuse):
         header.write_bytes(run.header)
     return Recording("rollback" if fault else "update", base, writes, header.read_bytes(), {
         "a": file_hashes(build.BUILD / "rootfs-1.0.ext4"),
-        "b": file_hashes(build.BUILD / (f"rootfs-2.0-{fault}.ext4" if fault else "rootfs-2.0.ext4"))})
+        "b": file_hashes(build.BUILD / (f"rootfs-2.0-{fault}.ext4" if fault else "rootfs-2.0.ext4"))},
+        b_starts=not fault)
 
 
 def main():
