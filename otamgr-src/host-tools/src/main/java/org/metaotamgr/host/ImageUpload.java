@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.host;
 
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -15,8 +13,13 @@ final class ImageUpload {
     private final Output output;
     private final boolean showProgress;
 
-    /** The image for pushes, and whether it was there before. */
-    record Done(OtaRecord image, boolean already) {
+    /**
+     * The image for pushes, and whether it was there before.
+     *
+     * @param bytes how many bytes were sent in the end; 0 when the service had them
+     * @param milliseconds how long that took, with all tries
+     */
+    record Done(OtaRecord image, boolean already, long bytes, long milliseconds) {
     }
 
     ImageUpload(OtaService service, Conf conf, Surroundings surroundings, Output output, boolean showProgress) {
@@ -27,10 +30,9 @@ final class ImageUpload {
         this.showProgress = showProgress;
     }
 
-    Done upload(String version, RecordFile file, Path image) throws OtaException {
-        OtaRecord local = file.read(output);
-        check(local, version, file.path());
-        long size = size(image);
+    Done upload(String version, RecordFile recordFile, Path image) throws OtaException {
+        OtaRecord local = recordFile.read(output);
+        check(local, version, recordFile.path());
         service.rest().login();
         if (!service.exists(conf.name(), version)) {
             throw new OtaException(ExitStatus.CONFLICT, "the service has no record " + conf.name() + ", version " + version
@@ -41,8 +43,15 @@ final class ImageUpload {
             return already(present.get());
         }
         OtaRecord pool = pool(local);
+        long size = 0;
+        long milliseconds = 0;
         if (pool.url().isEmpty()) {
-            String url = store(image, size, local);
+            ImageFile file = ImageFile.of(image, surroundings, showProgress);
+            size = file.size();
+            long started = System.nanoTime();
+            service.upload(file, local, surroundings, showProgress);
+            milliseconds = (System.nanoTime() - started) / 1_000_000;
+            String url = store(file, local);
             service.setUrl(pool, url);
             pool = pool(local);
             if (!pool.url().equals(url)) {
@@ -51,7 +60,7 @@ final class ImageUpload {
         } else {
             output.note("The image is on the service already; it is not sent again.");
         }
-        return associate(pool);
+        return new Done(associate(pool), false, size, milliseconds);
     }
 
     private Done already(OtaRecord present) throws OtaException {
@@ -59,7 +68,7 @@ final class ImageUpload {
             throw new OtaException(ExitStatus.CONFLICT, "image " + present.id() + " is associated without a URL, so no device can get it; remove it with "
                     + "ota image dissociate --version-number " + present.versionNumber() + " and upload again");
         }
-        return new Done(present, true);
+        return new Done(present, true, 0, 0);
     }
 
     private void check(OtaRecord local, String version, Path file) throws OtaException {
@@ -74,33 +83,23 @@ final class ImageUpload {
         }
     }
 
-    private static long size(Path image) throws OtaException {
-        try {
-            return Files.size(image);
-        } catch (IOException e) {
-            throw new OtaException(ExitStatus.LOCAL, image + ": cannot be read");
-        }
-    }
-
     private OtaRecord pool(OtaRecord local) throws OtaException {
         return service.poolRecord(local.versionNumber()).orElseThrow(() -> new OtaException(ExitStatus.CONFLICT, "the service has no record with version number "
                 + local.versionNumber() + ", which is in the record file; is the file from another service?"));
     }
 
-    /** Uploads and moves; twice at most, because what is only uploaded may be cleared away before it is moved. */
-    private String store(Path image, long size, OtaRecord local) throws OtaException {
-        for (int attempt = 0; attempt < 2; attempt++) {
-            String sha256 = service.upload(image, size, local, surroundings, showProgress);
-            Optional<String> url = service.moveToRepository(sha256);
-            if (url.isPresent()) {
-                return url.get();
-            }
+    /** Moves what is uploaded; it may be cleared away before that, and is uploaded once more then. */
+    private String store(ImageFile image, OtaRecord local) throws OtaException {
+        Optional<String> url = service.moveToRepository(image.sha256());
+        if (url.isEmpty()) {
             output.note("The service does not have the uploaded bytes any more; sending the image again");
+            service.upload(image, local, surroundings, showProgress);
+            url = service.moveToRepository(image.sha256());
         }
-        throw new OtaException(ExitStatus.SERVICE, "the service loses what is uploaded before it can be moved to the repository");
+        return url.orElseThrow(() -> new OtaException(ExitStatus.SERVICE, "the service loses what is uploaded before it can be moved to the repository"));
     }
 
-    private Done associate(OtaRecord pool) throws OtaException {
+    private OtaRecord associate(OtaRecord pool) throws OtaException {
         Optional<OtaRecord> image;
         try {
             image = service.associate(pool);
@@ -115,7 +114,7 @@ final class ImageUpload {
         if (image.isEmpty()) {
             image = service.image(pool.versionNumber());
         }
-        return new Done(image.filter(found -> !found.url().isEmpty()).orElseThrow(() -> new OtaException(ExitStatus.CONFLICT,
-                "the service refuses to associate the image, because there is another one of this type and version " + pool.version())), false);
+        return image.filter(found -> !found.url().isEmpty()).orElseThrow(() -> new OtaException(ExitStatus.CONFLICT,
+                "the service refuses to associate the image, because there is another one of this type and version " + pool.version()));
     }
 }

@@ -157,12 +157,17 @@ public final class Ota {
             OtaRecord uploaded = done.image();
             opened.output().line((done.already() ? "uploaded before: image " : "image ") + uploaded.id() + ": " + uploaded.name() + " " + uploaded.version()
                     + ", version number " + uploaded.versionNumber());
+            if (done.bytes() > 0) {
+                opened.output().line("sent " + Progress.size(done.bytes()) + " in " + Progress.duration(done.milliseconds() / 1000) + ", "
+                        + Progress.size(done.bytes() * 1000 / Math.max(1, done.milliseconds())) + "/s, peak heap " + Progress.size(Reports.peakHeap()));
+            }
             if (showUrl) {
                 opened.output().line("address: " + uploaded.url());
             }
             opened.output().line("deploy it with: ota deploy --image-id " + uploaded.id() + " --device DEVICE");
             ObjectNode node = JsonNodeFactory.instance.objectNode();
-            node.put("imageId", uploaded.id()).put("alreadyUploaded", done.already()).set("image", Reports.json(uploaded, showUrl));
+            node.put("imageId", uploaded.id()).put("alreadyUploaded", done.already()).put("bytesSent", done.bytes())
+                    .put("uploadMilliseconds", done.milliseconds()).put("peakHeapBytes", Reports.peakHeap()).set("image", Reports.json(uploaded, showUrl));
             opened.output().json(node);
             return ExitStatus.SUCCESS;
         }

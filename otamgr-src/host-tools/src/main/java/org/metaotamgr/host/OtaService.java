@@ -7,7 +7,6 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.math.BigInteger;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
@@ -116,20 +115,21 @@ final class OtaService {
      * 7, with as many tries as it takes: the whole image each time, because the service has no way to go on in the middle.
      *
      * @param record whose association is asked for between two tries: a refused token shows there, and a service that is back
-     * @return the SHA-256 in lower case, the same from the service and from the bytes that were read
+     * @throws OtaException if the service has other bytes than the file had when it was hashed
      */
-    String upload(Path image, long size, OtaRecord record, Surroundings surroundings, boolean showProgress) throws OtaException {
+    void upload(ImageFile image, OtaRecord record, Surroundings surroundings, boolean showProgress) throws OtaException {
         String path = partner + "/binaries";
         int refusals = 0;
         for (int attempt = 0;; attempt++) {
-            UploadBody body = new UploadBody(image, size);
-            Progress progress = new Progress(surroundings, showProgress, image.getFileName().toString(), Progress.Unit.BYTES);
+            UploadBody body = new UploadBody(image.path(), image.size());
+            Progress progress = new Progress(surroundings, showProgress, image.path().getFileName().toString(), Progress.Unit.BYTES);
             try {
                 Answer answer = rest.upload(path, body, progress);
                 progress.end();
                 int status = answer.status();
                 if (status == 200) {
-                    return verified(answer, body);
+                    verify(answer, image.sha256());
+                    return;
                 }
                 if (status == 401 && refusals++ == 0) {
                     continue;
@@ -141,7 +141,7 @@ final class OtaService {
             } catch (IOException e) {
                 progress.end();
                 if (body.failure() != null) {
-                    throw new OtaException(ExitStatus.LOCAL, image + ": cannot be read: " + body.failure().getMessage());
+                    throw new OtaException(ExitStatus.LOCAL, image.path() + ": cannot be read: " + body.failure().getMessage());
                 }
                 rest.pauseAfter(path, e, attempt);
                 image(record.versionNumber());
@@ -149,13 +149,12 @@ final class OtaService {
         }
     }
 
-    private static String verified(Answer answer, UploadBody body) throws OtaException {
+    private static void verify(Answer answer, String sha256) throws OtaException {
         String told = answer.json().path("value").asText("").toLowerCase(Locale.ROOT);
-        if (!told.equals(body.sha256())) {
-            throw new OtaException(ExitStatus.SERVICE, "the service has other bytes than the file: SHA-256 expected " + body.sha256() + ", found "
+        if (!told.equals(sha256)) {
+            throw new OtaException(ExitStatus.SERVICE, "the service has other bytes than the file: SHA-256 expected " + sha256 + ", found "
                     + (told.matches("[0-9a-f]{64}") ? told : "none") + "; nothing was published, upload again");
         }
-        return told;
     }
 
     /** 8; empty when the service does not have the bytes any more. */

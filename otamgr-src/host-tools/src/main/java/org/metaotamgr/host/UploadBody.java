@@ -7,32 +7,22 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.concurrent.Flow;
 
-/** The bytes of an image on their way out, for one try: counted and hashed as they go. */
+/** The bytes of an image on their way out, for one try: read as they are taken, and counted. */
 final class UploadBody implements HttpRequest.BodyPublisher {
 
-    private static final int BLOCK = 256 * 1024;
+    private static final int BLOCK = 64 * 1024;
 
     private final Path file;
     private final long size;
-    private final MessageDigest digest;
     private volatile long sent;
     private volatile long lastMove = System.nanoTime();
-    private volatile String sha256 = "";
     private volatile IOException failure;
 
     UploadBody(Path file, long size) {
         this.file = file;
         this.size = size;
-        try {
-            digest = MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java runtime has SHA-256", e);
-        }
     }
 
     long sent() {
@@ -42,11 +32,6 @@ final class UploadBody implements HttpRequest.BodyPublisher {
     /** How long no byte has been taken, in nanoseconds. */
     long standstill() {
         return System.nanoTime() - lastMove;
-    }
-
-    /** The hash of all bytes once all are sent, empty before. */
-    String sha256() {
-        return sha256;
     }
 
     /** Why the file could not be read, or null. */
@@ -120,16 +105,13 @@ final class UploadBody implements HttpRequest.BodyPublisher {
                 ByteBuffer block = ByteBuffer.allocate((int) Math.min(BLOCK, size - sent));
                 while (block.hasRemaining()) {
                     if (channel.read(block) < 0) {
-                        throw new IOException("the file became shorter while it was sent");
+                        throw new IOException("it became shorter while it was sent");
                     }
                 }
                 block.flip();
-                digest.update(block.duplicate());
+                // Only ever written here, one block at a time.
                 sent = sent + block.remaining();
                 boolean last = sent == size;
-                if (last) {
-                    sha256 = HexFormat.of().formatHex(digest.digest());
-                }
                 subscriber.onNext(block);
                 if (last) {
                     cancel();
