@@ -337,9 +337,12 @@ public final class OtaServiceSimulator implements AutoCloseable {
         }
     }
 
-    /** Ends the service; calls under way are cut. */
+    /** Ends the service; calls under way are cut. A second call does nothing. */
     @Override
-    public void close() throws IOException {
+    public synchronized void close() throws IOException {
+        if (closing.getCount() == 0) {
+            return;
+        }
         closing.countDown();
         installer.shutdownNow();
         server.stop(0);
