@@ -135,7 +135,8 @@ final class OtaService {
                     continue;
                 }
                 if (status != 429 && (status < 502 || status > 504)) {
-                    throw answer.problem();
+                    OtaException problem = answer.problem();
+                    throw new OtaException(problem.status(), image.path() + ": " + problem.getMessage());
                 }
                 rest.pauseAfter(answer, attempt);
             } catch (IOException e) {

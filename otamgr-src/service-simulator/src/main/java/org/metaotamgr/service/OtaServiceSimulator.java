@@ -19,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -153,6 +154,15 @@ public final class OtaServiceSimulator implements AutoCloseable {
     /** Empties the list of requests. */
     public void forgetRequests() {
         requests.clear();
+    }
+
+    /**
+     * Every access token there ever was, so that tests can look for them where they must not be.
+     *
+     * @return the tokens since the start
+     */
+    public Set<String> issuedTokens() {
+        return tokens.issued();
     }
 
     /** Lets all access tokens expire now. */
