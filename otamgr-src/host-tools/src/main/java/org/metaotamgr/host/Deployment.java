@@ -19,6 +19,7 @@ import java.util.concurrent.TimeUnit;
 final class Deployment {
 
     private static final int BLOCK = 64;
+    private static final int MOST_DOUBTS = 4;
 
     /** How it ended for a device. */
     enum Outcome {
@@ -206,22 +207,26 @@ final class Deployment {
     }
 
     /** Asks the device's account whether the push has arrived, and pushes only when it has not. */
-    private Result afterDoubt(String device, String doubt) throws OtaException {
-        Optional<OtaService.DeviceState> state = service.device(device);
-        if (state.isEmpty() && !repeatUnclear) {
-            return new Result(Outcome.UNCLEAR, doubt + "; the service does not tell whether the device is updating");
+    private Result afterDoubt(String device, String firstDoubt) throws OtaException {
+        String doubt = firstDoubt;
+        for (int attempt = 0; attempt < MOST_DOUBTS; attempt++) {
+            Optional<OtaService.DeviceState> state = service.device(device);
+            if (state.isEmpty() && !repeatUnclear) {
+                return new Result(Outcome.UNCLEAR, doubt + "; the service does not tell whether the device is updating");
+            }
+            if (state.isPresent() && (state.get().updating() || state.get().installed().filter(image.versionNumber()::equals).isPresent())) {
+                return new Result(Outcome.ACCEPTED, "found " + (state.get().updating() ? "updating" : "installed") + " after: " + doubt);
+            }
+            if (journal.isPresent()) {
+                journal.get().sending(List.of(device));
+            }
+            try {
+                return judge(service.push(image.id(), device));
+            } catch (OtaException.Unclear e) {
+                doubt = e.getMessage();
+            }
         }
-        if (state.isPresent() && (state.get().updating() || state.get().installed().filter(image.versionNumber()::equals).isPresent())) {
-            return new Result(Outcome.ACCEPTED, "found " + (state.get().updating() ? "updating" : "installed") + " after: " + doubt);
-        }
-        if (journal.isPresent()) {
-            journal.get().sending(List.of(device));
-        }
-        try {
-            return judge(service.push(image.id(), device));
-        } catch (OtaException.Unclear e) {
-            return new Result(Outcome.UNCLEAR, e.getMessage());
-        }
+        return new Result(Outcome.UNCLEAR, doubt);
     }
 
     /** Waits until the devices report the image as installed. Returns those that do not in time. */

@@ -118,10 +118,17 @@ final class UploadBody implements HttpRequest.BodyPublisher {
                     subscriber.onComplete();
                 }
             } catch (IOException e) {
-                failure = e;
+                if (!cancelled()) {
+                    failure = e;
+                }
                 cancel();
                 subscriber.onError(e);
             }
+        }
+
+        /** When the connection breaks the file is closed by another thread: then it is not the file that failed. */
+        private synchronized boolean cancelled() {
+            return ended;
         }
 
         @Override

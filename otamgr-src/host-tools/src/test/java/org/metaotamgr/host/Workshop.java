@@ -11,6 +11,9 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.net.URLEncoder;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -133,7 +136,24 @@ final class Workshop implements AutoCloseable {
         return good("image", "upload", "-n", Integer.toString(build), "-s", "--json").json().path("imageId").asText();
     }
 
-    /** Method, last meaningful part of the path, and status of each request. */
+    /** Puts so many images without bytes on the service, quickly. Their versions are 1.0.1 and so on. */
+    void seed(int count) throws IOException, InterruptedException {
+        HttpClient client = HttpClient.newHttpClient();
+        String form = "grant_type=password&username=" + URLEncoder.encode(CREDENTIALS.username(), StandardCharsets.UTF_8) + "&password="
+                + URLEncoder.encode(CREDENTIALS.userpw(), StandardCharsets.UTF_8);
+        String token = new ObjectMapper().readTree(client.send(HttpRequest.newBuilder(service.uri().resolve("/oauth/token"))
+                .header("Content-Type", "application/x-www-form-urlencoded").header("Authorization", "Basic " + CREDENTIALS.authString())
+                .POST(HttpRequest.BodyPublishers.ofString(form)).build(), HttpResponse.BodyHandlers.ofString()).body()).path("access_token").asText();
+        for (int build = 1; build <= count; build++) {
+            String body = new ObjectMapper().createObjectNode().put("name", "seeded").put("version", "1.0." + build).put("type", 5).put("url", "").toString();
+            for (String path : List.of(POOL, "/v1/ota/partners/" + PARTNER + "/deviceTypes/" + DEVICE_TYPE + "/firmwareImages")) {
+                body = client.send(HttpRequest.newBuilder(service.uri().resolve(path)).header("Content-Type", "application/json").header("Authorization", "Bearer " + token)
+                        .POST(HttpRequest.BodyPublishers.ofString(body)).build(), HttpResponse.BodyHandlers.ofString()).body();
+            }
+        }
+    }
+
+    /** What each request was for, in the order of the answers. */
     List<String> routes() {
         return service.requests().stream().map(RecordedRequest::route).toList();
     }
@@ -173,7 +193,7 @@ final class Workshop implements AutoCloseable {
             assertNoSecretIn("what the commands said", transcript.toString());
             try (var files = Files.list(folder)) {
                 for (Path file : files.filter(Files::isRegularFile).toList()) {
-                    if (!file.getFileName().toString().matches(".*conf\\.json|.*\\.bin")) {
+                    if (!file.getFileName().toString().matches(".*conf\\.json|other\\.json|wrong\\.json|.*\\.bin")) {
                         assertNoSecretIn(file.toString(), Files.readString(file, StandardCharsets.ISO_8859_1));
                     }
                 }
