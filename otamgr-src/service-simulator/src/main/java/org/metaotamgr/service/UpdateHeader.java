@@ -54,7 +54,7 @@ final class UpdateHeader {
         return "-----BEGIN PUBLIC KEY-----\n" + Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(key.getEncoded()) + "\n-----END PUBLIC KEY-----\n";
     }
 
-    static PublicKey publicKey(String pem) throws GeneralSecurityException {
+    private static PublicKey publicKey(String pem) throws GeneralSecurityException {
         String base64 = pem.replaceAll("-----[A-Z ]+-----", "").replaceAll("\\s", "");
         try {
             return KeyFactory.getInstance("Ed25519").generatePublic(new X509EncodedKeySpec(Base64.getDecoder().decode(base64)));
@@ -89,22 +89,5 @@ final class UpdateHeader {
 
     private static String oneLine(String text) {
         return text.replaceAll("\\p{Cntrl}", " ");
-    }
-
-    /** Whether a header has been signed with the private half of a key. */
-    static boolean verify(byte[] header, PublicKey key) throws GeneralSecurityException {
-        String text = new String(header, StandardCharsets.ISO_8859_1);
-        int at = text.lastIndexOf("\n" + SIGNATURE_KEY);
-        if (at < 0 || !text.endsWith("\n")) {
-            return false;
-        }
-        Signature signature = Signature.getInstance("Ed25519");
-        signature.initVerify(key);
-        signature.update(header, 0, at + 1);
-        try {
-            return signature.verify(Base64.getDecoder().decode(text.substring(at + 1 + SIGNATURE_KEY.length(), text.length() - 1)));
-        } catch (IllegalArgumentException | java.security.SignatureException e) {
-            return false;
-        }
     }
 }

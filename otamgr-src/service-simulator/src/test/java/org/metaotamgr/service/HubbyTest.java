@@ -22,6 +22,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.metaotamgr.simulator.HubbyDownload;
+import org.metaotamgr.simulator.UpdateDescription;
 
 @DisplayName("The device side")
 class HubbyTest {
@@ -121,7 +123,7 @@ class HubbyTest {
         service.push(image, "device-00001");
         service.simulator.addFault("cut=10:download@2-5");
         HubbyDownload hubby = hubby();
-        HubbyDownload.Offer offer = hubby.poll().orElseThrow();
+        UpdateDescription offer = hubby.poll().orElseThrow();
         IOException problem = assertThrows(IOException.class, () -> hubby.download(offer, folder.resolve("ota_type_5")));
         assertTrue(problem.getMessage().contains("broke 4 times") && !problem.getMessage().endsWith("byte 0"), problem.getMessage());
         assertFalse(Files.exists(folder.resolve("ota_type_5.img")));
@@ -133,11 +135,11 @@ class HubbyTest {
     void wrong() throws Exception {
         service.push(image, "device-00001");
         HubbyDownload hubby = hubby();
-        HubbyDownload.Offer good = hubby.poll().orElseThrow();
+        UpdateDescription good = hubby.poll().orElseThrow();
         service.simulator.addFault("wrong-sha:poll@1");
-        HubbyDownload.Offer wrong = hubby.poll().orElseThrow();
+        UpdateDescription wrong = hubby.poll().orElseThrow();
         assertThrows(IOException.class, () -> hubby.download(wrong, folder.resolve("ota_type_5")));
-        HubbyDownload.Offer wrongHeader = new HubbyDownload.Offer(good.version(), good.image(), good.header(), good.imageSha256(), "0".repeat(64));
+        UpdateDescription wrongHeader = new UpdateDescription(good.version(), good.image(), good.header(), good.imageSha256(), "0".repeat(64));
         assertThrows(IOException.class, () -> hubby.download(wrongHeader, folder.resolve("ota_type_5")));
         Files.createDirectories(folder.resolve("other"));
         HubbyDownload otherKey = new HubbyDownload(service.simulator.uri(), "device-00001", UpdateHeader.keyIn(folder.resolve("other")).publicKeyPem(), Duration.ofSeconds(30), 1);

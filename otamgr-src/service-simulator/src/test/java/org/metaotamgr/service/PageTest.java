@@ -17,6 +17,7 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.CleanupMode;
 import org.junit.jupiter.api.io.TempDir;
+import org.metaotamgr.simulator.HubbyDownload;
 
 /** In a real browser. Where there is none the tests are reported as skipped. */
 @DisplayName("The page in a headless Chromium")

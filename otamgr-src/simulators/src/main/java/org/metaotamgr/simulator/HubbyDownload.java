@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.service;
+package org.metaotamgr.simulator;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.StringReader;
 import java.net.HttpURLConnection;
 import java.net.URI;
 import java.nio.ByteBuffer;
@@ -20,12 +20,11 @@ import java.security.PublicKey;
 import java.time.Duration;
 import java.util.HexFormat;
 import java.util.Optional;
-import java.util.Properties;
 
 /**
  * The network half of a hubby stand-in: polls the simulated service for one device, downloads what it offers, goes on after a
  * break, checks hash and signature, and reports. Needs nothing but {@code java.base}. Telling otamgr about the files, attribute
- * 51612, is left to whoever uses this.
+ * 51612, is left to {@link Hubby}.
  */
 public final class HubbyDownload {
 
@@ -36,18 +35,6 @@ public final class HubbyDownload {
     private final PublicKey key;
     private final Duration timeout;
     private final int tries;
-
-    /**
-     * What the service offers.
-     *
-     * @param version the version as text
-     * @param image the name of the image beside the description
-     * @param header the name of its header
-     * @param imageSha256 in lower case
-     * @param headerSha256 in lower case
-     */
-    public record Offer(String version, String image, String header, String imageSha256, String headerSha256) {
-    }
 
     /**
      * A checked update on the disk, named as hubby names it.
@@ -74,7 +61,7 @@ public final class HubbyDownload {
             throw new IllegalArgumentException("device id: expected letters, digits and . _ ~ -, found " + deviceId);
         }
         this.device = service.resolve("/hubby/" + deviceId + "/");
-        this.key = UpdateHeader.publicKey(publicKeyPem);
+        this.key = SignedHeader.publicKey(publicKeyPem);
         this.timeout = timeout;
         this.tries = tries;
     }
@@ -85,27 +72,16 @@ public final class HubbyDownload {
      * @return the offer, or empty when there is nothing to install
      * @throws IOException if the service does not answer as it should
      */
-    public Optional<Offer> poll() throws IOException {
+    public Optional<UpdateDescription> poll() throws IOException {
         HttpURLConnection connection = open("update.properties");
         try {
             if (connection.getResponseCode() == 404) {
                 return Optional.empty();
             }
-            Properties lines = new Properties();
-            lines.load(new StringReader(new String(shortBody(connection), StandardCharsets.UTF_8)));
-            return Optional.of(new Offer(value(lines, "version", ".+"), value(lines, "image", "[A-Za-z0-9._-]+"), value(lines, "header", "[A-Za-z0-9._-]+"),
-                    value(lines, "imageSha256", "[0-9a-f]{64}"), value(lines, "headerSha256", "[0-9a-f]{64}")));
+            return Optional.of(UpdateDescription.read(new ByteArrayInputStream(shortBody(connection))));
         } finally {
             connection.disconnect();
         }
-    }
-
-    private static String value(Properties lines, String name, String form) throws IOException {
-        String value = lines.getProperty(name, "");
-        if (!value.matches(form)) {
-            throw new IOException("update.properties: " + name + ": expected " + form + ", found " + (value.isEmpty() ? "nothing" : "something else"));
-        }
-        return value;
     }
 
     /**
@@ -117,7 +93,7 @@ public final class HubbyDownload {
      * @return the files
      * @throws IOException if the download broke too often, or is not what was offered; in the latter case nothing is kept
      */
-    public Update download(Offer offer, Path path) throws IOException {
+    public Update download(UpdateDescription offer, Path path) throws IOException {
         byte[] header = header(offer);
         Path part = path.resolveSibling(path.getFileName() + ".img.part-" + offer.imageSha256().substring(0, 16));
         for (int attempt = 1;; attempt++) {
@@ -147,7 +123,7 @@ public final class HubbyDownload {
         return path.resolveSibling(path.getFileName() + suffix);
     }
 
-    private byte[] header(Offer offer) throws IOException {
+    private byte[] header(UpdateDescription offer) throws IOException {
         HttpURLConnection connection = open(offer.header());
         byte[] header;
         try {
@@ -159,7 +135,7 @@ public final class HubbyDownload {
             throw new IOException(offer.header() + ": is not the header that was offered");
         }
         try {
-            if (!UpdateHeader.verify(header, key)) {
+            if (!SignedHeader.isSignedWith(header, key)) {
                 throw new IOException(offer.header() + ": the signature is not that of the service");
             }
         } catch (GeneralSecurityException e) {
@@ -171,7 +147,7 @@ public final class HubbyDownload {
         return header;
     }
 
-    private void rest(Offer offer, Path part) throws IOException {
+    private void rest(UpdateDescription offer, Path part) throws IOException {
         long have = size(part);
         HttpURLConnection connection = open(offer.image());
         if (have > 0) {
