@@ -71,7 +71,7 @@ final class UploadBody implements HttpRequest.BodyPublisher {
     private final class Blocks implements Flow.Subscription {
         private final Flow.Subscriber<? super ByteBuffer> subscriber;
         private final FileChannel channel;
-        /** Few and used again, so that they stay in the processor's cache. */
+        /** Few, small and used again, so that they stay in the cache of the processor; direct, so that nothing is copied on the way out. */
         private final List<ByteBuffer> blocks = new ArrayList<>();
         private long wanted;
         private boolean busy;
@@ -139,7 +139,7 @@ final class UploadBody implements HttpRequest.BodyPublisher {
                     return block.clear();
                 }
             }
-            ByteBuffer block = ByteBuffer.allocate(BLOCK);
+            ByteBuffer block = ByteBuffer.allocateDirect(BLOCK);
             if (blocks.size() < BLOCKS_KEPT) {
                 blocks.add(block);
             }
