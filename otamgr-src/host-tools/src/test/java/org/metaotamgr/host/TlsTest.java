@@ -12,11 +12,17 @@ import java.io.InputStream;
 import java.io.PrintStream;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyStore;
+import java.util.Arrays;
 import java.util.Optional;
+import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
@@ -104,6 +110,25 @@ class TlsTest {
             assertEquals(0, result.exit(), result::toString);
         }
         assertEquals(4, requests.get());
+    }
+
+    @Test
+    @DisplayName("an image arrives over TLS with all its bytes")
+    void image() throws Exception {
+        byte[] bytes = new byte[5_000_001];
+        new Random(1).nextBytes(bytes);
+        Path file = Files.write(temporary.resolve("image"), bytes);
+        HttpsServer server = server(context("localhost"));
+        server.createContext("/image", exchange -> {
+            byte[] received = exchange.getRequestBody().readAllBytes();
+            exchange.sendResponseHeaders(Arrays.equals(bytes, received) ? 200 : 400, -1);
+            exchange.close();
+        });
+        HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).sslContext(context("localhost")).build();
+        int status = client.send(HttpRequest.newBuilder(URI.create("https://localhost:" + server.getAddress().getPort() + "/image"))
+                .POST(new UploadBody(file, bytes.length)).build(), HttpResponse.BodyHandlers.discarding()).statusCode();
+        server.stop(0);
+        assertEquals(200, status);
     }
 
     @Test
