@@ -111,7 +111,8 @@ def journey(screen):
         problems.append(f"expected the service to know {version} as installed, found {device}")
     screen.table([("slot before → after", f"{before[1]} → {after[1]}"), ("version before → after", f"{before[2]} → {after[2]}"),
                   ("image on the service", image["imageId"]),
-                  ("the service says", f"{device['deviceId']} runs {device.get('version')}, version number {device.get('versionNumber')}"), ("deploy to committed", f"{seconds:.0f} s"), ("whole journey", f"{screen.seconds():.0f} s")])
+                  ("the service says", f"{device['deviceId']} runs {device.get('version')}, version number {device.get('versionNumber')}"),
+                  ("deploy to committed", f"{seconds:.0f} s"), ("whole journey", f"{screen.seconds():.0f} s")])
     return problems
 
 
