@@ -2,7 +2,8 @@
 # shellcheck shell=sh
 # Sourced by the launchers of the host tools: finds the jar, builds it when there is none, runs it.
 
-# run_host_tool MODULE JAR ARGUMENT...
+# run_host_tool MODULE JAR ARGUMENT...; $here is the folder of the launcher
+# shellcheck disable=SC2154
 run_host_tool() {
     module=$1
     jar=$here/../otamgr-src/$module/target/$2.jar
