@@ -310,11 +310,11 @@ def kept_inside(factory):
     board = factory.board(change=fill)
     for place in ("var/app", "usr/lib"):
         (board.root / place).mkdir(exist_ok=True)
-    (board.root / "var/lock/resolv").write_text("of the running system")
+    (board.root / "run/lock/resolv").write_text("of the running system")
     board.settle()
     armed(board, board.sysupgrade("--no-reboot", "--txn", "new", board.deliver(
         factory.image("ext4.gz", factory.system_variant("links", links)))))
-    equal((board.root / "var/lock/resolv").read_text(), "of the running system", "target of the link in the running system")
+    equal((board.root / "run/lock/resolv").read_text(), "of the running system", "target of the link in the running system")
     with board.mounted("b") as new:
         equal((new / "var/app/key").read_text(), "kept key", "file in a directory that is a link")
         equal((new / "etc/resolv.conf").read_text(), "kept resolv", "file that is a link in the new system")
