@@ -285,7 +285,11 @@ def env_u_boot(factory):
     recorded("armed txn=T slot=b tries=3", "trial-boot txn=T slot=b tries=3")
     expect(board, "env-u-boot", "problem", "had 3 of 3 tries left: U-Boot counted elsewhere")
     journal.unlink()
-    board.set_env(ota_trial="b", ota_tries="3", ota_txn="T")
+    # Only U-Boot writes this.
+    board.set_env(ota_failed="T", ota_failed_why="load-failed")
+    expect(board, "env-u-boot", "ok", "U-Boot wrote ota_failed=T into it")
+    board.set_env(ota_failed="", ota_failed_why="", ota_trial="b", ota_tries="3", ota_txn="T")
+    recorded("armed txn=T slot=b tries=3")
     expect(board, "env-u-boot", "problem", "a trial of slot b is armed (3 tries left), but U-Boot started slot a", others=["boot-state"])
 
 
@@ -320,7 +324,7 @@ def other_slot(factory):
     board.set_env(ota_txn="one")
     equal(board.sysupgrade("--no-reboot", "--txn", "two", board.deliver(factory.image("ext4.gz"))).code, 0, "update")
     board.tmp_files = os.listdir(board.root / "tmp")
-    expect(board, "other-slot", "warning", "the running system does not", "echo txn=two >/boot/ota-slot-valid")
+    expect(board, "other-slot", "warning", "the running system does not", "echo txn=flashed >/boot/ota-slot-valid")
     (board.root / "boot/ota-slot-valid").write_text("txn=one\n")
     board.settle()
     expect(board, "other-slot", "ok", "complete by its marker (update two)")

@@ -173,6 +173,11 @@ def other_ends(factory):
     equal(board.run(GUARD, "--once").code, 0, "guard")
     expect(board, 4, "interrupted", "was never started", "counted no boot")
 
+    # The newest copy of the environment was lost: the trial that failed is pending again.
+    with_journal(board, STARTED, ARMED, 'rolled-back txn=T slot=b boots=0 deadlines=0 u-boot=load-failed why="it did not load"')
+    board.set_env(**{**TRIAL, "ota_tries": "0"})
+    expect(board, 4, "rolled-back", "Update T was rolled back to slot a: it did not load (3 boots charged")
+
     with_journal(board, STARTED, ARMED, *BOOTED, "committed txn=T slot=b")
     board.set_env(**{**NOTHING, "ota_txn": "T", "ota_failed_why": "slot-b-does-not-load"})
     found = expect(board, 4, "displaced", "was committed, but later its slot b did not load any more: U-Boot took slot a.")
