@@ -52,13 +52,18 @@ def healthy(factory, **options):
 
 
 def look(board, *arguments):
-    """Exit code, check → finding, and the whole JSON object. Looking must change neither slots nor environment."""
-    before = board.env_bytes(), board.slot_bytes("a"), board.slot_bytes("b")
+    """Exit code, check → finding, and the whole JSON object. Looking must not change the environment, nor the slots."""
+    # Hashing the slots takes longer than looking, so only where something could have been written to them.
+    watched = "ab" if getattr(board, "slots_are_watched", False) else ""
+
+    def content():
+        return board.env_bytes(), [board.slot_bytes(slot) for slot in watched]
+    before = content()
     result = board.run(DOCTOR, "--json", *arguments)
     equal(result.out.count("\n"), 1, "lines of JSON")
     found = json.loads(result.out)
     if "--fix" not in arguments:
-        equal((board.env_bytes(), board.slot_bytes("a"), board.slot_bytes("b")), before, "environment and slots")
+        equal(content(), before, "environment and slots")
     equal(len({check["check"] for check in found["checks"]}), len(found["checks"]), "one finding for each check")
     equal(sorted(os.listdir(board.root / "tmp")), sorted({"never", *getattr(board, "tmp_files", [])}), "what is in /tmp")
     return result.code, {check["check"]: check for check in found["checks"]}, found
@@ -124,6 +129,7 @@ def style(factory):
 def all_well(factory):
     for running in "ab":
         board = healthy(factory, running=running)
+        board.slots_are_watched = True
         code, found, whole = look(board)
         equal([(check, finding["level"]) for check, finding in found.items()], [(check, "ok") for check in CHECKS], "findings")
         equal((code, whole["verdict"], whole["problems"], whole["warnings"], whole["fixed"]), (0, "ok", 0, 0, []), "verdict")
@@ -320,6 +326,7 @@ def slots(factory):
 @promise("ota-doctor looks into the other slot without writing to it: system, marker, empty, half-written, in use")
 def other_slot(factory):
     board = healthy(factory)
+    board.slots_are_watched = True
     expect(board, "other-slot", "ok", "slot b holds a system without marker, as it was flashed")
     board.set_env(ota_txn="one")
     equal(board.sysupgrade("--no-reboot", "--txn", "two", board.deliver(factory.image("ext4.gz"))).code, 0, "update")
