@@ -261,7 +261,7 @@ armed_this_boot() {
 # but a sysupgrade that starts at that moment would believe in another one.
 update_is_running() {
     for open_file in /proc/[0-9]*/fd/9; do
-        # shellcheck disable=SC3013  # known to busybox, dash and bash
+        # shellcheck disable=SC3013  # known to busybox and dash
         if [ "$open_file" -ef "$BOOT_STATE_LOCK" ]; then return 0; fi
     done
     return 1
