@@ -35,6 +35,9 @@ LIBRARIES = ("libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so
              "libyaml-0.so.2", "libubootenv.so.0", "libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1",
              "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1")
 
+# otamgr needs java.base alone; the hubby stand-in checks signatures with jdk.crypto.ec.
+RUNTIME_MODULES = "java.base,jdk.crypto.ec"
+
 # The device's commands come from busybox, as on a small Yocto image; Debian's has no flock.
 APPLETS = """sh ash cat ls cp mv rm ln mkdir rmdir mount umount sync sleep echo dd gzip gunzip zcat grep sed awk cut head tail tr
 od hexdump cmp sha256sum stat df du kill killall ps date uname dmesg touch chmod chown test [ expr true false printf find xargs mknod hostname
@@ -129,10 +132,10 @@ def build_jars(folder):
 
 
 def build_runtime(folder):
-    """A Java runtime of java.base alone for the target, with the base class archive made by the target's own JVM."""
+    """A Java runtime for the target, with the base class archive made by the target's own JVM."""
     shutil.rmtree(folder, ignore_errors=True)
     jmods, = (ROOT_ARM64 / "usr/lib/jvm").glob("java-17-openjdk-*/jmods")
-    run("jlink", "--module-path", jmods, "--add-modules", "java.base", "--no-header-files", "--no-man-pages",
+    run("jlink", "--module-path", jmods, "--add-modules", RUNTIME_MODULES, "--no-header-files", "--no-man-pages",
         "--strip-java-debug-attributes", "--compress=2", "--output", folder)
     for extra in ("legal", "lib/jrt-fs.jar"):
         path = folder / extra
@@ -169,7 +172,13 @@ def _install(source, target, mode):
     target.chmod(mode)
 
 
-def stage_rootfs(version, release, jars, runtime, initramfs, tree):
+def record_of(version):
+    """The OTA record of a version that no service knows."""
+    return json.dumps({"description": "emulated board", "id": "1", "name": "emulated-board", "tags": [], "type": 5, "url": "", "version": version,
+                       "versionNumber": version.replace(".", "")}, indent=4, sort_keys=True)
+
+
+def stage_rootfs(version, record, release, jars, runtime, initramfs, tree):
     """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them."""
     shutil.rmtree(tree, ignore_errors=True)
     for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "dev", "proc", "sys", "tmp", "run", "data", "root", "boot", "etc/otamgr",
@@ -228,9 +237,7 @@ def stage_rootfs(version, release, jars, runtime, initramfs, tree):
     (tree / "etc/ota-version").write_text(f"{version}\n")
     (tree / "etc/hostname").write_text("board\n")
     (tree / "etc/passwd").write_text("root::0:0:root:/root:/bin/sh\n")
-    (tree / "etc/full_ota_record.json").write_text(json.dumps(
-        {"description": "emulated board", "id": "1", "name": "emulated-board", "tags": [], "type": 5, "url": "", "version": version,
-         "versionNumber": version.replace(".", "")}, indent=4, sort_keys=True))
+    (tree / "etc/full_ota_record.json").write_text(record)
 
 
 def make_filesystem(tree, out, label):

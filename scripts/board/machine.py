@@ -107,5 +107,5 @@ class Machine:
         return self
 
     def __exit__(self, *_):
-        if self._process.poll() is None:
+        if not self._log.closed:
             self.power_cut()

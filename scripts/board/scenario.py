@@ -65,6 +65,20 @@ class Result:
             self.problems.append(problem)
 
 
+def show_line(screen, text):
+    """Shows a line of the console if it concerns the update."""
+    if match := re.search(r"ota_progress:phase=(\w+),percent=(\d+)", text):
+        screen.progress(match[1], int(match[2]))
+    elif text.startswith("OTA: "):
+        screen.line("u-boot", text.removeprefix("OTA: "))
+    elif text.startswith("U-Boot 20"):
+        screen.line("board", f"power on or reset: {text.split(' (')[0]}")
+    elif match := re.search(r" (otamgr|sysupgrade|ota-trial-guard|platform)(?:\[\d+\])?: (.*)", text):
+        screen.line({"ota-trial-guard": "guard", "platform": "hubby"}.get(match[1], match[1]), match[2])
+    elif re.search(r"^BOARD |Kernel panic - ", text):
+        screen.line("board", re.sub(r"^.*?Kernel panic", "Kernel panic", text))
+
+
 class Publisher:
     """Serves the update to the hubby on the board, over QEMU's user network."""
 
@@ -117,23 +131,28 @@ class Board:
         poms = sorted(source.glob("**/pom.xml"))
         mains = [p for m in ("wire", "attribute-client", "otamgr", "simulators") for p in [source / m / "src/main"]]
         self._jars = cache.make("jars", build.BUILD / "jars", [*poms, *mains], build.build_jars)
-        self._runtime = cache.make("Java runtime", build.RUNTIME, [self._release], build.build_runtime)
+        self._runtime = cache.make("Java runtime", build.RUNTIME, [self._release, build.RUNTIME_MODULES], build.build_runtime)
         self._initramfs = cache.make("initramfs", build.BUILD / "initrd", [self._release, build.HERE / "initramfs-init"],
                                      lambda out: build.build_initramfs(self._release, out))
-        self._inputs = [self._release, self._initramfs, self._jars, build.RUNTIME / "release", build.HERE / "rootfs", build.HERE / "build.py",
+        self._inputs = [self._release, self._initramfs, self._jars, build.RUNTIME / "release", build.RUNTIME_MODULES, build.HERE / "rootfs", build.HERE / "build.py",
                         build.layer.RECIPES]
 
-    def rootfs(self, version, name, spoil=None):
+    def rootfs(self, version, name, spoil=None, record=None, service_key=None):
+        """A root file system; `spoil` changes its files, `record` is its OTA record, `service_key` the key of its hubby."""
+        record = record or build.record_of(version)
+
         def make(out):
             tree = build.BUILD / f"tree-{name}"
-            build.stage_rootfs(version, self._release, self._jars, self._runtime, self._initramfs, tree)
+            build.stage_rootfs(version, record, self._release, self._jars, self._runtime, self._initramfs, tree)
             if spoil:
                 spoil(tree)
+            if service_key:
+                (tree / "etc/board-service-key.pem").write_text(service_key)
             build.make_filesystem(tree, out, "rootfs")
             shutil.rmtree(tree)
 
-        return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.ext4", [version, str(spoil and spoil.__name__), *self._inputs,
-                                                                                           Path(__file__)], make)
+        inputs = [version, record, service_key, str(spoil and spoil.__name__), *self._inputs, Path(__file__)]
+        return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.ext4", inputs, make)
 
     def image(self, name, rootfs):
         stamp = build.BUILD / "stamps" / rootfs.name
@@ -177,20 +196,7 @@ class Scenario:
             publisher.close()
 
     def _machine(self, disk):
-        return machine.Machine(disk, self._log, on_line=self._on_line, network=True, write_log=self._write_log)
-
-    def _on_line(self, text):
-        """Shows what concerns the update, as it happens."""
-        if match := re.search(r"ota_progress:phase=(\w+),percent=(\d+)", text):
-            self._show.progress(match[1], int(match[2]))
-        elif text.startswith("OTA: "):
-            self._show.line("u-boot", text.removeprefix("OTA: "))
-        elif text.startswith("U-Boot 20"):
-            self._show.line("board", f"power on or reset: {text.split(' (')[0]}")
-        elif match := re.search(r" (otamgr|sysupgrade|ota-trial-guard|platform)(?:\[\d+\])?: (.*)", text):
-            self._show.line({"ota-trial-guard": "guard", "platform": "hubby"}.get(match[1], match[1]), match[2])
-        elif re.search(r"^BOARD |Kernel panic - ", text):
-            self._show.line("board", re.sub(r"^.*?Kernel panic", "Kernel panic", text))
+        return machine.Machine(disk, self._log, on_line=functools.partial(show_line, self._show), network=True, write_log=self._write_log)
 
     def _update(self, disk, update, publisher):
         show, fault, result = self._show, self._fault, Result()

@@ -6,19 +6,23 @@ from typing import Callable, NamedTuple
 class Test(NamedTuple):
     promise: str
     function: Callable
+    alone: bool = False
 
 
 ALL = []
 
 
-def promise(text, **cases):
-    """Registers the function under `text`. With cases=[...], once for each case, formatted into the text."""
+def promise(text, cases=None, alone=False):
+    """Registers the function under `text`; with cases, once for each case, formatted into the text.
+
+    alone: not while other tests run, because they drop the page cache of the whole machine.
+    """
     def register(function):
-        if "cases" in cases:
-            for case in cases["cases"]:
-                ALL.append(Test(text.format(case), lambda factory, case=case: function(factory, case)))
+        if cases is None:
+            ALL.append(Test(text, function, alone))
         else:
-            ALL.append(Test(text, function))
+            for case in cases:
+                ALL.append(Test(text.format(case), lambda factory, case=case: function(factory, case), alone))
         return function
     return register
 

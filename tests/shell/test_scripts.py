@@ -114,6 +114,17 @@ def configuration(factory):
     true(not (board.root / "tmp/x").exists(), "a command in a value was run")
 
 
+@promise("conf_number accepts a number in the range, and warns of and replaces everything else")
+def numbers(factory):
+    board = factory.board()
+    for value, expected in (("1", "1"), ("\"9\"", "9"), ("'2' ", "2"), ("0", "3"), ("10", "3"), ("08", "3"), ("-1", "3"),
+                            ("many", "3"), ("1 2", "3"), ("99999999999999999999", "3"), ("", "3")):
+        (board.root / "tmp/conf").write_text(f"KEY={value}\n")
+        result = board.run("/bin/sh", "-euc", ". /usr/lib/otamgr/boot-state.sh; conf_number /tmp/conf KEY 3 1 9")
+        equal((result.code, result.out), (0, expected + "\n"), f"KEY={value}")
+        equal(result.err != "", expected == "3" and value != "", f"warning for KEY={value}")
+
+
 @promise("the systemd unit is one that systemd accepts")
 def unit(factory):
     text = (factory.files / "ota-trial-guard.service").read_text()

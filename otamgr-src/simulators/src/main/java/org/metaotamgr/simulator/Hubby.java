@@ -36,8 +36,18 @@ public final class Hubby {
     private static final int STEP_MILLIS = 100;
     private static final int COPY_BUFFER = 64 * 1024;
 
+    /**
+     * The system that this hubby belongs to.
+     *
+     * @param version as in the OTA record of the image
+     * @param slot {@code a} or {@code b}
+     */
+    record RunningSystem(String version, String slot) {
+    }
+
     private final Path socket;
     private final UpdateSource source;
+    private final RunningSystem running;
     private final Path installedHeader;
     private final long pollMillis;
     private final Log log;
@@ -58,14 +68,16 @@ public final class Hubby {
      *
      * @param socket where attrd listens
      * @param source where updates are offered, or null for none
+     * @param running what it tells the simulated OTA service about this system, or null for nothing
      * @param installedHeader header of the running system, on a device {@code /etc/ota_type_5.hdr}; need not exist
      * @param poll how long to wait between looks for an update
      * @param state what it says about the cloud connection (attribute 51611): 0 not known, 1 connected, 2 not connected
      * @param log where it tells what happens
      */
-    Hubby(Path socket, UpdateSource source, Path installedHeader, Duration poll, int state, Log log) {
+    Hubby(Path socket, UpdateSource source, RunningSystem running, Path installedHeader, Duration poll, int state, Log log) {
         this.socket = socket;
         this.source = source;
+        this.running = running;
         this.installedHeader = installedHeader;
         pollMillis = poll.toMillis();
         this.state = (byte) state;
@@ -121,6 +133,7 @@ public final class Hubby {
     private void serve(SimulatedClient client) throws IOException, InterruptedException {
         client.set(Attribute.HUBBY_STATE, new byte[] {state});
         log("hubby state is " + state);
+        tellWhatIsInstalled();
         while (!isStopped() && client.isConnected()) {
             if (source != null) {
                 poll(client);
@@ -131,10 +144,23 @@ public final class Hubby {
         }
     }
 
+    /** The cloud learns which version runs when hubby has connected, after each boot. */
+    private void tellWhatIsInstalled() {
+        if (running == null || !(source instanceof UpdateSource.Service service)) {
+            return;
+        }
+        try {
+            service.hubby().installed(running.version(), running.slot());
+            log("told the service: version=" + running.version() + ",slot=" + running.slot());
+        } catch (IOException e) {
+            log("the service does not take what is installed: " + e);
+        }
+    }
+
     private void poll(SimulatedClient client) throws IOException {
         UpdateDescription update;
-        try (InputStream in = source.description()) {
-            update = in == null ? null : UpdateDescription.read(in);
+        try {
+            update = source.offered();
         } catch (IOException e) {
             unannounced("no update from " + source + ": " + e);
             return;
@@ -213,17 +239,11 @@ public final class Hubby {
             log("already downloaded");
             return;
         }
-        Path temporary = prefix.resolve("ota.update." + update.imageSha256().substring(0, 16));
-        try {
-            long size = fetch(update.image(), temporary, update.imageSha256());
-            log("LocalOtaComplete(" + OTA_TYPE + ", " + temporary + ")");
-            log("LocalOtaComplete(" + temporary + "): " + size + " bytes, sha generated " + update.imageSha256());
-            Files.move(temporary, image, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            // The header comes last: who finds it finds the image too.
-            fetch(update.header(), temporary, update.headerSha256());
-            Files.move(temporary, header, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-        } finally {
-            Files.deleteIfExists(temporary);
+        if (source instanceof UpdateSource.Service service) {
+            service.hubby().download(update, prefix.resolve(UPDATE_NAME));
+            log("LocalOtaComplete(" + OTA_TYPE + ", " + image + "): signature and sha are right");
+        } else if (source instanceof UpdateSource.PlainFiles files) {
+            copy(files, update, image, header, prefix);
         }
         syncDirectory(prefix);
         downloaded = update;
@@ -231,10 +251,27 @@ public final class Hubby {
         log("HandleValidateOTA(0)");
     }
 
-    private long fetch(String name, Path to, String expectedSha256) throws IOException {
+    private void copy(UpdateSource.PlainFiles files, UpdateDescription update, Path image, Path header, Path prefix)
+            throws IOException {
+        Path temporary = prefix.resolve("ota.update." + update.imageSha256().substring(0, 16));
+        try {
+            long size = fetch(files, update.image(), temporary, update.imageSha256());
+            log("LocalOtaComplete(" + OTA_TYPE + ", " + temporary + ")");
+            log("LocalOtaComplete(" + temporary + "): " + size + " bytes, sha generated " + update.imageSha256());
+            Files.move(temporary, image, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            // The header comes last: who finds it finds the image too.
+            fetch(files, update.header(), temporary, update.headerSha256());
+            Files.move(temporary, header, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } finally {
+            Files.deleteIfExists(temporary);
+        }
+    }
+
+    private static long fetch(UpdateSource.PlainFiles files, String name, Path to, String expectedSha256)
+            throws IOException {
         MessageDigest digest = sha256();
         long size = 0;
-        try (InputStream in = source.open(name);
+        try (InputStream in = files.open(name);
                 FileChannel out = FileChannel.open(to, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
                         StandardOpenOption.TRUNCATE_EXISTING)) {
             byte[] buffer = new byte[COPY_BUFFER];

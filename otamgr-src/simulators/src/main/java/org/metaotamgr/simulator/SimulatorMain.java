@@ -7,12 +7,16 @@ import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 import org.metaotamgr.wire.AttributeStatus;
 
@@ -42,6 +46,12 @@ public final class SimulatorMain {
               --url URL                address of an update description, for example
                                        http://10.0.2.2:8080/update.properties
               --directory DIR          looks for update.properties in a directory instead
+              --service URL            asks the simulated OTA service instead (scripts/ota-service): downloads go on
+                                       after a break, headers must be signed; needs
+              --device ID                the device that this is
+              --service-key FILE         the service's public key (it has it at /hubby/public-key.pem)
+              --record FILE              full_ota_record.json of this system: its version is told to the service
+              --slot a|b                 the slot that runs, told with it
               --installed-header FILE  header of the running system (default /etc/ota_type_5.hdr); an update with
                                        another header is announced, once per connection to attrd
               --poll-seconds N         how often to look (default 5)
@@ -59,6 +69,8 @@ public final class SimulatorMain {
             """;
 
     private static final int COMMAND_SIZE = 4;
+    private static final int DOWNLOAD_TRIES = 20;
+    private static final Duration DOWNLOAD_TIMEOUT = Duration.ofSeconds(20);
 
     private final PrintStream out;
     private String[] words = new String[0];
@@ -67,6 +79,11 @@ public final class SimulatorMain {
     private boolean control;
     private UpdateSource source;
     private Path installedHeader = Path.of("/etc/ota_type_5.hdr");
+    private String service;
+    private String device;
+    private Path serviceKey;
+    private Path record;
+    private String slot = "";
     private int pollSeconds = 5;
     private int state = 1;
 
@@ -165,6 +182,21 @@ public final class SimulatorMain {
                 case "--url":
                     source = web(value(option, rest));
                     break;
+                case "--service":
+                    service = value(option, rest);
+                    break;
+                case "--device":
+                    device = value(option, rest);
+                    break;
+                case "--service-key":
+                    serviceKey = Path.of(value(option, rest));
+                    break;
+                case "--record":
+                    record = Path.of(value(option, rest));
+                    break;
+                case "--slot":
+                    slot = value(option, rest);
+                    break;
                 case "--directory":
                     source = new UpdateSource.Directory(Path.of(value(option, rest)));
                     break;
@@ -237,8 +269,30 @@ public final class SimulatorMain {
         return attrd;
     }
 
-    private Hubby hubby() {
-        return new Hubby(socket, source, installedHeader, Duration.ofSeconds(pollSeconds), state, log());
+    private Hubby hubby() throws UsageException, IOException {
+        Hubby.RunningSystem running = null;
+        if (service != null) {
+            if (device == null || serviceKey == null) {
+                throw new UsageException("--service needs --device and --service-key");
+            }
+            try {
+                source = new UpdateSource.Service(new HubbyDownload(URI.create(service), device,
+                        Files.readString(serviceKey), DOWNLOAD_TIMEOUT, DOWNLOAD_TRIES), service);
+            } catch (GeneralSecurityException e) {
+                throw new UsageException("--service-key " + serviceKey + ": " + e.getMessage());
+            }
+            running = record == null ? null : new Hubby.RunningSystem(recordedVersion(record), slot);
+        }
+        return new Hubby(socket, source, running, installedHeader, Duration.ofSeconds(pollSeconds), state, log());
+    }
+
+    /** The version in an OTA record; one member is not worth a JSON library on the small machine this runs on. */
+    private static String recordedVersion(Path record) throws UsageException, IOException {
+        Matcher version = Pattern.compile("\"version\"\\s*:\\s*\"([^\"\\\\]*)\"").matcher(Files.readString(record));
+        if (!version.find()) {
+            throw new UsageException("--record " + record + " has no \"version\"");
+        }
+        return version.group(1);
     }
 
     private static void startInBackground(Hubby hubby) {

@@ -11,23 +11,40 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
-/** Where hubby looks for updates: a description and, beside it, the files which it names. */
-interface UpdateSource {
+/** Where hubby looks for updates. */
+sealed interface UpdateSource {
     /** Name of the description in a directory. */
     String DESCRIPTION = "update.properties";
 
     /**
-     * Opens the description.
+     * What is offered now.
      *
-     * @return null if none is offered
+     * @return null if there is nothing
      */
-    InputStream description() throws IOException;
+    UpdateDescription offered() throws IOException;
 
-    /** Opens a file that a description names. */
-    InputStream open(String name) throws IOException;
+    /** A source of plain files: a description and, beside it, the files which it names. Nothing is signed. */
+    sealed interface PlainFiles extends UpdateSource {
+        /**
+         * Opens the description.
+         *
+         * @return null if none is offered
+         */
+        InputStream description() throws IOException;
+
+        /** Opens a file that a description names. */
+        InputStream open(String name) throws IOException;
+
+        @Override
+        default UpdateDescription offered() throws IOException {
+            try (InputStream in = description()) {
+                return in == null ? null : UpdateDescription.read(in);
+            }
+        }
+    }
 
     /** A directory with a file {@value #DESCRIPTION} in it. */
-    record Directory(Path directory) implements UpdateSource {
+    record Directory(Path directory) implements PlainFiles {
         @Override
         public InputStream description() throws IOException {
             try {
@@ -49,7 +66,7 @@ interface UpdateSource {
     }
 
     /** The address of a description on a web server; the files are named relative to it. */
-    record Web(URI address) implements UpdateSource {
+    record Web(URI address) implements PlainFiles {
         private static final int TIMEOUT_MILLIS = 20_000;
 
         @Override
@@ -79,6 +96,24 @@ interface UpdateSource {
         @Override
         public String toString() {
             return address.toString();
+        }
+    }
+
+    /**
+     * The simulated OTA service, for one device: downloads go on after a break, headers must be signed.
+     *
+     * @param hubby the device's side of the service
+     * @param address for people
+     */
+    record Service(HubbyDownload hubby, String address) implements UpdateSource {
+        @Override
+        public UpdateDescription offered() throws IOException {
+            return hubby.poll().orElse(null);
+        }
+
+        @Override
+        public String toString() {
+            return address;
         }
     }
 }

@@ -84,7 +84,7 @@ class HubbyTest {
     }
 
     private void run(UpdateSource source) {
-        hubby = new Hubby(socket, source, installed, Duration.ofMillis(20), 1, log);
+        hubby = new Hubby(socket, source, null, installed, Duration.ofMillis(20), 1, log);
         running = new Thread(() -> {
             try {
                 hubby.run();

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.host;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.net.ConnectException;
+import java.net.URLEncoder;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.net.http.HttpTimeoutException;
+import java.nio.channels.UnresolvedAddressException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLParameters;
+
+/**
+ * Calls to the service: token, time-outs, tries. A call that must not happen twice is never repeated when it may have
+ * happened once. Safe for use by several threads.
+ */
+final class Rest {
+
+    /** How often and how patiently. */
+    record Patience(Duration connect, Duration answer, int retries) {
+    }
+
+    /** Whether a call may be sent again after it may have had its effect. */
+    enum Repeat {
+        ALWAYS,
+        ONLY_IF_NOT_DONE
+    }
+
+    private static final Duration FIRST_PAUSE = Duration.ofMillis(500);
+    private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
+    private static final Duration LEFT_OF_TOKEN = Duration.ofSeconds(60);
+    private static final long LOOK_EVERY_MS = 100;
+
+    private final ServiceUrl url;
+    private final Conf conf;
+    private final Patience patience;
+    private final Surroundings surroundings;
+    private final Secrets secrets;
+    private final Output output;
+    private final boolean trace;
+    private final HttpClient client;
+    private Token token;
+
+    private record Token(String value, Instant renewAt) {
+    }
+
+    Rest(ServiceUrl url, Conf conf, Patience patience, Surroundings surroundings, Secrets secrets, Output output, boolean trace) {
+        this.url = url;
+        this.conf = conf;
+        this.patience = patience;
+        this.surroundings = surroundings;
+        this.secrets = secrets;
+        this.output = output;
+        this.trace = trace;
+        SSLParameters tls = new SSLParameters();
+        tls.setProtocols(new String[] {"TLSv1.3", "TLSv1.2"});
+        HttpClient.Builder builder = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).followRedirects(HttpClient.Redirect.NEVER)
+                .connectTimeout(patience.connect()).sslParameters(tls);
+        surroundings.tls().ifPresent(builder::sslContext);
+        client = builder.build();
+    }
+
+    Patience patience() {
+        return patience;
+    }
+
+    /** Logs in, unless there is a token that is good for a while. */
+    void login() throws OtaException {
+        bearer();
+    }
+
+    /**
+     * Calls the service.
+     *
+     * @param body JSON, or null
+     * @return the answer, with whatever status that repeating does not change
+     * @throws OtaException.Unclear if the call may have had its effect and must not be repeated
+     */
+    Answer call(String method, String encodedPath, JsonNode body, Repeat repeat) throws OtaException {
+        for (int attempt = 0;; attempt++) {
+            OtaException problem;
+            Duration pause = pause(attempt);
+            try {
+                HttpResponse<byte[]> response = authorised(method, encodedPath, body);
+                Answer answer = new Answer(method, path(encodedPath), response.statusCode(), response.body());
+                int status = answer.status();
+                if (status == 429) {
+                    pause = response.headers().firstValue("Retry-After").filter(text -> text.matches("[0-9]{1,4}")).map(Long::parseLong).map(Duration::ofSeconds)
+                            .filter(asked -> asked.compareTo(LONGEST_PAUSE) <= 0).orElse(pause);
+                } else if (status < 500) {
+                    return answer;
+                } else if (repeat == Repeat.ONLY_IF_NOT_DONE) {
+                    throw new OtaException.Unclear(ExitStatus.SERVICE, answer.message());
+                } else if (status < 502 || status > 504) {
+                    return answer;
+                }
+                problem = answer.problem();
+            } catch (IOException e) {
+                problem = lost(method, encodedPath, e, repeat);
+            }
+            if (attempt >= patience.retries()) {
+                throw problem;
+            }
+            output.note(problem.getMessage() + "; trying again");
+            sleep(pause);
+        }
+    }
+
+    private OtaException lost(String method, String encodedPath, IOException problem, Repeat repeat) throws OtaException {
+        String message = method + " " + path(encodedPath) + ": " + words(problem);
+        if (problem instanceof SSLException) {
+            throw new OtaException(ExitStatus.NETWORK, message);
+        }
+        if (repeat == Repeat.ONLY_IF_NOT_DONE && !(problem instanceof ConnectException)) {
+            throw new OtaException.Unclear(ExitStatus.NETWORK, message);
+        }
+        return new OtaException(ExitStatus.NETWORK, message);
+    }
+
+    private String words(IOException problem) {
+        if (problem instanceof HttpTimeoutException && !(problem instanceof java.net.http.HttpConnectTimeoutException)) {
+            return "no answer after " + patience.answer().toSeconds() + " s";
+        }
+        if (problem instanceof ConnectException || problem instanceof java.net.http.HttpConnectTimeoutException) {
+            return url.base() + " cannot be reached";
+        }
+        if (problem instanceof SSLException) {
+            return "TLS: " + problem.getMessage() + "; the certificate of " + url.base().getHost() + " must be one that Java trusts";
+        }
+        return "the connection broke";
+    }
+
+    /** The path without a query, for messages. */
+    private static String path(String encodedPath) {
+        int query = encodedPath.indexOf('?');
+        return query < 0 ? encodedPath : encodedPath.substring(0, query);
+    }
+
+    private Duration pause(int attempt) {
+        long longest = Math.min(LONGEST_PAUSE.toMillis(), FIRST_PAUSE.toMillis() << Math.min(attempt, 10));
+        // Spread, so that many callers that failed together do not come back together.
+        return Duration.ofMillis(longest / 2 + ThreadLocalRandom.current().nextLong(longest / 2 + 1));
+    }
+
+    private void sleep(Duration duration) throws OtaException {
+        try {
+            surroundings.sleeper().sleep(duration);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new OtaException(ExitStatus.NETWORK, "interrupted");
+        }
+    }
+
+    private HttpResponse<byte[]> authorised(String method, String encodedPath, JsonNode body) throws IOException, OtaException {
+        String bearer = bearer();
+        HttpResponse<byte[]> response = send(request(method, encodedPath, body, bearer));
+        if (response.statusCode() == 401) {
+            renew(bearer);
+            response = send(request(method, encodedPath, body, bearer()));
+            if (response.statusCode() == 401) {
+                throw new Answer(method, path(encodedPath), 401, response.body()).problem();
+            }
+        }
+        return response;
+    }
+
+    private HttpRequest request(String method, String encodedPath, JsonNode body, String bearer) {
+        HttpRequest.Builder builder = HttpRequest.newBuilder(url.at(encodedPath)).header("Accept", "application/json").header("Authorization", "Bearer " + bearer);
+        if (body != null) {
+            builder.header("Content-Type", "application/json");
+        }
+        return builder.method(method, body == null ? HttpRequest.BodyPublishers.noBody() : HttpRequest.BodyPublishers.ofString(body.toString())).build();
+    }
+
+    private HttpResponse<byte[]> send(HttpRequest request) throws IOException, OtaException {
+        CompletableFuture<HttpResponse<byte[]>> answer = client.sendAsync(request, info -> new LimitedBody());
+        try {
+            HttpResponse<byte[]> response = answer.get(patience.answer().toMillis(), TimeUnit.MILLISECONDS);
+            traced(request, Integer.toString(response.statusCode()));
+            return response;
+        } catch (TimeoutException e) {
+            answer.cancel(true);
+            traced(request, "no answer");
+            throw new HttpTimeoutException("no answer");
+        } catch (ExecutionException e) {
+            traced(request, "failed");
+            throw io(e);
+        } catch (InterruptedException e) {
+            answer.cancel(true);
+            Thread.currentThread().interrupt();
+            throw new OtaException(ExitStatus.NETWORK, "interrupted");
+        }
+    }
+
+    private static IOException io(ExecutionException failure) {
+        Throwable cause = failure.getCause();
+        if (cause instanceof IOException problem) {
+            // A refused connection and an unknown host come as ConnectException, the latter around another exception.
+            return problem;
+        }
+        if (cause instanceof UnresolvedAddressException) {
+            return new ConnectException("unknown host");
+        }
+        if (cause instanceof RuntimeException defect) {
+            throw defect;
+        }
+        return new IOException(cause == null ? "failed" : cause.getClass().getSimpleName());
+    }
+
+    private void traced(HttpRequest request, String outcome) {
+        if (trace) {
+            String authorization = request.headers().firstValue("Authorization").map(value -> value.substring(0, value.indexOf(' ')) + " ***").orElse("none");
+            String query = request.uri().getRawQuery();
+            output.note("> " + request.method() + " " + request.uri().getRawPath() + (query == null ? "" : "?" + query) + " (Authorization: " + authorization
+                    + ") < " + outcome);
+        }
+    }
+
+    // ---- token ----
+
+    private synchronized String bearer() throws OtaException {
+        if (token == null || !surroundings.clock().instant().isBefore(token.renewAt())) {
+            token = newToken();
+        }
+        return token.value();
+    }
+
+    /** Drops a token that was refused, unless another thread has done so already. */
+    private synchronized void renew(String refused) {
+        if (token != null && token.value().equals(refused)) {
+            token = null;
+        }
+    }
+
+    private Token newToken() throws OtaException {
+        Map<String, String> fields = new LinkedHashMap<>();
+        fields.put("username", conf.username());
+        fields.put("password", conf.userpw().value());
+        fields.put("grant_type", "password");
+        StringBuilder form = new StringBuilder();
+        fields.forEach((key, value) -> form.append(form.isEmpty() ? "" : "&").append(key).append('=').append(URLEncoder.encode(value, StandardCharsets.UTF_8)));
+        HttpRequest request = HttpRequest.newBuilder(url.at("/oauth/token")).header("Accept", "application/json")
+                .header("Content-Type", "application/x-www-form-urlencoded").header("Authorization", "Basic " + conf.authString().value())
+                .POST(HttpRequest.BodyPublishers.ofString(form.toString())).build();
+        for (int attempt = 0;; attempt++) {
+            OtaException problem;
+            try {
+                HttpResponse<byte[]> response = send(request);
+                Answer answer = new Answer("POST", "/oauth/token", response.statusCode(), response.body());
+                int status = answer.status();
+                if (status == 200) {
+                    return token(answer.json());
+                }
+                if (status == 400 || status == 401) {
+                    throw new OtaException(ExitStatus.AUTHORISATION, answer.message() + " (check username, userpw and auth-string)");
+                }
+                problem = answer.problem();
+                if (status != 429 && (status < 502 || status > 504)) {
+                    throw problem;
+                }
+            } catch (IOException e) {
+                problem = lost("POST", "/oauth/token", e, Repeat.ALWAYS);
+            }
+            if (attempt >= patience.retries()) {
+                throw problem;
+            }
+            output.note(problem.getMessage() + "; trying again");
+            sleep(pause(attempt));
+        }
+    }
+
+    private Token token(JsonNode answer) throws OtaException {
+        String value = answer.path("access_token").asText("");
+        if (!value.matches("[\\x21-\\x7e]+")) {
+            // The answer itself must not be shown.
+            throw new OtaException(ExitStatus.SERVICE, "HTTP 200 from POST /oauth/token: expected an access_token, found none that can be used");
+        }
+        secrets.add(value);
+        Duration life = Duration.ofSeconds(Math.max(0, answer.path("expires_in").asLong(0)));
+        Duration margin = LEFT_OF_TOKEN.compareTo(life.dividedBy(2)) < 0 ? LEFT_OF_TOKEN : life.dividedBy(2);
+        // Without a life time the token is used until it is refused.
+        Instant renewAt = life.isZero() ? Instant.MAX : surroundings.clock().instant().plus(life).minus(margin);
+        return new Token(value, renewAt);
+    }
+
+    // ---- upload ----
+
+    /**
+     * Sends a body once. The time-out counts from the last byte that moved.
+     *
+     * @throws IOException if the connection broke or stood still
+     */
+    Answer upload(String encodedPath, UploadBody body, Progress progress) throws IOException, OtaException {
+        HttpRequest request = HttpRequest.newBuilder(url.at(encodedPath)).header("Accept", "application/json").header("Authorization", "Bearer " + bearer())
+                .header("Content-Type", "application/octet-stream").POST(body).build();
+        CompletableFuture<HttpResponse<byte[]>> answer = client.sendAsync(request, info -> new LimitedBody());
+        while (true) {
+            try {
+                HttpResponse<byte[]> response = answer.get(LOOK_EVERY_MS, TimeUnit.MILLISECONDS);
+                progress.update(body.sent(), body.contentLength());
+                traced(request, Integer.toString(response.statusCode()));
+                if (response.statusCode() == 401) {
+                    renew(request.headers().firstValue("Authorization").orElse("").substring("Bearer ".length()));
+                }
+                return new Answer("POST", path(encodedPath), response.statusCode(), response.body());
+            } catch (TimeoutException e) {
+                progress.update(body.sent(), body.contentLength());
+                if (body.standstill() > patience.answer().toNanos()) {
+                    answer.cancel(true);
+                    throw new HttpTimeoutException("nothing moved");
+                }
+            } catch (ExecutionException e) {
+                traced(request, "failed");
+                throw io(e);
+            } catch (InterruptedException e) {
+                answer.cancel(true);
+                Thread.currentThread().interrupt();
+                throw new OtaException(ExitStatus.NETWORK, "interrupted");
+            }
+        }
+    }
+
+    /** What an interrupted upload looks like to people, and the pause before the next try. */
+    void pauseAfter(String encodedPath, IOException problem, int attempt) throws OtaException {
+        OtaException told = lost("POST", encodedPath, problem, Repeat.ALWAYS);
+        if (attempt >= patience.retries()) {
+            throw told;
+        }
+        output.note(told.getMessage() + "; sending the image again");
+        sleep(pause(attempt));
+    }
+
+    void pauseAfter(Answer answer, int attempt) throws OtaException {
+        if (attempt >= patience.retries()) {
+            throw answer.problem();
+        }
+        output.note(answer.message() + "; sending the image again");
+        sleep(pause(attempt));
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.host;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import picocli.CommandLine;
+
+/** Runs a command line and turns whatever happens into an exit status and a line for people. */
+final class Runner {
+
+    private Runner() {
+    }
+
+    static int run(CommandLine line, Surroundings surroundings, String... args) {
+        Secrets secrets = new Secrets();
+        line.setOut(new PrintWriter(surroundings.out(), true)).setErr(new PrintWriter(surroundings.err(), true));
+        line.setExecutionStrategy(result -> execute(result, surroundings, secrets));
+        line.setParameterExceptionHandler((problem, wrong) -> {
+            surroundings.err().println(name(line) + ": " + problem.getMessage());
+            surroundings.err().println("Try " + problem.getCommandLine().getCommandSpec().qualifiedName() + " --help");
+            return ExitStatus.USAGE.code();
+        });
+        return line.execute(args);
+    }
+
+    private static String name(CommandLine line) {
+        return line.getCommandName();
+    }
+
+    private static int execute(CommandLine.ParseResult result, Surroundings surroundings, Secrets secrets) {
+        Integer help = CommandLine.executeHelpRequest(result);
+        if (help != null) {
+            return help;
+        }
+        var lines = result.asCommandLineList();
+        CommandLine last = lines.get(lines.size() - 1);
+        if (last.getCommandSpec().userObject() instanceof Step step) {
+            return run(step, name(lines.get(0)), surroundings, secrets);
+        }
+        if (last.getCommandSpec().userObject() instanceof Runnable command) {
+            command.run();
+            return ExitStatus.SUCCESS.code();
+        }
+        surroundings.err().println(name(lines.get(0)) + ": expected a command");
+        last.usage(surroundings.err());
+        return ExitStatus.USAGE.code();
+    }
+
+    static int run(Step step, String name, Surroundings surroundings, Secrets secrets) {
+        Output output = new Output(surroundings, secrets, step.json());
+        try {
+            return step.run(surroundings, secrets).code();
+        } catch (OtaException e) {
+            output.note(name + ": " + e.getMessage());
+            tellJson(output, e.status(), e.getMessage());
+            return e.status().code();
+        } catch (RuntimeException e) {
+            // The place helps, and so does the message after the secrets are gone.
+            StringWriter trace = new StringWriter();
+            e.printStackTrace(new PrintWriter(trace));
+            output.note(name + ": defect of this tool, please report it:\n" + trace);
+            tellJson(output, ExitStatus.DEFECT, "defect of this tool: " + e);
+            return ExitStatus.DEFECT.code();
+        }
+    }
+
+    private static void tellJson(Output output, ExitStatus status, String message) {
+        ObjectNode node = JsonNodeFactory.instance.objectNode();
+        node.putObject("error").put("kind", status.word()).put("exitStatus", status.code()).put("message", message);
+        output.json(node);
+    }
+}

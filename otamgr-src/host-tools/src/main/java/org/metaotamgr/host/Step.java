@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.host;
+
+/** A command, after its options are understood. */
+interface Step {
+    ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException;
+
+    /** Whether problems are to be told as JSON. */
+    boolean json();
+}

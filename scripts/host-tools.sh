@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# Sourced by the launchers of the host tools: finds the jar, builds it when there is none, runs it.
+
+# run_host_tool MODULE JAR ARGUMENT...; $here is the folder of the launcher
+# shellcheck disable=SC2154
+run_host_tool() {
+    module=$1
+    jar=$here/../otamgr-src/$module/target/$2.jar
+    shift 2
+    if [ ! -f "$jar" ]; then
+        echo "Building $module once" >&2
+        mvn -q -B -f "$here/../otamgr-src/pom.xml" -pl "$module" -am package -DskipTests >&2
+    fi
+    terminal=false columns=80
+    # Java cannot tell whether standard error is a terminal.
+    if [ -t 2 ]; then
+        terminal=true
+        size=$(stty size 2> /dev/null <&2 || echo "24 80")
+        columns=${size#* }
+    fi
+    exec java -Xmx64m -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto "-Dota.terminal=$terminal" "-Dota.columns=$columns" -jar "$jar" "$@"
+}
