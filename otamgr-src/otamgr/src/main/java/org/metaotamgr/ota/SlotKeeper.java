@@ -22,6 +22,8 @@ final class SlotKeeper {
     private static final Duration LONGEST_WAIT = Duration.ofSeconds(LONGEST_WAIT_SECONDS);
     private static final Duration TIMEOUT = Duration.ofSeconds(30);
 
+    private static final int MAX_NOTE_LENGTH = 200;
+
     private final EventLoop loop;
     private final Commands commands;
     private final OtamgrConfig config;
@@ -220,7 +222,7 @@ final class SlotKeeper {
         log.error("slot_health_failed:slot=" + trial.trial() + ",txn=" + trial.txn() + ",check=" + failure.check()
                 + ",reason=" + failure.reason());
         List<String> note = with(config.otaSlot(), "note", "health-failed", "txn=" + trial.txn(),
-                "slot=" + trial.trial(), "check=" + failure.check(), "why=" + failure.reason());
+                "slot=" + trial.trial(), "check=" + failure.check(), "why=" + shortened(failure.reason()));
         commands.run(note, TIMEOUT, outcome -> {
             running = false;
             if (!outcome.isSuccess()) {
@@ -270,6 +272,12 @@ final class SlotKeeper {
             case 17 -> "the boot state could not be written";
             default -> "ota-slot did not work";
         };
+    }
+
+    /** The journal takes values of 1000 bytes, and a character may have four. */
+    private static String shortened(String reason) {
+        int end = reason.offsetByCodePoints(0, Math.min(MAX_NOTE_LENGTH, reason.codePointCount(0, reason.length())));
+        return end == reason.length() ? reason : reason.substring(0, end) + "...";
     }
 
     private static List<String> with(List<String> command, String... arguments) {

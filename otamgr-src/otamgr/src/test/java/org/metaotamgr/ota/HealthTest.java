@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -434,6 +435,22 @@ class HealthTest {
             device.pass(5);
             assertEquals(1, device.reboots());
             assertEquals(1, device.log.count("journal_note_failed:exit=2"));
+        }
+
+        @Test
+        void whatACheckSaysAlwaysFitsTheJournal() {
+            String check = device.hasCheck("check");
+            device.started("trial");
+            device.pass(239);
+            device.connects();
+            device.hubbyState(1);
+            device.programs.running(check).prints("\ud83d\ude00".repeat(400));
+            device.programs.running(check).ends(1);
+            device.pass(1);
+            device.status("trial");
+            String why = device.programs.running(Device.OTA_SLOT, "note").command.get(6);
+            assertEquals("why=exit status 1: " + "\ud83d\ude00".repeat(185) + "...", why);
+            assertTrue(why.getBytes(StandardCharsets.UTF_8).length <= 1000);
         }
 
         @Test
