@@ -189,6 +189,25 @@ class HealthTest {
         }
 
         @Test
+        void aProofIsWorthNothingAfterALossOfHubby() {
+            String check = device.hasCheck("check");
+            connectedTrial();
+            device.programs.running(check).ends(0);
+            device.programs.running(Device.OTA_SLOT, "commit").ends(17);
+            device.hubbyState(2);
+            device.hubbyState(1);
+            device.pass(15);
+            // The boot state is being looked at, so the commit has to wait.
+            device.programs.running(check).ends(0);
+            device.hubbyState(2);
+            device.status("trial");
+            device.hubbyState(1);
+            assertEquals(1, commits());
+            device.programs.running(check).ends(0);
+            assertEquals(2, commits());
+        }
+
+        @Test
         void aHubbyThatFlapsDoesNotMultiplyThem() {
             String check = device.hasCheck("check");
             connectedTrial();
@@ -265,6 +284,17 @@ class HealthTest {
             connectedTrial();
             device.programs.running(device.config.commit().healthDirectory().resolve("check").toString()).ends(0);
             assertTrue(device.programs.isRunning(link.toString()));
+        }
+
+        @Test
+        void noneIsStartedAfterTheStop() {
+            String check = device.hasCheck("check");
+            HealthChecks checks = new HealthChecks(device.loop, device.programs, device.config.commit(), device.log);
+            checks.run(new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1", "", ""), failure -> {
+                throw new AssertionError("expected to hear nothing, found " + failure);
+            });
+            assertEquals(Optional.empty(), checks.stop());
+            assertEquals(List.of(), device.programs.all(check));
         }
 
         @Test
