@@ -127,11 +127,40 @@ def not_possible(factory):
         factory.close_boards()
 
 
+@promise("note appends one line to the journal, whatever its values hold, and changes nothing else")
+def note(factory):
+    board = on_trial(factory)
+    equal(board.run("/sbin/ota-slot", "note", "health-failed", "txn=T", "slot=b", "check=50-net",
+                    "why=no \"route\"\nto $(touch /tmp/x) host=1 é", "empty=").code, 0, "exit code")
+    equal(board.events(), ["health-failed txn=T slot=b check=50-net why=\"no 'route' to $(touch /tmp/x) host=1 é\" empty=\"\""],
+          "journal")
+    true(not (board.root / "tmp/x").exists(), "a command in a value was run")
+    equal(board.run("/sbin/ota-slot", "note", "x").code, 0, "an event alone")
+    equal(board.events()[1:], ["x"], "journal")
+    equal((board.env_bytes(), board.slot_bytes("b")), (board.env_before, board.running_before), "environment and slot")
+
+
+@promise("note refuses what would not be one line of the journal, or could pass for an event of the boot state")
+def note_refused(factory):
+    board = on_trial(factory)
+    cases = [([], "an event"), ([""], "an event"), (["Big"], "Big"), (["two words"], "two words"), (["a\nb"], "an event"),
+             (["-x"], "-x"), (["e" * 41], "an event"), (["x", "novalue"], "novalue"), (["x", "=v"], "a key"),
+             (["x", "K=v"], "K"), (["x", "a b=v"], "a b"), (["x", "k=" + "v" * 1001], "1001"),
+             (["x", *["k=v"] * 17], "17")]
+    cases += [([event], event) for event in ("armed", "trial-boot", "deadline-passed", "committed", "rolled-back", "update-started", "update-failed")]
+    for arguments, words in cases:
+        result = board.run("/sbin/ota-slot", "note", *arguments)
+        equal(result.code, 2, f"exit code of {arguments}")
+        true(words in result.err, f"{words} in {result.err}")
+    equal(board.journal(), [], "journal")
+    equal(board.run("/sbin/ota-slot", "note", "x", "k=" + "v" * 1000, *["k=v"] * 15).code, 0, "the largest one")
+
+
 @promise("wrong usage of ota-slot is code 2 and names the mistake")
 def usage(factory):
     board = factory.board()
-    for arguments, words in (([], "status, commit or cancel"), (["frobnicate"], "frobnicate"), (["status", "-x"], "-x"),
-                             (["commit", "b"], "b"), (["status", "--json", "x"], "--json"), ([""], "status, commit or cancel")):
+    for arguments, words in (([], "status, commit, cancel or note"), (["frobnicate"], "frobnicate"), (["status", "-x"], "-x"),
+                             (["commit", "b"], "b"), (["status", "--json", "x"], "--json"), ([""], "status, commit, cancel or note")):
         result = board.run("/sbin/ota-slot", *arguments)
         equal(result.code, 2, f"exit code of {arguments}")
         true(words in result.err, f"{words} in {result.err}")

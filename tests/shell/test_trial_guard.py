@@ -115,6 +115,9 @@ ROLLBACKS = {
     "it never reached the guard": ("tries-used-up", [], "boots=0 deadlines=0 u-boot=tries-used-up why=\"it never got as far"),
     "it was never committed": ("tries-used-up", ["trial-boot txn=T slot=b tries=2", "deadline-passed txn=T slot=b tries=2"] * 3,
                                "boots=3 deadlines=3 u-boot=tries-used-up why=\"it started but was not committed"),
+    "it was never healthy": ("tries-used-up", ["trial-boot txn=T slot=b tries=1", "health-failed txn=T slot=b check=net"] * 2 +
+                             ["deadline-passed txn=T slot=b tries=0"],
+                             "boots=2 deadlines=3 u-boot=tries-used-up why=\"it started but was not committed"),
     "it crashed": ("tries-used-up", ["trial-boot txn=T slot=b tries=2", "deadline-passed txn=T slot=b tries=2",
                                      "trial-boot txn=T slot=b tries=1"],
                    "boots=2 deadlines=1 u-boot=tries-used-up why=\"it started but ended before the commit"),

@@ -26,6 +26,15 @@ record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, bool
               --help            print this text
               --version         print the version
 
+            A slot on trial is committed once the attribute daemon has accepted otamgr, hubby is connected, and every
+            program in /etc/otamgr/health.d has passed (exit status 0; OTA_SLOT and OTA_TXN are set; a time limit each).
+            Otherwise the device reboots 240 s after power-on, and the boot loader goes back to the old slot when the
+            boots of the trial are used up.
+
+            An update that failed is tried again after a wait that doubles, and refused after 3 failures. Another update
+            is taken at once. To forget failures, remove /data/otamgr/failed-updates.json. All these names and numbers
+            are the defaults of the configuration.
+
             The log goes to standard error. SIGTERM and SIGINT end the daemon; a running sysupgrade goes on, and is
             found by the next daemon.
 

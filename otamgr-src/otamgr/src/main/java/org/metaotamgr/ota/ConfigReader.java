@@ -19,6 +19,7 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 
 /**
  * Reads a configuration by hand from a JSON tree: data binding would load several hundred more classes on the device,
@@ -26,9 +27,13 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
  */
 final class ConfigReader {
     private static final Set<String> KEYS = Set.of("attrdSocket", "updatePathPrefix", "allowedPrefixes", "sysupgrade",
-            "otaSlot", "reboot", "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit");
-    private static final Set<String> COMMIT_KEYS = Set.of("requireHubbyConnected");
+            "otaSlot", "reboot", "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit", "retry");
+    private static final Set<String> COMMIT_KEYS = 
+            Set.of("requireHubbyConnected", "healthDirectory", "checkTimeoutSeconds", "deadlineSeconds");
+    private static final Set<String> RETRY_KEYS = Set.of("directory", "attempts", "backoffSeconds");
     private static final int MAX_REBOOT_DELAY_SECONDS = 3600;
+    private static final int MAX_CHECK_TIMEOUT_SECONDS = 3600;
+    private static final int MAX_ATTEMPTS = 100;
     /** What fits in sun_path with its NUL. */
     private static final int MAX_SOCKET_PATH = 107;
 
@@ -56,11 +61,12 @@ final class ConfigReader {
                 program(root, "sysupgrade", defaults.sysupgrade(), false),
                 program(root, "otaSlot", defaults.otaSlot(), false),
                 program(root, "reboot", defaults.reboot(), false),
-                seconds(root, "rebootDelaySeconds", defaults.rebootDelay()),
+                seconds(root, "", "rebootDelaySeconds", 0, MAX_REBOOT_DELAY_SECONDS, defaults.rebootDelay()),
                 program(root, "factoryTest", defaults.factoryTest(), true),
                 program(root, "pushLogs", defaults.pushLogs(), true),
-                path(root, "rebootReason", defaults.rebootReason()),
-                commit(root, defaults.commitNeedsHubbyConnected()));
+                path(root, "", "rebootReason", defaults.rebootReason()),
+                commit(root, defaults.commit()),
+                retry(root, defaults.retry()));
     }
 
     private JsonNode parse(byte[] json) throws ConfigException {
@@ -90,7 +96,7 @@ final class ConfigReader {
     }
 
     private Path socket(JsonNode root, String key, Path whenAbsent) throws ConfigException {
-        Path socket = path(root, key, whenAbsent);
+        Path socket = path(root, "", key, whenAbsent);
         if (socket.toString().getBytes(StandardCharsets.UTF_8).length > MAX_SOCKET_PATH) {
             throw wrong(key, "a path of at most " + MAX_SOCKET_PATH + " bytes (the limit of unix sockets)",
                     root.get(key));
@@ -98,15 +104,15 @@ final class ConfigReader {
         return socket;
     }
 
-    private Path path(JsonNode root, String key, Path whenAbsent) throws ConfigException {
-        JsonNode node = root.get(key);
+    private Path path(JsonNode object, String parent, String key, Path whenAbsent) throws ConfigException {
+        JsonNode node = object.get(key);
         if (node == null) {
             return whenAbsent;
         }
         if (!node.isTextual() || !node.textValue().startsWith("/")) {
-            throw wrong(key, "an absolute path", node);
+            throw wrong(parent + key, "an absolute path", node);
         }
-        return expressible(key, node);
+        return expressible(parent + key, node);
     }
 
     private Path expressible(String key, JsonNode node) throws ConfigException {
@@ -180,35 +186,58 @@ final class ConfigReader {
         return command;
     }
 
-    private Duration seconds(JsonNode root, String key, Duration whenAbsent) throws ConfigException {
-        JsonNode node = root.get(key);
-        if (node == null) {
-            return whenAbsent;
-        }
-        if (!node.isIntegralNumber() || !node.canConvertToInt() || node.intValue() < 0
-                || node.intValue() > MAX_REBOOT_DELAY_SECONDS) {
-            throw wrong(key, "a whole number of seconds from 0 to " + MAX_REBOOT_DELAY_SECONDS, node);
-        }
-        return Duration.ofSeconds(node.intValue());
+    private Duration seconds(JsonNode object, String parent, String key, int least, int most, Duration whenAbsent)
+            throws ConfigException {
+        return Duration.ofSeconds(
+                number(object, parent, key, "whole number of seconds", least, most, (int) whenAbsent.toSeconds()));
     }
 
-    private boolean commit(JsonNode root, boolean whenAbsent) throws ConfigException {
-        JsonNode commit = root.get("commit");
-        if (commit == null) {
-            return whenAbsent;
-        }
-        if (!commit.isObject()) {
-            throw wrong("commit", "an object", commit);
-        }
-        warnAboutUnknownKeys(commit, "commit.", COMMIT_KEYS);
-        JsonNode node = commit.get("requireHubbyConnected");
+    private int number(JsonNode object, String parent, String key, String kind, int least, int most, int whenAbsent)
+            throws ConfigException {
+        JsonNode node = object.get(key);
         if (node == null) {
             return whenAbsent;
         }
-        if (!node.isBoolean()) {
-            throw wrong("commit.requireHubbyConnected", "true or false", node);
+        if (!node.isIntegralNumber() || !node.canConvertToInt() || node.intValue() < least || node.intValue() > most) {
+            throw wrong(parent + key, "a " + kind + " from " + least + " to " + most, node);
         }
-        return node.booleanValue();
+        return node.intValue();
+    }
+
+    /** An object inside of the configuration; an empty one if it is absent. */
+    private JsonNode object(JsonNode root, String key, Set<String> known) throws ConfigException {
+        JsonNode node = root.get(key);
+        if (node == null) {
+            return JsonNodeFactory.instance.objectNode();
+        }
+        if (!node.isObject()) {
+            throw wrong(key, "an object", node);
+        }
+        warnAboutUnknownKeys(node, key + ".", known);
+        return node;
+    }
+
+    private OtamgrConfig.Commit commit(JsonNode root, OtamgrConfig.Commit defaults) throws ConfigException {
+        JsonNode commit = object(root, "commit", COMMIT_KEYS);
+        JsonNode hubby = commit.get("requireHubbyConnected");
+        if (hubby != null && !hubby.isBoolean()) {
+            throw wrong("commit.requireHubbyConnected", "true or false", hubby);
+        }
+        return new OtamgrConfig.Commit(
+                hubby == null ? defaults.requireHubbyConnected() : hubby.booleanValue(),
+                path(commit, "commit.", "healthDirectory", defaults.healthDirectory()),
+                seconds(commit, "commit.", "checkTimeoutSeconds", 1, MAX_CHECK_TIMEOUT_SECONDS,
+                        defaults.checkTimeout()),
+                seconds(commit, "commit.", "deadlineSeconds", 0, Integer.MAX_VALUE, defaults.deadline()));
+    }
+
+    private OtamgrConfig.Retry retry(JsonNode root, OtamgrConfig.Retry defaults) throws ConfigException {
+        JsonNode retry = object(root, "retry", RETRY_KEYS);
+        return new OtamgrConfig.Retry(
+                path(retry, "retry.", "directory", defaults.directory()),
+                number(retry, "retry.", "attempts", "whole number", 1, MAX_ATTEMPTS, defaults.attempts()),
+                seconds(retry, "retry.", "backoffSeconds", 0, (int) FailedUpdates.LONGEST_WAIT.toSeconds(),
+                        defaults.backoff()));
     }
 
     private ConfigException wrong(String key, String expected, JsonNode found) {

@@ -33,11 +33,17 @@ public final class Otamgr implements AutoCloseable {
         SystemEventLoop loop = new SystemEventLoop(log);
         ProcessRunner runner = new SystemProcessRunner(log);
         Commands commands = new Commands(loop, runner, log);
-        RebootReason reasons = new RebootReason(config.rebootReason(), new FileOperations.Real());
+        FileOperations files = new FileOperations.Real();
+        BootClock boot = new BootClock.Kernel();
+        RebootReason reasons = new RebootReason(config.rebootReason(), files);
         Rebooter rebooter = new Rebooter(loop, commands, config, reasons, log);
         SecureRandom random = new SecureRandom();
         UpdateManager updates = new UpdateManager(loop, runner, commands, config, rebooter,
-                new TransactionIds(Clock.systemUTC(), random::nextInt), log);
+                new TransactionIds(Clock.systemUTC(), random::nextInt),
+                new FailedUpdates(config.retry(), files, Clock.systemUTC(), boot, log),
+                new TrialHealth(loop, new HealthChecks(loop, runner, config.commit(), log), config.commit(), boot, log),
+                log);
+        TrialGuard.warnIfEarlier(TrialGuard.CONFIGURATION, config.commit().deadline(), log);
         AtomicReference<AttributeClient> client = new AtomicReference<>();
         client.set(AttributeClient.builder(config.attrdSocket(), OWN_NAME)
                 .listen(Attributes.HUBBY_STATE, Attributes.HUBBY_OTA_UPGRADE_PATH)

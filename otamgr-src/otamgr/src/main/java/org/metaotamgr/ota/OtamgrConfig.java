@@ -23,8 +23,8 @@ import java.util.function.Consumer;
  * @param factoryTest the program to run for the factory test command, or empty
  * @param pushLogs the program that saves logs before a reboot, or empty
  * @param rebootReason the file which keeps the reason of the last reboot
- * @param commitNeedsHubbyConnected whether a trial is committed only once hubby is connected to the cloud, not already
- *     when the attribute daemon has accepted otamgr
+ * @param commit what a trial needs to be committed
+ * @param retry what happens to updates that failed
  */
 public record OtamgrConfig(
         Path attrdSocket,
@@ -37,7 +37,32 @@ public record OtamgrConfig(
         List<String> factoryTest,
         List<String> pushLogs,
         Path rebootReason,
-        boolean commitNeedsHubbyConnected) {
+        Commit commit,
+        Retry retry) {
+
+    /**
+     * What a trial needs to be committed.
+     *
+     * @param requireHubbyConnected whether hubby has to be connected to the cloud; else it is enough that the attribute
+     *     daemon has accepted otamgr
+     * @param healthDirectory the folder of the health checks, all of which have to pass
+     * @param checkTimeout how long one health check may take
+     * @param deadline the time since power-on at which otamgr gives up a trial that is not healthy, or zero to leave
+     *     that to the trial guard
+     */
+    public record Commit(boolean requireHubbyConnected, Path healthDirectory, Duration checkTimeout,
+            Duration deadline) {
+    }
+
+    /**
+     * What happens to updates that failed.
+     *
+     * @param directory the folder of the file that remembers them; it survives updates
+     * @param attempts how often an update may fail before it is refused, at least 1
+     * @param backoff how long an update that failed once has to wait, doubled with each more failure; zero for no wait
+     */
+    public record Retry(Path directory, int attempts, Duration backoff) {
+    }
 
     /** Where the configuration is when nobody names another file. */
     public static final Path DEFAULT_FILE = Path.of("/etc/otamgr/otamgr.json");
@@ -71,7 +96,8 @@ public record OtamgrConfig(
                 List.of(),
                 List.of(),
                 Path.of("/afero_nv/reboot_reason"),
-                true);
+                new Commit(true, Path.of("/etc/otamgr/health.d"), Duration.ofSeconds(60), Duration.ofSeconds(240)),
+                new Retry(Path.of("/data/otamgr"), 3, Duration.ofSeconds(600)));
     }
 
     /**

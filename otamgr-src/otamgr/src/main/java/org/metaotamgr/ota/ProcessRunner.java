@@ -38,5 +38,11 @@ interface ProcessRunner {
 
         /** Ends it at once. What it started itself goes on. */
         void kill();
+
+        /**
+         * Ends it at once, and what it started itself, as far as their parents still live: what detached itself before
+         * goes on.
+         */
+        void killTree();
     }
 }

@@ -14,13 +14,13 @@ final class RebootReason {
     static final String FULL_OTA = "full_ota";
     /** The device was told to reboot. */
     static final String REBOOT_COMMAND = "reboot_command";
+    /** The system on trial is not healthy, and gives up one of its boots. */
+    static final String HEALTH_FAILED = "ota_health_failed";
 
-    private final Path file;
-    private final FileOperations files;
+    private final DurableFile file;
 
     RebootReason(Path file, FileOperations files) {
-        this.file = file;
-        this.files = files;
+        this.file = new DurableFile(file, files);
     }
 
     /**
@@ -30,23 +30,6 @@ final class RebootReason {
      * @throws IOException if it cannot be written; the old reason is kept then
      */
     void write(String reason) throws IOException {
-        Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
-        try {
-            files.create(temporary, reason.getBytes(StandardCharsets.UTF_8));
-            files.sync(temporary);
-            files.rename(temporary, file);
-        } catch (IOException e) {
-            removeAfter(e, temporary);
-            throw e;
-        }
-        files.syncFolder(file.toAbsolutePath().getParent());
-    }
-
-    private void removeAfter(IOException failure, Path temporary) {
-        try {
-            files.delete(temporary);
-        } catch (IOException e) {
-            failure.addSuppressed(e);
-        }
+        file.write(reason.getBytes(StandardCharsets.UTF_8));
     }
 }

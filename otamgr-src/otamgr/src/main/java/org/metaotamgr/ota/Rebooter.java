@@ -43,11 +43,21 @@ final class Rebooter {
         }
     }
 
-    /** Reboots because the device was told to. The reason is written last: until then, another cause may win. */
+    /** Reboots because the device was told to. */
     void rebootOnCommand() {
-        if (begin(RebootReason.REBOOT_COMMAND)) {
+        rebootInPlace(RebootReason.REBOOT_COMMAND);
+    }
+
+    /** Reboots because the system on trial is not healthy. */
+    void rebootFromTrial() {
+        rebootInPlace(RebootReason.HEALTH_FAILED);
+    }
+
+    /** The reason is written last: until then, another cause may win. */
+    private void rebootInPlace(String reason) {
+        if (begin(reason)) {
             loop.schedule(config.rebootDelay(), () -> {
-                writeReason(RebootReason.REBOOT_COMMAND);
+                writeReason(reason);
                 pushLogs(this::reboot);
             });
         }

@@ -11,10 +11,10 @@ import java.util.function.Consumer;
  * Knows what the boot state is, and commits a trial as soon as the device proves healthy. It runs one {@code ota-slot}
  * at a time.
  *
- * <p>A trial is healthy once the attribute daemon has accepted otamgr and, if the configuration asks for it, hubby is
- * connected to the cloud: a device that can be reached can be repaired. A commit that fails is tried again whenever the
- * health changes for the better, and after a time which grows to {@value #LONGEST_WAIT_SECONDS} s, until it works or
- * the trial guard reboots the device.
+ * <p>What healthy means is up to {@link TrialHealth}. A commit that fails is tried again whenever the connections change
+ * for the better, and after a time which grows to {@value #LONGEST_WAIT_SECONDS} s. A trial that is not committed at its
+ * deadline is given up: the journal gets what was missing, and the device is to reboot, which uses up one of the boots
+ * that the boot loader grants the trial.
  */
 final class SlotKeeper {
     private static final int LONGEST_WAIT_SECONDS = 60;
@@ -22,34 +22,50 @@ final class SlotKeeper {
     private static final Duration LONGEST_WAIT = Duration.ofSeconds(LONGEST_WAIT_SECONDS);
     private static final Duration TIMEOUT = Duration.ofSeconds(30);
 
+    private static final int MAX_NOTE_LENGTH = 200;
+
     private final EventLoop loop;
     private final Commands commands;
     private final OtamgrConfig config;
+    private final TrialHealth health;
     private final EventLog log;
-    private final Consumer<SlotStatus> listener;
+    private final Listener listener;
     private final Backoff commitWait = new Backoff(FIRST_WAIT, LONGEST_WAIT);
     private final Backoff lookWait = new Backoff(FIRST_WAIT, LONGEST_WAIT);
     private final List<Consumer<SlotStatus>> lookers = new ArrayList<>();
 
     private Optional<SlotStatus> last = Optional.empty();
+    private String runningSlot = "";
     private boolean running;
-    private boolean attrdOpen;
-    private HubbyState hubby = HubbyState.UNKNOWN;
     /** After a failure, a commit waits for the timer or for a change. */
     private boolean commitWaits;
     private boolean commitScheduled;
     private boolean lookScheduled;
-    private String lastWaitingFor = "";
+    private boolean overdue;
+    private boolean gaveUp;
+    private String lastCommitProblem = "";
 
-    /**
-     * Makes a keeper that has not looked yet.
-     *
-     * @param listener told the status after each look and each commit
-     */
-    SlotKeeper(EventLoop loop, Commands commands, OtamgrConfig config, EventLog log, Consumer<SlotStatus> listener) {
+    /** Told what the keeper finds out and decides. */
+    interface Listener {
+        /** The boot state was looked at, or changed by a commit. */
+        void settled(SlotStatus status);
+
+        /**
+         * The trial is given up: the device shall reboot. Comes once.
+         *
+         * @param txn the update on trial
+         * @param failure what was missing
+         */
+        void givenUp(String txn, HealthChecks.Failure failure);
+    }
+
+    /** Makes a keeper that has not looked yet. */
+    SlotKeeper(EventLoop loop, Commands commands, OtamgrConfig config, TrialHealth health, EventLog log,
+            Listener listener) {
         this.loop = loop;
         this.commands = commands;
         this.config = config;
+        this.health = health;
         this.log = log;
         this.listener = listener;
     }
@@ -62,6 +78,11 @@ final class SlotKeeper {
     /** Whether the running slot is committed, and nothing is on trial or armed. */
     boolean isCommitted() {
         return is(SlotStatus.State.COMMITTED);
+    }
+
+    /** The slot that runs, or empty if that was never known. */
+    String runningSlot() {
+        return runningSlot;
     }
 
     private boolean is(SlotStatus.State state) {
@@ -87,11 +108,10 @@ final class SlotKeeper {
      * @param state what is known about hubby
      */
     void health(boolean open, HubbyState state) {
-        boolean wasHealthy = isHealthy();
-        boolean wasOpen = attrdOpen;
-        attrdOpen = open;
-        hubby = state;
-        boolean better = !wasHealthy && isHealthy() || !wasOpen && open;
+        boolean wasConnected = health.isConnected();
+        boolean wasOpen = health.isOpen();
+        health.update(open, state);
+        boolean better = !wasConnected && health.isConnected() || !wasOpen && open;
         if (better) {
             commitWaits = false;
         }
@@ -100,10 +120,6 @@ final class SlotKeeper {
         } else {
             commitIfHealthy();
         }
-    }
-
-    private boolean isHealthy() {
-        return attrdOpen && (!config.commitNeedsHubbyConnected() || hubby == HubbyState.CONNECTED);
     }
 
     private static boolean isWorthAnotherLook(SlotStatus.State state) {
@@ -122,6 +138,9 @@ final class SlotKeeper {
             SlotStatus status = SlotStatus.parse(outcome.output());
             report(status, outcome);
             last = Optional.of(status);
+            if (!status.running().isEmpty()) {
+                runningSlot = status.running();
+            }
             if (status.state() == SlotStatus.State.UNKNOWN) {
                 lookAgainLater();
             } else {
@@ -167,25 +186,51 @@ final class SlotKeeper {
             runStatus();
         }
         commitIfHealthy();
-        last.ifPresent(listener);
+        last.ifPresent(listener::settled);
     }
 
     private void commitIfHealthy() {
-        if (!isTrial()) {
+        if (!isTrial() || gaveUp) {
             return;
         }
-        if (!isHealthy()) {
-            logWaitingFor(attrdOpen ? "hubby" : "attrd");
-        } else if (!running && !commitWaits) {
+        health.watchDeadline(this::deadlinePassed);
+        if (overdue) {
+            giveUpUnlessRunning();
+        } else if (!running && !commitWaits && health.isProven(last.get(), this::commitIfHealthy)) {
             commit(last.get());
         }
     }
 
-    private void logWaitingFor(String what) {
-        if (!lastWaitingFor.equals(what)) {
-            lastWaitingFor = what;
-            log.info("slot_trial:slot=" + last.get().trial() + ",txn=" + last.get().txn() + ",commit_waits_for=" + what);
+    /** Somebody else may have committed the trial: a committed slot is not rebooted. */
+    private void deadlinePassed() {
+        overdue = true;
+        if (isTrial()) {
+            look(status -> { });
         }
+    }
+
+    /** Whatever runs ends with another call of this one, and with a status that is newer than the deadline. */
+    private void giveUpUnlessRunning() {
+        if (running) {
+            return;
+        }
+        gaveUp = true;
+        running = true;
+        SlotStatus trial = last.get();
+        HealthChecks.Failure failure = health.giveUp().orElse(new HealthChecks.Failure("commit",
+                lastCommitProblem.isEmpty() ? "there was no time for it" : lastCommitProblem));
+        log.error("slot_health_failed:slot=" + trial.trial() + ",txn=" + trial.txn() + ",check=" + failure.check()
+                + ",reason=" + failure.reason());
+        List<String> note = with(config.otaSlot(), "note", "health-failed", "txn=" + trial.txn(),
+                "slot=" + trial.trial(), "check=" + failure.check(), "why=" + shortened(failure.reason()));
+        commands.run(note, TIMEOUT, outcome -> {
+            running = false;
+            if (!outcome.isSuccess()) {
+                log.warning("journal_note_failed:" + outcome + ",rebooting without it");
+            }
+            listener.givenUp(trial.txn(), failure);
+            settle();
+        });
     }
 
     private void commit(SlotStatus trial) {
@@ -203,8 +248,9 @@ final class SlotKeeper {
     }
 
     private void commitFailed(SlotStatus trial, Commands.Outcome outcome) {
+        lastCommitProblem = meaningOfCommit(outcome.exitStatus());
         log.error("slot_commit_failed:slot=" + trial.trial() + ",txn=" + trial.txn() + "," + outcome + ",meaning="
-                + meaningOfCommit(outcome.exitStatus()));
+                + lastCommitProblem);
         commitWaits = true;
         if (commitScheduled) {
             return;
@@ -228,9 +274,15 @@ final class SlotKeeper {
         };
     }
 
-    private static List<String> with(List<String> command, String argument) {
+    /** The journal takes values of 1000 bytes, and a character may have four. */
+    private static String shortened(String reason) {
+        int end = reason.offsetByCodePoints(0, Math.min(MAX_NOTE_LENGTH, reason.codePointCount(0, reason.length())));
+        return end == reason.length() ? reason : reason.substring(0, end) + "...";
+    }
+
+    private static List<String> with(List<String> command, String... arguments) {
         List<String> full = new ArrayList<>(command);
-        full.add(argument);
+        full.addAll(List.of(arguments));
         return full;
     }
 }

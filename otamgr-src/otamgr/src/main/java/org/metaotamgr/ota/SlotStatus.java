@@ -14,8 +14,11 @@ import java.util.Map;
  * @param committed the slot that is known to be good, or empty
  * @param trial the slot on trial, or empty
  * @param txn the update that set the trial, or empty
+ * @param failed the last update whose trial the boot loader gave up, or empty
+ * @param failedWhy the word of the boot loader for why, or empty
  */
-record SlotStatus(State state, String running, String committed, String trial, String txn) {
+record SlotStatus(State state, String running, String committed, String trial, String txn, String failed,
+        String failedWhy) {
     /** How the running system and the boot state relate. */
     enum State {
         /** The committed slot runs, and nothing is on trial. */
@@ -39,7 +42,7 @@ record SlotStatus(State state, String running, String committed, String trial, S
 
     /** What is known if {@code ota-slot} does not tell. */
     static SlotStatus unknown() {
-        return new SlotStatus(State.UNKNOWN, "", "", "", "");
+        return new SlotStatus(State.UNKNOWN, "", "", "", "", "", "");
     }
 
     /** Reads the output: {@code key=value} lines. Keys that otamgr does not need are ignored. */
@@ -56,7 +59,9 @@ record SlotStatus(State state, String running, String committed, String trial, S
                 values.getOrDefault("running", ""),
                 values.getOrDefault("committed", ""),
                 values.getOrDefault("trial", ""),
-                values.getOrDefault("txn", ""));
+                values.getOrDefault("txn", ""),
+                values.getOrDefault("failed", ""),
+                values.getOrDefault("failed_why", ""));
     }
 
     private static State stateOf(String word) {
@@ -70,11 +75,12 @@ record SlotStatus(State state, String running, String committed, String trial, S
 
     /** What is known after the trial was committed. */
     SlotStatus afterCommit() {
-        return new SlotStatus(State.COMMITTED, running, trial, "", txn);
+        return new SlotStatus(State.COMMITTED, running, trial, "", txn, failed, failedWhy);
     }
 
     @Override
     public String toString() {
-        return "state=" + state + ",running=" + running + ",committed=" + committed + ",trial=" + trial + ",txn=" + txn;
+        return "state=" + state + ",running=" + running + ",committed=" + committed + ",trial=" + trial + ",txn=" + txn
+                + (failed.isEmpty() ? "" : ",failed=" + failed + ",failed_why=" + failedWhy);
     }
 }

@@ -103,5 +103,17 @@ final class SystemProcessRunner implements ProcessRunner {
         public void kill() {
             process.destroyForcibly();
         }
+
+        @Override
+        public void killTree() {
+            killTree(process.toHandle());
+        }
+
+        /** The children first have to be known: once their parent is gone, nothing tells whose they were. */
+        private static void killTree(ProcessHandle handle) {
+            List<ProcessHandle> children = handle.children().toList();
+            handle.destroyForcibly();
+            children.forEach(Started::killTree);
+        }
     }
 }

@@ -2,7 +2,9 @@
 package org.metaotamgr.ota;
 
 import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.Optional;
+import java.util.Set;
 
 /** The exit statuses of sysupgrade. */
 enum SysupgradeExit {
@@ -45,6 +47,10 @@ enum SysupgradeExit {
     /** 18. */
     HEADER_MISSING(18, "header-missing", "the header is missing, empty or unreadable");
 
+    /** What another run on the same device would say as well. */
+    private static final Set<SysupgradeExit> OF_IMAGE =
+            EnumSet.of(IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING);
+
     private final int status;
     private final String label;
     private final String meaning;
@@ -58,6 +64,11 @@ enum SysupgradeExit {
     /** The exit status. */
     int status() {
         return status;
+    }
+
+    /** Whether a status is about the update itself, not about the device or the moment. */
+    static boolean isOfImage(int status) {
+        return of(status).filter(OF_IMAGE::contains).isPresent();
     }
 
     /** Which one a status is, or empty if sysupgrade does not define it. */

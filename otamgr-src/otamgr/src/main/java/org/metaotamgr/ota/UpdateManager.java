@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 
 /**
  * Decides what happens to the updates that hubby offers, and runs sysupgrade for them, never two at a time.
@@ -17,6 +18,9 @@ import java.util.Optional;
  * and dropped when the current one succeeds, as the device reboots then. Updates also wait while a trial is not
  * committed. What is offered while the device is about to reboot is refused. Nothing is lost by that: a header that is
  * missing after the reboot makes the cloud push again.
+ *
+ * <p>An update that failed before may have to wait, or is refused: that is up to {@link FailedUpdates}. Another one is
+ * taken at once.
  *
  * <p>A reboot command that comes while sysupgrade runs waits until it has ended: then either the update reboots the
  * device anyway, or it failed and the command is carried out, before any update that waits.
@@ -38,25 +42,40 @@ final class UpdateManager {
     private final OtamgrConfig config;
     private final Rebooter rebooter;
     private final TransactionIds ids;
+    private final FailedUpdates failures;
     private final EventLog log;
     private final SlotKeeper slots;
     private final Backoff busyWait = new Backoff(BUSY_FIRST_WAIT, BUSY_LONGEST_WAIT);
 
     private UpdateState state = new UpdateState.Starting();
     private Optional<UpdateCandidate> next = Optional.empty();
+    /** The update that waits because it failed before, and for which a timer runs. */
+    private Optional<UpdateCandidate> delayed = Optional.empty();
+    private boolean reported;
     private boolean rebootWaits;
     private boolean orphanPossible = true;
     private Duration watched = Duration.ZERO;
 
     UpdateManager(EventLoop loop, ProcessRunner runner, Commands commands, OtamgrConfig config, Rebooter rebooter,
-            TransactionIds ids, EventLog log) {
+            TransactionIds ids, FailedUpdates failures, TrialHealth health, EventLog log) {
         this.loop = loop;
         this.runner = runner;
         this.config = config;
         this.rebooter = rebooter;
         this.ids = ids;
         this.log = log;
-        this.slots = new SlotKeeper(loop, commands, config, log, this::slotSettled);
+        this.failures = failures;
+        this.slots = new SlotKeeper(loop, commands, config, health, log, new SlotKeeper.Listener() {
+            @Override
+            public void settled(SlotStatus status) {
+                slotSettled(status);
+            }
+
+            @Override
+            public void givenUp(String txn, HealthChecks.Failure failure) {
+                trialGivenUp(txn, failure);
+            }
+        });
     }
 
     /** Looks at the slots for the first time. Until that has ended, updates and reboot commands wait. */
@@ -87,6 +106,11 @@ final class UpdateManager {
             log.error("ota_refused:path=" + shown + ",reason=" + e.getMessage());
             return;
         }
+        FailedUpdates.Verdict verdict = failures.verdict(candidate.headerSha256());
+        if (verdict.decision() == FailedUpdates.Decision.REFUSE) {
+            refuse(candidate, verdict);
+            return;
+        }
         if (state.current().equals(Optional.of(candidate))) {
             log.info("ota_ignored:path=" + shown + ",reason=this update is being written already");
             return;
@@ -95,7 +119,10 @@ final class UpdateManager {
             case START -> {
                 if (slots.isTrial()) {
                     keepForLater(candidate, "the trial has to be committed first");
+                } else if (verdict.decision() == FailedUpdates.Decision.WAIT) {
+                    delay(candidate, verdict);
                 } else {
+                    takeNextOut(candidate);
                     begin(candidate);
                 }
             }
@@ -109,9 +136,39 @@ final class UpdateManager {
             log.info("ota_ignored:path=" + candidate.path().text() + ",reason=this update waits already");
             return;
         }
-        dropNext("a newer one takes its place");
+        takeNextOut(candidate);
         next = Optional.of(candidate);
         log.info("ota_queued:path=" + candidate.path().text() + ",reason=" + reason);
+    }
+
+    private void refuse(UpdateCandidate candidate, FailedUpdates.Verdict verdict) {
+        log.error("ota_refused:path=" + candidate.path().text() + ",reason=" + verdict.reason());
+    }
+
+    /** It waits as others do, until its time has come. Nobody else would offer it again in time. */
+    private void delay(UpdateCandidate candidate, FailedUpdates.Verdict verdict) {
+        keepForLater(candidate, verdict.reason() + "; it is tried again in " + verdict.remaining().toSeconds() + " s");
+        if (delayed.equals(next)) {
+            return;
+        }
+        delayed = next;
+        // Uptime is counted in seconds.
+        loop.schedule(verdict.remaining().plusSeconds(1), () -> {
+            if (delayed.equals(Optional.of(candidate))) {
+                delayed = Optional.empty();
+                if (state.offer() == UpdateState.Offer.START) {
+                    goOn();
+                }
+            }
+        });
+    }
+
+    private void takeNextOut(UpdateCandidate newer) {
+        if (next.equals(Optional.of(newer))) {
+            next = Optional.empty();
+        } else {
+            dropNext("a newer one takes its place");
+        }
     }
 
     private void dropNext(String reason) {
@@ -150,6 +207,7 @@ final class UpdateManager {
 
     private void run(UpdateCandidate candidate) {
         String txn = ids.next(candidate);
+        failures.starting(txn, candidate.headerSha256(), slots.runningSlot());
         List<String> command = new ArrayList<>(config.sysupgrade());
         command.addAll(List.of("--no-reboot", "--txn", txn, "--header", candidate.path().header(),
                 candidate.path().image()));
@@ -159,6 +217,7 @@ final class UpdateManager {
             log.info("ota_upgrade_started:txn=" + txn + ",pid=" + process.pid() + ",header_sha256="
                     + candidate.headerSha256());
         } catch (IOException e) {
+            failures.notArmed(txn);
             failed(candidate, "sysupgrade cannot be started: " + Printable.of(e.getMessage()));
         }
     }
@@ -207,16 +266,17 @@ final class UpdateManager {
         if (exitStatus == SysupgradeExit.ARMED.status()) {
             armed(txn);
         } else if (busy) {
+            failures.notArmed(txn);
             state = new UpdateState.Busy(candidate);
             log.warning("ota_busy:path=" + candidate.path().text() + ",txn=" + txn + ",reason="
                     + SysupgradeExit.meaning(exitStatus));
             slots.look(this::lookedWhileBusy);
         } else {
             // After a kill, or a failure at the very end, the update may be armed nevertheless.
+            String why = reason.isEmpty() ? SysupgradeExit.meaning(exitStatus) : reason;
             state = new UpdateState.Examining(candidate, "txn=" + txn + ",exit=" + exitStatus + ",name="
-                    + SysupgradeExit.label(exitStatus) + ",reason="
-                    + (reason.isEmpty() ? SysupgradeExit.meaning(exitStatus) : reason));
-            slots.look(this::lookedAfterFailure);
+                    + SysupgradeExit.label(exitStatus) + ",reason=" + why);
+            slots.look(status -> lookedAfterFailure(status, txn, exitStatus, why));
         }
     }
 
@@ -233,7 +293,12 @@ final class UpdateManager {
         // The update that armed itself meanwhile wins; only if there is none, the offered one is tried again.
         slots.look(status -> {
             if (state.equals(busy) && status.state() != SlotStatus.State.ARMED) {
-                newestOf(busy.candidate()).ifPresentOrElse(this::run, this::idle);
+                Optional<UpdateCandidate> newest = newestOf(busy.candidate());
+                state = new UpdateState.Idle();
+                newest.ifPresent(candidate -> beginInTime(candidate, this::run));
+                if (state.offer() == UpdateState.Offer.START) {
+                    goOn();
+                }
             }
         });
     }
@@ -245,8 +310,14 @@ final class UpdateManager {
         return examineAgain(newest);
     }
 
-    private void lookedAfterFailure(SlotStatus status) {
+    private void lookedAfterFailure(SlotStatus status, String txn, int exitStatus, String why) {
         if (state instanceof UpdateState.Examining examining && status.state() != SlotStatus.State.ARMED) {
+            if (SysupgradeExit.isOfImage(exitStatus)) {
+                failures.refused(txn, "sysupgrade refused it (" + SysupgradeExit.label(exitStatus) + "): " + why);
+            } else if (status.state() != SlotStatus.State.UNKNOWN) {
+                // Otherwise it may be armed nevertheless, and its end matters.
+                failures.notArmed(txn);
+            }
             failed(examining.candidate(), examining.reason());
         }
     }
@@ -266,10 +337,19 @@ final class UpdateManager {
     private void goOn() {
         if (rebootWaits) {
             rebootOnCommand();
-        } else if (next.isPresent() && !slots.isTrial()) {
+        } else if (next.isPresent() && !next.equals(delayed) && !slots.isTrial()) {
             UpdateCandidate waiting = next.get();
             next = Optional.empty();
-            examineAgain(waiting).ifPresent(this::begin);
+            examineAgain(waiting).ifPresent(candidate -> beginInTime(candidate, this::begin));
+        }
+    }
+
+    private void beginInTime(UpdateCandidate candidate, Consumer<UpdateCandidate> start) {
+        FailedUpdates.Verdict verdict = failures.verdict(candidate.headerSha256());
+        switch (verdict.decision()) {
+            case INSTALL -> start.accept(candidate);
+            case WAIT -> delay(candidate, verdict);
+            case REFUSE -> refuse(candidate, verdict);
         }
     }
 
@@ -294,7 +374,19 @@ final class UpdateManager {
         rebooter.rebootIntoUpdate();
     }
 
+    private void trialGivenUp(String txn, HealthChecks.Failure failure) {
+        failures.trialLacks(txn, "health check " + failure.check() + ": " + failure.reason());
+        dropNext("the trial has failed");
+        state = new UpdateState.Rebooting();
+        rebooter.rebootFromTrial();
+    }
+
     private void slotSettled(SlotStatus status) {
+        failures.settle(status);
+        if (!reported && status.state() != SlotStatus.State.UNKNOWN) {
+            reported = true;
+            failures.report();
+        }
         boolean armed = status.state() == SlotStatus.State.ARMED;
         if (state instanceof UpdateState.Starting) {
             // While sysupgrade writes, the boot state is as before; or too slow to be read.

@@ -49,10 +49,14 @@ class ConfigTest {
                 {"attrdSocket": "/run/a", "updatePathPrefix": "/data/ota", "allowedPrefixes": ["/tmp", "/data"],
                  "sysupgrade": ["/bin/su", "-v"], "otaSlot": ["/bin/slot"], "reboot": ["/bin/rb", "-f"],
                  "rebootDelaySeconds": 0, "factoryTest": ["/bin/ft"], "pushLogs": ["/usr/bin/logpush"],
-                 "rebootReason": "/data/why", "commit": {"requireHubbyConnected": false}}""");
+                 "rebootReason": "/data/why", "commit": {"requireHubbyConnected": false, "healthDirectory": "/opt/health",
+                 "checkTimeoutSeconds": 7, "deadlineSeconds": 100},
+                 "retry": {"directory": "/data/memory", "attempts": 5, "backoffSeconds": 60}}""");
         assertEquals(new OtamgrConfig(Path.of("/run/a"), "/data/ota", List.of("/tmp", "/data"),
                 List.of("/bin/su", "-v"), List.of("/bin/slot"), List.of("/bin/rb", "-f"), Duration.ZERO,
-                List.of("/bin/ft"), List.of("/usr/bin/logpush"), Path.of("/data/why"), false), config);
+                List.of("/bin/ft"), List.of("/usr/bin/logpush"), Path.of("/data/why"),
+                new OtamgrConfig.Commit(false, Path.of("/opt/health"), Duration.ofSeconds(7), Duration.ofSeconds(100)),
+                new OtamgrConfig.Retry(Path.of("/data/memory"), 5, Duration.ofSeconds(60))), config);
         assertEquals(List.of(), warnings);
     }
 
@@ -63,9 +67,10 @@ class ConfigTest {
 
     @Test
     void anUnknownKeyIsOnlyWarnedAbout() throws ConfigException {
-        read("{\"rebootDelay\":3,\"commit\":{\"deadline\":1}}");
+        read("{\"rebootDelay\":3,\"commit\":{\"deadline\":1},\"retry\":{\"attempt\":1}}");
         assertEquals(List.of("otamgr.json: the key \"rebootDelay\" is unknown and ignored",
-                "otamgr.json: the key \"commit.deadline\" is unknown and ignored"), warnings);
+                "otamgr.json: the key \"commit.deadline\" is unknown and ignored",
+                "otamgr.json: the key \"retry.attempt\" is unknown and ignored"), warnings);
     }
 
     @ParameterizedTest
@@ -109,6 +114,14 @@ class ConfigTest {
         "{\"factoryTest\":[\"\"]} | factoryTest[0]: expected the absolute path of a program",
         "{\"commit\":true} | commit: expected an object, found true",
         "{\"commit\":{\"requireHubbyConnected\":1}} | commit.requireHubbyConnected: expected true or false, found the number 1",
+        "{\"commit\":{\"healthDirectory\":\"health.d\"}} | commit.healthDirectory: expected an absolute path, found the string",
+        "{\"commit\":{\"checkTimeoutSeconds\":0}} | commit.checkTimeoutSeconds: expected a whole number of seconds from 1 to 3600, found the number 0",
+        "{\"commit\":{\"deadlineSeconds\":-1}} | commit.deadlineSeconds: expected a whole number of seconds from 0 to 2147483647, found the number -1",
+        "{\"retry\":[]} | retry: expected an object, found an empty list",
+        "{\"retry\":{\"directory\":1}} | retry.directory: expected an absolute path, found the number 1",
+        "{\"retry\":{\"attempts\":0}} | retry.attempts: expected a whole number from 1 to 100, found the number 0",
+        "{\"retry\":{\"attempts\":\"3\"}} | retry.attempts: expected a whole number from 1 to 100, found the string \"3\"",
+        "{\"retry\":{\"backoffSeconds\":86401}} | retry.backoffSeconds: expected a whole number of seconds from 0 to 86400, found",
     })
     void aWrongValueIsRefusedWithKeyExpectationAndFinding(String json, String expected) {
         String error = error(json);

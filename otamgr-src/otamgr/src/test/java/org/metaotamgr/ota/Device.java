@@ -6,6 +6,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -32,26 +33,70 @@ final class Device {
     final RecordingFiles files = new RecordingFiles(events);
     final Path folder;
     final OtamgrConfig config;
+    final FailedUpdates failures;
+    final TrialHealth health;
     final UpdateManager updates;
     final OtaAttributes attributes;
     final Deque<CompletableFuture<byte[]>> gets = new ArrayDeque<>();
+    private int numbers = 0x5e6f;
 
     Device(Path folder) {
         this(folder, true, List.of(), List.of());
     }
 
     Device(Path folder, boolean needsHubby, List<String> factoryTest, List<String> pushLogs) {
+        this(folder, needsHubby, factoryTest, pushLogs, "boot-1");
+    }
+
+    /** The device as it comes up in another boot. */
+    Device rebooted(String bootId) {
+        Device next = new Device(folder, config.commit().requireHubbyConnected(), List.of(), List.of(), bootId);
+        next.numbers = numbers + 100;
+        return next;
+    }
+
+    private Device(Path folder, boolean needsHubby, List<String> factoryTest, List<String> pushLogs, String bootId) {
         this.folder = folder;
         OtamgrConfig defaults = OtamgrConfig.defaults();
+        OtamgrConfig.Commit commit = defaults.commit();
+        BootClock boot = new BootClock() {
+            @Override
+            public Duration uptime() {
+                return loop.now();
+            }
+
+            @Override
+            public String bootId() {
+                return bootId;
+            }
+        };
+        Clock clock = Clock.fixed(Instant.parse("2026-01-31T23:59:59Z"), ZoneOffset.UTC);
         config = new OtamgrConfig(defaults.attrdSocket(), folder.toString(), List.of(folder.toString()),
                 defaults.sysupgrade(), defaults.otaSlot(), defaults.reboot(), defaults.rebootDelay(), factoryTest,
-                pushLogs, folder.resolve("reboot_reason"), needsHubby);
+                pushLogs, folder.resolve("reboot_reason"),
+                new OtamgrConfig.Commit(needsHubby, folder.resolve("health.d"), commit.checkTimeout(),
+                        commit.deadline()),
+                new OtamgrConfig.Retry(folder.resolve("memory"), 3, defaults.retry().backoff()));
         Commands commands = new Commands(loop, programs, log);
         Rebooter rebooter = new Rebooter(loop, commands, config, new RebootReason(config.rebootReason(), files), log);
-        updates = new UpdateManager(loop, programs, commands, config, rebooter,
-                new TransactionIds(Clock.fixed(Instant.parse("2026-01-31T23:59:59Z"), ZoneOffset.UTC), () -> 0x5e6f),
+        failures = new FailedUpdates(config.retry(), files, clock, boot, log);
+        health = new TrialHealth(loop, new HealthChecks(loop, programs, config.commit(), log), config.commit(), boot,
                 log);
+        updates = new UpdateManager(loop, programs, commands, config, rebooter,
+                new TransactionIds(clock, () -> numbers++), failures, health, log);
         attributes = new OtaAttributes(loop, programs, config, updates, this::get, log);
+    }
+
+    /** A health check; what it does is up to the test. */
+    String hasCheck(String name) {
+        try {
+            Files.createDirectories(config.commit().healthDirectory());
+            Path file = Files.writeString(config.commit().healthDirectory().resolve(name), "#!/bin/false\n");
+            Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
+            return file.toString();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private CompletableFuture<byte[]> get(int attributeId) {

@@ -17,6 +17,7 @@ final class FakePrograms implements ProcessRunner {
         private final ProcessListener listener;
         private boolean running = true;
         private boolean killed;
+        private boolean treeKilled;
 
         private Start(List<String> command, Map<String, String> environment, ProcessListener listener) {
             this.command = List.copyOf(command);
@@ -30,6 +31,10 @@ final class FakePrograms implements ProcessRunner {
 
         boolean wasKilled() {
             return killed;
+        }
+
+        boolean wasTreeKilled() {
+            return treeKilled;
         }
 
         void prints(String line) {
@@ -61,6 +66,12 @@ final class FakePrograms implements ProcessRunner {
             if (running) {
                 ends(137);
             }
+        }
+
+        @Override
+        public void killTree() {
+            treeKilled = true;
+            kill();
         }
     }
 

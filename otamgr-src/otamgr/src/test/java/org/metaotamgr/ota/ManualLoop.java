@@ -35,6 +35,11 @@ final class ManualLoop implements EventLoop {
         }
     }
 
+    /** The time that has passed. */
+    Duration now() {
+        return now;
+    }
+
     /** Lets time pass. */
     void pass(Duration time) {
         Duration until = now.plus(time);

@@ -49,9 +49,9 @@ class SmallTypesTest {
 
     @Test
     void aSlotStatusIsReadFromItsLines() {
-        assertEquals(new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1"),
-                SlotStatus.parse(List.of("running=b", "committed=a", "trial=b", "tries=2", "txn=T1", "failed=",
-                        "failed_why=", "state=trial", "nonsense", "=x")));
+        assertEquals(new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1", "T0", "load-failed"),
+                SlotStatus.parse(List.of("running=b", "committed=a", "trial=b", "tries=2", "txn=T1", "failed=T0",
+                        "failed_why=load-failed", "state=trial", "nonsense", "=x")));
         assertEquals(SlotStatus.unknown(), SlotStatus.parse(List.of()));
         assertEquals(SlotStatus.unknown(), SlotStatus.parse(List.of("state=splendid")));
     }

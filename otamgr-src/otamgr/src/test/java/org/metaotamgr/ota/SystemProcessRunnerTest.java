@@ -121,6 +121,23 @@ class SystemProcessRunnerTest {
     }
 
     @Test
+    void aTreeIsKilledToItsLastLeaf() throws Exception {
+        ProcessRunner.RunningProcess process = runner.start(List.of("/bin/sh", "-c",
+                "sh -c 'sh -c \"echo \\$\\$ leaf; sleep 1000; :\"; :' & echo $! child; wait"), Map.of(), listener);
+        while (listener.stdout.size() < 2) {
+            assertTrue(ProcessHandle.of(process.pid()).isPresent());
+            Thread.onSpinWait();
+        }
+        List<ProcessHandle> tree = ProcessHandle.of(process.pid()).orElseThrow().descendants().toList();
+        assertTrue(tree.size() >= 2, tree.toString());
+        process.killTree();
+        assertEquals(137, end());
+        for (ProcessHandle handle : tree) {
+            handle.onExit().get(30, TimeUnit.SECONDS);
+        }
+    }
+
+    @Test
     void somethingLeftBehindThatKeepsTheOutputOpenDoesNotHideTheEnd() throws Exception {
         runner.start(List.of("/bin/sh", "-c", "sleep 1000 & echo $!; exit 3"), Map.of(), listener);
         assertEquals(3, end());

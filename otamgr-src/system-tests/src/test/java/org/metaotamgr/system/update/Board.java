@@ -33,6 +33,10 @@ final class Board {
     private final Deque<AutoCloseable> toClose = new ArrayDeque<>();
     private final List<String> log = Collections.synchronizedList(new ArrayList<>());
     private final Map<Integer, byte[]> hubbyValues = new ConcurrentHashMap<>();
+    /** This machine may have been up for months; the trial guard is to decide unless a test says something else. */
+    private int deadline;
+    private int checkTimeout = 60;
+    private int backoff = 600;
     private Attrd attrd;
     private SimulatedClient hubby;
 
@@ -59,7 +63,9 @@ final class Board {
                 if [ "$status" = 0 ]; then
                     # The last reader may be gone; that must not matter.
                     echo "done 100 armed" >"$SYSUPGRADE_PROGRESS" || :
-                    sed -i -e 's/state=.*/state=armed/' -e 's/^trial=.*/trial=b/' slot
+                    while [ "$1" != --txn ]; do shift; done
+                    sed -i -e 's/state=.*/state=armed/' -e 's/^trial=.*/trial=b/' -e "s/^txn=.*/txn=$2/" \\
+                        -e 's/^failed=.*/failed=/' slot
                 else
                     echo "failed $status the test wants it" >"$SYSUPGRADE_PROGRESS" || :
                 fi
@@ -70,6 +76,7 @@ final class Board {
                 case $1 in
                     status) cat slot ;;
                     commit) echo commit >>commits; sed -i -e 's/state=.*/state=committed/' slot ;;
+                    note) shift; printf '%s\\n' "$*" >>notes ;;
                 esac
                 """);
         program("reboot", """
@@ -107,6 +114,20 @@ final class Board {
         Files.writeString(next, "running=" + (trial ? "b" : "a") + "\ncommitted=a\ntrial=" + (trial ? "b" : "")
                 + "\ntries=2\ntxn=T1\nfailed=\nfailed_why=\nstate=" + state + "\n");
         Files.move(next, folder.resolve("slot"), StandardCopyOption.ATOMIC_MOVE);
+    }
+
+    /** U-Boot gives up the update that is armed: the old slot runs again. */
+    void rollBack() throws IOException {
+        String slot = Files.readString(folder.resolve("slot"));
+        String txn = slot.lines().filter(line -> line.startsWith("txn=")).findFirst().orElseThrow().substring(4);
+        Files.writeString(folder.resolve("slot"), "running=a\ncommitted=a\ntrial=\ntries=\ntxn=" + txn + "\nfailed="
+                + txn + "\nfailed_why=tries-used-up\nstate=committed\n");
+    }
+
+    /** A health check of the system that runs. */
+    void healthCheck(String name, String body) throws IOException {
+        Files.createDirectories(folder.resolve("health.d"));
+        program("health.d/" + name, body);
     }
 
     // ---- attributes ----
@@ -166,8 +187,23 @@ final class Board {
         return Files.writeString(folder.resolve("otamgr.json"), """
                 {"attrdSocket": "%1$s/IPC.ATTRD", "updatePathPrefix": "%1$s/tmp", "sysupgrade": ["%1$s/sysupgrade"],
                  "otaSlot": ["%1$s/ota-slot"], "reboot": ["%1$s/reboot"], "rebootDelaySeconds": 0,
-                 "rebootReason": "%1$s/reboot_reason"%2$s}
-                """.formatted(folder, more));
+                 "rebootReason": "%1$s/reboot_reason",
+                 "commit": {"healthDirectory": "%1$s/health.d", "deadlineSeconds": %2$d, "checkTimeoutSeconds": %3$d},
+                 "retry": {"directory": "%1$s/memory", "backoffSeconds": %4$d}%5$s}
+                """.formatted(folder, deadline, checkTimeout, backoff, more));
+    }
+
+    /** The trial is given up so many seconds from now. */
+    void deadlineIn(int seconds) throws IOException {
+        deadline = (int) Double.parseDouble(Files.readString(Path.of("/proc/uptime")).split(" ")[0]) + seconds;
+    }
+
+    void checkTimeout(int seconds) {
+        checkTimeout = seconds;
+    }
+
+    void backoff(int seconds) {
+        backoff = seconds;
     }
 
     Daemon startDaemon() throws IOException {

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.ota;
+
+import java.time.Duration;
+import java.util.Optional;
+
+/**
+ * Judges whether the slot on trial is good enough to be kept: the attribute daemon has accepted otamgr, hubby is
+ * connected if the configuration asks for it, and then all health checks have passed. A slot that could not receive the
+ * next update must not be kept.
+ *
+ * <p>A check that fails is run again, together with those before it, after a time which grows to
+ * {@value #LONGEST_WAIT_SECONDS} s, until the deadline of the configuration. That one is a time since power-on, as is
+ * the one of the trial guard, so that a daemon which is restarted gains no time by it.
+ */
+final class TrialHealth {
+    private static final int LONGEST_WAIT_SECONDS = 30;
+    private static final Duration FIRST_WAIT = Duration.ofSeconds(5);
+    private static final Duration LONGEST_WAIT = Duration.ofSeconds(LONGEST_WAIT_SECONDS);
+
+    private final EventLoop loop;
+    private final HealthChecks checks;
+    private final OtamgrConfig.Commit config;
+    private final BootClock clock;
+    private final EventLog log;
+    private final Backoff wait = new Backoff(FIRST_WAIT, LONGEST_WAIT);
+
+    private boolean attrdOpen;
+    private HubbyState hubby = HubbyState.UNKNOWN;
+    private boolean checking;
+    private boolean waiting;
+    private boolean passed;
+    private Optional<HealthChecks.Failure> lastFailure = Optional.empty();
+    private boolean watching;
+    private String lastWaitingFor = "";
+
+    TrialHealth(EventLoop loop, HealthChecks checks, OtamgrConfig.Commit config, BootClock clock, EventLog log) {
+        this.loop = loop;
+        this.checks = checks;
+        this.config = config;
+        this.clock = clock;
+        this.log = log;
+    }
+
+    /** What is known about the attribute daemon and hubby. */
+    void update(boolean open, HubbyState state) {
+        attrdOpen = open;
+        hubby = state;
+        if (!isConnected()) {
+            passed = false;
+        }
+    }
+
+    /** Whether the attribute daemon has accepted otamgr. */
+    boolean isOpen() {
+        return attrdOpen;
+    }
+
+    /** Whether everything but the checks is as it should be. */
+    boolean isConnected() {
+        return attrdOpen && (!config.requireHubbyConnected() || hubby == HubbyState.CONNECTED);
+    }
+
+    /**
+     * Whether a trial may be committed now. If that is not known, finding out is begun. A yes holds for one commit.
+     *
+     * @param trial the trial
+     * @param changed called later, when it is worth to ask again
+     */
+    boolean isProven(SlotStatus trial, Runnable changed) {
+        if (!isConnected()) {
+            logWaitingFor(trial, attrdOpen ? "hubby" : "attrd");
+            return false;
+        }
+        if (passed) {
+            passed = false;
+            return true;
+        }
+        if (!checking && !waiting) {
+            checking = true;
+            checks.run(trial, failure -> checked(failure, changed));
+        }
+        return false;
+    }
+
+    private void logWaitingFor(SlotStatus trial, String what) {
+        if (!lastWaitingFor.equals(what)) {
+            lastWaitingFor = what;
+            log.info("slot_trial:slot=" + trial.trial() + ",txn=" + trial.txn() + ",commit_waits_for=" + what);
+        }
+    }
+
+    private void checked(Optional<HealthChecks.Failure> failure, Runnable changed) {
+        checking = false;
+        lastFailure = failure;
+        if (failure.isEmpty()) {
+            wait.reset();
+            // Those who were cut off meanwhile have to prove themselves again.
+            passed = isConnected();
+            changed.run();
+            return;
+        }
+        Duration again = wait.next();
+        log.warning("health_check_failed:check=" + failure.get().check() + ",again_in_seconds=" + again.toSeconds()
+                + ",reason=" + failure.get().reason());
+        waiting = true;
+        loop.schedule(again, () -> {
+            waiting = false;
+            changed.run();
+        });
+    }
+
+    /**
+     * Begins to watch the deadline of a trial; only the first call has an effect.
+     *
+     * @param passedBy called at the deadline, whatever has become of the trial until then
+     */
+    void watchDeadline(Runnable passedBy) {
+        if (watching || config.deadline().isZero()) {
+            return;
+        }
+        watching = true;
+        Duration left = config.deadline().minus(clock.uptime());
+        if (left.isNegative() || left.isZero()) {
+            // Nothing could be proven in no time. The trial guard, whose deadline is later, has the last word.
+            log.warning("health_deadline:expected otamgr to run within " + config.deadline().toSeconds()
+                    + " s after power-on, found it started later; leaving the trial to the trial guard");
+            return;
+        }
+        log.info("health_deadline:seconds=" + left.toSeconds());
+        loop.schedule(left, passedBy);
+    }
+
+    /** Ends the checks, and says what is missing now. */
+    Optional<HealthChecks.Failure> giveUp() {
+        Optional<HealthChecks.Failure> unfinished = checks.stop();
+        if (!attrdOpen) {
+            return Optional.of(new HealthChecks.Failure("attrd", "the attribute daemon has not accepted otamgr"));
+        }
+        if (!isConnected()) {
+            return Optional.of(new HealthChecks.Failure("hubby", "hubby is not connected to the cloud, its state is "
+                    + hubby));
+        }
+        // What failed in the last whole round says more than what happens to run just now.
+        return lastFailure.or(() -> unfinished);
+    }
+}
