@@ -42,6 +42,16 @@ def _without_jvm(tree):
     (tree / "usr/lib/jvm/otamgr-runtime/lib/server/libjvm.so").unlink()
 
 
+def _unhealthy(tree):
+    check = tree / "etc/otamgr/health.d/50-net"
+    check.parent.mkdir()
+    check.write_text("#!/bin/sh\necho \"no route from slot $OTA_SLOT\"\nexit 1\n")
+    check.chmod(0o755)
+    # Before the guard of this board, whose trials are short.
+    config = tree / "etc/otamgr/otamgr.json"
+    config.write_text(config.read_text().replace('"deadlineSeconds": 240', '"deadlineSeconds": 45', 1))
+
+
 FAULTS = {
     "bad-image": Fault("the image ends in the middle: sysupgrade refuses it, nothing was written", cut_image=True,
                        reason=r"update-failed .*code=5 "),
@@ -50,6 +60,8 @@ FAULTS = {
     "panic": Fault("the update's kernel panics on every boot: the tries run out", spoil=_panic, reason=r"rolled-back "),
     "no-otamgr": Fault("the update's JVM cannot start: the guard ends the trial without any Java", spoil=_without_jvm,
                        reason=r"rolled-back .*not committed before the deadline"),
+    "unhealthy": Fault("a health check of the update never passes: otamgr says which one and gives up the trial", spoil=_unhealthy,
+                       reason=r"health-failed .*check=50-net why=\"exit status 1: no route from slot b\""),
     "power-cut": Fault("the power fails while the slot is written: the old slot boots, the update is done again",
                        reason=r"committed "),
 }
@@ -137,8 +149,9 @@ class Board:
         self._inputs = [self._release, self._initramfs, self._jars, build.RUNTIME / "release", build.RUNTIME_MODULES, build.HERE / "rootfs", build.HERE / "build.py",
                         build.layer.RECIPES]
 
-    def rootfs(self, version, name, spoil=None, record=None, service_key=None):
-        """A root file system; `spoil` changes its files, `record` is its OTA record, `service_key` the key of its hubby."""
+    def rootfs(self, version, name, spoil=None, record=None, service_key=None, flashed=False):
+        """A root file system; `spoil` changes its files, `record` is its OTA record, `service_key` the key of its hubby.
+        One that is to be flashed has the marker of a complete system, which sysupgrade gives to the others."""
         record = record or build.record_of(version)
 
         def make(out):
@@ -146,12 +159,14 @@ class Board:
             build.stage_rootfs(version, record, self._release, self._jars, self._runtime, self._initramfs, tree)
             if spoil:
                 spoil(tree)
+            if flashed:
+                (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
             if service_key:
                 (tree / "etc/board-service-key.pem").write_text(service_key)
             build.make_filesystem(tree, out, "rootfs")
             shutil.rmtree(tree)
 
-        inputs = [version, record, service_key, str(spoil and spoil.__name__), *self._inputs, Path(__file__)]
+        inputs = [version, record, service_key, flashed, str(spoil and spoil.__name__), *self._inputs, Path(__file__)]
         return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.ext4", inputs, make)
 
     def image(self, name, rootfs):
@@ -175,7 +190,7 @@ class Scenario:
         show, fault = self._show, self._fault
         show.step("Build the board")
         board = Board(show)
-        old = board.rootfs("1.0", "rootfs-1.0")
+        old = board.rootfs("1.0", "rootfs-1.0", flashed=True)
         spoil = fault.spoil if fault else None
         update = board.image(f"hub_update-{self._name}" if spoil else "hub_update",
                              board.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil))
