@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.Writer;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -74,7 +75,13 @@ final class Chromium implements AutoCloseable {
             throw new IllegalStateException("chromium ended before it listened");
         }).get(90, TimeUnit.SECONDS);
         // Nobody may stop reading, or the browser stops writing.
-        Thread drain = new Thread(() -> lines.lines().forEach(line -> { }));
+        Thread drain = new Thread(() -> {
+            try {
+                lines.transferTo(Writer.nullWriter());
+            } catch (IOException e) {
+                // The browser has ended; what it said last does not matter.
+            }
+        });
         drain.setDaemon(true);
         drain.start();
         HttpClient client = HttpClient.newHttpClient();
