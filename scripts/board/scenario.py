@@ -42,6 +42,16 @@ def _without_jvm(tree):
     (tree / "usr/lib/jvm/otamgr-runtime/lib/server/libjvm.so").unlink()
 
 
+def _unhealthy(tree):
+    check = tree / "etc/otamgr/health.d/50-net"
+    check.parent.mkdir()
+    check.write_text("#!/bin/sh\necho \"no route from slot $OTA_SLOT\"\nexit 1\n")
+    check.chmod(0o755)
+    # Before the guard of this board, whose trials are short.
+    config = tree / "etc/otamgr/otamgr.json"
+    config.write_text(config.read_text().replace('"deadlineSeconds": 240', '"deadlineSeconds": 45', 1))
+
+
 FAULTS = {
     "bad-image": Fault("the image ends in the middle: sysupgrade refuses it, nothing was written", cut_image=True,
                        reason=r"update-failed .*code=5 "),
@@ -50,6 +60,8 @@ FAULTS = {
     "panic": Fault("the update's kernel panics on every boot: the tries run out", spoil=_panic, reason=r"rolled-back "),
     "no-otamgr": Fault("the update's JVM cannot start: the guard ends the trial without any Java", spoil=_without_jvm,
                        reason=r"rolled-back .*not committed before the deadline"),
+    "unhealthy": Fault("a health check of the update never passes: otamgr says which one and gives up the trial", spoil=_unhealthy,
+                       reason=r"health-failed .*check=50-net why=\"exit status 1: no route from slot b\""),
     "power-cut": Fault("the power fails while the slot is written: the old slot boots, the update is done again",
                        reason=r"committed "),
 }
