@@ -217,7 +217,7 @@ def stage_rootfs(version, record, release, jars, runtime, initramfs, tree):
     shutil.copy(jars / "libjunixsocket-native.so", tree / "usr/lib/otamgr/libjunixsocket-native.so")
 
     scripts, daemon = layer.RECIPES / "sysupgrade/files", layer.RECIPES / "otamgr/files"
-    for name in ("sysupgrade", "ota-slot", "ota-trial-guard"):
+    for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor"):
         _install(scripts / name, tree / "sbin" / name, 0o755)
     _install(scripts / "boot-state.sh", tree / "usr/lib/otamgr/boot-state.sh", 0o644)
     _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
@@ -277,7 +277,7 @@ def make_environment(variables):
 
 
 def make_disk(disk, rootfs_a, environment):
-    """The disk as it is flashed once: slot A filled and marked complete, slot B empty, environment in both copies."""
+    """The disk as it is flashed once: slot A filled, slot B empty, environment in both copies."""
     disk.unlink(missing_ok=True)
     with open(disk, "wb") as out:
         out.truncate(DISK_MIB * MIB)

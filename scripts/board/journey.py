@@ -77,7 +77,7 @@ def journey(screen):
 
         screen.step(f"Build the board with version 1.0, and the image of version {version} with its record in /etc")
         board_build = scenario.Board(screen)
-        old = board_build.rootfs("1.0", "rootfs-journey-old", service_key=key)
+        old = board_build.rootfs("1.0", "rootfs-journey-old", service_key=key, flashed=True)
         new = board_build.rootfs(version, "rootfs-journey-new", record=record, service_key=key)
         shutil.copy(board_build.image("hub_update-journey", new), FOLDER / "hub_update.bin")
         disk = build.BUILD / "disk-journey.img"

@@ -149,8 +149,9 @@ class Board:
         self._inputs = [self._release, self._initramfs, self._jars, build.RUNTIME / "release", build.RUNTIME_MODULES, build.HERE / "rootfs", build.HERE / "build.py",
                         build.layer.RECIPES]
 
-    def rootfs(self, version, name, spoil=None, record=None, service_key=None):
-        """A root file system; `spoil` changes its files, `record` is its OTA record, `service_key` the key of its hubby."""
+    def rootfs(self, version, name, spoil=None, record=None, service_key=None, flashed=False):
+        """A root file system; `spoil` changes its files, `record` is its OTA record, `service_key` the key of its hubby.
+        One that is to be flashed has the marker of a complete system, which sysupgrade gives to the others."""
         record = record or build.record_of(version)
 
         def make(out):
@@ -158,12 +159,14 @@ class Board:
             build.stage_rootfs(version, record, self._release, self._jars, self._runtime, self._initramfs, tree)
             if spoil:
                 spoil(tree)
+            if flashed:
+                (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
             if service_key:
                 (tree / "etc/board-service-key.pem").write_text(service_key)
             build.make_filesystem(tree, out, "rootfs")
             shutil.rmtree(tree)
 
-        inputs = [version, record, service_key, str(spoil and spoil.__name__), *self._inputs, Path(__file__)]
+        inputs = [version, record, service_key, flashed, str(spoil and spoil.__name__), *self._inputs, Path(__file__)]
         return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.ext4", inputs, make)
 
     def image(self, name, rootfs):
@@ -187,7 +190,7 @@ class Scenario:
         show, fault = self._show, self._fault
         show.step("Build the board")
         board = Board(show)
-        old = board.rootfs("1.0", "rootfs-1.0")
+        old = board.rootfs("1.0", "rootfs-1.0", flashed=True)
         spoil = fault.spoil if fault else None
         update = board.image(f"hub_update-{self._name}" if spoil else "hub_update",
                              board.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil))

@@ -32,7 +32,7 @@ OLD_HEADER = b"header of the running system\n"
 SCRIPTS = {
     "sysupgrade": "sbin/sysupgrade", "ota-slot": "sbin/ota-slot", "ota-trial-guard": "sbin/ota-trial-guard",
     "boot-state.sh": "usr/lib/otamgr/boot-state.sh", "trial.conf": "etc/otamgr/trial.conf",
-    "ota-trial-guard.init": "etc/init.d/ota-trial-guard",
+    "ota-trial-guard.init": "etc/init.d/ota-trial-guard", "ota-why": "sbin/ota-why", "ota-doctor": "sbin/ota-doctor",
 }
 REBOOT = "#!/bin/sh\necho \"reboot $*\" >>/tmp/reboots\n"
 

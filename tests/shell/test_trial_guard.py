@@ -2,7 +2,7 @@
 """ota-trial-guard: deadlines, and what it writes down."""
 import signal
 
-from board import run
+from board import run, tree
 from promises import equal, promise, true
 from test_ota_slot import board_in, on_trial
 
@@ -139,6 +139,23 @@ def rolled_back(factory, case):
     equal(len(new), 1, "new journal lines")
     true(new[0].startswith(f"rolled-back txn=T slot=b {expected}"), new[0])
     equal((board.env_bytes(), board.reboots()), (board.env_before, []), "environment and reboots")
+
+
+@promise("after a rollback the failed slot has lost its marker and nothing else, so that a lost environment does not bring it back")
+def failed_slot_unmarked(factory):
+    board = factory.board()
+    equal(board.sysupgrade("--no-reboot", "--txn", "T", board.deliver(factory.image("ext4.gz"))).code, 0, "update")
+    with board.mounted("b") as new:
+        true((new / "boot/ota-slot-valid").exists(), "no marker to take away")
+        files = tree(new)
+    board.set_env(ota_trial="", ota_tries="", ota_failed="T", ota_failed_why="tries-used-up")
+    (board.root / "run/otamgr/armed").unlink()  # as after a reboot
+    equal(board.run(GUARD).code, 0, "exit code")
+    with board.mounted("b") as failed:
+        left = tree(failed)
+    gone = [path for path in files if path not in left]
+    equal([str(path) for path in gone], ["boot/ota-slot-valid"], "what is gone")
+    equal({path: left[path] for path in left}, {path: files[path] for path in files if path not in gone}, "what is left")
 
 
 @promise("a failure that is not the last armed update's is not written down as a rollback")

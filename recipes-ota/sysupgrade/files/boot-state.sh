@@ -20,6 +20,7 @@ BOOT_STATE_SLOTS_CONF=/etc/otamgr/slots.conf
 BOOT_STATE_TRIAL_CONF=/etc/otamgr/trial.conf
 BOOT_STATE_RUN=/run/otamgr
 BOOT_STATE_ARMED=$BOOT_STATE_RUN/armed
+BOOT_STATE_LOCK=$BOOT_STATE_RUN/sysupgrade.lock
 BOOT_STATE_JOURNAL=/data/otamgr/journal
 BOOT_STATE_REBOOT_REASON=/afero_nv/reboot_reason
 
@@ -253,6 +254,17 @@ boot_state_read() {
 # armed_this_boot: the txn sysupgrade armed since this system started; /run does not outlive it.
 armed_this_boot() {
     [ ! -r "$BOOT_STATE_ARMED" ] || head -n 1 "$BOOT_STATE_ARMED"
+}
+
+# update_is_running
+# Whether a sysupgrade, or a child of one, has its lock open as descriptor 9. Trying to take the lock would tell it too,
+# but a sysupgrade that starts at that moment would believe in another one.
+update_is_running() {
+    for open_file in /proc/[0-9]*/fd/9; do
+        # shellcheck disable=SC3013  # known to busybox and dash
+        if [ "$open_file" -ef "$BOOT_STATE_LOCK" ]; then return 0; fi
+    done
+    return 1
 }
 
 # trial_arm SLOT TRIES TXN
