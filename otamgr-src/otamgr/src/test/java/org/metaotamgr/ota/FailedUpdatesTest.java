@@ -133,6 +133,28 @@ class FailedUpdatesTest {
         }
 
         @Test
+        void looksAtTheSlotsDoNotAnnounceAWaitAgain() {
+            device.started("committed").offers("a");
+            String txn = rebootsIntoTrial();
+            comesUpRolledBack(txn);
+            device.offers("a");
+            for (int i = 0; i < 5; i++) {
+                device.pass(20);
+                answers("running=a", "committed=a", "txn=" + txn, "failed=" + txn, "state=committed");
+            }
+            assertEquals(1, device.log.count("ota_queued:"));
+            assertEquals(List.of(), device.images());
+        }
+
+        @Test
+        void withoutKnowingTheOldSlotNothingIsTakenForACommit() throws IOException {
+            device.started("unknown").offers("a");
+            String txn = rebootsIntoTrial();
+            comesUp("running=a", "committed=a", "txn=" + txn, "failed=", "state=committed");
+            assertEquals(1, memory().started().size());
+        }
+
+        @Test
         void aRollbackIsCountedOnceHoweverOftenTheDeviceStarts() throws IOException {
             device.started("committed").offers("a");
             String txn = rebootsIntoTrial();

@@ -417,6 +417,18 @@ class HealthTest {
         }
 
         @Test
+        void nothingIsGivenUpBeforeTheLastLookHasEnded() {
+            device.started("trial");
+            device.pass(240);
+            device.connects();
+            device.hubbyState(2);
+            assertFalse(device.programs.isRunning(Device.OTA_SLOT, "note"));
+            device.status("committed");
+            device.pass(3600);
+            assertEquals(0, device.reboots());
+        }
+
+        @Test
         void aCommitThatIsUnderWayIsWaitedFor() {
             device.started("trial");
             device.pass(239);
