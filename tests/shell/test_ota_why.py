@@ -120,6 +120,15 @@ def rolled_back(factory, case):
     true(words in found["trial"]["why_ended"], "why it ended")
 
 
+@promise("ota-why names the health check that ended a trial, and counts it as a passed deadline")
+def unhealthy(factory):
+    board = board_in(factory, "a", {"ota_txn": "T", "ota_failed": "T", "ota_failed_why": "tries-used-up"})
+    with_journal(board, STARTED, ARMED, *[event for left in (2, 1, 0) for event in (
+        f"trial-boot txn=T slot=b tries={left}", 'health-failed txn=T slot=b check=50-net why="exit status 1: no route"')])
+    found = expect(board, 4, "rolled-back", "Update T was rolled back to slot a: ", "3 boots charged, 3 reached the trial guard")
+    true('otamgr gave up the trial: 50-net did not pass in time (exit status 1: no route), rebooted' in found["text"], found["text"])
+
+
 @promise("ota-why names code, its meaning and the reason of a refused and of a failed update")
 def refused(factory):
     board = factory.board()
