@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+#
+# An image that updates itself over the air. For any image recipe:
+#
+#   inherit core-image ota-image
+#
+# Deploys
+#   IMAGE.wic.gz, IMAGE.wic.bmap   the disk, flashed once: boot partition, slot a with this system, slot b empty, data
+#   OTA_UPDATE_NAME                the update: a link to the file system in the format OTA_UPDATE_TYPE
+# and fails with an explanation when the system does not fit into a slot, or disk, U-Boot environment and fw_env.config do not
+# agree. What the packages of this layer add to the image is printed and deployed as IMAGE.ota-size.
+
+inherit ota-layout
+
+# Any format that sysupgrade takes: ext4, ext4.gz, ext4.xz, ext4.zst, tar, tar.gz, tar.xz, tar.zst. A device that gets .zst needs zstd, .xz
+# xzcat, tar e2fsprogs-mke2fs.
+OTA_UPDATE_TYPE ?= "ext4.gz"
+# Two images with the same name cannot be deployed side by side.
+OTA_UPDATE_NAME ?= "hub_update-${IMAGE_BASENAME}.bin"
+OTA_WKS_FILE ?= "ota-ab-${OTA_PARTITION_TABLE}.wks.in"
+
+IMAGE_FSTYPES:append = " ${OTA_UPDATE_TYPE} wic.gz wic.bmap"
+WKS_FILE = "${OTA_WKS_FILE}"
+# The kernel is in /boot of each slot, only what starts U-Boot and the boot script are outside.
+IMAGE_BOOT_FILES = "boot.scr ${OTA_BOOT_FILES}"
+# No boot loader that wic would install: U-Boot is the machine's.
+WKS_FILE_DEPENDS_BOOTLOADERS = ""
+
+IMAGE_INSTALL:append = " packagegroup-otamgr kernel-image ${@'kernel-devicetree' if d.getVar('KERNEL_DEVICETREE') else ''}"
+
+do_image_wic[depends] += "ota-boot-script:do_deploy"
+# U-Boot, where the machine has one that OpenEmbedded builds.
+do_image_wic[depends] += "${@'virtual/bootloader:do_deploy' if d.getVar('UBOOT_MACHINE') or d.getVar('UBOOT_CONFIG') else ''}"
+
+# ---- what the layout needs -------------------------------------------------------------------------------------------
+
+OTA_WKS_ENVIRONMENT = "${@otamgr.layout.wks_environment(d, 'ota-environment.bin')}"
+# wic became a project of its own in wrynose, with other names.
+OTA_WKS_BOOT_SOURCE = "${@'bootimg-partition' if 'scarthgap' in d.getVar('LAYERSERIES_CORENAMES').split() else 'bootimg_partition'}"
+OTA_SLOT_MARKER = "${WORKDIR}/ota-slot-marker/root"
+
+# A slot with this file is complete: the boot script takes such a slot when the other one does not load. An update must not bring
+# it, sysupgrade writes it last; a disk that is flashed has it from the beginning.
+ota_slot_marker () {
+    install -d ${OTA_SLOT_MARKER}/boot
+    echo "txn=flashed" > ${OTA_SLOT_MARKER}/boot/ota-slot-valid
+    touch --date=@${REPRODUCIBLE_TIMESTAMP_ROOTFS} ${OTA_SLOT_MARKER}/boot/ota-slot-valid ${OTA_SLOT_MARKER}/boot ${OTA_SLOT_MARKER}
+}
+do_image_wic[prefuncs] += "ota_slot_marker"
+do_image_wic[cleandirs] += "${WORKDIR}/ota-slot-marker"
+
+# ---- checks ----------------------------------------------------------------------------------------------------------
+
+do_rootfs[prefuncs] += "ota_layout_check ota_image_check"
+
+python ota_image_check () {
+    types = ('ext4', 'ext4.gz', 'ext4.xz', 'ext4.zst', 'tar', 'tar.gz', 'tar.xz', 'tar.zst')
+    if d.getVar('OTA_UPDATE_TYPE') not in types:
+        bb.fatal('OTA_UPDATE_TYPE: expected one of %s, found "%s"' % (', '.join(types), d.getVar('OTA_UPDATE_TYPE')))
+    if bb.utils.contains('IMAGE_FEATURES', 'read-only-rootfs', True, False, d):
+        bb.fatal('IMAGE_FEATURES has read-only-rootfs, which does not go together with updates of this kind: the header of an update is '
+                 'placed in /etc of the new system and hubby writes its profiles there. Remove read-only-rootfs.')
+}
+
+# Before the images are made: wic would only say that something is larger than something else.
+python ota_slot_size_check () {
+    import os
+    import oe.utils
+    slot = int(d.getVar('OTA_SLOT_SIZE')) * 1024
+    needed = get_rootfs_size(d)
+    if needed > slot:
+        bb.fatal('The root file system does not fit into a slot: it needs %d KiB with the free space that IMAGE_OVERHEAD_FACTOR (%s) and '
+                 'IMAGE_ROOTFS_EXTRA_SPACE ask for, a slot has %d KiB (OTA_SLOT_SIZE = "%s" MiB). Make the slots larger, which '
+                 'needs devices flashed anew, or the image smaller.'
+                 % (needed, d.getVar('IMAGE_OVERHEAD_FACTOR'), slot, d.getVar('OTA_SLOT_SIZE')))
+    kernels = ('Image', 'zImage', 'bzImage', 'uImage', 'vmlinuz', 'fitImage')
+    boot = os.path.join(d.getVar('IMAGE_ROOTFS'), 'boot')
+    found = os.listdir(boot) if os.path.isdir(boot) else []
+    if not any(name in kernels for name in found):
+        bb.fatal('/boot of the image has no kernel: expected one of %s, found %s. The boot script loads the kernel from the slot, and '
+                 'sysupgrade refuses an image without one.' % (', '.join(kernels), ', '.join(sorted(found)) or 'nothing'))
+}
+IMAGE_PREPROCESS_COMMAND:append = " ota_slot_size_check"
+
+python ota_disk_check () {
+    import glob, gzip, os
+    folder = d.getVar('IMGDEPLOYDIR')
+    name = os.path.join(folder, d.getVar('IMAGE_NAME') + '.wic')
+    if os.path.exists(name):
+        disk = open(name, 'rb')
+    else:
+        disk = gzip.open(name + '.gz', 'rb')
+    with disk:
+        found = otamgr.layout.disk_problems(d, otamgr.layout.read_partitions(disk))
+    if found:
+        bb.fatal('The disk image does not fit the settings of slots and U-Boot environment:\n  %s' % '\n  '.join(found))
+}
+
+# ---- the update, and what it costs -----------------------------------------------------------------------------------
+
+ota_update_link () {
+    image=${IMAGE_LINK_NAME}.${OTA_UPDATE_TYPE}
+    [ -e ${IMGDEPLOYDIR}/$image ] || bbfatal "the update $image was not made"
+    ln -sf $image ${IMGDEPLOYDIR}/${OTA_UPDATE_NAME}
+}
+
+OTA_SIZE_PACKAGES ?= "otamgr sysupgrade ota-data ota-fw-env ota-record openjdk-jre-headless jackson-core jackson-annotations \
+    jackson-databind junixsocket junixsocket-native-library libubootenv0 libubootenv-bin"
+
+python ota_image_size () {
+    import json, os, zlib
+    root = d.getVar('IMAGE_ROOTFS')
+    lines = []
+    total = packed_total = 0
+    for package in d.getVar('OTA_SIZE_PACKAGES').split():
+        path = os.path.join(d.getVar('PKGDATA_DIR'), 'runtime', package)
+        if not os.path.exists(path):
+            continue
+        values = {}
+        with open(path) as f:
+            for line in f:
+                key, _, value = line.partition(': ')
+                values[key] = value.strip()
+        size = packed = 0
+        for name in json.loads(values.get('FILES_INFO:' + package, '{}')):
+            file = root + name
+            if os.path.isfile(file) and not os.path.islink(file):
+                size += os.path.getsize(file)
+                with open(file, 'rb') as f:
+                    packed += len(zlib.compress(f.read(), 6))
+        if size:
+            lines.append('%-28s %8d KiB %8d KiB' % (package, size // 1024, packed // 1024))
+            total += size
+            packed_total += packed
+    lines.append('%-28s %8d KiB %8d KiB' % ('together', total // 1024, packed_total // 1024))
+    text = '%-28s %12s %12s\n%s\n' % ('What the layer adds', 'on disk', 'as gzip', '\n'.join(lines))
+    bb.plain(text)
+    with open(os.path.join(d.getVar('IMGDEPLOYDIR'), d.getVar('IMAGE_NAME') + '.ota-size'), 'w') as f:
+        f.write(text)
+}
+IMAGE_POSTPROCESS_COMMAND:append = " ota_update_link ota_disk_check ota_image_size"
+
+# ---- runqemu ---------------------------------------------------------------------------------------------------------
+
+# U-Boot starts the disk image, as on a board.
+QB_DEFAULT_FSTYPE:qemuarm64 = "wic"
+QB_DEFAULT_BIOS:qemuarm64 = "u-boot.bin"
+QB_DEFAULT_KERNEL:qemuarm64 = "none"
+QB_DEFAULT_FSTYPE:qemuarm = "wic"
+QB_DEFAULT_BIOS:qemuarm = "u-boot.bin"
+QB_DEFAULT_KERNEL:qemuarm = "none"
+IMAGE_FSTYPES:append:qemuall = " wic"

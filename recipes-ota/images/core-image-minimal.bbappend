@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+#
+# Makes core-image-minimal an image that updates itself. Set OTA_CORE_IMAGE_MINIMAL = "0" to leave it alone; for an image of your own
+# write: inherit ota-image
+OTA_CORE_IMAGE_MINIMAL ??= "1"
+OTA_UPDATE_NAME ?= "hub_update.bin"
+
+inherit ${@'ota-image' if d.getVar('OTA_CORE_IMAGE_MINIMAL') == '1' else ''}

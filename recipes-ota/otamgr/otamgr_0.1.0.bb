@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+SUMMARY = "System updates from the Afero cloud"
+DESCRIPTION = "Daemon that takes what hubby has downloaded, has sysupgrade write it into the slot that is not running, and commits the \
+new system once it is healthy."
+HOMEPAGE = "https://github.com/AferoCE/otamgr"
+SECTION = "base"
+LICENSE = "MIT"
+LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
+
+# Only the sources of the program: a Maven build beside them changes nothing here.
+FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
+SRC_URI = "\
+    file://COPYING.MIT \
+    file://otamgr-src/wire/src/main \
+    file://otamgr-src/attribute-client/src/main \
+    file://otamgr-src/otamgr/src/main \
+    file://otamgr.sh \
+    file://otamgr-watcher \
+    file://otamgr.init \
+    file://otamgr.service \
+    file://otamgr.json \
+    file://otamgr.classlist \
+"
+# UNPACKDIR is wrynose's, scarthgap has none.
+S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
+B = "${WORKDIR}/build"
+
+inherit ota-java qemu systemd update-rc.d
+
+DEPENDS += "jackson-annotations jackson-core jackson-databind junixsocket"
+
+# The Java runtime of the image: any package that has a Java 17 or later at /usr/bin/java, such as those of meta-java's successors for
+# Temurin or Corretto.
+VIRTUAL-RUNTIME_otamgr-java ?= "openjdk-jre-headless"
+
+# 1: make an archive of the loaded classes, which saves most of the time to start. It is made by the target's own JVM, so that
+# the build host must be able to run the target's programs, and is only used by the very runtime it was made with.
+OTAMGR_CLASS_ARCHIVE ?= "${@'1' if d.getVar('VIRTUAL-RUNTIME_otamgr-java') == 'openjdk-jre-headless' and bb.utils.contains('MACHINE_FEATURES', 'qemu-usermode', True, False, d) else '0'}"
+DEPENDS += "${@'openjdk-jre-headless qemu-native' if d.getVar('OTAMGR_CLASS_ARCHIVE') == '1' else ''}"
+
+OTAMGR_JARS = "otamgr otamgr-wire otamgr-attribute-client jackson-databind jackson-core jackson-annotations junixsocket-common"
+
+do_configure[noexec] = "1"
+do_compile[cleandirs] = "${B}"
+
+do_compile () {
+    libraries=${STAGING_DATADIR}/java
+    ota_java_compile ${B}/wire "$libraries" ${S}/otamgr-src/wire/src/main/java
+    ota_java_jar ${B}/otamgr-wire.jar ${B}/wire
+    ota_java_compile ${B}/attribute-client ${B}/wire:$libraries/junixsocket-common.jar ${S}/otamgr-src/attribute-client/src/main/java
+    ota_java_jar ${B}/otamgr-attribute-client.jar ${B}/attribute-client
+    ota_java_compile ${B}/otamgr \
+        ${B}/wire:${B}/attribute-client:$libraries/jackson-databind.jar:$libraries/jackson-core.jar:$libraries/jackson-annotations.jar \
+        ${S}/otamgr-src/otamgr/src/main/java
+    cp -R ${S}/otamgr-src/otamgr/src/main/resources/. ${B}/otamgr
+    sed -i 's/\${project\.version}/${PV}/' ${B}/otamgr/org/metaotamgr/daemon/version.properties
+    ota_java_jar ${B}/otamgr.jar ${B}/otamgr
+
+    if [ "${OTAMGR_CLASS_ARCHIVE}" = 1 ]; then
+        otamgr_class_archive
+    fi
+}
+
+# The archive remembers path, size and time of every jar. So the jars are put where the device has them, below a folder that
+# QEMU shows to the program as its root, with the time that the image class gives to all files.
+otamgr_class_archive () {
+    root=${B}/root
+    install -d $root${datadir}/java $root${libdir} $root${base_libdir}
+    cp -L ${B}/*.jar ${STAGING_DATADIR}/java/*.jar $root${datadir}/java
+    cp -RP ${RECIPE_SYSROOT}${libdir}/jvm $root${libdir}
+    classpath=
+    for jar in ${OTAMGR_JARS}; do
+        classpath=${classpath:+$classpath:}${datadir}/java/$jar.jar
+    done
+    find $root -exec touch -h --date=@${REPRODUCIBLE_TIMESTAMP_ROOTFS} {} +
+    # The same options as in otamgr.sh, as far as they change what an archive looks like.
+    env -u JAVA_TOOL_OPTIONS -u _JAVA_OPTIONS -u JDK_JAVA_OPTIONS -u CLASSPATH LC_ALL=C.UTF-8 \
+        ${@qemu_target_binary(d)} ${QEMU_OPTIONS} -L $root -E LD_LIBRARY_PATH=${STAGING_LIBDIR}:${RECIPE_SYSROOT}${base_libdir} \
+        $root${libdir}/jvm/openjdk-jre-headless/bin/java -Xshare:dump -XX:SharedClassListFile=${S}/otamgr.classlist \
+        -XX:SharedArchiveFile=${B}/otamgr.jsa -XX:+UseSerialGC -Xmx128m -XX:-UsePerfData -Xlog:disable -Xlog:all=error:stderr \
+        -cp $classpath
+}
+
+do_install () {
+    install -d ${D}${datadir}/java ${D}${nonarch_libdir}/otamgr
+    install -m 0644 ${B}/otamgr.jar ${B}/otamgr-wire.jar ${B}/otamgr-attribute-client.jar ${D}${datadir}/java
+    ln -sr ${D}${libdir}/jni/libjunixsocket-native.so ${D}${nonarch_libdir}/otamgr/libjunixsocket-native.so
+    if [ -e ${B}/otamgr.jsa ]; then
+        install -m 0644 ${B}/otamgr.jsa ${D}${nonarch_libdir}/otamgr/otamgr.jsa
+        touch --date=@${REPRODUCIBLE_TIMESTAMP_ROOTFS} ${D}${datadir}/java/*.jar
+    fi
+
+    install -D -m 0755 ${S}/otamgr.sh ${D}${bindir}/otamgr
+    install -D -m 0644 ${S}/otamgr.json ${D}${sysconfdir}/otamgr/otamgr.json
+
+    if ${@bb.utils.contains('DISTRO_FEATURES', 'sysvinit', 'true', 'false', d)}; then
+        install -D -m 0755 ${S}/otamgr-watcher ${D}${sbindir}/otamgr-watcher
+        install -D -m 0755 ${S}/otamgr.init ${D}${sysconfdir}/init.d/otamgr
+    fi
+    if ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'true', 'false', d)}; then
+        install -D -m 0644 ${S}/otamgr.service ${D}${systemd_system_unitdir}/otamgr.service
+    fi
+}
+
+SYSTEMD_SERVICE:${PN} = "otamgr.service"
+INITSCRIPT_NAME = "otamgr"
+# After attrd and hubby, as the original.
+INITSCRIPT_PARAMS = "defaults 97 3"
+
+FILES:${PN} += "${datadir}/java ${nonarch_libdir}/otamgr ${systemd_system_unitdir}"
+# A link to a library that is loaded by name.
+FILES_SOLIBSDEV = ""
+INSANE_SKIP:${PN} += "dev-so"
+CONFFILES:${PN} = "${sysconfdir}/otamgr/otamgr.json"
+
+RDEPENDS:${PN} = "\
+    jackson-annotations jackson-core jackson-databind junixsocket sysupgrade \
+    ${VIRTUAL-RUNTIME_otamgr-java} \
+"

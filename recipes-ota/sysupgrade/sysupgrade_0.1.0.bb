@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+SUMMARY = "Writes system updates into the slot that is not running"
+DESCRIPTION = "sysupgrade, ota-slot and the guard that ends a trial which nobody commits. Shell scripts; no Java."
+SECTION = "base"
+LICENSE = "MIT"
+LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
+
+FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
+SRC_URI = "\
+    file://COPYING.MIT \
+    file://sysupgrade \
+    file://ota-slot \
+    file://ota-trial-guard \
+    file://ota-trial-guard.init \
+    file://ota-trial-guard.service \
+    file://boot-state.sh \
+    file://trial.conf \
+"
+# UNPACKDIR is wrynose's, scarthgap has none.
+S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
+
+inherit systemd update-rc.d
+
+do_configure[noexec] = "1"
+do_compile[noexec] = "1"
+
+do_install () {
+    install -d ${D}${base_sbindir} ${D}${nonarch_libdir}/otamgr ${D}${sysconfdir}/otamgr ${D}${nonarch_base_libdir}/upgrade/keep.d
+    install -m 0755 ${S}/sysupgrade ${S}/ota-slot ${S}/ota-trial-guard ${D}${base_sbindir}
+    install -m 0644 ${S}/boot-state.sh ${D}${nonarch_libdir}/otamgr
+    install -m 0644 ${S}/trial.conf ${D}${sysconfdir}/otamgr
+
+    if ${@bb.utils.contains('DISTRO_FEATURES', 'sysvinit', 'true', 'false', d)}; then
+        install -D -m 0755 ${S}/ota-trial-guard.init ${D}${sysconfdir}/init.d/ota-trial-guard
+    fi
+    if ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'true', 'false', d)}; then
+        install -D -m 0644 ${S}/ota-trial-guard.service ${D}${systemd_system_unitdir}/ota-trial-guard.service
+    fi
+}
+
+SYSTEMD_SERVICE:${PN} = "ota-trial-guard.service"
+INITSCRIPT_NAME = "ota-trial-guard"
+# Right after the file systems are mounted, before whatever an update may have broken.
+INITSCRIPT_PARAMS = "start 05 S ."
+
+FILES:${PN} += "${nonarch_libdir}/otamgr ${nonarch_base_libdir}/upgrade ${systemd_system_unitdir}"
+CONFFILES:${PN} = "${sysconfdir}/otamgr/trial.conf"
+
+# fw_setenv and the place of the journal. Its configuration is the machine's, so packagegroup-otamgr asks for it. What else the
+# scripts run is in OpenEmbedded's busybox.
+RDEPENDS:${PN} = "libubootenv-bin ota-data"
+# Images in a tar archive or compressed with zstd need these.
+RRECOMMENDS:${PN} = "e2fsprogs-mke2fs"
