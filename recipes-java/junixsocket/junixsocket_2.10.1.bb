@@ -22,13 +22,13 @@ JUNIXSOCKET_PLATFORM:x86-64 = "amd64-Linux-clang"
 # Of the libraries for nineteen platforms in junixsocket-native-common only the target's becomes a file. It is the one without
 # a version in its name, so that who uses it need not know one.
 python do_install () {
-    import os, zipfile
+    import os, shutil, zipfile
     folder = d.getVar('D') + d.getVar('datadir') + '/java'
     libraries = d.getVar('D') + d.getVar('libdir') + '/jni'
     bb.utils.mkdirhier(folder)
     bb.utils.mkdirhier(libraries)
     common, native = (os.path.join(d.getVar('S'), otamgr.maven.file_name(c)) for c in d.getVar('MAVEN_JARS').split())
-    bb.utils.copyfile(common, folder + '/junixsocket-common.jar')
+    shutil.copyfile(common, folder + '/junixsocket-common.jar')
     member = 'lib/%s/jni/libjunixsocket-native-%s.so' % (d.getVar('JUNIXSOCKET_PLATFORM'), d.getVar('PV'))
     with zipfile.ZipFile(native) as jar:
         if member not in jar.namelist():

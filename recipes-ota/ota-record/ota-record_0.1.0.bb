@@ -20,7 +20,7 @@ do_configure[noexec] = "1"
 do_compile[noexec] = "1"
 
 python do_install () {
-    import json, os
+    import json, os, shutil
     records = (('full_ota_record.json', 'full-ota-record.json'), ('app_ota_record.json', 'app-ota-record.json'))
     target = d.getVar('D') + d.getVar('sysconfdir')
     bb.utils.mkdirhier(target)
@@ -47,7 +47,7 @@ python do_install () {
             bb.fatal('%s: expected a JSON object, found something else: %s' % (path, e))
         if not isinstance(record, dict) or 'versionNumber' not in record:
             bb.fatal('%s: expected a JSON object with the key versionNumber, found none' % path)
-        bb.utils.copyfile(path, os.path.join(target, name))
+        shutil.copyfile(path, os.path.join(target, name))
         os.chmod(os.path.join(target, name), 0o644)
 }
 # Content and presence count: a new record makes this package and the image anew, nothing else. A pattern, because BitBake asks

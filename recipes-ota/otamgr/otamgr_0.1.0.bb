@@ -67,7 +67,10 @@ otamgr_class_archive () {
     root=${B}/root
     install -d $root${datadir}/java $root${libdir} $root${base_libdir}
     cp -L ${B}/*.jar ${STAGING_DATADIR}/java/*.jar $root${datadir}/java
-    cp -RP ${RECIPE_SYSROOT}${libdir}/jvm $root${libdir}
+    cp -RP ${RECIPE_SYSROOT}${libdir}/jvm ${RECIPE_SYSROOT}${libdir}/*.so* $root${libdir}
+    cp -RP ${RECIPE_SYSROOT}${base_libdir}/*.so* $root${base_libdir}
+    # With usrmerge; the loader's name in the programs stays the old one.
+    [ -e $root/lib ] || ln -s ${@d.getVar('base_libdir').lstrip('/')} $root/lib
     classpath=
     for jar in ${OTAMGR_JARS}; do
         classpath=${classpath:+$classpath:}${datadir}/java/$jar.jar
@@ -75,7 +78,7 @@ otamgr_class_archive () {
     find $root -exec touch -h --date=@${REPRODUCIBLE_TIMESTAMP_ROOTFS} {} +
     # The same options as in otamgr.sh, as far as they change what an archive looks like.
     env -u JAVA_TOOL_OPTIONS -u _JAVA_OPTIONS -u JDK_JAVA_OPTIONS -u CLASSPATH LC_ALL=C.UTF-8 \
-        ${@qemu_target_binary(d)} ${QEMU_OPTIONS} -L $root -E LD_LIBRARY_PATH=${STAGING_LIBDIR}:${RECIPE_SYSROOT}${base_libdir} \
+        ${@qemu_target_binary(d)} ${QEMU_OPTIONS} -L $root -E LD_LIBRARY_PATH=$root${libdir}:$root${base_libdir} \
         $root${libdir}/jvm/openjdk-jre-headless/bin/java -Xshare:dump -XX:SharedClassListFile=${S}/otamgr.classlist \
         -XX:SharedArchiveFile=${B}/otamgr.jsa -XX:+UseSerialGC -Xmx128m -XX:-UsePerfData -Xlog:disable -Xlog:all=error:stderr \
         -cp $classpath
