@@ -150,6 +150,15 @@ def _trusted(places):
     return found
 
 
+def check_trusted(path):
+    """Raises BundleError unless the file is one that a device may trust: a public key of a kind that it accepts, or certificates."""
+    text = Path(path).read_text(errors="replace")
+    if "PRIVATE KEY-----" in text:
+        raise BundleError(f"{path} holds a private key; devices get public keys and certificates only")
+    if not _certificates(text) and algorithm_of(text) is None:
+        raise BundleError(f"{path}: expected a public key (Ed25519 or P-256) or certificates in PEM, found neither")
+
+
 def _certificates(text):
     return re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", text, re.S)
 
