@@ -257,7 +257,7 @@ def describe_image(path):
     if head[1080:1082] == b"\x53\xef":
         with _decompressed(path) as stream:
             size, digest = _hash(stream)
-        found |= {"rootfs-bytes": str(size), "rootfs-sha256": digest}
+        found.update({"rootfs-bytes": str(size), "rootfs-sha256": digest})
     elif head[257:262] != b"ustar" and head[:4] != b"hsqs":
         raise BundleError(f"{path} is neither an ext4 file system, a tar archive nor a squashfs; sysupgrade would refuse it")
     return found
@@ -267,11 +267,14 @@ def describe_image(path):
 
 def manifest_text(values):
     """The manifest with these values, checked. Keys that begin with x- are anybody's."""
+    for key, value in values.items():
+        if not re.fullmatch(r"[ -~]*", f"{key}={value}"):
+            raise BundleError(f"the manifest's {key}: expected one line of printable ASCII, found {value!r}")
     lines = [f"{key}={values[key]}\n" for key, _, _ in KEYS if values.get(key)]
     known = {key for key, _, _ in KEYS}
     lines += [f"{key}={value}\n" for key, value in sorted(values.items()) if key not in known]
     text = "".join(lines)
-    parse_manifest(text.encode("utf-8", "surrogateescape"))
+    parse_manifest(text.encode("ascii"))
     return text
 
 
