@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Signed bundles: who is trusted, what is refused, and what an update from a bundle leaves behind."""
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -570,5 +571,46 @@ def bundle_killed(factory):
     board.kill_everything()
     equal(board.env_bytes(), board.env_before, "environment")
     equal(board.slot_bytes("a"), board.running_before, "the running slot")
+    true(not board.mounts("b"), "a half-written slot can be mounted")
+    equal(board.sysupgrade("--no-reboot", image).code, 0, "exit code of the next")
+
+
+@promise("exit 5: a bundle that is changed behind its checks is noticed, and the slot stays unarmed: {}", cases=["ext4.zst", "tar.zst"])
+def changed_meanwhile(factory, kind):
+    def slow(root):
+        (root / "usr/bin/zstd").rename(root / "usr/bin/zstd.real")
+        executable(root / "usr/bin/zstd", SLOW_ZSTD)
+    board = bundle_board(factory, also=slow)
+    board.fifo("reached")
+    board.fifo("go")
+    image = board.deliver(good_bundle(factory, kind))
+    process = board.start("/sbin/sysupgrade", "--no-reboot", image)
+    board.reached("reached")
+    place = board.root / image.lstrip("/")
+    with open(place, "r+b") as f:
+        # Near the end of the image, where nobody has read yet; the pages that are in the pipe already do not matter.
+        f.seek(-30000, os.SEEK_END)
+        was = f.read(1)
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([was[0] ^ 1]))
+    board.tell("go")
+    refused(board, board.finish(process), 5, "changed", target_touched=True)
+
+
+@promise("exit 1: SIGTERM while a bundle is written stops everything, and the next update works")
+def bundle_stopped(factory):
+    def slow(root):
+        (root / "usr/bin/zstd").rename(root / "usr/bin/zstd.real")
+        executable(root / "usr/bin/zstd", SLOW_ZSTD)
+    board = bundle_board(factory, also=slow)
+    board.fifo("reached")
+    board.fifo("go")
+    image = board.deliver(good_bundle(factory, "ext4.zst"))
+    process = board.start("/sbin/sysupgrade", "--no-reboot", image)
+    board.reached("reached")
+    process.terminate()
+    board.tell("go")
+    refused(board, board.finish(process), 1, "signal", target_touched=True)
+    board.wait_for_lock()
     true(not board.mounts("b"), "a half-written slot can be mounted")
     equal(board.sysupgrade("--no-reboot", image).code, 0, "exit code of the next")
