@@ -8,9 +8,9 @@ import sys
 import tarfile
 from pathlib import Path
 
-from board import HEADER, executable, run, tree
+from board import HEADER, run, tree
 from promises import equal, promise, true
-from test_failures import SLOW_ZSTD, refused
+from test_failures import refused, slow_board
 from test_ota_slot import on_trial
 from test_sysupgrade import ADDED
 
@@ -558,12 +558,7 @@ def squashfs_incompatible(factory, what):
 
 @promise("killed -9 while a bundle is written: environment and running slot untouched, slot not mountable, next update works")
 def bundle_killed(factory):
-    def slow(root):
-        (root / "usr/bin/zstd").rename(root / "usr/bin/zstd.real")
-        executable(root / "usr/bin/zstd", SLOW_ZSTD)
-    board = bundle_board(factory, also=slow)
-    board.fifo("reached")
-    board.fifo("go")
+    board = slow_board(factory, trusting(keys(factory).public("ed25519")))
     board.expect_leftovers = True
     image = board.deliver(good_bundle(factory, "ext4.zst"))
     board.start("/sbin/sysupgrade", "--no-reboot", image)
@@ -577,12 +572,7 @@ def bundle_killed(factory):
 
 @promise("exit 5: a bundle that is changed behind its checks is noticed, and the slot stays unarmed: {}", cases=["ext4.zst", "tar.zst"])
 def changed_meanwhile(factory, kind):
-    def slow(root):
-        (root / "usr/bin/zstd").rename(root / "usr/bin/zstd.real")
-        executable(root / "usr/bin/zstd", SLOW_ZSTD)
-    board = bundle_board(factory, also=slow)
-    board.fifo("reached")
-    board.fifo("go")
+    board = slow_board(factory, trusting(keys(factory).public("ed25519")))
     image = board.deliver(good_bundle(factory, kind))
     process = board.start("/sbin/sysupgrade", "--no-reboot", image)
     board.reached("reached")
@@ -599,12 +589,7 @@ def changed_meanwhile(factory, kind):
 
 @promise("exit 1: SIGTERM while a bundle is written stops everything, and the next update works")
 def bundle_stopped(factory):
-    def slow(root):
-        (root / "usr/bin/zstd").rename(root / "usr/bin/zstd.real")
-        executable(root / "usr/bin/zstd", SLOW_ZSTD)
-    board = bundle_board(factory, also=slow)
-    board.fifo("reached")
-    board.fifo("go")
+    board = slow_board(factory, trusting(keys(factory).public("ed25519")))
     image = board.deliver(good_bundle(factory, "ext4.zst"))
     process = board.start("/sbin/sysupgrade", "--no-reboot", image)
     board.reached("reached")

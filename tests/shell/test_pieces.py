@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-from board import HEADER, KIB, MIB, SLOT, run
+from board import HEADER, KIB, MIB, SLOT, fill_up, run
 from promises import equal, promise, true
 from test_failures import new_board, refused
 from test_sysupgrade import armed
@@ -190,13 +190,7 @@ def full_image(factory):
     mount = factory.place / "full"
     mount.mkdir(exist_ok=True)
     run("mount", "-t", "ext4", "-o", "loop", image, mount)
-    with open(mount / "filler", "wb", buffering=0) as filler:
-        for size in (MIB, 64 * KIB, KIB):
-            try:
-                while True:
-                    filler.write(bytes(size))
-            except OSError:
-                pass
+    fill_up(mount / "filler", (MIB, 64 * KIB, KIB))
     run("umount", mount)
     return image
 
@@ -204,12 +198,7 @@ def full_image(factory):
 @promise("a full /data is said, and stops no update")
 def data_full(factory):
     board = new_board(factory)
-    with open(board.root / "data/filler", "wb", buffering=0) as filler:
-        try:
-            while True:
-                filler.write(bytes(4096))
-        except OSError:
-            pass
+    fill_up(board.root / "data/filler")
     result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz")))
     equal(result.code, 0, f"exit code, said {result.err}")
     true("/data has" in result.err, result.err)
