@@ -13,11 +13,11 @@ import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 
-import org.metaotamgr.ota.ConfigException;
-import org.metaotamgr.ota.EventLog;
+import org.metaotamgr.device.ConfigException;
+import org.metaotamgr.device.EventLog;
 import org.metaotamgr.ota.Otamgr;
 import org.metaotamgr.ota.OtamgrConfig;
-import org.metaotamgr.ota.Printable;
+import org.metaotamgr.device.Printable;
 
 /** Starts the daemon from the command line; see {@code otamgr --help}. */
 public final class OtamgrMain {

@@ -11,6 +11,13 @@ import java.time.Duration;
 import java.time.temporal.ChronoUnit;
 import java.util.Optional;
 
+import org.metaotamgr.device.BootClock;
+import org.metaotamgr.device.DurableFile;
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.FileOperations;
+import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.SlotStatus;
+
 /**
  * Remembers across reboots which updates failed, so that one which the cloud pushes again and again is not installed
  * again and again. Counted are trials that ended without a commit, and refusals of sysupgrade that are about the image;

@@ -17,6 +17,8 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 
+import org.metaotamgr.device.Printable;
+
 /**
  * What is remembered of updates: an immutable value, and its JSON text. Lists are oldest first, and what is added to a
  * full one takes the place of the oldest.

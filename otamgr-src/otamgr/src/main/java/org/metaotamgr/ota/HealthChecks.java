@@ -17,6 +17,11 @@ import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.ProcessRunner;
+import org.metaotamgr.device.SlotStatus;
+
 /**
  * Runs the programs of the health directory, in the order of their names, one at a time: exit status 0 means healthy.
  * The first one that does not pass ends the round. As with run-parts, a name consists of letters, digits, hyphens and

@@ -7,6 +7,12 @@ import java.time.Duration;
 import java.util.concurrent.atomic.AtomicReference;
 
 import org.metaotamgr.attribute.AttributeClient;
+import org.metaotamgr.device.BootClock;
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.FileOperations;
+import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.ProcessRunner;
+import org.metaotamgr.device.SystemProcessRunner;
 
 /** The running daemon: connected to the attribute daemon, or trying to be. */
 public final class Otamgr implements AutoCloseable {

@@ -9,6 +9,8 @@ import java.time.Duration;
 import java.util.List;
 import java.util.function.Consumer;
 
+import org.metaotamgr.device.ConfigException;
+
 /**
  * The configuration of the daemon. Programs are argument lists: the first element is the absolute path of a program,
  * what otamgr adds comes after the others, and no shell is involved.

@@ -7,6 +7,10 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 
+import org.metaotamgr.device.Backoff;
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.SlotStatus;
+
 /**
  * Knows what the boot state is, and commits a trial as soon as the device proves healthy. It runs one {@code ota-slot}
  * at a time.

@@ -4,6 +4,11 @@ package org.metaotamgr.ota;
 import java.time.Duration;
 import java.util.Optional;
 
+import org.metaotamgr.device.Backoff;
+import org.metaotamgr.device.BootClock;
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.SlotStatus;
+
 /**
  * Judges whether the slot on trial is good enough to be kept: the attribute daemon has accepted otamgr, hubby is
  * connected if the configuration asks for it, and then all health checks have passed. A slot that could not receive the

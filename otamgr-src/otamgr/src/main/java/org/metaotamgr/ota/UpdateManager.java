@@ -10,6 +10,14 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 
+import org.metaotamgr.device.Backoff;
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.ProcessRunner;
+import org.metaotamgr.device.ProgressLine;
+import org.metaotamgr.device.SlotStatus;
+import org.metaotamgr.device.SysupgradeExit;
+
 /**
  * Decides what happens to the updates that hubby offers, and runs sysupgrade for them, never two at a time.
  *

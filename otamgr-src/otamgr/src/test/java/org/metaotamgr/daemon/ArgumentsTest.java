@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Optional;
 
 import org.junit.jupiter.api.Test;
-import org.metaotamgr.ota.EventLog;
+import org.metaotamgr.device.EventLog;
 
 class ArgumentsTest {
     @Test

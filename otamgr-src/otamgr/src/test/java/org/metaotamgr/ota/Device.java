@@ -19,6 +19,7 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 
 import org.metaotamgr.attribute.Peer;
+import org.metaotamgr.device.BootClock;
 
 /** The daemon's logic on a device whose programs, time and attributes are those of a test. */
 final class Device {

@@ -22,6 +22,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.metaotamgr.device.BootClock;
+import org.metaotamgr.device.FileOperations;
+import org.metaotamgr.device.SysupgradeExit;
 
 class FailedUpdatesTest {
     @TempDir

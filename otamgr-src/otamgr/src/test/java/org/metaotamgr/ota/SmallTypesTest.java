@@ -18,6 +18,12 @@ import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.metaotamgr.device.Backoff;
+import org.metaotamgr.device.BoundedLines;
+import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.ProgressLine;
+import org.metaotamgr.device.SlotStatus;
+import org.metaotamgr.device.SysupgradeExit;
 
 class SmallTypesTest {
     @Test

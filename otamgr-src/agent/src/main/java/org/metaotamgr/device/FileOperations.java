@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -13,7 +13,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Set;
 
 /** The steps of which a durable write is made. */
-interface FileOperations {
+public interface FileOperations {
     /** Creates a file that everybody may read, whatever the umask; an old one with that name is removed before. */
     void create(Path file, byte[] content) throws IOException;
 

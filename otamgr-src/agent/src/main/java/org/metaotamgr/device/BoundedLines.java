@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -7,9 +7,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.function.Consumer;
 
 /** Reads lines from a program that may write anything, in bounded memory. */
-final class BoundedLines {
+public final class BoundedLines {
     /** Longest line that is passed on, in bytes; the rest of a longer one is dropped. */
-    static final int MAX_LENGTH = 1024;
+    public static final int MAX_LENGTH = 1024;
 
     private BoundedLines() {
     }
@@ -21,7 +21,7 @@ final class BoundedLines {
      * @param lines takes each line that is not empty, without its end ({@code \n} or {@code \r})
      * @throws IOException if reading fails
      */
-    static void read(InputStream in, Consumer<String> lines) throws IOException {
+    public static void read(InputStream in, Consumer<String> lines) throws IOException {
         byte[] line = new byte[MAX_LENGTH];
         int length = 0;
         byte[] chunk = new byte[MAX_LENGTH];

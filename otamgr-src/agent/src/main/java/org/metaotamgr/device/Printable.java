@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 import java.nio.charset.StandardCharsets;
 
 /** Makes text from outside fit for a log line: an event stays one line, and cannot pass for another one. */
 public final class Printable {
     /** Longest text that is logged, in characters; an update path always fits. */
-    static final int MAX_LENGTH = 512;
+    public static final int MAX_LENGTH = 512;
 
     private Printable() {
     }
@@ -40,12 +40,12 @@ public final class Printable {
      * @param bytes anything
      * @return printable text
      */
-    static String of(byte[] bytes) {
+    public static String of(byte[] bytes) {
         return of(new String(bytes, StandardCharsets.UTF_8));
     }
 
     /** Whether a character can neither move the cursor, nor end a line, nor hide the text around it. */
-    static boolean isPlain(int codePoint) {
+    public static boolean isPlain(int codePoint) {
         switch (Character.getType(codePoint)) {
             case Character.CONTROL:
             case Character.FORMAT:

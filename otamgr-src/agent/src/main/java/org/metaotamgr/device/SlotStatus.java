@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 import java.util.HashMap;
 import java.util.List;
@@ -17,10 +17,10 @@ import java.util.Map;
  * @param failed the last update whose trial the boot loader gave up, or empty
  * @param failedWhy the word of the boot loader for why, or empty
  */
-record SlotStatus(State state, String running, String committed, String trial, String txn, String failed,
+public record SlotStatus(State state, String running, String committed, String trial, String txn, String failed,
         String failedWhy) {
     /** How the running system and the boot state relate. */
-    enum State {
+    public enum State {
         /** The committed slot runs, and nothing is on trial. */
         COMMITTED,
         /** The slot on trial runs, and is not committed yet. */
@@ -41,12 +41,12 @@ record SlotStatus(State state, String running, String committed, String trial, S
     }
 
     /** What is known if {@code ota-slot} does not tell. */
-    static SlotStatus unknown() {
+    public static SlotStatus unknown() {
         return new SlotStatus(State.UNKNOWN, "", "", "", "", "", "");
     }
 
     /** Reads the output: {@code key=value} lines. Keys that otamgr does not need are ignored. */
-    static SlotStatus parse(List<String> lines) {
+    public static SlotStatus parse(List<String> lines) {
         Map<String, String> values = new HashMap<>();
         for (String line : lines) {
             int equals = line.indexOf('=');
@@ -74,7 +74,7 @@ record SlotStatus(State state, String running, String committed, String trial, S
     }
 
     /** What is known after the trial was committed. */
-    SlotStatus afterCommit() {
+    public SlotStatus afterCommit() {
         return new SlotStatus(State.COMMITTED, running, trial, "", txn, failed, failedWhy);
     }
 

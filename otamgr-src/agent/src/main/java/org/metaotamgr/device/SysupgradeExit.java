@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 import java.util.Arrays;
 import java.util.EnumSet;
@@ -7,7 +7,7 @@ import java.util.Optional;
 import java.util.Set;
 
 /** The exit statuses of sysupgrade. */
-enum SysupgradeExit {
+public enum SysupgradeExit {
     /** The update is written, and armed as trial. */
     ARMED(0, "armed", "the update is written and armed"),
     /** 1. */
@@ -62,27 +62,27 @@ enum SysupgradeExit {
     }
 
     /** The exit status. */
-    int status() {
+    public int status() {
         return status;
     }
 
     /** Whether a status is about the update itself, not about the device or the moment. */
-    static boolean isOfImage(int status) {
+    public static boolean isOfImage(int status) {
         return of(status).filter(OF_IMAGE::contains).isPresent();
     }
 
     /** Which one a status is, or empty if sysupgrade does not define it. */
-    static Optional<SysupgradeExit> of(int status) {
+    public static Optional<SysupgradeExit> of(int status) {
         return Arrays.stream(values()).filter(exit -> exit.status == status).findFirst();
     }
 
     /** A short word for a status, for log lines. */
-    static String label(int status) {
+    public static String label(int status) {
         return of(status).map(exit -> exit.label).orElse(status > 128 ? "killed" : "undefined");
     }
 
     /** What a status means, for people. */
-    static String meaning(int status) {
+    public static String meaning(int status) {
         return of(status).map(exit -> exit.meaning).orElse(status > 128
                 ? "sysupgrade was killed by signal " + (status - 128)
                 : "sysupgrade does not define this exit status");

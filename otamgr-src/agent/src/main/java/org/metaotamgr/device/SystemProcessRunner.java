@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 import java.io.File;
 import java.io.IOException;
@@ -11,13 +11,13 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 
 /** Starts real programs, from argument lists. */
-final class SystemProcessRunner implements ProcessRunner {
+public final class SystemProcessRunner implements ProcessRunner {
     /** How long to wait for the last lines when something that the program left behind keeps its output open. */
     private static final Duration LAST_LINES = Duration.ofSeconds(2);
 
     private final EventLog log;
 
-    SystemProcessRunner(EventLog log) {
+    public SystemProcessRunner(EventLog log) {
         this.log = log;
     }
 

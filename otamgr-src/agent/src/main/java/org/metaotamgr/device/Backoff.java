@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 import java.time.Duration;
 
 /** Times to wait between tries: the first one, doubled each time up to the longest. */
-final class Backoff {
+public final class Backoff {
     private final Duration first;
     private final Duration longest;
     private Duration next;
 
-    Backoff(Duration first, Duration longest) {
+    public Backoff(Duration first, Duration longest) {
         this.first = first;
         this.longest = longest;
         this.next = first;
     }
 
     /** How long to wait before the next try. */
-    Duration next() {
+    public Duration next() {
         Duration wait = next;
         Duration doubled = next.multipliedBy(2);
         next = doubled.compareTo(longest) > 0 ? longest : doubled;
@@ -24,7 +24,7 @@ final class Backoff {
     }
 
     /** Starts again with the first. */
-    void reset() {
+    public void reset() {
         next = first;
     }
 }

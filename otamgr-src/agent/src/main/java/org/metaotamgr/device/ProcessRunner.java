@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
 
 /** Starts programs. */
-interface ProcessRunner {
+public interface ProcessRunner {
     /**
      * Starts a program. Its standard input is empty.
      *

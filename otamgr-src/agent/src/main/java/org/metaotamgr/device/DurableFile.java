@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 import java.io.IOException;
 import java.nio.file.Path;
 
 /** A small file which at any time is either the old one or the new one, also after a power cut. */
-final class DurableFile {
+public final class DurableFile {
     private final Path file;
     private final FileOperations files;
 
-    DurableFile(Path file, FileOperations files) {
+    public DurableFile(Path file, FileOperations files) {
         this.file = file;
         this.files = files;
     }
@@ -20,7 +20,7 @@ final class DurableFile {
      * @throws IOException if it cannot be written; the old content is kept then, unless only the folder could not be
      *     brought to the storage
      */
-    void write(byte[] content) throws IOException {
+    public void write(byte[] content) throws IOException {
         Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
         try {
             files.create(temporary, content);

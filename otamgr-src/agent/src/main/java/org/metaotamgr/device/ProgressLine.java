@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 import java.util.Optional;
 import java.util.regex.Matcher;
@@ -12,11 +12,11 @@ import java.util.regex.Pattern;
  * @param number how much of the phase is done, in percent; for {@code failed}, the exit status that follows
  * @param message the rest of the line, for people
  */
-record ProgressLine(String phase, int number, String message) {
+public record ProgressLine(String phase, int number, String message) {
     private static final Pattern LINE = Pattern.compile("([a-z][a-z-]{0,31}) (\\d{1,3})(?: (.*))?");
 
     /** Reads a line; empty if it is none of the form {@code <phase> <number> <message>}. */
-    static Optional<ProgressLine> parse(String line) {
+    public static Optional<ProgressLine> parse(String line) {
         Matcher matcher = LINE.matcher(line);
         if (!matcher.matches()) {
             return Optional.empty();
@@ -26,7 +26,7 @@ record ProgressLine(String phase, int number, String message) {
     }
 
     /** Whether sysupgrade says here why it fails. */
-    boolean isFailure() {
+    public boolean isFailure() {
         return phase.equals("failed");
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 /** Where events are logged; one line each. Called from any thread. */
 @FunctionalInterface

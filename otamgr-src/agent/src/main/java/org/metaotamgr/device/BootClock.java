@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.device;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -11,7 +11,7 @@ import java.time.Duration;
  * Time as a device without a clock of its own knows it: since power-on, which no time server changes, and which goes on
  * when the daemon is restarted.
  */
-interface BootClock {
+public interface BootClock {
     /** The time since power-on. */
     Duration uptime();
 
