@@ -18,6 +18,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 
 import org.metaotamgr.agent.ConfigObject;
+import org.metaotamgr.agent.FailedUpdates;
+import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.Printable;
 
@@ -134,9 +136,9 @@ final class ConfigReader {
                 commit.seconds("deadlineSeconds", 0, Integer.MAX_VALUE, defaults.deadline()));
     }
 
-    private static OtamgrConfig.Retry retry(ConfigObject root, OtamgrConfig.Retry defaults) throws ConfigException {
+    private static RetryPolicy retry(ConfigObject root, RetryPolicy defaults) throws ConfigException {
         ConfigObject retry = root.object("retry").warnAboutOthersThan(RETRY_KEYS);
-        return new OtamgrConfig.Retry(
+        return new RetryPolicy(
                 retry.path("directory", defaults.directory()),
                 retry.number("attempts", "whole number", 1, MAX_ATTEMPTS, defaults.attempts()),
                 retry.seconds("backoffSeconds", 0, (int) FailedUpdates.LONGEST_WAIT.toSeconds(), defaults.backoff()));

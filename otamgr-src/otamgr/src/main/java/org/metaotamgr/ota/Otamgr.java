@@ -6,6 +6,8 @@ import java.time.Clock;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicReference;
 
+import org.metaotamgr.agent.FailedUpdates;
+import org.metaotamgr.agent.TransactionIds;
 import org.metaotamgr.attribute.AttributeClient;
 import org.metaotamgr.device.BootClock;
 import org.metaotamgr.device.EventLog;

@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.function.Consumer;
 
+import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.device.ConfigException;
 
 /**
@@ -40,7 +41,7 @@ public record OtamgrConfig(
         List<String> pushLogs,
         Path rebootReason,
         Commit commit,
-        Retry retry) {
+        RetryPolicy retry) {
 
     /**
      * What a trial needs to be committed.
@@ -54,16 +55,6 @@ public record OtamgrConfig(
      */
     public record Commit(boolean requireHubbyConnected, Path healthDirectory, Duration checkTimeout,
             Duration deadline) {
-    }
-
-    /**
-     * What happens to updates that failed.
-     *
-     * @param directory the folder of the file that remembers them; it survives updates
-     * @param attempts how often an update may fail before it is refused, at least 1
-     * @param backoff how long an update that failed once has to wait, doubled with each more failure; zero for no wait
-     */
-    public record Retry(Path directory, int attempts, Duration backoff) {
     }
 
     /** Where the configuration is when nobody names another file. */
@@ -99,7 +90,7 @@ public record OtamgrConfig(
                 List.of(),
                 Path.of("/afero_nv/reboot_reason"),
                 new Commit(true, Path.of("/etc/otamgr/health.d"), Duration.ofSeconds(60), Duration.ofSeconds(240)),
-                new Retry(Path.of("/data/otamgr"), 3, Duration.ofSeconds(600)));
+                new RetryPolicy(Path.of("/data/otamgr"), 3, Duration.ofSeconds(600)));
     }
 
     /**

@@ -10,6 +10,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 
+import org.metaotamgr.agent.FailedUpdates;
+import org.metaotamgr.agent.TransactionIds;
 import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
@@ -214,7 +216,7 @@ final class UpdateManager {
     }
 
     private void run(UpdateCandidate candidate) {
-        String txn = ids.next(candidate);
+        String txn = ids.next(candidate.headerSha256());
         failures.starting(txn, candidate.headerSha256(), slots.runningSlot());
         List<String> command = new ArrayList<>(config.sysupgrade());
         command.addAll(List.of("--no-reboot", "--txn", txn, "--header", candidate.path().header(),

@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.device.ConfigException;
 
 class ConfigTest {
@@ -57,7 +58,7 @@ class ConfigTest {
                 List.of("/bin/su", "-v"), List.of("/bin/slot"), List.of("/bin/rb", "-f"), Duration.ZERO,
                 List.of("/bin/ft"), List.of("/usr/bin/logpush"), Path.of("/data/why"),
                 new OtamgrConfig.Commit(false, Path.of("/opt/health"), Duration.ofSeconds(7), Duration.ofSeconds(100)),
-                new OtamgrConfig.Retry(Path.of("/data/memory"), 5, Duration.ofSeconds(60))), config);
+                new RetryPolicy(Path.of("/data/memory"), 5, Duration.ofSeconds(60))), config);
         assertEquals(List.of(), warnings);
     }
 

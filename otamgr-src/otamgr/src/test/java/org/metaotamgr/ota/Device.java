@@ -18,6 +18,9 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 
+import org.metaotamgr.agent.FailedUpdates;
+import org.metaotamgr.agent.RetryPolicy;
+import org.metaotamgr.agent.TransactionIds;
 import org.metaotamgr.attribute.Peer;
 import org.metaotamgr.device.BootClock;
 
@@ -77,7 +80,7 @@ final class Device {
                 pushLogs, folder.resolve("reboot_reason"),
                 new OtamgrConfig.Commit(needsHubby, folder.resolve("health.d"), commit.checkTimeout(),
                         commit.deadline()),
-                new OtamgrConfig.Retry(folder.resolve("memory"), 3, defaults.retry().backoff()));
+                new RetryPolicy(folder.resolve("memory"), 3, defaults.retry().backoff()));
         Commands commands = new Commands(loop, programs, log);
         Rebooter rebooter = new Rebooter(loop, commands, config, new RebootReason(config.rebootReason(), files), log);
         failures = new FailedUpdates(config.retry(), files, clock, boot, log);

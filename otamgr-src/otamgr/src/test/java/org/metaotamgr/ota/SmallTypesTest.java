@@ -18,6 +18,7 @@ import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.metaotamgr.agent.TransactionIds;
 import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.BoundedLines;
 import org.metaotamgr.device.Printable;
@@ -83,7 +84,7 @@ class SmallTypesTest {
     void anIdFitsWhatSysupgradeTakes() {
         TransactionIds ids = new TransactionIds(
                 Clock.fixed(Instant.parse("2026-01-31T23:59:59Z"), ZoneOffset.UTC), () -> -2);
-        String id = ids.next(new UpdateCandidate(new UpdatePath("/tmp/a"), "ba7816bf8f01cfea"));
+        String id = ids.next("ba7816bf8f01cfea");
         assertEquals("20260131T235959Z-ba7816bf-fffe", id);
         assertTrue(id.matches("[A-Za-z0-9._-]{1,40}"));
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.agent;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -26,12 +26,12 @@ import org.metaotamgr.device.Printable;
  * @param failed updates that failed, each header once
  * @param started updates for which sysupgrade was started, and of which no end is known yet
  */
-record FailureMemory(List<Failed> failed, List<Started> started) {
-    static final FailureMemory EMPTY = new FailureMemory(List.of(), List.of());
+public record FailureMemory(List<Failed> failed, List<Started> started) {
+    public static final FailureMemory EMPTY = new FailureMemory(List.of(), List.of());
     /** More different updates than a device sees between two that succeed. */
-    static final int MAX_FAILED = 32;
+    public static final int MAX_FAILED = 32;
     /** One would do, if every end of an update could be seen before the next one starts. */
-    static final int MAX_STARTED = 8;
+    public static final int MAX_STARTED = 8;
 
     private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
     private static final Pattern TXN = Pattern.compile("[A-Za-z0-9._-]{1,40}");
@@ -40,28 +40,28 @@ record FailureMemory(List<Failed> failed, List<Started> started) {
     /**
      * An update that failed.
      *
-     * @param headerSha256 the hash of its header, lower case hex
+     * @param headerSha256 what it is known by: the hash of its header, or its {@link Target#id()}; lower case hex
      * @param failures how often it failed, at least 1
      * @param reason why it failed last, in one line
      * @param time when it failed last by the clock of the device, for people only: that clock may have been wrong
      * @param bootId the boot during which that was noticed
      * @param uptime the time since power-on at which that was noticed
      */
-    record Failed(String headerSha256, int failures, String reason, String time, String bootId, Duration uptime) {
+    public record Failed(String headerSha256, int failures, String reason, String time, String bootId, Duration uptime) {
     }
 
     /**
      * An update for which sysupgrade was started.
      *
      * @param txn its id
-     * @param headerSha256 the hash of its header, lower case hex
+     * @param headerSha256 what it is known by: the hash of its header, or its {@link Target#id()}; lower case hex
      * @param fromSlot the slot that ran then; it runs again if the update did not work; empty if unknown
      * @param problem what its trial lacked, in one line, or empty
      */
-    record Started(String txn, String headerSha256, String fromSlot, String problem) {
+    public record Started(String txn, String headerSha256, String fromSlot, String problem) {
     }
 
-    FailureMemory {
+    public FailureMemory {
         failed = newest(failed, MAX_FAILED);
         started = newest(started, MAX_STARTED);
     }
@@ -70,38 +70,38 @@ record FailureMemory(List<Failed> failed, List<Started> started) {
         return List.copyOf(list.subList(Math.max(0, list.size() - count), list.size()));
     }
 
-    Optional<Failed> failedWith(String headerSha256) {
+    public Optional<Failed> failedWith(String headerSha256) {
         return failed.stream().filter(one -> one.headerSha256().equals(headerSha256)).findFirst();
     }
 
-    Optional<Started> startedAs(String txn) {
+    public Optional<Started> startedAs(String txn) {
         return started.stream().filter(one -> one.txn().equals(txn)).findFirst();
     }
 
     /** With an update as the newest failed one, in place of what was known about it. */
-    FailureMemory withFailed(Failed update) {
+    public FailureMemory withFailed(Failed update) {
         List<Failed> all = new ArrayList<>(withoutFailed(update.headerSha256()).failed);
         all.add(update);
         return new FailureMemory(all, started);
     }
 
-    FailureMemory withoutFailed(String headerSha256) {
+    public FailureMemory withoutFailed(String headerSha256) {
         return new FailureMemory(failed.stream().filter(one -> !one.headerSha256().equals(headerSha256)).toList(),
                 started);
     }
 
     /** With an update as the newest started one, in place of what was known about it. */
-    FailureMemory withStarted(Started update) {
+    public FailureMemory withStarted(Started update) {
         List<Started> all = new ArrayList<>(withoutStarted(update.txn()).started);
         all.add(update);
         return new FailureMemory(failed, all);
     }
 
-    FailureMemory withoutStarted(String txn) {
+    public FailureMemory withoutStarted(String txn) {
         return new FailureMemory(failed, started.stream().filter(one -> !one.txn().equals(txn)).toList());
     }
 
-    byte[] toJson() {
+    public byte[] toJson() {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         try (JsonGenerator json = new JsonFactory().createGenerator(out, JsonEncoding.UTF8)) {
             json.useDefaultPrettyPrinter();
@@ -141,7 +141,7 @@ record FailureMemory(List<Failed> failed, List<Started> started) {
      *
      * @throws IOException if it is anything else; the message says what was expected and found
      */
-    static FailureMemory ofJson(byte[] text) throws IOException {
+    public static FailureMemory ofJson(byte[] text) throws IOException {
         JsonNode root = JsonMapper.builder()
                 .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                 .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.agent;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -20,7 +20,7 @@ import org.metaotamgr.device.SlotStatus;
 
 /**
  * Remembers across reboots which updates failed, so that one which the cloud pushes again and again is not installed
- * again and again. Counted are trials that ended without a commit, and refusals of sysupgrade that are about the image;
+ * again and again. An update is known by the hash of its header, or by its {@link Target#id()}. Counted are trials that ended without a commit, and refusals of sysupgrade that are about the image;
  * a power cut while the slot is written is neither.
  *
  * <p>Waits are measured since power-on, as devices without a clock have no other time that can be trusted. In a later
@@ -29,14 +29,14 @@ import org.metaotamgr.device.SlotStatus;
  * <p>The file is the memory: it is read each time, so that removing it is all it takes to forget. Only while it cannot
  * be written, the memory of this process counts.
  */
-final class FailedUpdates {
-    static final String FILE_NAME = "failed-updates.json";
+public final class FailedUpdates {
+    public static final String FILE_NAME = "failed-updates.json";
     /** No update has to wait longer. */
-    static final Duration LONGEST_WAIT = Duration.ofDays(1);
+    public static final Duration LONGEST_WAIT = Duration.ofDays(1);
     private static final int MAX_FILE_SIZE = 256 * 1024;
 
     /** What to do with an update. */
-    enum Decision {
+    public enum Decision {
         /** It may be installed. */
         INSTALL,
         /** It may be installed after the wait. */
@@ -52,19 +52,19 @@ final class FailedUpdates {
      * @param remaining how long it has to wait, else zero
      * @param reason why, in one line, else empty
      */
-    record Verdict(Decision decision, Duration remaining, String reason) {
+    public record Verdict(Decision decision, Duration remaining, String reason) {
     }
 
     private final Path file;
     private final DurableFile durable;
-    private final OtamgrConfig.Retry config;
+    private final RetryPolicy config;
     private final Clock clock;
     private final BootClock boot;
     private final EventLog log;
     private Optional<FailureMemory> unsaved = Optional.empty();
     private String lastReadProblem = "";
 
-    FailedUpdates(OtamgrConfig.Retry config, FileOperations files, Clock clock, BootClock boot, EventLog log) {
+    public FailedUpdates(RetryPolicy config, FileOperations files, Clock clock, BootClock boot, EventLog log) {
         this.file = config.directory().resolve(FILE_NAME);
         this.durable = new DurableFile(file, files);
         this.config = config;
@@ -74,7 +74,7 @@ final class FailedUpdates {
     }
 
     /** Logs what is remembered. */
-    void report() {
+    public synchronized void report() {
         for (FailureMemory.Failed one : load().failed()) {
             Verdict verdict = verdict(one);
             log.info("ota_failed_before:header_sha256=" + one.headerSha256() + ",failures=" + one.failures()
@@ -87,7 +87,7 @@ final class FailedUpdates {
     }
 
     /** What to do with the update that has this header. */
-    Verdict verdict(String headerSha256) {
+    public synchronized Verdict verdict(String headerSha256) {
         return load().failedWith(headerSha256).map(this::verdict)
                 .orElse(new Verdict(Decision.INSTALL, Duration.ZERO, ""));
     }
@@ -118,23 +118,23 @@ final class FailedUpdates {
      *
      * @param fromSlot the slot that runs, or empty
      */
-    void starting(String txn, String headerSha256, String fromSlot) {
+    public synchronized void starting(String txn, String headerSha256, String fromSlot) {
         save(load().withStarted(new FailureMemory.Started(txn, headerSha256, fromSlot, "")));
     }
 
     /** sysupgrade ended without arming the update, for a reason that says nothing about the update. */
-    void notArmed(String txn) {
+    public synchronized void notArmed(String txn) {
         save(load().withoutStarted(txn));
     }
 
     /** sysupgrade ended without arming the update, because of the update. */
-    void refused(String txn, String reason) {
+    public synchronized void refused(String txn, String reason) {
         FailureMemory memory = load();
         memory.startedAs(txn).ifPresent(update -> save(failed(memory, update, reason)));
     }
 
     /** The trial of an update is about to end without a commit. */
-    void trialLacks(String txn, String problem) {
+    public synchronized void trialLacks(String txn, String problem) {
         FailureMemory memory = load();
         memory.startedAs(txn).ifPresent(update -> save(memory.withStarted(new FailureMemory.Started(
                 txn, update.headerSha256(), update.fromSlot(), Printable.of(problem)))));
@@ -145,7 +145,7 @@ final class FailedUpdates {
      *
      * @return whether one ended that was remembered as started
      */
-    boolean settle(SlotStatus status) {
+    public synchronized boolean settle(SlotStatus status) {
         FailureMemory before = load();
         FailureMemory after = before;
         for (FailureMemory.Started update : before.started()) {

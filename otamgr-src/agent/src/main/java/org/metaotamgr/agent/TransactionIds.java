@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.agent;
 
 import java.time.Clock;
 import java.time.ZoneOffset;
@@ -8,24 +8,24 @@ import java.util.Locale;
 import java.util.function.IntSupplier;
 
 /**
- * Makes the ids of updates, {@code 20260131T235959Z-1a2b3c4d-5e6f}: the time, the begin of the header's hash, and a
+ * Makes the ids of updates, {@code 20260131T235959Z-1a2b3c4d-5e6f}: the time, the begin of what the update is known by, and a
  * random number, because a device without a clock lives through the same seconds after every boot.
  */
-final class TransactionIds {
+public final class TransactionIds {
     private static final DateTimeFormatter TIME =
             DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss'Z'", Locale.ROOT).withZone(ZoneOffset.UTC);
 
     private final Clock clock;
     private final IntSupplier random;
 
-    TransactionIds(Clock clock, IntSupplier random) {
+    public TransactionIds(Clock clock, IntSupplier random) {
         this.clock = clock;
         this.random = random;
     }
 
     /** A new id: at most 40 letters, digits and hyphens. */
-    String next(UpdateCandidate candidate) {
-        return TIME.format(clock.instant()) + "-" + candidate.headerSha256().substring(0, 8) + "-"
+    public String next(String id) {
+        return TIME.format(clock.instant()) + "-" + id.substring(0, 8) + "-"
                 + String.format("%04x", random.getAsInt() & 0xffff);
     }
 }
