@@ -33,6 +33,26 @@ public interface UpdateSource extends AutoCloseable {
     CheckResult check(InstalledSystem installed) throws SourceException, InterruptedException;
 
     /**
+     * Whether a server decides what this device shall run: then its offer is taken although it is not newer than what
+     * runs, as long as the device's floor allows it. The default is no: only what is newer is taken, the newest first.
+     *
+     * @return whether an offer is an assignment
+     */
+    default boolean isAssigning() {
+        return false;
+    }
+
+    /**
+     * Whether the network is needed: then limits for links that cost money hold, and a system on trial is only kept once
+     * this source has answered it. The default is yes.
+     *
+     * @return whether this source is somewhere else
+     */
+    default boolean isRemote() {
+        return true;
+    }
+
+    /**
      * Brings the complete update into a folder, and proves that it is the one that was offered.
      *
      * <p>A part that an earlier call left in the folder, perhaps before a power cut, is used: nothing is loaded twice
