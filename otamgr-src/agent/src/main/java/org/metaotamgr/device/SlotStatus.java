@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * What {@code ota-slot status} says.
@@ -16,9 +17,10 @@ import java.util.Map;
  * @param txn the update that set the trial, or empty
  * @param failed the last update whose trial the boot loader gave up, or empty
  * @param failedWhy the word of the boot loader for why, or empty
+ * @param floor the lowest version that may be installed, or empty
  */
 public record SlotStatus(State state, String running, String committed, String trial, String txn, String failed,
-        String failedWhy) {
+        String failedWhy, Optional<String> floor) {
     /** How the running system and the boot state relate. */
     public enum State {
         /** The committed slot runs, and nothing is on trial. */
@@ -42,7 +44,7 @@ public record SlotStatus(State state, String running, String committed, String t
 
     /** What is known if {@code ota-slot} does not tell. */
     public static SlotStatus unknown() {
-        return new SlotStatus(State.UNKNOWN, "", "", "", "", "", "");
+        return new SlotStatus(State.UNKNOWN, "", "", "", "", "", "", Optional.empty());
     }
 
     /** Reads the output: {@code key=value} lines. Keys that otamgr does not need are ignored. */
@@ -61,7 +63,8 @@ public record SlotStatus(State state, String running, String committed, String t
                 values.getOrDefault("trial", ""),
                 values.getOrDefault("txn", ""),
                 values.getOrDefault("failed", ""),
-                values.getOrDefault("failed_why", ""));
+                values.getOrDefault("failed_why", ""),
+                Optional.ofNullable(values.get("floor")).filter(floor -> !floor.isEmpty()));
     }
 
     private static State stateOf(String word) {
@@ -75,7 +78,7 @@ public record SlotStatus(State state, String running, String committed, String t
 
     /** What is known after the trial was committed. */
     public SlotStatus afterCommit() {
-        return new SlotStatus(State.COMMITTED, running, trial, "", txn, failed, failedWhy);
+        return new SlotStatus(State.COMMITTED, running, trial, "", txn, failed, failedWhy, floor);
     }
 
     @Override

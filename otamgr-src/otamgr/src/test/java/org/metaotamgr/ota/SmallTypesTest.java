@@ -56,7 +56,7 @@ class SmallTypesTest {
 
     @Test
     void aSlotStatusIsReadFromItsLines() {
-        assertEquals(new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1", "T0", "load-failed"),
+        assertEquals(new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1", "T0", "load-failed", Optional.empty()),
                 SlotStatus.parse(List.of("running=b", "committed=a", "trial=b", "tries=2", "txn=T1", "failed=T0",
                         "failed_why=load-failed", "state=trial", "nonsense", "=x")));
         assertEquals(SlotStatus.unknown(), SlotStatus.parse(List.of()));
