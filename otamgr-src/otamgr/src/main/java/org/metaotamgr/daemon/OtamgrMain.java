@@ -54,6 +54,9 @@ public final class OtamgrMain {
         }
         EventLog log = new StandardErrorLog(err, parsed.syslogPrefix() || System.getenv("JOURNAL_STREAM") != null);
         try {
+            if (!parsed.command().isEmpty()) {
+                System.exit(OneCommand.run(config(parsed, log), parsed.command(), out, err, log));
+            }
             run(parsed, log);
         } catch (ConfigException e) {
             log.error("config_error:" + e.getMessage());

@@ -4,7 +4,9 @@ package org.metaotamgr.ota;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -17,6 +19,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 
+import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.FailedUpdates;
 import org.metaotamgr.agent.RetryPolicy;
@@ -25,14 +28,12 @@ import org.metaotamgr.device.Printable;
 
 /** Reads a configuration file. */
 final class ConfigReader {
-    private static final Set<String> KEYS = Set.of("attrdSocket", "updatePathPrefix", "allowedPrefixes", "sysupgrade",
-            "otaSlot", "reboot", "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit", "retry");
-    private static final Set<String> COMMIT_KEYS =
-            Set.of("requireHubbyConnected", "healthDirectory", "checkTimeoutSeconds", "deadlineSeconds");
-    private static final Set<String> RETRY_KEYS = Set.of("directory", "attempts", "backoffSeconds");
+    private static final Set<String> KEYS = Set.of("attrdSocket", "updatePathPrefix", "allowedPrefixes", "reboot",
+            "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit", "attributes", "control");
+    private static final Set<String> COMMIT_KEYS = Set.of("requireHubbyConnected", "healthDirectory",
+            "checkTimeoutSeconds", "deadlineSeconds", "requireSource");
     private static final int MAX_REBOOT_DELAY_SECONDS = 3600;
     private static final int MAX_CHECK_TIMEOUT_SECONDS = 3600;
-    private static final int MAX_ATTEMPTS = 100;
     /** What fits in sun_path with its NUL. */
     private static final int MAX_SOCKET_PATH = 107;
 
@@ -45,23 +46,35 @@ final class ConfigReader {
     }
 
     OtamgrConfig read(byte[] json) throws ConfigException {
-        ConfigObject root = ConfigObject.of(source, parse(json), warnings).warnAboutOthersThan(KEYS);
-        OtamgrConfig defaults = OtamgrConfig.defaults();
-        String prefix = folder(root, "updatePathPrefix", defaults.updatePathPrefix());
+        ConfigObject root = ConfigObject.of(source, parse(json), warnings).warnAboutOthersThan(keys());
+        AgentConfig agent = AgentConfig.of(root);
+        boolean isHubby = agent.sourceType().equals(AgentConfig.HUBBY);
+        // Other sources are for products that have no attribute daemon.
+        boolean attributes = root.flag("attributes", isHubby);
+        String prefix = folder(root, "updatePathPrefix", "/tmp");
         List<String> allowed = allowedPrefixes(root, prefix);
         return new OtamgrConfig(
-                socket(root, "attrdSocket", defaults.attrdSocket()),
+                socket(root, "attrdSocket", Path.of("/var/run/IPC.ATTRD")),
                 prefix,
                 allowed,
-                root.program("sysupgrade", defaults.sysupgrade(), false),
-                root.program("otaSlot", defaults.otaSlot(), false),
-                root.program("reboot", defaults.reboot(), false),
-                root.seconds("rebootDelaySeconds", 0, MAX_REBOOT_DELAY_SECONDS, defaults.rebootDelay()),
-                root.program("factoryTest", defaults.factoryTest(), true),
-                root.program("pushLogs", defaults.pushLogs(), true),
-                root.path("rebootReason", defaults.rebootReason()),
-                commit(root, defaults.commit()),
-                retry(root, defaults.retry()));
+                agent.sysupgrade(),
+                agent.otaSlot(),
+                root.program("reboot", List.of("/sbin/reboot"), false),
+                root.seconds("rebootDelaySeconds", 0, MAX_REBOOT_DELAY_SECONDS, Duration.ofSeconds(5)),
+                root.program("factoryTest", List.of(), true),
+                root.program("pushLogs", List.of(), true),
+                root.path("rebootReason", Path.of("/afero_nv/reboot_reason")),
+                commit(root.object("commit").warnAboutOthersThan(COMMIT_KEYS), attributes, isHubby),
+                agent.retry(),
+                attributes,
+                socket(root, "control", Path.of("/run/otamgr/control")),
+                agent);
+    }
+
+    private static Set<String> keys() {
+        Set<String> keys = new HashSet<>(KEYS);
+        keys.addAll(AgentConfig.KEYS);
+        return keys;
     }
 
     private JsonNode parse(byte[] json) throws ConfigException {
@@ -127,20 +140,19 @@ final class ConfigReader {
         return allowed;
     }
 
-    private static OtamgrConfig.Commit commit(ConfigObject root, OtamgrConfig.Commit defaults) throws ConfigException {
-        ConfigObject commit = root.object("commit").warnAboutOthersThan(COMMIT_KEYS);
+    private static OtamgrConfig.Commit commit(ConfigObject commit, boolean attributes, boolean isHubby)
+            throws ConfigException {
+        boolean requireHubby = commit.flag("requireHubbyConnected", attributes);
+        if (requireHubby && !attributes) {
+            throw commit.wrong("requireHubbyConnected", "false, because nothing is known of hubby with \"attributes\": "
+                    + "false", commit.get("requireHubbyConnected"));
+        }
         return new OtamgrConfig.Commit(
-                commit.flag("requireHubbyConnected", defaults.requireHubbyConnected()),
-                commit.path("healthDirectory", defaults.healthDirectory()),
-                commit.seconds("checkTimeoutSeconds", 1, MAX_CHECK_TIMEOUT_SECONDS, defaults.checkTimeout()),
-                commit.seconds("deadlineSeconds", 0, Integer.MAX_VALUE, defaults.deadline()));
-    }
-
-    private static RetryPolicy retry(ConfigObject root, RetryPolicy defaults) throws ConfigException {
-        ConfigObject retry = root.object("retry").warnAboutOthersThan(RETRY_KEYS);
-        return new RetryPolicy(
-                retry.path("directory", defaults.directory()),
-                retry.number("attempts", "whole number", 1, MAX_ATTEMPTS, defaults.attempts()),
-                retry.seconds("backoffSeconds", 0, (int) FailedUpdates.LONGEST_WAIT.toSeconds(), defaults.backoff()));
+                requireHubby,
+                commit.path("healthDirectory", Path.of("/etc/otamgr/health.d")),
+                commit.seconds("checkTimeoutSeconds", 1, MAX_CHECK_TIMEOUT_SECONDS, Duration.ofSeconds(60)),
+                commit.seconds("deadlineSeconds", 0, Integer.MAX_VALUE, Duration.ofSeconds(240)),
+                attributes,
+                commit.flag("requireSource", !isHubby));
     }
 }

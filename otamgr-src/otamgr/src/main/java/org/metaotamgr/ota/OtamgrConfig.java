@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.function.Consumer;
 
+import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.device.ConfigException;
 
@@ -28,6 +29,9 @@ import org.metaotamgr.device.ConfigException;
  * @param rebootReason the file which keeps the reason of the last reboot
  * @param commit what a trial needs to be committed
  * @param retry what happens to updates that failed
+ * @param attributes whether otamgr talks to the attribute daemon at all
+ * @param control the socket for commands
+ * @param agent what the agent does with sources of updates
  */
 public record OtamgrConfig(
         Path attrdSocket,
@@ -41,20 +45,25 @@ public record OtamgrConfig(
         List<String> pushLogs,
         Path rebootReason,
         Commit commit,
-        RetryPolicy retry) {
+        RetryPolicy retry,
+        boolean attributes,
+        Path control,
+        AgentConfig agent) {
 
     /**
      * What a trial needs to be committed.
      *
-     * @param requireHubbyConnected whether hubby has to be connected to the cloud; else it is enough that the attribute
-     *     daemon has accepted otamgr
+     * @param requireHubbyConnected whether hubby has to be connected to the cloud; needs the attribute
+     *     daemon, too
      * @param healthDirectory the folder of the health checks, all of which have to pass
      * @param checkTimeout how long one health check may take
      * @param deadline the time since power-on at which otamgr gives up a trial that is not healthy, or zero to leave
      *     that to the trial guard
+     * @param requireAttributes whether the attribute daemon has to have accepted otamgr
+     * @param requireSource whether the source of updates has to have answered
      */
     public record Commit(boolean requireHubbyConnected, Path healthDirectory, Duration checkTimeout,
-            Duration deadline) {
+            Duration deadline, boolean requireAttributes, boolean requireSource) {
     }
 
     /** Where the configuration is when nobody names another file. */
@@ -78,19 +87,11 @@ public record OtamgrConfig(
      * @return the defaults
      */
     public static OtamgrConfig defaults() {
-        return new OtamgrConfig(
-                Path.of("/var/run/IPC.ATTRD"),
-                "/tmp",
-                List.of("/tmp"),
-                List.of("/sbin/sysupgrade"),
-                List.of("/sbin/ota-slot"),
-                List.of("/sbin/reboot"),
-                Duration.ofSeconds(5),
-                List.of(),
-                List.of(),
-                Path.of("/afero_nv/reboot_reason"),
-                new Commit(true, Path.of("/etc/otamgr/health.d"), Duration.ofSeconds(60), Duration.ofSeconds(240)),
-                new RetryPolicy(Path.of("/data/otamgr"), 3, Duration.ofSeconds(600)));
+        try {
+            return new ConfigReader("defaults", warning -> { }).read(new byte[] {'{', '}'});
+        } catch (ConfigException e) {
+            throw new IllegalStateException("defaults are valid", e);
+        }
     }
 
     /**
