@@ -66,7 +66,7 @@ for jar in otamgr otamgr-agent otamgr-wire otamgr-attribute-client jackson-datab
     classpath=${classpath:+$classpath:}$OTAMGR_JARS/$jar.jar
 done
 # Sources of updates that are packages of their own.
-for jar in "$OTAMGR_JARS"/otamgr-source-*.jar; do
+for jar in "$OTAMGR_JARS"/otamgr-*sources*.jar; do
     [ ! -e "$jar" ] || classpath=$classpath:$jar
 done
 
