@@ -8,6 +8,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -18,6 +19,8 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.ConfigObject;
@@ -26,7 +29,7 @@ import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.Printable;
 
-/** Reads a configuration file. */
+/** Reads configuration files. */
 final class ConfigReader {
     private static final Set<String> KEYS = Set.of("attrdSocket", "updatePathPrefix", "allowedPrefixes", "reboot",
             "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit", "attributes", "control");
@@ -39,14 +42,34 @@ final class ConfigReader {
 
     private final String source;
     private final Consumer<String> warnings;
+    private final ObjectNode tree = JsonNodeFactory.instance.objectNode();
 
     ConfigReader(String source, Consumer<String> warnings) {
         this.source = source;
         this.warnings = warnings;
     }
 
-    OtamgrConfig read(byte[] json) throws ConfigException {
-        ConfigObject root = ConfigObject.of(source, parse(json), warnings).warnAboutOthersThan(keys());
+    /** Adds a file: what it says replaces what was said before. */
+    void add(String name, byte[] json) throws ConfigException {
+        JsonNode more = parse(name, json);
+        // For its message, should it be none.
+        ConfigObject.of(name, more, warnings);
+        replace(tree, more);
+    }
+
+    private static void replace(ObjectNode before, JsonNode more) {
+        for (Map.Entry<String, JsonNode> entry : more.properties()) {
+            if (entry.getValue().isObject() && before.get(entry.getKey()) instanceof ObjectNode inner) {
+                replace(inner, entry.getValue());
+            } else {
+                before.set(entry.getKey(), entry.getValue());
+            }
+        }
+    }
+
+    OtamgrConfig read() throws ConfigException {
+        ConfigObject root = ConfigObject.of(source, tree, warnings).warnAboutOthersThan(keys());
+        ConfigObject commit = root.object("commit").warnAboutOthersThan(COMMIT_KEYS);
         AgentConfig agent = AgentConfig.of(root);
         boolean isHubby = agent.sourceType().equals(AgentConfig.HUBBY);
         // Other sources are for products that have no attribute daemon.
@@ -64,7 +87,7 @@ final class ConfigReader {
                 root.program("factoryTest", List.of(), true),
                 root.program("pushLogs", List.of(), true),
                 root.path("rebootReason", Path.of("/afero_nv/reboot_reason")),
-                commit(root.object("commit").warnAboutOthersThan(COMMIT_KEYS), attributes, isHubby),
+                commit(commit, attributes, isHubby),
                 agent.retry(),
                 attributes,
                 socket(root, "control", Path.of("/run/otamgr/control")),
@@ -77,7 +100,7 @@ final class ConfigReader {
         return keys;
     }
 
-    private JsonNode parse(byte[] json) throws ConfigException {
+    private static JsonNode parse(String source, byte[] json) throws ConfigException {
         JsonMapper mapper = JsonMapper.builder()
                 .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                 .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)

@@ -31,7 +31,9 @@ class ConfigTest {
     private final List<String> warnings = new ArrayList<>();
 
     private OtamgrConfig read(String json) throws ConfigException {
-        return new ConfigReader("otamgr.json", warnings::add).read(json.getBytes(StandardCharsets.UTF_8));
+        ConfigReader reader = new ConfigReader("otamgr.json", warnings::add);
+        reader.add("otamgr.json", json.getBytes(StandardCharsets.UTF_8));
+        return reader.read();
     }
 
     private String error(String json) {
@@ -87,6 +89,22 @@ class ConfigTest {
     @Test
     void theUpdatePathPrefixIsAllowedUnlessSomethingElseIsSaid() throws ConfigException {
         assertEquals(List.of("/data/ota"), read("{\"updatePathPrefix\":\"/data/ota\"}").allowedPrefixes());
+    }
+
+    @Test
+    void filesInConfDReplaceKeyByKeyInTheOrderOfTheirNames() throws Exception {
+        Files.writeString(folder.resolve("otamgr.json"), "{\"rebootDelaySeconds\": 1, \"commit\": {\"deadlineSeconds\": 2}}");
+        Files.createDirectory(folder.resolve("conf.d"));
+        Files.writeString(folder.resolve("conf.d/20-b.json"), "{\"commit\": {\"checkTimeoutSeconds\": 4}}");
+        Files.writeString(folder.resolve("conf.d/10-a.json"), "{\"commit\": {\"checkTimeoutSeconds\": 3}}");
+        Files.writeString(folder.resolve("conf.d/other.txt"), "not JSON");
+        OtamgrConfig config = OtamgrConfig.load(folder.resolve("otamgr.json"), warnings::add);
+        assertEquals(List.of(1L, 2L, 4L), List.of(config.rebootDelay().toSeconds(), config.commit().deadline().toSeconds(),
+                config.commit().checkTimeout().toSeconds()));
+        Files.writeString(folder.resolve("conf.d/30-c.json"), "[]");
+        assertEquals(folder.resolve("conf.d/30-c.json") + ": expected a JSON object, found an empty list",
+                assertThrows(ConfigException.class, () -> OtamgrConfig.load(folder.resolve("otamgr.json"), warnings::add))
+                        .getMessage());
     }
 
     @Test
