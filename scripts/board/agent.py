@@ -66,9 +66,13 @@ def make_stick(good, unhealthy):
     shutil.rmtree(tree, ignore_errors=True)
     make_bundle(good, "2.0", tree / "good/update.bundle")
     make_bundle(unhealthy, "3.0", tree / "unhealthy/update.bundle")
-    small = FOLDER / "small.gz"
-    small.write_bytes(good.read_bytes()[:1 << 20])
-    make_bundle(small, "3.1", tree / "corrupt/update.bundle")
+    empty = FOLDER / "empty"
+    shutil.rmtree(empty, ignore_errors=True)
+    (empty / "etc").mkdir(parents=True)
+    build.make_filesystem(empty, FOLDER / "small.ext4", "rootfs")
+    small = FOLDER / "small.ext4.gz"
+    build.compress(FOLDER / "small.ext4", small)
+    make_bundle(small, "3.1", tree / "empty/update.bundle")
     make_bundle(small, "3.2", tree / "foreign/update.bundle", board="toaster")
     make_bundle(small, "1.5", tree / "older/update.bundle")
     make_bundle(small, "3.3", tree / "stranger/update.bundle", key="stranger.key")
@@ -204,10 +208,10 @@ def demo(screen, seconds_of_calls):
             raise RuntimeError(f"expected FAILED: reason, found {session.messages(first)[-1]}")
 
         screen.step("An install that fails")
-        use(session, "corrupt")
+        use(session, "empty")
         session.run("otamgr pull", 0)
         first = len(session.lines)
-        session.run("otamgr install", 70)
+        session.run("otamgr install", 6)
         found = session.messages(first)
         if [message for message, _ in found] != ["install-pre", "install-post"] or not found[-1][1].startswith("FAILED: "):
             raise RuntimeError(f"failed install: expected install-pre and install-post FAILED, found {found}")
