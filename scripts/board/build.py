@@ -123,10 +123,13 @@ def build_jars(folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     run("mvn", "-q", "-B", "-f", project / "pom.xml", "package", "-DskipTests", "-Dmaven.test.skip=true")
-    for module, name in (("wire", "otamgr-wire"), ("attribute-client", "otamgr-attribute-client"), ("otamgr", "otamgr"),
-                         ("simulators", "otamgr-simulators")):
+    for module, name in (("wire", "otamgr-wire"), ("attribute-client", "otamgr-attribute-client"), ("agent", "otamgr-agent"),
+                         ("otamgr", "otamgr"), ("simulators", "otamgr-simulators")):
         jar, = (project / module / "target").glob(f"{name}-[0-9]*.jar")
         shutil.copy(jar, folder / f"{name}.jar")
+    # Sources of updates that are modules of their own.
+    for jar in project.glob("update-sources/target/otamgr-update-sources-[0-9]*.jar"):
+        shutil.copy(jar, folder / "otamgr-update-sources.jar")
     libraries = folder / "libraries"
     run("mvn", "-q", "-B", "-f", project / "pom.xml", "-pl", "otamgr,simulators", "-am", "package", "-DskipTests", "-Dmaven.test.skip=true",
         "dependency:copy-dependencies", "-DincludeScope=runtime", "-DexcludeGroupIds=org.metaotamgr", f"-DoutputDirectory={libraries}",
@@ -137,6 +140,12 @@ def build_jars(folder):
     library, = [n for n in listing if n.startswith(member) and n.endswith(".so") and "nodeps" not in n]
     with open(folder / "libjunixsocket-native.so", "wb") as out:
         run("unzip", "-p", native, library, stdout=out)
+
+
+def build_control(program):
+    """What takes commands to the daemon, as the recipe compiles it."""
+    run("aarch64-linux-gnu-gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-Os", "-s", "-o", program,
+        layer.RECIPES / "otamgr/files/otamgr-control.c")
 
 
 def build_runtime(folder):
@@ -199,7 +208,7 @@ def record_of(version):
                        "versionNumber": version.replace(".", "")}, indent=4, sort_keys=True)
 
 
-def stage_rootfs(version, record, release, jars, runtime, initramfs, tree):
+def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tree):
     """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them."""
     shutil.rmtree(tree, ignore_errors=True)
     for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "dev", "proc", "sys", "tmp", "run", "data", "root", "boot", "etc/otamgr",
@@ -215,7 +224,7 @@ def stage_rootfs(version, record, release, jars, runtime, initramfs, tree):
         (tree / "bin" / applet).symlink_to("busybox")
     for applet in SYSTEM_APPLETS:
         (tree / "sbin" / applet).symlink_to("../bin/busybox")
-    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock"):
+    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock", "usr/bin/openssl"):
         _install(ROOT_ARM64 / program, tree / program, 0o755)
     (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
     triplet = "aarch64-linux-gnu"
@@ -249,6 +258,7 @@ def stage_rootfs(version, record, release, jars, runtime, initramfs, tree):
     _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
     _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
     _install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)
+    _install(control, tree / "usr/lib/otamgr/otamgr-control", 0o755)
     _install(daemon / "otamgr-watcher", tree / "usr/sbin/otamgr-watcher", 0o755)
     _install(daemon / "otamgr.init", tree / "etc/init.d/otamgr", 0o755)
     # Before the guard's deadline of this board, whose trials are short.

@@ -3,7 +3,7 @@ package org.metaotamgr.daemon;
 
 import java.io.PrintStream;
 
-import org.metaotamgr.ota.EventLog;
+import org.metaotamgr.device.EventLog;
 
 /** Logs to a stream, usually standard error: one line for each event, written at once. */
 final class StandardErrorLog implements EventLog {

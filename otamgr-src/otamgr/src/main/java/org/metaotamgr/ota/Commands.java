@@ -8,6 +8,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.ProcessRunner;
+
 /** Runs programs which should end soon, and gives up on those that do not. */
 final class Commands {
     private static final int MAX_LINES = 64;

@@ -3,10 +3,10 @@ package org.metaotamgr.ota;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -20,56 +20,87 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 
-/**
- * Reads a configuration by hand from a JSON tree: data binding would load several hundred more classes on the device,
- * and would not say which key holds what kind of wrong value.
- */
+import org.metaotamgr.agent.AgentConfig;
+import org.metaotamgr.agent.ConfigObject;
+import org.metaotamgr.agent.FailedUpdates;
+import org.metaotamgr.agent.RetryPolicy;
+import org.metaotamgr.device.ConfigException;
+import org.metaotamgr.device.Printable;
+
+/** Reads configuration files. */
 final class ConfigReader {
-    private static final Set<String> KEYS = Set.of("attrdSocket", "updatePathPrefix", "allowedPrefixes", "sysupgrade",
-            "otaSlot", "reboot", "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit", "retry");
-    private static final Set<String> COMMIT_KEYS = 
-            Set.of("requireHubbyConnected", "healthDirectory", "checkTimeoutSeconds", "deadlineSeconds");
-    private static final Set<String> RETRY_KEYS = Set.of("directory", "attempts", "backoffSeconds");
+    private static final Set<String> KEYS = Set.of("attrdSocket", "updatePathPrefix", "allowedPrefixes", "reboot",
+            "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit", "attributes", "control");
+    private static final Set<String> COMMIT_KEYS = Set.of("requireHubbyConnected", "healthDirectory",
+            "checkTimeoutSeconds", "deadlineSeconds", "requireSource");
     private static final int MAX_REBOOT_DELAY_SECONDS = 3600;
     private static final int MAX_CHECK_TIMEOUT_SECONDS = 3600;
-    private static final int MAX_ATTEMPTS = 100;
     /** What fits in sun_path with its NUL. */
     private static final int MAX_SOCKET_PATH = 107;
 
     private final String source;
     private final Consumer<String> warnings;
+    private final ObjectNode tree = JsonNodeFactory.instance.objectNode();
 
     ConfigReader(String source, Consumer<String> warnings) {
         this.source = source;
         this.warnings = warnings;
     }
 
-    OtamgrConfig read(byte[] json) throws ConfigException {
-        JsonNode root = parse(json);
-        if (!root.isObject()) {
-            throw new ConfigException(source + ": expected a JSON object, found " + describe(root));
-        }
-        warnAboutUnknownKeys(root, "", KEYS);
-        OtamgrConfig defaults = OtamgrConfig.defaults();
-        String prefix = folder(root, "updatePathPrefix", defaults.updatePathPrefix());
-        List<String> allowed = allowedPrefixes(root, prefix);
-        return new OtamgrConfig(
-                socket(root, "attrdSocket", defaults.attrdSocket()),
-                prefix,
-                allowed,
-                program(root, "sysupgrade", defaults.sysupgrade(), false),
-                program(root, "otaSlot", defaults.otaSlot(), false),
-                program(root, "reboot", defaults.reboot(), false),
-                seconds(root, "", "rebootDelaySeconds", 0, MAX_REBOOT_DELAY_SECONDS, defaults.rebootDelay()),
-                program(root, "factoryTest", defaults.factoryTest(), true),
-                program(root, "pushLogs", defaults.pushLogs(), true),
-                path(root, "", "rebootReason", defaults.rebootReason()),
-                commit(root, defaults.commit()),
-                retry(root, defaults.retry()));
+    /** Adds a file: what it says replaces what was said before. */
+    void add(String name, byte[] json) throws ConfigException {
+        JsonNode more = parse(name, json);
+        // For its message, should it be none.
+        ConfigObject.of(name, more, warnings);
+        replace(tree, more);
     }
 
-    private JsonNode parse(byte[] json) throws ConfigException {
+    private static void replace(ObjectNode before, JsonNode more) {
+        for (Map.Entry<String, JsonNode> entry : more.properties()) {
+            if (entry.getValue().isObject() && before.get(entry.getKey()) instanceof ObjectNode inner) {
+                replace(inner, entry.getValue());
+            } else {
+                before.set(entry.getKey(), entry.getValue());
+            }
+        }
+    }
+
+    OtamgrConfig read() throws ConfigException {
+        ConfigObject root = ConfigObject.of(source, tree, warnings).warnAboutOthersThan(keys());
+        ConfigObject commit = root.object("commit").warnAboutOthersThan(COMMIT_KEYS);
+        AgentConfig agent = AgentConfig.of(root);
+        boolean isHubby = agent.sourceType().equals(AgentConfig.HUBBY);
+        // Other sources are for products that have no attribute daemon.
+        boolean attributes = root.flag("attributes", isHubby);
+        String prefix = folder(root, "updatePathPrefix", "/tmp");
+        List<String> allowed = allowedPrefixes(root, prefix);
+        return new OtamgrConfig(
+                socket(root, "attrdSocket", Path.of("/var/run/IPC.ATTRD")),
+                prefix,
+                allowed,
+                agent.sysupgrade(),
+                agent.otaSlot(),
+                root.program("reboot", List.of("/sbin/reboot"), false),
+                root.seconds("rebootDelaySeconds", 0, MAX_REBOOT_DELAY_SECONDS, Duration.ofSeconds(5)),
+                root.program("factoryTest", List.of(), true),
+                root.program("pushLogs", List.of(), true),
+                root.path("rebootReason", Path.of("/afero_nv/reboot_reason")),
+                commit(commit, attributes, isHubby),
+                agent.retry(),
+                attributes,
+                socket(root, "control", Path.of("/run/otamgr/control")),
+                agent);
+    }
+
+    private static Set<String> keys() {
+        Set<String> keys = new HashSet<>(KEYS);
+        keys.addAll(AgentConfig.KEYS);
+        return keys;
+    }
+
+    private static JsonNode parse(String source, byte[] json) throws ConfigException {
         JsonMapper mapper = JsonMapper.builder()
                 .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                 .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
@@ -86,175 +117,65 @@ final class ConfigReader {
         }
     }
 
-    private void warnAboutUnknownKeys(JsonNode object, String parent, Set<String> known) {
-        for (Map.Entry<String, JsonNode> entry : object.properties()) {
-            if (!known.contains(entry.getKey())) {
-                warnings.accept(source + ": the key \"" + parent + Printable.of(entry.getKey())
-                        + "\" is unknown and ignored");
-            }
-        }
-    }
-
-    private Path socket(JsonNode root, String key, Path whenAbsent) throws ConfigException {
-        Path socket = path(root, "", key, whenAbsent);
+    private static Path socket(ConfigObject root, String key, Path whenAbsent) throws ConfigException {
+        Path socket = root.path(key, whenAbsent);
         if (socket.toString().getBytes(StandardCharsets.UTF_8).length > MAX_SOCKET_PATH) {
-            throw wrong(key, "a path of at most " + MAX_SOCKET_PATH + " bytes (the limit of unix sockets)",
+            throw root.wrong(key, "a path of at most " + MAX_SOCKET_PATH + " bytes (the limit of unix sockets)",
                     root.get(key));
         }
         return socket;
     }
 
-    private Path path(JsonNode object, String parent, String key, Path whenAbsent) throws ConfigException {
-        JsonNode node = object.get(key);
-        if (node == null) {
-            return whenAbsent;
-        }
-        if (!node.isTextual() || !node.textValue().startsWith("/")) {
-            throw wrong(parent + key, "an absolute path", node);
-        }
-        return expressible(parent + key, node);
-    }
-
-    private Path expressible(String key, JsonNode node) throws ConfigException {
-        try {
-            return Path.of(node.textValue());
-        } catch (InvalidPathException e) {
-            throw wrong(key, "a path without NUL, of characters that the locale has", node);
-        }
-    }
-
-    private String folder(JsonNode root, String key, String whenAbsent) throws ConfigException {
+    private static String folder(ConfigObject root, String key, String whenAbsent) throws ConfigException {
         JsonNode node = root.get(key);
-        return node == null ? whenAbsent : folder(key, node);
+        return node == null ? whenAbsent : folder(root, key, node);
     }
 
-    private String folder(String key, JsonNode node) throws ConfigException {
+    private static String folder(ConfigObject root, String key, JsonNode node) throws ConfigException {
         if (!node.isTextual()) {
-            throw wrong(key, "an absolute path", node);
+            throw root.wrong(key, "an absolute path", node);
         }
         // Update paths are made from it, so it has to obey the same rules.
         Optional<String> problem = UpdatePath.problemOf(node.textValue());
         if (problem.isPresent()) {
-            throw wrong(key, "an absolute path without . or .. or empty parts (" + problem.get() + ")", node);
+            throw root.wrong(key, "an absolute path without . or .. or empty parts (" + problem.get() + ")", node);
         }
-        expressible(key, node);
+        root.expressible(key, node);
         return node.textValue();
     }
 
-    private List<String> allowedPrefixes(JsonNode root, String updatePathPrefix) throws ConfigException {
+    private static List<String> allowedPrefixes(ConfigObject root, String updatePathPrefix) throws ConfigException {
         JsonNode node = root.get("allowedPrefixes");
         if (node == null) {
             return List.of(updatePathPrefix);
         }
         if (!node.isArray() || node.isEmpty()) {
-            throw wrong("allowedPrefixes", "a list of at least one absolute path", node);
+            throw root.wrong("allowedPrefixes", "a list of at least one absolute path", node);
         }
         List<String> allowed = new ArrayList<>();
         for (int i = 0; i < node.size(); i++) {
-            allowed.add(folder("allowedPrefixes[" + i + "]", node.get(i)));
+            allowed.add(folder(root, "allowedPrefixes[" + i + "]", node.get(i)));
         }
         if (allowed.stream().noneMatch(prefix -> (updatePathPrefix + "/").startsWith(prefix + "/"))) {
-            throw wrong("allowedPrefixes", "a list which covers updatePathPrefix \"" + updatePathPrefix
+            throw root.wrong("allowedPrefixes", "a list which covers updatePathPrefix \"" + updatePathPrefix
                     + "\", because every update would be refused otherwise", node);
         }
         return allowed;
     }
 
-    private List<String> program(JsonNode root, String key, List<String> whenAbsent, boolean mayBeEmpty)
+    private static OtamgrConfig.Commit commit(ConfigObject commit, boolean attributes, boolean isHubby)
             throws ConfigException {
-        JsonNode node = root.get(key);
-        if (node == null) {
-            return whenAbsent;
-        }
-        if (!node.isArray()) {
-            throw wrong(key, "a list of strings, a program and its arguments", node);
-        }
-        if (node.isEmpty() && !mayBeEmpty) {
-            throw wrong(key, "a list of at least one string, a program and its arguments", node);
-        }
-        List<String> command = new ArrayList<>();
-        for (int i = 0; i < node.size(); i++) {
-            JsonNode element = node.get(i);
-            if (!element.isTextual() || element.textValue().indexOf('\0') >= 0) {
-                throw wrong(key + "[" + i + "]", "a string without NUL", element);
-            }
-            command.add(element.textValue());
-        }
-        if (!command.isEmpty() && !command.get(0).startsWith("/")) {
-            throw wrong(key + "[0]", "the absolute path of a program", node.get(0));
-        }
-        return command;
-    }
-
-    private Duration seconds(JsonNode object, String parent, String key, int least, int most, Duration whenAbsent)
-            throws ConfigException {
-        return Duration.ofSeconds(
-                number(object, parent, key, "whole number of seconds", least, most, (int) whenAbsent.toSeconds()));
-    }
-
-    private int number(JsonNode object, String parent, String key, String kind, int least, int most, int whenAbsent)
-            throws ConfigException {
-        JsonNode node = object.get(key);
-        if (node == null) {
-            return whenAbsent;
-        }
-        if (!node.isIntegralNumber() || !node.canConvertToInt() || node.intValue() < least || node.intValue() > most) {
-            throw wrong(parent + key, "a " + kind + " from " + least + " to " + most, node);
-        }
-        return node.intValue();
-    }
-
-    /** An object inside of the configuration; an empty one if it is absent. */
-    private JsonNode object(JsonNode root, String key, Set<String> known) throws ConfigException {
-        JsonNode node = root.get(key);
-        if (node == null) {
-            return JsonNodeFactory.instance.objectNode();
-        }
-        if (!node.isObject()) {
-            throw wrong(key, "an object", node);
-        }
-        warnAboutUnknownKeys(node, key + ".", known);
-        return node;
-    }
-
-    private OtamgrConfig.Commit commit(JsonNode root, OtamgrConfig.Commit defaults) throws ConfigException {
-        JsonNode commit = object(root, "commit", COMMIT_KEYS);
-        JsonNode hubby = commit.get("requireHubbyConnected");
-        if (hubby != null && !hubby.isBoolean()) {
-            throw wrong("commit.requireHubbyConnected", "true or false", hubby);
+        boolean requireHubby = commit.flag("requireHubbyConnected", attributes);
+        if (requireHubby && !attributes) {
+            throw commit.wrong("requireHubbyConnected", "false, because nothing is known of hubby with \"attributes\": "
+                    + "false", commit.get("requireHubbyConnected"));
         }
         return new OtamgrConfig.Commit(
-                hubby == null ? defaults.requireHubbyConnected() : hubby.booleanValue(),
-                path(commit, "commit.", "healthDirectory", defaults.healthDirectory()),
-                seconds(commit, "commit.", "checkTimeoutSeconds", 1, MAX_CHECK_TIMEOUT_SECONDS,
-                        defaults.checkTimeout()),
-                seconds(commit, "commit.", "deadlineSeconds", 0, Integer.MAX_VALUE, defaults.deadline()));
-    }
-
-    private OtamgrConfig.Retry retry(JsonNode root, OtamgrConfig.Retry defaults) throws ConfigException {
-        JsonNode retry = object(root, "retry", RETRY_KEYS);
-        return new OtamgrConfig.Retry(
-                path(retry, "retry.", "directory", defaults.directory()),
-                number(retry, "retry.", "attempts", "whole number", 1, MAX_ATTEMPTS, defaults.attempts()),
-                seconds(retry, "retry.", "backoffSeconds", 0, (int) FailedUpdates.LONGEST_WAIT.toSeconds(),
-                        defaults.backoff()));
-    }
-
-    private ConfigException wrong(String key, String expected, JsonNode found) {
-        return new ConfigException(source + ": " + key + ": expected " + expected + ", found " + describe(found)
-                + "; correct it, or remove the key to use the default");
-    }
-
-    private static String describe(JsonNode node) {
-        return switch (node.getNodeType()) {
-            case MISSING -> "nothing";
-            case NULL -> "null";
-            case OBJECT -> "an object";
-            case ARRAY -> node.isEmpty() ? "an empty list" : "the list " + Printable.of(node.toString());
-            case STRING -> "the string " + Printable.of(node.toString());
-            case NUMBER -> "the number " + Printable.of(node.toString());
-            case BOOLEAN -> node.toString();
-            case BINARY, POJO -> "a value that is not JSON";
-        };
+                requireHubby,
+                commit.path("healthDirectory", Path.of("/etc/otamgr/health.d")),
+                commit.seconds("checkTimeoutSeconds", 1, MAX_CHECK_TIMEOUT_SECONDS, Duration.ofSeconds(60)),
+                commit.seconds("deadlineSeconds", 0, Integer.MAX_VALUE, Duration.ofSeconds(240)),
+                attributes,
+                commit.flag("requireSource", !isHubby));
     }
 }

@@ -12,6 +12,10 @@ import java.util.function.IntFunction;
 
 import org.metaotamgr.attribute.AttributeHandler;
 import org.metaotamgr.attribute.Peer;
+import org.metaotamgr.device.Backoff;
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.ProcessRunner;
 import org.metaotamgr.wire.AttributeStatus;
 
 /**

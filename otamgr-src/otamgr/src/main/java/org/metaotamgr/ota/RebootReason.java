@@ -5,6 +5,9 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
+import org.metaotamgr.device.DurableFile;
+import org.metaotamgr.device.FileOperations;
+
 /**
  * The file that tells after a reboot why it happened; attrd serves it as attribute 65019. It holds one word without line
  * end, as attrd passes every byte on. At any time it is either the old file or the new one, also after a power cut.

@@ -5,6 +5,9 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.Printable;
+
 /**
  * Reboots the device: writes why, pushes logs, reboots. It goes on until the device is gone: what fails before the
  * reboot command is logged and does not keep a device from rebooting into its update.

@@ -7,6 +7,10 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 
+import org.metaotamgr.device.Backoff;
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.SlotStatus;
+
 /**
  * Knows what the boot state is, and commits a trial as soon as the device proves healthy. It runs one {@code ota-slot}
  * at a time.
@@ -49,6 +53,14 @@ final class SlotKeeper {
     interface Listener {
         /** The boot state was looked at, or changed by a commit. */
         void settled(SlotStatus status);
+
+        /**
+         * A trial is about to be committed.
+         *
+         * @param trial the trial
+         * @param then to be called, on the event loop, when the commit may go on
+         */
+        void beforeCommit(SlotStatus trial, Runnable then);
 
         /**
          * The trial is given up: the device shall reboot. Comes once.
@@ -111,7 +123,18 @@ final class SlotKeeper {
         boolean wasConnected = health.isConnected();
         boolean wasOpen = health.isOpen();
         health.update(open, state);
-        boolean better = !wasConnected && health.isConnected() || !wasOpen && open;
+        changed(wasConnected, !wasOpen && open);
+    }
+
+    /** The source of updates has answered: the system on trial can receive the next update. */
+    void sourceAnswered() {
+        boolean wasConnected = health.isConnected();
+        health.sourceAnswered();
+        changed(wasConnected, false);
+    }
+
+    private void changed(boolean wasConnected, boolean opened) {
+        boolean better = !wasConnected && health.isConnected() || opened;
         if (better) {
             commitWaits = false;
         }
@@ -235,6 +258,10 @@ final class SlotKeeper {
 
     private void commit(SlotStatus trial) {
         running = true;
+        listener.beforeCommit(trial, () -> commitNow(trial));
+    }
+
+    private void commitNow(SlotStatus trial) {
         commands.run(with(config.otaSlot(), "commit"), TIMEOUT, outcome -> {
             running = false;
             if (outcome.isSuccess()) {

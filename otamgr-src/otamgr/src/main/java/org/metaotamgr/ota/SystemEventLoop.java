@@ -6,6 +6,9 @@ import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.Printable;
+
 /** An event loop with a thread of its own. */
 final class SystemEventLoop implements EventLoop, AutoCloseable {
     private final ScheduledThreadPoolExecutor executor;

@@ -10,6 +10,9 @@ import java.time.Duration;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.Printable;
+
 /** What otamgr has to know about {@code ota-trial-guard}, which ends trials that otamgr does not. */
 final class TrialGuard {
     static final Path CONFIGURATION = Path.of("/etc/otamgr/trial.conf");

@@ -14,6 +14,8 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
 
+import org.metaotamgr.device.Printable;
+
 /**
  * An update that may be handed to sysupgrade: both of its files are there and lie where updates may lie. Two
  * candidates are the same update if they are equal.

@@ -7,6 +7,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Optional;
 
+import org.metaotamgr.device.Printable;
+
 /**
  * The path of a downloaded update without extension, as hubby tells it in attribute 51612 (attribute protocol,
  * section 9): {@code <path>.img} and {@code <path>.hdr} are its files.

@@ -22,6 +22,12 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.metaotamgr.agent.FailedUpdates;
+import org.metaotamgr.agent.FailureMemory;
+import org.metaotamgr.agent.RetryPolicy;
+import org.metaotamgr.device.BootClock;
+import org.metaotamgr.device.FileOperations;
+import org.metaotamgr.device.SysupgradeExit;
 
 class FailedUpdatesTest {
     @TempDir
@@ -367,7 +373,7 @@ class FailedUpdatesTest {
         private String bootId = "one";
 
         private FailedUpdates failures(int attempts, long backoff) {
-            return new FailedUpdates(new OtamgrConfig.Retry(folder.resolve("memory"), attempts,
+            return new FailedUpdates(new RetryPolicy(folder.resolve("memory"), attempts,
                     Duration.ofSeconds(backoff)), new RecordingFiles(events), Clock.systemUTC(),
                     new BootClock() {
                         @Override
@@ -432,8 +438,9 @@ class FailedUpdatesTest {
             device.events.clear();
             device.offers("a");
             assertEquals(List.of("create failed-updates.json.tmp", "sync failed-updates.json.tmp",
-                    "rename failed-updates.json", "syncFolder memory"), device.events.subList(0, 4));
-            assertTrue(device.events.get(4).startsWith("exec /sbin/sysupgrade "));
+                    "rename failed-updates.json", "syncFolder memory", "create agent.json.tmp", "sync agent.json.tmp",
+                    "rename agent.json", "syncFolder agent"), device.events.subList(0, 8));
+            assertTrue(device.events.get(8).startsWith("exec /sbin/sysupgrade "));
         }
 
         @Test
@@ -490,7 +497,7 @@ class FailedUpdatesTest {
         @Test
         void aMissingParentIsNotCreated() throws IOException {
             Path data = Files.createDirectory(folder.resolve("data"));
-            FailedUpdates failures = new FailedUpdates(new OtamgrConfig.Retry(data.resolve("not-mounted/otamgr"), 3,
+            FailedUpdates failures = new FailedUpdates(new RetryPolicy(data.resolve("not-mounted/otamgr"), 3,
                     Duration.ZERO), new FileOperations.Real(), Clock.systemUTC(), new BootClock.Kernel(),
                     device.log);
             failures.starting("T", "a".repeat(64), "a");

@@ -8,6 +8,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
+import org.metaotamgr.device.ProcessRunner;
+
 /** Programs which do what a test says, instead of running. */
 final class FakePrograms implements ProcessRunner {
     /** One start of a program. */

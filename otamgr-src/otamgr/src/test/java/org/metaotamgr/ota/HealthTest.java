@@ -22,6 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.metaotamgr.device.SlotStatus;
 
 class HealthTest {
     @TempDir
@@ -290,7 +291,7 @@ class HealthTest {
         void noneIsStartedAfterTheStop() {
             String check = device.hasCheck("check");
             HealthChecks checks = new HealthChecks(device.loop, device.programs, device.config.commit(), device.log);
-            checks.run(new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1", "", ""), failure -> {
+            checks.run(new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1", "", "", Optional.empty()), failure -> {
                 throw new AssertionError("expected to hear nothing, found " + failure);
             });
             assertEquals(Optional.empty(), checks.stop());

@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 
+import org.metaotamgr.device.FileOperations;
+
 /** Real file operations which are written down, and of which one can fail. */
 final class RecordingFiles implements FileOperations {
     private final FileOperations real = new FileOperations.Real();

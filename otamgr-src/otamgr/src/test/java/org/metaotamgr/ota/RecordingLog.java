@@ -4,6 +4,8 @@ package org.metaotamgr.ota;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 
+import org.metaotamgr.device.EventLog;
+
 /** Keeps what was logged. */
 final class RecordingLog implements EventLog {
     private final List<String> lines = new CopyOnWriteArrayList<>();

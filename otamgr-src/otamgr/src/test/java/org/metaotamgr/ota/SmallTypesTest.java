@@ -18,6 +18,13 @@ import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.metaotamgr.agent.TransactionIds;
+import org.metaotamgr.device.Backoff;
+import org.metaotamgr.device.BoundedLines;
+import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.ProgressLine;
+import org.metaotamgr.device.SlotStatus;
+import org.metaotamgr.device.SysupgradeExit;
 
 class SmallTypesTest {
     @Test
@@ -49,7 +56,7 @@ class SmallTypesTest {
 
     @Test
     void aSlotStatusIsReadFromItsLines() {
-        assertEquals(new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1", "T0", "load-failed"),
+        assertEquals(new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1", "T0", "load-failed", Optional.empty()),
                 SlotStatus.parse(List.of("running=b", "committed=a", "trial=b", "tries=2", "txn=T1", "failed=T0",
                         "failed_why=load-failed", "state=trial", "nonsense", "=x")));
         assertEquals(SlotStatus.unknown(), SlotStatus.parse(List.of()));
@@ -77,7 +84,7 @@ class SmallTypesTest {
     void anIdFitsWhatSysupgradeTakes() {
         TransactionIds ids = new TransactionIds(
                 Clock.fixed(Instant.parse("2026-01-31T23:59:59Z"), ZoneOffset.UTC), () -> -2);
-        String id = ids.next(new UpdateCandidate(new UpdatePath("/tmp/a"), "ba7816bf8f01cfea"));
+        String id = ids.next("ba7816bf8f01cfea");
         assertEquals("20260131T235959Z-ba7816bf-fffe", id);
         assertTrue(id.matches("[A-Za-z0-9._-]{1,40}"));
     }

@@ -14,6 +14,8 @@ import java.util.concurrent.TimeUnit;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.metaotamgr.device.ProcessRunner;
+import org.metaotamgr.device.SystemProcessRunner;
 
 @Timeout(60)
 class SystemProcessRunnerTest {

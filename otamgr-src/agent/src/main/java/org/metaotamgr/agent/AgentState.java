@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.agent;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+import com.fasterxml.jackson.core.JsonEncoding;
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+
+import org.metaotamgr.device.Printable;
+
+/**
+ * What the agent remembers across reboots: an immutable value, and its JSON text. Which slot runs, and whether a trial
+ * goes on, is not part of it: that is known to the boot loader alone.
+ *
+ * @param installed the target that runs, if it came by an update that is remembered
+ * @param pending the update that was started and has not come to its end
+ * @param last the last update that came to its end
+ * @param unreported ends of updates that their source was not told yet, oldest first, at most {@value #MAX_UNREPORTED}
+ */
+record AgentState(Optional<Installed> installed, Optional<Pending> pending, Optional<Last> last,
+        List<Unreported> unreported) {
+    static final AgentState EMPTY = new AgentState(Optional.empty(), Optional.empty(), Optional.empty(), List.of());
+    static final int MAX_UNREPORTED = 16;
+
+    /**
+     * A target that runs.
+     *
+     * @param target the target
+     * @param txn the id of the update that made it the committed system
+     */
+    record Installed(Target target, String txn) {
+    }
+
+    /**
+     * An update that was started.
+     *
+     * @param target the target
+     * @param txn its id, in the journal and the U-Boot environment too
+     * @param fromSlot the slot that ran then, or empty if unknown
+     * @param source the name of the source it came from
+     * @param bootId the boot in which it was started
+     */
+    record Pending(Target target, String txn, String fromSlot, String source, String bootId) {
+    }
+
+    /**
+     * An update that came to its end after a reboot.
+     *
+     * @param target the target
+     * @param rolledBack whether the old system runs
+     * @param reason why it was rolled back, in one line, else empty
+     * @param bootId the boot in which that was found out
+     */
+    record Last(Target target, boolean rolledBack, String reason, String bootId) {
+    }
+
+    /**
+     * The end of an update that its source has to be told.
+     *
+     * @param source the name of the source
+     * @param target the target
+     * @param event a final event
+     */
+    record Unreported(String source, Target target, UpdateEvent event) {
+    }
+
+    AgentState {
+        unreported = List.copyOf(unreported.subList(Math.max(0, unreported.size() - MAX_UNREPORTED),
+                unreported.size()));
+    }
+
+    AgentState withPending(Optional<Pending> update) {
+        return new AgentState(installed, update, last, unreported);
+    }
+
+    AgentState withUnreported(Unreported one) {
+        List<Unreported> all = new ArrayList<>(unreported);
+        all.add(one);
+        return new AgentState(installed, pending, last, all);
+    }
+
+    AgentState withoutUnreported(Unreported one) {
+        return new AgentState(installed, pending, last,
+                unreported.stream().filter(other -> !other.equals(one)).toList());
+    }
+
+    /** With the pending update at its end. */
+    AgentState finished(Last end) {
+        Optional<Installed> now = end.rolledBack() ? installed
+                : pending.map(update -> new Installed(update.target(), update.txn()));
+        return new AgentState(now, Optional.empty(), Optional.of(end), unreported);
+    }
+
+    byte[] toJson() {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        try (JsonGenerator json = new JsonFactory().createGenerator(out, JsonEncoding.UTF8)) {
+            json.useDefaultPrettyPrinter();
+            json.writeStartObject();
+            if (installed.isPresent()) {
+                json.writeObjectFieldStart("installed");
+                json.writeStringField("txn", installed.get().txn());
+                write(json, installed.get().target());
+                json.writeEndObject();
+            }
+            if (pending.isPresent()) {
+                json.writeObjectFieldStart("pending");
+                json.writeStringField("txn", pending.get().txn());
+                json.writeStringField("fromSlot", pending.get().fromSlot());
+                json.writeStringField("source", pending.get().source());
+                json.writeStringField("bootId", pending.get().bootId());
+                write(json, pending.get().target());
+                json.writeEndObject();
+            }
+            if (last.isPresent()) {
+                json.writeObjectFieldStart("last");
+                json.writeBooleanField("rolledBack", last.get().rolledBack());
+                json.writeStringField("reason", last.get().reason());
+                json.writeStringField("bootId", last.get().bootId());
+                write(json, last.get().target());
+                json.writeEndObject();
+            }
+            json.writeArrayFieldStart("unreported");
+            for (Unreported one : unreported) {
+                json.writeStartObject();
+                json.writeStringField("source", one.source());
+                json.writeStringField("event", word(one.event()));
+                json.writeStringField("reason", reason(one.event()));
+                write(json, one.target());
+                json.writeEndObject();
+            }
+            json.writeEndArray();
+            json.writeEndObject();
+            json.writeRaw('\n');
+        } catch (IOException e) {
+            throw new IllegalStateException("a list in memory takes everything", e);
+        }
+        return out.toByteArray();
+    }
+
+    /** A target alone, for the folder in which it lies. */
+    static byte[] toJson(Target target) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        try (JsonGenerator json = new JsonFactory().createGenerator(out, JsonEncoding.UTF8)) {
+            json.useDefaultPrettyPrinter();
+            json.writeStartObject();
+            write(json, target);
+            json.writeEndObject();
+            json.writeRaw('\n');
+        } catch (IOException e) {
+            throw new IllegalStateException("a list in memory takes everything", e);
+        }
+        return out.toByteArray();
+    }
+
+    private static void write(JsonGenerator json, Target target) throws IOException {
+        json.writeObjectFieldStart("target");
+        json.writeStringField("name", target.name());
+        json.writeStringField("version", target.version());
+        if (target.compatible().isPresent()) {
+            json.writeStringField("compatible", target.compatible().get());
+        }
+        json.writeNumberField("bytes", target.bytes());
+        json.writeStringField("id", target.id());
+        if (target.sha256().isPresent()) {
+            json.writeStringField("sha256", target.sha256().get());
+        }
+        json.writeObjectFieldStart("details");
+        for (Map.Entry<String, String> detail : target.details().entrySet()) {
+            json.writeStringField(detail.getKey(), detail.getValue());
+        }
+        json.writeEndObject();
+        json.writeEndObject();
+    }
+
+    private static String word(UpdateEvent event) {
+        if (event instanceof UpdateEvent.Done) {
+            return "done";
+        } else if (event instanceof UpdateEvent.Failed) {
+            return "failed";
+        } else if (event instanceof UpdateEvent.Rejected) {
+            return "rejected";
+        } else if (event instanceof UpdateEvent.Cancelled) {
+            return "cancelled";
+        }
+        throw new IllegalArgumentException(event + " does not end an update");
+    }
+
+    private static String reason(UpdateEvent event) {
+        return event instanceof UpdateEvent.Failed failed ? failed.reason()
+                : event instanceof UpdateEvent.Rejected rejected ? rejected.reason() : "";
+    }
+
+    /**
+     * Reads what {@link #toJson()} wrote. Unknown keys are ignored, so that an older agent reads what a newer one wrote.
+     *
+     * @throws IOException if it is anything else; the message says what was expected and found
+     */
+    static AgentState ofJson(byte[] text) throws IOException {
+        JsonNode root = tree(text);
+        List<Unreported> unreported = new ArrayList<>();
+        JsonNode list = root.get("unreported");
+        if (list == null || !list.isArray()) {
+            throw new IOException("expected an object with the list \"unreported\", found none");
+        }
+        for (JsonNode one : list) {
+            unreported.add(new Unreported(line(one, "source"), target(one),
+                    event(line(one, "event"), line(one, "reason"))));
+        }
+        JsonNode installed = root.get("installed");
+        JsonNode pending = root.get("pending");
+        JsonNode last = root.get("last");
+        return new AgentState(
+                installed == null ? Optional.empty()
+                        : Optional.of(new Installed(target(installed), line(installed, "txn"))),
+                pending == null ? Optional.empty()
+                        : Optional.of(new Pending(target(pending), line(pending, "txn"), line(pending, "fromSlot"),
+                                line(pending, "source"), line(pending, "bootId"))),
+                last == null ? Optional.empty()
+                        : Optional.of(new Last(target(last), last.path("rolledBack").asBoolean(), line(last, "reason"),
+                                line(last, "bootId"))),
+                unreported);
+    }
+
+    /** Reads what {@link #toJson(Target)} wrote. */
+    static Target targetOfJson(byte[] text) throws IOException {
+        return target(tree(text));
+    }
+
+    private static JsonNode tree(byte[] text) throws IOException {
+        JsonNode root = JsonMapper.builder()
+                .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+                .build().readTree(text);
+        if (!root.isObject()) {
+            throw new IOException("expected an object, found " + Printable.of(root.toString()));
+        }
+        return root;
+    }
+
+    private static UpdateEvent event(String word, String reason) throws IOException {
+        return switch (word) {
+            case "done" -> new UpdateEvent.Done();
+            case "failed" -> new UpdateEvent.Failed(reason);
+            case "rejected" -> new UpdateEvent.Rejected(reason);
+            case "cancelled" -> new UpdateEvent.Cancelled();
+            default -> throw new IOException("expected the end of an update, found " + word);
+        };
+    }
+
+    private static Target target(JsonNode holder) throws IOException {
+        JsonNode target = holder.path("target");
+        Map<String, String> details = new HashMap<>();
+        for (Map.Entry<String, JsonNode> detail : target.path("details").properties()) {
+            details.put(detail.getKey(), detail.getValue().asText());
+        }
+        try {
+            return new Target(line(target, "name"), line(target, "version"), optional(target, "compatible"),
+                    target.path("bytes").asLong(), line(target, "id"), optional(target, "sha256"), details);
+        } catch (IllegalArgumentException e) {
+            throw new IOException("a target is damaged: " + e.getMessage(), e);
+        }
+    }
+
+    private static Optional<String> optional(JsonNode object, String key) throws IOException {
+        return object.has(key) ? Optional.of(line(object, key)) : Optional.empty();
+    }
+
+    private static String line(JsonNode object, String key) throws IOException {
+        JsonNode node = object.get(key);
+        if (node == null || !node.isTextual()) {
+            throw new IOException("expected that \"" + key + "\" is a string, found "
+                    + (node == null ? "nothing" : Printable.of(node.toString())));
+        }
+        return Printable.of(node.textValue());
+    }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.agent;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
+
+import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.Programs;
+import org.metaotamgr.device.ProgressLine;
+import org.metaotamgr.device.SysupgradeExit;
+
+/** Writes updates to the other slot, with the device's own program for it, {@code sysupgrade}. */
+public final class Installer {
+    /** Longer than any image takes to be written. */
+    private static final Duration TIMEOUT = Duration.ofHours(2);
+    private static final Map<String, String> ENVIRONMENT = Map.of("SYSUPGRADE_PROGRESS", "/dev/stdout");
+
+    private final List<String> command;
+    private final Programs programs;
+    private final EventLog log;
+
+    /**
+     * How an install ended.
+     *
+     * @param exitStatus the exit status of sysupgrade, or -1 if it could not be started or took too long
+     * @param reason why it failed, in one line, else empty
+     */
+    public record Outcome(int exitStatus, String reason) {
+        /**
+         * Whether the update is written and armed.
+         *
+         * @return whether it is
+         */
+        public boolean isArmed() {
+            return exitStatus == SysupgradeExit.ARMED.status();
+        }
+    }
+
+    /**
+     * Makes one.
+     *
+     * @param command the program, usually {@code /sbin/sysupgrade}
+     * @param programs runs it
+     * @param log where to tell about it
+     */
+    public Installer(List<String> command, Programs programs, EventLog log) {
+        this.command = List.copyOf(command);
+        this.programs = programs;
+        this.log = log;
+    }
+
+    /**
+     * Writes an update and arms it. The device does not reboot. If the thread is interrupted, sysupgrade is killed, which
+     * is safe at any time.
+     *
+     * @param file the update
+     * @param txn its id: at most 40 letters, digits and {@code . _ -}
+     * @param progress told how far it is
+     * @return how it ended
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public Outcome install(Path file, String txn, Consumer<ProgressLine> progress) throws InterruptedException {
+        List<String> full = new ArrayList<>(command);
+        full.addAll(List.of("--no-reboot", "--txn", txn, file.toString()));
+        AtomicReference<String> reason = new AtomicReference<>("");
+        Programs.Outcome outcome = programs.run(full, ENVIRONMENT, TIMEOUT, new Programs.Output() {
+            @Override
+            public void stdout(String line) {
+                ProgressLine parsed = ProgressLine.parse(line).orElse(null);
+                if (parsed == null) {
+                    log.info("sysupgrade: " + Printable.of(line));
+                } else if (parsed.isFailure()) {
+                    reason.set(parsed.message());
+                } else {
+                    log.info("ota_progress:phase=" + parsed.phase() + ",percent=" + parsed.number());
+                    progress.accept(parsed);
+                }
+            }
+
+            @Override
+            public void stderr(String line) {
+                log.info(line.startsWith("sysupgrade:") ? Printable.of(line) : "sysupgrade: " + Printable.of(line));
+            }
+        });
+        if (outcome.isSuccess()) {
+            return new Outcome(0, "");
+        }
+        String why = !reason.get().isEmpty() ? reason.get()
+                : !outcome.problem().isEmpty() ? "sysupgrade " + outcome.problem()
+                : SysupgradeExit.meaning(outcome.exitStatus());
+        return new Outcome(outcome.exitStatus(), why);
+    }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.agent;
+
+/** Told how far a pull is. */
+@FunctionalInterface
+public interface PullProgress {
+    /**
+     * Called after each piece of at most about 256 KiB; cheap.
+     *
+     * @param bytes how many bytes of the whole are in the folder now, those of an earlier call included; it may fall back
+     *     when a part turns out to be useless
+     * @throws SourceException to end the pull, for example because the link costs money now; the source passes it on
+     *     and keeps the part
+     */
+    void pulled(long bytes) throws SourceException;
+}
