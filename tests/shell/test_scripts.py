@@ -7,10 +7,10 @@ from board import SCRIPTS, run
 from promises import equal, promise, true
 from test_ota_slot import on_trial
 
-COMMANDS = ["sysupgrade", "ota-slot", "ota-trial-guard"]
+COMMANDS = ["sysupgrade", "ota-slot", "ota-trial-guard", "ota-verify"]
 
 
-@promise("{} is clean under shellcheck", cases=["sysupgrade", "ota-slot", "ota-trial-guard", "ota-trial-guard.init", "boot-state.sh"])
+@promise("{} is clean under shellcheck", cases=["sysupgrade", "ota-slot", "ota-trial-guard", "ota-trial-guard.init", "boot-state.sh", "ota-verify", "bundle.sh"])
 def shellcheck(factory, name):
     result = subprocess.run(["shellcheck", "--norc", "--shell=sh", "--external-sources", f"--source-path={factory.repository}",
                              factory.files / name], capture_output=True, text=True)
@@ -28,7 +28,7 @@ def interpreter(factory):
     for name in SCRIPTS:
         lines = (factory.files / name).read_text().splitlines()
         true("# SPDX-License-Identifier: MIT" in lines[:3], f"licence of {name}")
-        if name not in ("boot-state.sh", "trial.conf"):
+        if name not in ("boot-state.sh", "bundle.sh", "trial.conf"):
             equal(lines[0], "#!/bin/sh", f"first line of {name}")
             true((factory.files / name).stat().st_mode & 0o111, f"{name} is not executable")
 

@@ -426,15 +426,7 @@ public final class Agent implements AutoCloseable {
      * @throws InterruptedException if the thread was interrupted
      */
     public Result rollback() throws InterruptedException {
-        return exclusively(() -> Result.of(ExitCode.IN_PROGRESS), () -> {
-            Slots.Answer answer = device.slots().rollback();
-            return new Result(switch (answer.exitStatus()) {
-                case 0 -> ExitCode.ROLLBACK_NEEDS_REBOOT;
-                case 4 -> ExitCode.IN_PROGRESS;
-                case 5 -> ExitCode.NO_ROLLBACK_TARGET;
-                default -> ExitCode.ROLLBACK_FAILED;
-            }, answer.message());
-        });
+        return exclusively(() -> Result.of(ExitCode.IN_PROGRESS), device::rollback);
     }
 
     /**

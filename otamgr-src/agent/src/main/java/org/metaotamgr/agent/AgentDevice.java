@@ -77,6 +77,22 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
         return installed(store, facts);
     }
 
+    /**
+     * Arms the system in the other slot, so that the next reboot starts it on trial.
+     *
+     * @return {@link ExitCode#ROLLBACK_NEEDS_REBOOT} if it is armed, or why not
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public Result rollback() throws InterruptedException {
+        Slots.Answer answer = slots.rollback();
+        return new Result(switch (answer.exitStatus()) {
+            case 0 -> ExitCode.ROLLBACK_NEEDS_REBOOT;
+            case 4, 12 -> ExitCode.IN_PROGRESS;
+            case 5 -> ExitCode.NO_ROLLBACK_TARGET;
+            default -> ExitCode.ROLLBACK_FAILED;
+        }, answer.message());
+    }
+
     private static InstalledSystem installed(AgentStore store, SystemFacts facts) {
         Optional<String> version = facts.version();
         Optional<String> compatible = facts.compatible();

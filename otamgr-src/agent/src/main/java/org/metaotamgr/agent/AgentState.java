@@ -49,8 +49,9 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
      * @param txn its id, in the journal and the U-Boot environment too
      * @param fromSlot the slot that ran then, or empty if unknown
      * @param source the name of the source it came from
+     * @param bootId the boot in which it was started
      */
-    record Pending(Target target, String txn, String fromSlot, String source) {
+    record Pending(Target target, String txn, String fromSlot, String source, String bootId) {
     }
 
     /**
@@ -117,6 +118,7 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
                 json.writeStringField("txn", pending.get().txn());
                 json.writeStringField("fromSlot", pending.get().fromSlot());
                 json.writeStringField("source", pending.get().source());
+                json.writeStringField("bootId", pending.get().bootId());
                 write(json, pending.get().target());
                 json.writeEndObject();
             }
@@ -223,7 +225,7 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
                         : Optional.of(new Installed(target(installed), line(installed, "txn"))),
                 pending == null ? Optional.empty()
                         : Optional.of(new Pending(target(pending), line(pending, "txn"), line(pending, "fromSlot"),
-                                line(pending, "source"))),
+                                line(pending, "source"), line(pending, "bootId"))),
                 last == null ? Optional.empty()
                         : Optional.of(new Last(target(last), last.path("rolledBack").asBoolean(), line(last, "reason"),
                                 line(last, "bootId"))),

@@ -169,8 +169,12 @@ public final class AgentStore {
         }
     }
 
-    /** All targets that were pulled completely. */
-    List<Target> pulled() {
+    /**
+     * All targets that were pulled completely.
+     *
+     * @return the targets
+     */
+    public List<Target> pulled() {
         List<Target> all = new ArrayList<>();
         try (DirectoryStream<Path> folders = Files.newDirectoryStream(folder.resolve(UPDATES))) {
             for (Path own : folders) {

@@ -319,6 +319,22 @@ public final class ConfigObject {
         return new ConfigException(source + ": " + parent + key + ": expected " + expected + ", found nothing; add it");
     }
 
+    /** Two are equal if they hold the same. */
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof ConfigObject that && object.equals(that.object) && parent.equals(that.parent);
+    }
+
+    @Override
+    public int hashCode() {
+        return object.hashCode();
+    }
+
+    @Override
+    public String toString() {
+        return parent + object;
+    }
+
     private static String describe(JsonNode node) {
         return switch (node.getNodeType()) {
             case MISSING -> "nothing";

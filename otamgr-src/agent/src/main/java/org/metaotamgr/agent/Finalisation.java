@@ -34,7 +34,7 @@ public final class Finalisation {
      */
     public void started(Target target, String txn, String fromSlot, String source) {
         store.change(state -> state.withPending(
-                Optional.of(new AgentState.Pending(target, txn, fromSlot, source))));
+                Optional.of(new AgentState.Pending(target, txn, fromSlot, source, bootId))));
     }
 
     /**
@@ -105,6 +105,10 @@ public final class Finalisation {
                 return true;
             }
             case NEVER_ARMED -> {
+                if (update.bootId().equals(bootId)) {
+                    // sysupgrade may still be writing; it outlives a daemon, but no reboot.
+                    return false;
+                }
                 // A power cut while the slot was written: what was pulled is still there, and installed again.
                 log.warning("ota_interrupted:txn=" + update.txn() + ",target=" + update.target().name()
                         + ",meaning=it was not written to its end; it may be installed again");

@@ -2,7 +2,9 @@
 package org.metaotamgr.agent;
 
 import java.time.DayOfWeek;
+import java.time.Duration;
 import java.time.LocalDateTime;
+import java.time.temporal.ChronoUnit;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
@@ -100,5 +102,22 @@ public record Window(Set<DayOfWeek> days, int from, int minutes) {
      */
     public static boolean isOpen(List<Window> windows, LocalDateTime now) {
         return windows.isEmpty() || windows.stream().anyMatch(window -> window.isOpen(now));
+    }
+
+    /**
+     * How long until one of several opens.
+     *
+     * @param windows the windows
+     * @param now the device's local time
+     * @return zero if one is open; a week if that is how long it takes, or if the clock was obviously not set yet
+     */
+    public static Duration untilOpen(List<Window> windows, LocalDateTime now) {
+        LocalDateTime minute = now.truncatedTo(ChronoUnit.MINUTES);
+        for (int later = 0; later < 7 * DAY; later++) {
+            if (isOpen(windows, minute.plusMinutes(later))) {
+                return later == 0 ? Duration.ZERO : Duration.between(now, minute.plusMinutes(later));
+            }
+        }
+        return Duration.ofDays(7);
     }
 }

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.agent;
+
+import java.time.Duration;
+import java.time.LocalDateTime;
+import java.util.Optional;
+import java.util.function.DoubleSupplier;
+
+import org.metaotamgr.device.Backoff;
+import org.metaotamgr.device.EventLog;
+
+/**
+ * Asks a source again and again, and takes what it offers, within the limits of {@link Polling}. One thread calls
+ * {@link #run()}.
+ */
+public final class PollingLoop {
+    private static final Duration SHORTEST = Duration.ofSeconds(5);
+    private static final Duration LONGEST = Duration.ofDays(30);
+    private static final Duration LONGEST_FIRST = Duration.ofSeconds(30);
+    private static final long MEGABYTE = 1_000_000;
+
+    /** Time, as the loop sees it. */
+    public interface Time {
+        /**
+         * The device's local time.
+         *
+         * @return the time of day; it may be wrong, and jump
+         */
+        LocalDateTime now();
+
+        /**
+         * Waits.
+         *
+         * @param time how long
+         * @throws InterruptedException if the loop shall end
+         */
+        void pause(Duration time) throws InterruptedException;
+    }
+
+    /** What the loop tells those around it. */
+    public interface Listener {
+        /** The source has answered, whatever it said: the link to it works. */
+        void answered();
+
+        /**
+         * An update is armed: the device shall reboot.
+         *
+         * @param result with the name of the target
+         */
+        void armed(Result result);
+    }
+
+    private final Agent agent;
+    private final Polling polling;
+    private final Time time;
+    private final MeteredLink link;
+    private final DoubleSupplier random;
+    private final Listener listener;
+    private final EventLog log;
+    private final Backoff backoff;
+    private boolean isOver;
+    private String lastDeferral = "";
+
+    /**
+     * Makes a loop.
+     *
+     * @param agent what does the steps
+     * @param polling the limits
+     * @param time the time
+     * @param link tells whether the link costs money
+     * @param random numbers from 0 to 1
+     * @param listener told what happens
+     * @param log where to tell about it
+     */
+    public PollingLoop(Agent agent, Polling polling, Time time, MeteredLink link, DoubleSupplier random,
+            Listener listener, EventLog log) {
+        this.agent = agent;
+        this.polling = polling;
+        this.time = time;
+        this.link = link;
+        this.random = random;
+        this.listener = listener;
+        this.log = log;
+        this.backoff = new Backoff(polling.firstBackoff(), polling.longestBackoff());
+    }
+
+    /**
+     * Goes on until an update is armed.
+     *
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public void run() throws InterruptedException {
+        if (polling.automatic() == Polling.Automatic.OFF) {
+            return;
+        }
+        Duration spread = polling.interval().multipliedBy(polling.jitterPercent()).dividedBy(100);
+        Duration first = spread.compareTo(LONGEST_FIRST) > 0 ? LONGEST_FIRST : spread;
+        time.pause(Duration.ofMillis((long) (first.toMillis() * random.getAsDouble())));
+        while (!isOver) {
+            Duration wait = round();
+            if (!isOver) {
+                time.pause(wait);
+            }
+        }
+    }
+
+    /** One round; returns how long to wait for the next one. */
+    Duration round() throws InterruptedException {
+        CheckIn checkIn = agent.checkIn();
+        Result result = checkIn.result();
+        if (result.code() == ExitCode.IN_PROGRESS) {
+            // Somebody gave a command; nothing has failed.
+            return polling.firstBackoff();
+        }
+        if (result.code() == ExitCode.DEFERRED && checkIn.offers().isEmpty()) {
+            return agent.vetoWait();
+        }
+        if (result.problem().isPresent() && result.problem().get().reason().isTransient()) {
+            return after(result.problem().get());
+        }
+        if (result.problem().isEmpty()) {
+            listener.answered();
+        }
+        Duration usual = usualWait(checkIn.askAgain());
+        if (checkIn.selected().isEmpty() || polling.automatic() == Polling.Automatic.CHECK) {
+            backoff.reset();
+            return usual;
+        }
+        return take(checkIn.selected().get(), usual);
+    }
+
+    private Duration take(Target target, Duration usual) throws InterruptedException {
+        if (polling.windowForPull() && !isOpen()) {
+            return untilOpen(usual, "pull", target);
+        }
+        Result pulled;
+        try {
+            refuseMetered(target);
+            pulled = agent.pull(target, bytes -> refuseMetered(target));
+        } catch (SourceException e) {
+            deferred("pull", target, e.getMessage());
+            return usual;
+        }
+        if (pulled.code() != ExitCode.OK) {
+            return waitAfter(pulled, usual);
+        }
+        backoff.reset();
+        if (polling.automatic() != Polling.Automatic.INSTALL) {
+            return usual;
+        }
+        if (!isOpen()) {
+            return untilOpen(usual, "install", target);
+        }
+        Result installed = agent.install(target, progress -> { });
+        if (installed.code() == ExitCode.NEEDS_REBOOT) {
+            isOver = true;
+            listener.armed(installed);
+            return usual;
+        }
+        return waitAfter(installed, usual);
+    }
+
+    private Duration waitAfter(Result result, Duration usual) {
+        if (result.problem().isPresent()) {
+            SourceException problem = result.problem().get();
+            return problem.reason() == SourceException.Reason.DEFERRED || !problem.reason().isTransient() ? usual
+                    : after(problem);
+        }
+        return switch (result.code()) {
+            case IN_PROGRESS -> polling.firstBackoff();
+            case DEFERRED -> agent.vetoWait();
+            default -> usual;
+        };
+    }
+
+    private Duration after(SourceException problem) {
+        Duration wait = jittered(backoff.next());
+        Duration asked = problem.retryAfter().orElse(Duration.ZERO);
+        wait = asked.compareTo(wait) > 0 ? bounded(asked) : wait;
+        log.info("source_again:seconds=" + wait.toSeconds() + ",reason=" + problem.reason());
+        return wait;
+    }
+
+    private void refuseMetered(Target target) throws SourceException {
+        if (agent.isRemote() && target.bytes() > polling.meteredBytes() && link.isMetered()) {
+            throw new SourceException(SourceException.Reason.DEFERRED, "the link costs money, and "
+                    + target.bytes() / MEGABYTE + " MB are more than the " + polling.meteredBytes() / MEGABYTE
+                    + " MB that may be pulled over it");
+        }
+    }
+
+    private boolean isOpen() {
+        return Window.isOpen(polling.windows(), time.now());
+    }
+
+    private Duration untilOpen(Duration usual, String what, Target target) {
+        Duration wait = Window.untilOpen(polling.windows(), time.now());
+        deferred(what, target, "no window is open");
+        return wait.compareTo(usual) < 0 ? wait : usual;
+    }
+
+    private void deferred(String what, Target target, String reason) {
+        String line = "deferred:step=" + what + ",target=" + target.name() + ",reason=" + reason;
+        if (!line.equals(lastDeferral)) {
+            lastDeferral = line;
+            log.info(line);
+        }
+    }
+
+    private Duration usualWait(Optional<Duration> askAgain) {
+        return jittered(bounded(askAgain.orElse(polling.interval())));
+    }
+
+    private static Duration bounded(Duration wait) {
+        return wait.compareTo(SHORTEST) < 0 ? SHORTEST : wait.compareTo(LONGEST) > 0 ? LONGEST : wait;
+    }
+
+    private Duration jittered(Duration wait) {
+        double factor = 1 + (2 * random.getAsDouble() - 1) * polling.jitterPercent() / 100;
+        return Duration.ofMillis((long) (wait.toMillis() * factor));
+    }
+}

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.control;
+
+import java.io.IOException;
+import java.io.StringWriter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+
+import org.metaotamgr.agent.Agent;
+import org.metaotamgr.agent.AgentDevice;
+import org.metaotamgr.agent.CheckIn;
+import org.metaotamgr.agent.ExitCode;
+import org.metaotamgr.agent.InstalledSystem;
+import org.metaotamgr.agent.Result;
+import org.metaotamgr.agent.SourceException;
+import org.metaotamgr.agent.Target;
+import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.SlotStatus;
+
+/** The commands {@code check}, {@code pull}, {@code install}, {@code run}, {@code status}, {@code list}, {@code rollback}. */
+public final class AgentCommands implements ControlServer.Handler {
+    /** What {@code otamgr --help} says about them. */
+    public static final String USAGE = """
+              check             ask the source what it offers
+              pull [TARGET]     bring a target to the device and prove it; the newest one if none is named
+              install [TARGET]  write what was pulled to the other slot and arm it; the device does not reboot by this
+              run               after the reboot: finalise the update, and say how it ended
+              status            what is installed, pulled and pending, and the slots
+              list              all targets that are known: installed, pulled, and offered at the last check
+              rollback          arm the system in the other slot
+              why [TXN]         how the last update ended and why (ota-why)
+              --json            one JSON object instead of text
+            """;
+
+
+    /** What is different from one process to another. */
+    public interface Host {
+        /**
+         * Finalises the update that is pending, or waits until somebody else has.
+         *
+         * @param answer told what is waited for
+         * @return how it ended
+         * @throws InterruptedException if the thread was interrupted
+         */
+        Result finalise(Answer answer) throws InterruptedException;
+
+        /**
+         * A command has armed a slot; the reboot is up to whoever gave it.
+         *
+         * @throws InterruptedException if the thread was interrupted
+         */
+        void armedByCommand() throws InterruptedException;
+    }
+
+    private final AgentDevice device;
+    private final Optional<Agent> agent;
+    private final Host host;
+    private Optional<CheckIn> lastCheckIn = Optional.empty();
+
+    /**
+     * Makes the commands.
+     *
+     * @param device the device
+     * @param agent the agent; empty if updates come from hubby, which cannot be asked
+     * @param host the process around them
+     */
+    public AgentCommands(AgentDevice device, Optional<Agent> agent, Host host) {
+        this.device = device;
+        this.agent = agent;
+        this.host = host;
+    }
+
+    @Override
+    public int run(List<String> arguments, Answer answer) throws InterruptedException {
+        List<String> words = new ArrayList<>();
+        boolean json = false;
+        for (String argument : arguments) {
+            if (argument.equals("--json")) {
+                json = true;
+            } else if (argument.startsWith("-")) {
+                answer.err("expected --json, found " + Printable.of(argument) + "; try: otamgr --help");
+                return ExitCode.USAGE.status();
+            } else {
+                words.add(argument);
+            }
+        }
+        String command = words.isEmpty() ? "" : words.get(0);
+        boolean takesTarget = command.equals("pull") || command.equals("install");
+        if (words.size() > (takesTarget ? 2 : 1)) {
+            answer.err(command + ": expected " + (takesTarget ? "one target" : "nothing more") + ", found "
+                    + Printable.of(words.get(words.size() - 1)) + "; try: otamgr --help");
+            return ExitCode.USAGE.status();
+        }
+        Optional<String> name = words.size() == 2 ? Optional.of(words.get(1)) : Optional.empty();
+        switch (command) {
+            case "check" -> {
+                return check(json, answer);
+            }
+            case "pull" -> {
+                return end(pull(name, answer), json, answer);
+            }
+            case "install" -> {
+                return end(install(name, answer), json, answer);
+            }
+            case "run" -> {
+                return end(host.finalise(answer), json, answer);
+            }
+            case "rollback" -> {
+                return end(rollback(), json, answer);
+            }
+            case "status" -> {
+                return status(json, answer);
+            }
+            case "list" -> {
+                return list(json, answer);
+            }
+            default -> {
+                answer.err("expected check, pull, install, run, status, list, rollback or why, found "
+                        + (command.isEmpty() ? "nothing" : Printable.of(command)) + "; try: otamgr --help");
+                return ExitCode.USAGE.status();
+            }
+        }
+    }
+
+    private static Result hubbyDecides() {
+        return new Result(ExitCode.CHECK_IN_FAILED,
+                "updates come from hubby, which asks the cloud and pulls by itself; there is no source to ask");
+    }
+
+    private int end(Result result, boolean json, Answer answer) {
+        if (json) {
+            answer.out(json(generator -> writeResult(generator, result)));
+        } else if (result.isSuccess()) {
+            answer.out(result.message());
+        } else {
+            answer.err(result.message());
+        }
+        return result.code().status();
+    }
+
+    private CheckIn checkIn(Agent agent) throws InterruptedException {
+        CheckIn checkIn = agent.checkIn();
+        if (checkIn.result().code() != ExitCode.IN_PROGRESS) {
+            synchronized (this) {
+                lastCheckIn = Optional.of(checkIn);
+            }
+        }
+        return checkIn;
+    }
+
+    private synchronized Optional<CheckIn> lastCheckIn() {
+        return lastCheckIn;
+    }
+
+    private int check(boolean json, Answer answer) throws InterruptedException {
+        if (agent.isEmpty()) {
+            return end(hubbyDecides(), json, answer);
+        }
+        CheckIn checkIn = checkIn(agent.get());
+        if (json) {
+            answer.out(json(generator -> {
+                writeResult(generator, checkIn.result());
+                writeOffers(generator, checkIn);
+            }));
+            return checkIn.result().code().status();
+        }
+        for (CheckIn.Offer offer : checkIn.offers()) {
+            answer.out(line(offer.target()) + offer.refusal().map(refusal -> "  - " + refusal.message()).orElse(""));
+        }
+        return end(checkIn.result(), false, answer);
+    }
+
+    private Result pull(Optional<String> name, Answer answer) throws InterruptedException {
+        if (agent.isEmpty()) {
+            return hubbyDecides();
+        }
+        CheckIn checkIn = checkIn(agent.get());
+        Optional<Target> target = checkIn.selected();
+        if (name.isPresent()) {
+            Optional<CheckIn.Offer> offer = checkIn.named(name.get());
+            if (offer.isEmpty()) {
+                return checkIn.offers().isEmpty() && !checkIn.result().isSuccess() ? checkIn.result()
+                        : new Result(ExitCode.TARGET_NOT_FOUND, "the source does not offer " + Printable.of(name.get()));
+            }
+            if (offer.get().refusal().isPresent()) {
+                return offer.get().refusal().get();
+            }
+            target = offer.map(CheckIn.Offer::target);
+        }
+        if (target.isEmpty()) {
+            return checkIn.result();
+        }
+        long bytes = target.get().bytes();
+        String shown = target.get().name();
+        long[] percent = {-1};
+        return agent.get().pull(target.get(), done -> {
+            if (!answer.isWanted()) {
+                throw new SourceException(SourceException.Reason.DEFERRED, "whoever gave the command has gone away");
+            }
+            if (done * 100 / bytes != percent[0]) {
+                percent[0] = done * 100 / bytes;
+                answer.progress("pull " + shown + " " + percent[0] + " %");
+            }
+        });
+    }
+
+    private Result install(Optional<String> name, Answer answer) throws InterruptedException {
+        if (agent.isEmpty()) {
+            return hubbyDecides();
+        }
+        List<Target> pulled = agent.get().pulled();
+        Optional<Target> target = pulled.stream()
+                .filter(one -> name.isEmpty() || one.name().equals(name.get()) || one.version().equals(name.get()))
+                .findFirst();
+        if (target.isEmpty()) {
+            return new Result(ExitCode.NOT_PULLED, name.map(Printable::of).orElse("an update")
+                    + " has to be pulled first: otamgr pull");
+        }
+        Result result = agent.get().install(target.get(), progress ->
+                answer.progress(progress.phase() + " " + progress.number() + " %"));
+        if (result.code() == ExitCode.NEEDS_REBOOT) {
+            host.armedByCommand();
+        }
+        return result;
+    }
+
+    private Result rollback() throws InterruptedException {
+        Result result = device.rollback();
+        if (result.code() == ExitCode.ROLLBACK_NEEDS_REBOOT) {
+            host.armedByCommand();
+        }
+        return result;
+    }
+
+    private int status(boolean json, Answer answer) throws InterruptedException {
+        SlotStatus slot = device.slots().status();
+        InstalledSystem installed = device.installed();
+        Optional<Target> pending = device.finalisation().pending();
+        List<Target> pulled = device.store().pulled();
+        if (json) {
+            answer.out(json(generator -> {
+                generator.writeObjectFieldStart("slot");
+                generator.writeStringField("state", slot.state().toString());
+                generator.writeStringField("running", slot.running());
+                generator.writeStringField("committed", slot.committed());
+                generator.writeStringField("trial", slot.trial());
+                generator.writeStringField("txn", slot.txn());
+                generator.writeStringField("failed", slot.failed());
+                generator.writeStringField("floor", slot.floor().orElse(""));
+                generator.writeEndObject();
+                generator.writeStringField("source", sourceName());
+                generator.writeObjectFieldStart("installed");
+                generator.writeStringField("name", installed.name().orElse(""));
+                generator.writeStringField("version", installed.version().orElse(""));
+                generator.writeStringField("compatible", installed.compatible().orElse(""));
+                generator.writeEndObject();
+                generator.writeStringField("pending", pending.map(Target::name).orElse(""));
+                generator.writeArrayFieldStart("pulled");
+                for (Target target : pulled) {
+                    generator.writeString(target.name());
+                }
+                generator.writeEndArray();
+            }));
+        } else {
+            answer.out("installed  " + installed.name().orElse("(unknown)")
+                    + installed.version().map(version -> "  version " + version).orElse(""));
+            answer.out("slot       " + slot.state() + "  running=" + slot.running() + " committed=" + slot.committed()
+                    + (slot.trial().isEmpty() ? "" : " trial=" + slot.trial())
+                    + slot.floor().map(floor -> " floor=" + floor).orElse(""));
+            answer.out("source     " + sourceName());
+            pulled.forEach(target -> answer.out("pulled     " + line(target)));
+            pending.ifPresent(target -> answer.out("pending    " + line(target)));
+        }
+        return slot.state() == SlotStatus.State.UNKNOWN ? ExitCode.UNKNOWN.status() : ExitCode.OK.status();
+    }
+
+    private String sourceName() {
+        return agent.map(Agent::sourceName).orElse("hubby");
+    }
+
+    private int list(boolean json, Answer answer) {
+        List<Target> pulled = device.store().pulled();
+        InstalledSystem installed = device.installed();
+        if (json) {
+            answer.out(json(generator -> {
+                generator.writeStringField("installed", installed.name().orElse(""));
+                generator.writeArrayFieldStart("pulled");
+                for (Target target : pulled) {
+                    writeTarget(generator, target, Optional.empty());
+                }
+                generator.writeEndArray();
+                if (lastCheckIn().isPresent()) {
+                    writeOffers(generator, lastCheckIn().get());
+                }
+            }));
+        } else {
+            installed.name().ifPresent(name -> answer.out("installed  " + name));
+            pulled.forEach(target -> answer.out("pulled     " + line(target)));
+            lastCheckIn().ifPresent(checkIn -> checkIn.offers().forEach(offer -> answer.out("offered    "
+                    + line(offer.target()) + offer.refusal().map(refusal -> "  - " + refusal.message()).orElse(""))));
+        }
+        return ExitCode.OK.status();
+    }
+
+    private static String line(Target target) {
+        return target.name() + "  version " + target.version() + "  " + target.bytes() + " bytes";
+    }
+
+    /** Writes into an object that is open. */
+    private interface Writer {
+        void write(JsonGenerator generator) throws IOException;
+    }
+
+    private static String json(Writer content) {
+        StringWriter text = new StringWriter();
+        try (JsonGenerator generator = new JsonFactory().createGenerator(text)) {
+            generator.writeStartObject();
+            content.write(generator);
+            generator.writeEndObject();
+        } catch (IOException e) {
+            throw new IllegalStateException("a text in memory takes everything", e);
+        }
+        return text.toString();
+    }
+
+    private static void writeResult(JsonGenerator generator, Result result) throws IOException {
+        generator.writeNumberField("code", result.code().status());
+        generator.writeStringField("message", result.message());
+    }
+
+    private static void writeOffers(JsonGenerator generator, CheckIn checkIn) throws IOException {
+        generator.writeArrayFieldStart("offers");
+        for (CheckIn.Offer offer : checkIn.offers()) {
+            writeTarget(generator, offer.target(), offer.refusal());
+        }
+        generator.writeEndArray();
+        generator.writeStringField("selected", checkIn.selected().map(Target::name).orElse(""));
+    }
+
+    private static void writeTarget(JsonGenerator generator, Target target, Optional<Result> refusal)
+            throws IOException {
+        generator.writeStartObject();
+        generator.writeStringField("name", target.name());
+        generator.writeStringField("version", target.version());
+        generator.writeStringField("compatible", target.compatible().orElse(""));
+        generator.writeNumberField("bytes", target.bytes());
+        generator.writeStringField("id", target.id());
+        if (refusal.isPresent()) {
+            generator.writeObjectFieldStart("refused");
+            writeResult(generator, refusal.get());
+            generator.writeEndObject();
+        }
+        generator.writeEndObject();
+    }
+}
