@@ -170,6 +170,10 @@ public final class Download {
     private void transfer(Wanted wanted, Path folder, PullProgress progress)
             throws IOException, SourceException, InterruptedException {
         Path part = folder.resolve(PART);
+        if (size(part) == wanted.bytes()) {
+            progress.pulled(wanted.bytes());
+            return;
+        }
         Optional<String> validator = origin(folder, wanted);
         if (validator.isEmpty() || size(part) > wanted.bytes()) {
             discard(folder);
@@ -177,10 +181,6 @@ public final class Download {
         }
         long there = size(part);
         needRoom(folder, wanted.bytes() - there);
-        if (there == wanted.bytes()) {
-            progress.pulled(there);
-            return;
-        }
         Map<String, String> headers = new HashMap<>();
         if (there > 0) {
             headers.put("Range", "bytes=" + there + "-");

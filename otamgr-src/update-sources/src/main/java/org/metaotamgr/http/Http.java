@@ -3,7 +3,6 @@ package org.metaotamgr.http;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.HttpRetryException;
 import java.net.HttpURLConnection;
 import java.net.URI;
 import java.time.Duration;
@@ -91,12 +90,11 @@ public final class Http {
         long length();
 
         /**
-         * The body. It may end early without an error.
+         * The body; nothing for a status of 300 and more. It may end early without an error.
          *
          * @return the body
-         * @throws IOException if it cannot be read
          */
-        InputStream body() throws IOException;
+        InputStream body();
     }
 
     /**
@@ -184,26 +182,17 @@ public final class Http {
         URI uri = request.uri();
         for (int redirects = 0;; redirects++) {
             HttpURLConnection connection = open(request, uri);
-            try (ConnectionWatch watch = new ConnectionWatch(connection, request.deadline())) {
-                try {
-                    int status = send(connection, request);
-                    if (!isRedirect(status) || !request.method().equals("GET")) {
-                        return handler.handle(new Answer(connection, status, watch));
-                    }
-                    uri = redirected(uri, connection.getHeaderField("Location"), redirects, request);
-                } catch (IOException e) {
-                    watch.throwInterrupt();
-                    throw new SourceException(request.whenBroken(), text(uri) + ": " + watch.reason().orElse(meaning(e)));
-                } catch (RuntimeException e) {
-                    // A connection that the watch cuts under the library's hands may end it in many ways.
-                    watch.throwInterrupt();
-                    if (watch.reason().isEmpty()) {
-                        throw e;
-                    }
-                    throw new SourceException(request.whenBroken(), text(uri) + ": " + watch.reason().get());
+            try (Exchange exchange = new Exchange(connection, request.body(), request.deadline())) {
+                int status = exchange.status();
+                if (!isRedirect(status) || !request.method().equals("GET")) {
+                    return handler.handle(new Answer(connection, status, exchange));
                 }
-            } finally {
-                connection.disconnect();
+                uri = redirected(uri, connection.getHeaderField("Location"), redirects, request);
+            } catch (IOException e) {
+                if (Thread.interrupted()) {
+                    throw new InterruptedException();
+                }
+                throw new SourceException(request.whenBroken(), text(uri) + ": " + meaning(e));
             }
         }
     }
@@ -223,7 +212,7 @@ public final class Http {
             connection.setRequestProperty("User-Agent", USER_AGENT);
             // A length or hash is that of the file, not of a compressed form.
             connection.setRequestProperty("Accept-Encoding", "identity");
-            // Polls are minutes apart; and an open connection that nobody reads cannot be cut in time.
+            // Polls are minutes apart.
             connection.setRequestProperty("Connection", "close");
             request.headers().forEach(connection::setRequestProperty);
             if (isOwn && authorization.isPresent()) {
@@ -232,28 +221,6 @@ public final class Http {
             return connection;
         } catch (IOException | IllegalArgumentException e) {
             throw new SourceException(request.whenBroken(), text(uri) + ": " + e.getMessage());
-        }
-    }
-
-    private static int send(HttpURLConnection connection, Request request) throws IOException {
-        try {
-            if (request.body().isPresent()) {
-                byte[] body = request.body().get();
-                connection.setDoOutput(true);
-                // Without a fixed length the library sends a request again by itself when the connection breaks.
-                connection.setFixedLengthStreamingMode(body.length);
-                try (var out = connection.getOutputStream()) {
-                    out.write(body);
-                }
-            }
-            int status = connection.getResponseCode();
-            if (status < 200) {
-                throw new IOException("expected an answer of HTTP, found something else");
-            }
-            return status;
-        } catch (HttpRetryException e) {
-            // What the library says of 401 after a body of fixed length.
-            return e.responseCode();
         }
     }
 
@@ -379,7 +346,7 @@ public final class Http {
                 + uri.getRawPath());
     }
 
-    private record Answer(HttpURLConnection connection, int status, ConnectionWatch watch) implements Response {
+    private record Answer(HttpURLConnection connection, int status, Exchange exchange) implements Response {
         @Override
         public Optional<String> header(String name) {
             return Optional.ofNullable(connection.getHeaderField(name));
@@ -391,8 +358,8 @@ public final class Http {
         }
 
         @Override
-        public InputStream body() throws IOException {
-            return watch.counted(connection.getInputStream());
+        public InputStream body() {
+            return exchange.body();
         }
     }
 }
