@@ -33,6 +33,7 @@ final class Exchange implements AutoCloseable {
     private final Thread thread = new Thread(this::run, "http");
     private long since = start;
     private long bytes;
+    private Optional<Event.Broken> broken = Optional.empty();
 
     /** What the thread has to tell. */
     private sealed interface Event {
@@ -135,6 +136,9 @@ final class Exchange implements AutoCloseable {
     }
 
     private Event next() throws IOException, InterruptedException {
+        if (broken.isPresent()) {
+            throw broken.get().problem();
+        }
         Event event = null;
         while (event == null) {
             long now = System.nanoTime();
@@ -158,8 +162,10 @@ final class Exchange implements AutoCloseable {
             }
             event = events.poll(left, TimeUnit.NANOSECONDS);
         }
-        if (event instanceof Event.Broken broken) {
-            throw broken.problem();
+        if (event instanceof Event.Broken) {
+            // Whoever asks again hears it again.
+            broken = Optional.of((Event.Broken) event);
+            throw broken.get().problem();
         }
         return event;
     }

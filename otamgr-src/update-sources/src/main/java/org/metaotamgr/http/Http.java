@@ -235,7 +235,7 @@ public final class Http {
         }
         URI to;
         try {
-            to = location == null ? null : from.resolve(location);
+            to = location == null || location.isEmpty() ? null : from.resolve(location);
         } catch (IllegalArgumentException e) {
             to = null;
         }

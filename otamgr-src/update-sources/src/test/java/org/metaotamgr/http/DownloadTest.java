@@ -281,7 +281,10 @@ class DownloadTest {
             exchange.getResponseBody().flush();
             sleep(60_000);
         });
+        long start = System.nanoTime();
         SourceException silent = fails();
+        // The read time-out is 2 s; the least rate would only notice after 60 s.
+        assertTrue(Duration.ofNanos(System.nanoTime() - start).toSeconds() < 30);
         assertEquals(Reason.DOWNLOAD_FAILED, silent.reason());
         assertEquals(10_000, part());
     }
