@@ -13,8 +13,10 @@ SRC_URI = "\
     file://COPYING.MIT \
     file://otamgr-src/wire/src/main \
     file://otamgr-src/attribute-client/src/main \
+    file://otamgr-src/agent/src/main \
     file://otamgr-src/otamgr/src/main \
     file://otamgr.sh \
+    file://otamgr-control.c \
     file://otamgr-watcher \
     file://otamgr.init \
     file://otamgr.service \
@@ -38,7 +40,7 @@ VIRTUAL-RUNTIME_otamgr-java ?= "openjdk-jre-headless"
 OTAMGR_CLASS_ARCHIVE ?= "${@'1' if d.getVar('VIRTUAL-RUNTIME_otamgr-java') == 'openjdk-jre-headless' and bb.utils.contains('MACHINE_FEATURES', 'qemu-usermode', True, False, d) else '0'}"
 DEPENDS += "${@'openjdk-jre-headless qemu-native' if d.getVar('OTAMGR_CLASS_ARCHIVE') == '1' else ''}"
 
-OTAMGR_JARS = "otamgr otamgr-wire otamgr-attribute-client jackson-databind jackson-core jackson-annotations junixsocket-common"
+OTAMGR_JARS = "otamgr otamgr-agent otamgr-wire otamgr-attribute-client jackson-databind jackson-core jackson-annotations junixsocket-common"
 
 do_configure[noexec] = "1"
 do_compile[cleandirs] = "${B}"
@@ -49,12 +51,17 @@ do_compile () {
     ota_java_jar ${B}/otamgr-wire.jar ${B}/wire
     ota_java_compile ${B}/attribute-client ${B}/wire:$libraries/junixsocket-common.jar ${S}/otamgr-src/attribute-client/src/main/java
     ota_java_jar ${B}/otamgr-attribute-client.jar ${B}/attribute-client
+    jackson=$libraries/jackson-databind.jar:$libraries/jackson-core.jar:$libraries/jackson-annotations.jar
+    ota_java_compile ${B}/agent $jackson:$libraries/junixsocket-common.jar ${S}/otamgr-src/agent/src/main/java
+    cp -R ${S}/otamgr-src/agent/src/main/resources/. ${B}/agent
+    ota_java_jar ${B}/otamgr-agent.jar ${B}/agent
     ota_java_compile ${B}/otamgr \
-        ${B}/wire:${B}/attribute-client:$libraries/jackson-databind.jar:$libraries/jackson-core.jar:$libraries/jackson-annotations.jar \
+        ${B}/wire:${B}/attribute-client:${B}/agent:$jackson \
         ${S}/otamgr-src/otamgr/src/main/java
     cp -R ${S}/otamgr-src/otamgr/src/main/resources/. ${B}/otamgr
     sed -i 's/\${project\.version}/${PV}/' ${B}/otamgr/org/metaotamgr/daemon/version.properties
     ota_java_jar ${B}/otamgr.jar ${B}/otamgr
+    ${CC} -std=c11 -Wall -Wextra ${CFLAGS} ${CPPFLAGS} ${LDFLAGS} -o ${B}/otamgr-control ${S}/otamgr-control.c
 
     if [ "${OTAMGR_CLASS_ARCHIVE}" = 1 ]; then
         otamgr_class_archive
@@ -86,7 +93,7 @@ otamgr_class_archive () {
 
 do_install () {
     install -d ${D}${datadir}/java ${D}${nonarch_libdir}/otamgr
-    install -m 0644 ${B}/otamgr.jar ${B}/otamgr-wire.jar ${B}/otamgr-attribute-client.jar ${D}${datadir}/java
+    install -m 0644 ${B}/otamgr.jar ${B}/otamgr-agent.jar ${B}/otamgr-wire.jar ${B}/otamgr-attribute-client.jar ${D}${datadir}/java
     ln -sr ${D}${libdir}/jni/libjunixsocket-native.so ${D}${nonarch_libdir}/otamgr/libjunixsocket-native.so
     if [ -e ${B}/otamgr.jsa ]; then
         install -m 0644 ${B}/otamgr.jsa ${D}${nonarch_libdir}/otamgr/otamgr.jsa
@@ -94,6 +101,7 @@ do_install () {
     fi
 
     install -D -m 0755 ${S}/otamgr.sh ${D}${bindir}/otamgr
+    install -m 0755 ${B}/otamgr-control ${D}${nonarch_libdir}/otamgr/otamgr-control
     install -D -m 0644 ${S}/otamgr.json ${D}${sysconfdir}/otamgr/otamgr.json
 
     if ${@bb.utils.contains('DISTRO_FEATURES', 'sysvinit', 'true', 'false', d)}; then

@@ -27,13 +27,13 @@ SETTINGS = layer.settings(OTA_ENV_STORE="script", OTA_ENV_DEVICE="/dev/vda", OTA
 TARGET_PACKAGES = (
     "openjdk-17-jdk-headless", "busybox-static", "libubootenv-tool", "libubootenv0.1", "libc6", "zlib1g", "libyaml-0-2",
     "libgcc-s1", "libstdc++6", "e2fsprogs", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "zstd", "libzstd1",
-    "liblzma5", "liblz4-1", "util-linux",
+    "liblzma5", "liblz4-1", "util-linux", "openssl", "libssl3",
 )
 INITRAMFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
 LIBRARIES = ("libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6",
              "libyaml-0.so.2", "libubootenv.so.0", "libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1",
-             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1")
+             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1", "libssl.so.3", "libcrypto.so.3")
 
 # otamgr needs java.base alone; the hubby stand-in checks signatures with jdk.crypto.ec.
 RUNTIME_MODULES = "java.base,jdk.crypto.ec"
@@ -115,10 +115,13 @@ def build_jars(folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     run("mvn", "-q", "-B", "-f", project / "pom.xml", "package", "-DskipTests", "-Dmaven.test.skip=true")
-    for module, name in (("wire", "otamgr-wire"), ("attribute-client", "otamgr-attribute-client"), ("otamgr", "otamgr"),
-                         ("simulators", "otamgr-simulators")):
+    for module, name in (("wire", "otamgr-wire"), ("attribute-client", "otamgr-attribute-client"), ("agent", "otamgr-agent"),
+                         ("otamgr", "otamgr"), ("simulators", "otamgr-simulators")):
         jar, = (project / module / "target").glob(f"{name}-[0-9]*.jar")
         shutil.copy(jar, folder / f"{name}.jar")
+    # Sources of updates that are modules of their own.
+    for jar in project.glob("update-sources/target/otamgr-update-sources-[0-9]*.jar"):
+        shutil.copy(jar, folder / "otamgr-update-sources.jar")
     libraries = folder / "libraries"
     run("mvn", "-q", "-B", "-f", project / "pom.xml", "-pl", "otamgr,simulators", "-am", "package", "-DskipTests", "-Dmaven.test.skip=true",
         "dependency:copy-dependencies", "-DincludeScope=runtime", "-DexcludeGroupIds=org.metaotamgr", f"-DoutputDirectory={libraries}",
@@ -129,6 +132,12 @@ def build_jars(folder):
     library, = [n for n in listing if n.startswith(member) and n.endswith(".so") and "nodeps" not in n]
     with open(folder / "libjunixsocket-native.so", "wb") as out:
         run("unzip", "-p", native, library, stdout=out)
+
+
+def build_control(program):
+    """What takes commands to the daemon, as the recipe compiles it."""
+    run("aarch64-linux-gnu-gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-Os", "-s", "-o", program,
+        layer.RECIPES / "otamgr/files/otamgr-control.c")
 
 
 def build_runtime(folder):
@@ -178,7 +187,7 @@ def record_of(version):
                        "versionNumber": version.replace(".", "")}, indent=4, sort_keys=True)
 
 
-def stage_rootfs(version, record, release, jars, runtime, initramfs, tree):
+def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tree):
     """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them."""
     shutil.rmtree(tree, ignore_errors=True)
     for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "dev", "proc", "sys", "tmp", "run", "data", "root", "boot", "etc/otamgr",
@@ -194,7 +203,7 @@ def stage_rootfs(version, record, release, jars, runtime, initramfs, tree):
         (tree / "bin" / applet).symlink_to("busybox")
     for applet in SYSTEM_APPLETS:
         (tree / "sbin" / applet).symlink_to("../bin/busybox")
-    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock"):
+    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock", "usr/bin/openssl"):
         _install(ROOT_ARM64 / program, tree / program, 0o755)
     (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
     triplet = "aarch64-linux-gnu"
@@ -217,12 +226,14 @@ def stage_rootfs(version, record, release, jars, runtime, initramfs, tree):
     shutil.copy(jars / "libjunixsocket-native.so", tree / "usr/lib/otamgr/libjunixsocket-native.so")
 
     scripts, daemon = layer.RECIPES / "sysupgrade/files", layer.RECIPES / "otamgr/files"
-    for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor"):
+    for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor", "ota-verify"):
         _install(scripts / name, tree / "sbin" / name, 0o755)
-    _install(scripts / "boot-state.sh", tree / "usr/lib/otamgr/boot-state.sh", 0o644)
+    for name in ("boot-state.sh", "bundle.sh"):
+        _install(scripts / name, tree / "usr/lib/otamgr" / name, 0o644)
     _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
     _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
     _install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)
+    _install(control, tree / "usr/lib/otamgr/otamgr-control", 0o755)
     _install(daemon / "otamgr-watcher", tree / "usr/sbin/otamgr-watcher", 0o755)
     _install(daemon / "otamgr.init", tree / "etc/init.d/otamgr", 0o755)
     # Before the guard's deadline of this board, whose trials are short.

@@ -138,9 +138,11 @@ class Board:
         self._release = build.fetch_packages(lambda text: show.line("build", text))
         source = build.layer.ROOT / "otamgr-src"
         poms = sorted(source.glob("**/pom.xml"))
-        mains = [p for m in ("wire", "attribute-client", "otamgr", "simulators") for p in [source / m / "src/main"]]
+        mains = [p for m in ("wire", "attribute-client", "agent", "otamgr", "simulators", "update-sources") for p in [source / m / "src/main"]]
         self._jars = cache.make("jars", build.BUILD / "jars", [*poms, *mains], build.build_jars)
         self._runtime = cache.make("Java runtime", build.RUNTIME, [self._release, build.RUNTIME_MODULES], build.build_runtime)
+        self._control = cache.make("otamgr-control", build.BUILD / "otamgr-control", [build.layer.RECIPES / "otamgr/files/otamgr-control.c"],
+                                   build.build_control)
         self._initramfs = cache.make("initramfs", build.BUILD / "initrd", [self._release, build.HERE / "initramfs-init"],
                                      lambda out: build.build_initramfs(self._release, out))
         self._inputs = [self._release, self._initramfs, self._jars, build.RUNTIME / "release", build.RUNTIME_MODULES, build.HERE / "rootfs", build.HERE / "build.py",
@@ -153,7 +155,7 @@ class Board:
 
         def make(out):
             tree = build.BUILD / f"tree-{name}"
-            build.stage_rootfs(version, record, self._release, self._jars, self._runtime, self._initramfs, tree)
+            build.stage_rootfs(version, record, self._release, self._jars, self._control, self._runtime, self._initramfs, tree)
             if spoil:
                 spoil(tree)
             if flashed:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """ota-slot: what it shows, commits and cancels."""
+import fcntl
 import json
+import re
 
 from board import SLOT
 from promises import equal, promise, true
@@ -36,7 +38,7 @@ def states(factory):
         board = board_in(factory, running, env, armed)
         expected = {"running": running, "committed": "a", "trial": env.get("ota_trial", ""), "tries": env.get("ota_tries", ""),
                     "txn": env.get("ota_txn", ""), "failed": env.get("ota_failed", ""),
-                    "failed_why": env.get("ota_failed_why", ""), "state": state}
+                    "failed_why": env.get("ota_failed_why", ""), "floor": "", "state": state}
         text, as_json = board.run("/sbin/ota-slot", "status"), board.run("/sbin/ota-slot", "status", "--json")
         equal((text.code, as_json.code), (0, 0), f"exit codes in state {state}")
         equal(dict(line.split("=", 1) for line in text.out.splitlines()), expected, "text")
@@ -159,8 +161,8 @@ def note_refused(factory):
 @promise("wrong usage of ota-slot is code 2 and names the mistake")
 def usage(factory):
     board = factory.board()
-    for arguments, words in (([], "status, commit, cancel or note"), (["frobnicate"], "frobnicate"), (["status", "-x"], "-x"),
-                             (["commit", "b"], "b"), (["status", "--json", "x"], "--json"), ([""], "status, commit, cancel or note")):
+    for arguments, words in (([], "status, commit, cancel, rollback or note"), (["frobnicate"], "frobnicate"), (["status", "-x"], "-x"),
+                             (["commit", "b"], "b"), (["status", "--json", "x"], "--json"), ([""], "status, commit, cancel, rollback or note")):
         result = board.run("/sbin/ota-slot", *arguments)
         equal(result.code, 2, f"exit code of {arguments}")
         true(words in result.err, f"{words} in {result.err}")
@@ -178,3 +180,50 @@ def whole_story(factory):
     equal(second.run("/sbin/ota-slot", "commit").code, 0, "commit")
     equal(second.sysupgrade("--no-reboot", "--txn", "two", second.deliver(factory.image("tar.gz"))).code, 0, "next update")
     equal(second.ota_env(), {"ota_slot": "b", "ota_trial": "a", "ota_tries": "3", "ota_txn": "two"}, "environment")
+
+
+@promise("ota-slot rollback arms the other slot, if it holds a complete system, with one write, and the floor stays")
+def rollback(factory):
+    board = factory.board()
+    equal(board.sysupgrade("--no-reboot", "--txn", "T", board.deliver(factory.image("ext4.gz"))).code, 0, "update")
+    board.set_env(ota_trial="", ota_tries="", ota_floor="2.0")
+    (board.root / "run/otamgr/armed").unlink()  # as after a reboot
+    slot = board.slot_bytes("b")
+    result = board.run("/sbin/ota-slot", "rollback")
+    equal(result.code, 0, result.err)
+    equal(len(board.env_copies_written()), 1, "copies written")
+    env = board.ota_env()
+    true(re.fullmatch(r"rollback-\d{8}T\d{6}Z-[0-9a-f]{8}", env["ota_txn"]), env["ota_txn"])
+    equal(env, {"ota_slot": "a", "ota_trial": "b", "ota_tries": "3", "ota_txn": env["ota_txn"], "ota_floor": "2.0"}, "environment")
+    equal(board.events()[-2:], [f"rollback txn={env['ota_txn']} slot=b from=a", f"armed txn={env['ota_txn']} slot=b tries=3"], "journal")
+    status = board.run("/sbin/ota-slot", "status").out.splitlines()
+    true("state=armed" in status and "floor=2.0" in status, f"status: {status}")
+    equal(board.slot_bytes("b"), slot, "the other slot")
+    equal(board.run("/sbin/ota-slot", "rollback").code, 4, "a second rollback")
+    equal(board.run("/sbin/ota-slot", "cancel").code, 0, "cancel")
+
+
+@promise("ota-slot rollback is refused, and nothing written, when the other slot holds no complete system")
+def rollback_refused(factory):
+    for what in ("a file system that nobody has marked complete", "half a file system"):
+        board = factory.board()
+        if what.startswith("half"):
+            with open(board.loops["b"], "r+b") as slot:
+                slot.write(bytes(8192))
+        result = board.run("/sbin/ota-slot", "rollback")
+        equal((result.code, board.env_bytes(), board.journal()), (5, board.env_before, []), what)
+        factory.close_boards()
+
+
+@promise("ota-slot rollback is refused with its code during a trial, in a mismatch, and while sysupgrade runs")
+def rollback_not_now(factory):
+    for state, running, env, armed in STATES:
+        if state != "committed":
+            board = board_in(factory, running, env, armed)
+            equal(board.run("/sbin/ota-slot", "rollback").code, 4 if "ota_trial" in env else 10, f"exit code in state {state}")
+            factory.close_boards()
+    board = factory.board()
+    (board.root / "run/otamgr").mkdir(exist_ok=True)
+    with open(board.root / "run/otamgr/sysupgrade.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        equal(board.run("/sbin/ota-slot", "rollback").code, 12, "exit code while the lock is taken")

@@ -40,20 +40,19 @@ def documented_codes(factory, name):
     documented = {int(code) for code in re.findall(r"^ +(\d+)  \S", text.partition("Exit codes:")[2], re.MULTILINE)}
     source = (factory.files / name).read_text()
     used = {int(code) for code in re.findall(r"\b(?:fail|exit|give_up) (\d+)\b", source)} | {0, 1}
-    reserved = {6} if name == "sysupgrade" else set()
     equal(used - documented, set(), "codes without explanation")
-    equal(documented - used - reserved, set(), "explained codes that do not occur")
+    equal(documented - used, set(), "explained codes that do not occur")
 
 
-@promise("every exit code of sysupgrade's contract, except 6, is provoked by a test here")
+@promise("every exit code of sysupgrade's contract is provoked by a test here")
 def provoked_codes(factory):
     from test_failures import CODES
     import promises
     text = (factory.files / "sysupgrade").read_text()
     documented = {int(code) for code in re.findall(r"^ +(\d+)  \S", text.partition("Exit codes:")[2], re.MULTILINE)}
     tested = {int(code) for test in promises.ALL for code in re.findall(r"^exit (\d+):", test.promise)}
-    equal(tested | {0, 6}, documented, "codes with a test")
-    equal(set(CODES) | {0, 1, 6}, documented, "codes of the contract")
+    equal(tested | {0}, documented, "codes with a test")
+    equal(set(CODES) | {0, 1}, documented, "codes of the contract")
 
 
 @promise("a missing boot-state.sh is said, and is no documented refusal")

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Starts the otamgr daemon; arguments are passed on, see "otamgr --help". Every OTAMGR_ variable below can be set in
-# /etc/default/otamgr.
+# Starts the otamgr daemon, or gives a command to the one that runs; arguments are passed on, see "otamgr --help". Every
+# OTAMGR_ variable below can be set in /etc/default/otamgr.
 
 set -eu
 
@@ -12,6 +12,35 @@ if [ -r "$OTAMGR_DEFAULTS" ]; then
     . "$OTAMGR_DEFAULTS"
 fi
 
+# The program that takes commands to the daemon, and the daemon's socket, "control" in its configuration.
+OTAMGR_CONTROL=${OTAMGR_CONTROL:-/usr/lib/otamgr/otamgr-control}
+OTAMGR_SOCKET=${OTAMGR_SOCKET:-/run/otamgr/control}
+# What answers without a daemon and without Java.
+OTAMGR_SLOT=${OTAMGR_SLOT:-/sbin/ota-slot}
+OTAMGR_WHY=${OTAMGR_WHY:-/sbin/ota-why}
+
+case ${1:-} in
+    why)
+        shift
+        exec "$OTAMGR_WHY" "$@"
+        ;;
+    '' | daemon | -*) ;;
+    *)
+        status=0
+        "$OTAMGR_CONTROL" "$OTAMGR_SOCKET" "$@" || status=$?
+        [ "$status" = 127 ] || exit "$status"
+        # No daemon runs. The slots have a program of their own; for anything else a process has to do it.
+        if [ "$1" = status ]; then
+            echo "otamgr: no daemon listens on $OTAMGR_SOCKET; only the slots are known" >&2
+            exec "$OTAMGR_SLOT" "$@"
+        fi
+        ;;
+esac
+
+# The main class; the variable OTA_AGENT of the build may put another agent in place of the daemon.
+OTAMGR_MAIN=${OTAMGR_MAIN:-org.metaotamgr.daemon.OtamgrMain}
+# Jars beside those of otamgr, by their names without .jar, separated by spaces.
+OTAMGR_MORE_JARS=${OTAMGR_MORE_JARS:-}
 # The Java runtime.
 OTAMGR_JAVA=${OTAMGR_JAVA:-/usr/bin/java}
 # Where the jars are.
@@ -30,11 +59,15 @@ if [ ! -x "$OTAMGR_JAVA" ]; then
     exit 127
 fi
 
-# The archive is only accepted for exactly this class path.
+# The archive is only accepted for a class path that begins with exactly these.
 classpath=
-for jar in otamgr otamgr-wire otamgr-attribute-client jackson-databind jackson-core jackson-annotations \
-    junixsocket-common; do
+for jar in otamgr otamgr-agent otamgr-wire otamgr-attribute-client jackson-databind jackson-core jackson-annotations \
+    junixsocket-common $OTAMGR_MORE_JARS; do
     classpath=${classpath:+$classpath:}$OTAMGR_JARS/$jar.jar
+done
+# Sources of updates that are packages of their own.
+for jar in "$OTAMGR_JARS"/otamgr-*sources*.jar; do
+    [ ! -e "$jar" ] || classpath=$classpath:$jar
 done
 
 # Programs that otamgr starts look for theirs here; init starts services with less.
@@ -57,7 +90,7 @@ set -- \
     -XX:+UnlockExperimentalVMOptions -XX:SymbolTableSize=4096 \
     -XX:+ExitOnOutOfMemoryError -XX:+ErrorFileToStderr -Xlog:disable -Xlog:all=warning:stderr \
     -Dfile.encoding=UTF-8 "-Dorg.newsclub.net.unix.library.override=$OTAMGR_NATIVE" \
-    $OTAMGR_JAVA_OPTIONS -cp "$classpath" org.metaotamgr.daemon.OtamgrMain "$@"
+    $OTAMGR_JAVA_OPTIONS -cp "$classpath" "$OTAMGR_MAIN" "$@"
 
 if [ -r "$OTAMGR_CDS" ]; then
     set -- -Xshare:auto "-XX:SharedArchiveFile=$OTAMGR_CDS" "$@"

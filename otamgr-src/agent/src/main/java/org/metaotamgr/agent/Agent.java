@@ -57,6 +57,19 @@ public final class Agent implements AutoCloseable {
         this.log = device.log();
     }
 
+    /** Judges whether a system on trial is good enough to be kept. */
+    @FunctionalInterface
+    public interface Health {
+        /**
+         * What is wrong with it.
+         *
+         * @param trial the slot on trial, and the update
+         * @return why it is not healthy, in one line, or nothing if it is
+         * @throws InterruptedException if the thread was interrupted
+         */
+        Optional<String> problem(SlotStatus trial) throws InterruptedException;
+    }
+
     /** A step, which may wait for programs and servers. */
     private interface Step<T> {
         T run() throws InterruptedException;
@@ -310,6 +323,7 @@ public final class Agent implements AutoCloseable {
         }
         report(target, new UpdateEvent.Installing());
         String txn = device.ids().next(target.id());
+        Optional<AgentState.Pending> earlier = device.store().state().pending();
         // Before anything is written: should this process end now, the next one knows what was armed.
         device.finalisation().started(target, txn, status.running(), source.name());
         device.failures().starting(txn, target.id(), status.running());
@@ -319,7 +333,7 @@ public final class Agent implements AutoCloseable {
             // After a kill, or a failure at the very end, it may be armed nevertheless.
             SlotStatus after = device.slots().status();
             if (after.state() != SlotStatus.State.ARMED || !after.txn().equals(txn)) {
-                return notArmed(target, txn, outcome);
+                return notArmed(target, txn, outcome, earlier);
             }
         }
         log.info("install_armed:target=" + target.name() + ",txn=" + txn);
@@ -358,8 +372,15 @@ public final class Agent implements AutoCloseable {
         return Optional.empty();
     }
 
-    private Result notArmed(Target target, String txn, Installer.Outcome outcome) throws InterruptedException {
+    private Result notArmed(Target target, String txn, Installer.Outcome outcome,
+            Optional<AgentState.Pending> earlier) throws InterruptedException {
         device.finalisation().notArmed(txn);
+        if (outcome.exitStatus() == SysupgradeExit.BUSY.status()) {
+            // What is being written may be what an agent began that has ended since.
+            device.store().change(state -> state.withPending(earlier));
+            device.failures().notArmed(txn);
+            return new Result(ExitCode.IN_PROGRESS, outcome.reason());
+        }
         boolean isOfImage = SysupgradeExit.isOfImage(outcome.exitStatus());
         if (isOfImage) {
             device.failures().refused(txn, "sysupgrade refused it (" + SysupgradeExit.label(outcome.exitStatus()) + "): "
@@ -372,18 +393,17 @@ public final class Agent implements AutoCloseable {
                 + SysupgradeExit.label(outcome.exitStatus()) + ",reason=" + outcome.reason());
         device.callbacks().call(Message.INSTALL_POST, Optional.of(target.name()),
                 Optional.of(new Callbacks.Result.Failed(outcome.reason())));
-        if (outcome.exitStatus() != SysupgradeExit.BUSY.status()) {
-            report(target, new UpdateEvent.Failed(outcome.reason()));
-        }
+        report(target, new UpdateEvent.Failed(outcome.reason()));
         return new Result(code(outcome.exitStatus()), outcome.reason());
     }
 
     private static ExitCode code(int exitStatus) {
         return SysupgradeExit.of(exitStatus).map(exit -> switch (exit) {
             case SIGNATURE, IMAGE_CORRUPT, IMAGE_UNKNOWN -> ExitCode.VERIFICATION_FAILED;
-            case INCOMPATIBLE -> ExitCode.NO_MATCHING_TARGET;
-            case TOO_LARGE -> ExitCode.NO_SPACE;
-            case BUSY, TRIAL_PENDING -> ExitCode.IN_PROGRESS;
+            case INCOMPATIBLE, FOREIGN -> ExitCode.NO_MATCHING_TARGET;
+            case DOWNGRADE -> ExitCode.DOWNGRADE_REFUSED;
+            case TOO_LARGE, NO_ROOM -> ExitCode.NO_SPACE;
+            case TRIAL_PENDING -> ExitCode.IN_PROGRESS;
             default -> ExitCode.INSTALL_FAILED;
         }).orElse(ExitCode.INSTALL_FAILED);
     }
@@ -391,17 +411,17 @@ public final class Agent implements AutoCloseable {
     /**
      * Finds out, after a reboot, what became of the update, and commits it if it runs and is healthy.
      *
-     * @param health says why the system on trial is not healthy, or nothing if it is; only asked during a trial
+     * @param health judges the system on trial; only asked during a trial
      * @return {@link ExitCode#OK} if the update is committed, {@link ExitCode#ROLLED_BACK}, {@link ExitCode#NEEDS_REBOOT}
      *     if it is armed, {@link ExitCode#IN_PROGRESS} if it is not healthy yet, {@link ExitCode#NOTHING_PENDING}
      * @throws InterruptedException if the thread was interrupted
      */
-    public Result finalise(Supplier<Optional<String>> health) throws InterruptedException {
+    public Result finalise(Health health) throws InterruptedException {
         return exclusively(() -> Result.of(ExitCode.IN_PROGRESS), () -> {
             SlotStatus status = device.slots().status();
             device.finalisation().announce(status);
             if (status.state() == SlotStatus.State.TRIAL) {
-                Optional<String> problem = health.get();
+                Optional<String> problem = health.problem(status);
                 if (problem.isPresent()) {
                     return new Result(ExitCode.IN_PROGRESS, "the trial goes on: " + Printable.of(problem.get()));
                 }

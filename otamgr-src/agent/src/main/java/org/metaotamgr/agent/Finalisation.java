@@ -141,6 +141,17 @@ public final class Finalisation {
     }
 
     /**
+     * Whether an update is pending that an agent has taken from a source, other than hubby's.
+     *
+     * @param txn the id of an update
+     * @return whether it has this id
+     */
+    public boolean isOfAgent(String txn) {
+        return store.state().pending()
+                .filter(update -> update.txn().equals(txn) && !update.source().equals(AgentConfig.HUBBY)).isPresent();
+    }
+
+    /**
      * How the update ended whose end was noticed since this boot.
      *
      * @return {@link ExitCode#OK} or {@link ExitCode#ROLLED_BACK}; {@link ExitCode#NOTHING_PENDING} if there was none

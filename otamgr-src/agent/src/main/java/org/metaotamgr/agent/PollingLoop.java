@@ -8,6 +8,7 @@ import java.util.function.DoubleSupplier;
 
 import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.Printable;
 
 /**
  * Asks a source again and again, and takes what it offers, within the limits of {@link Polling}. One thread calls
@@ -91,13 +92,24 @@ public final class PollingLoop {
      */
     public void run() throws InterruptedException {
         if (polling.automatic() == Polling.Automatic.OFF) {
+            // Nobody asks, so that nobody can be asked for an answer.
+            listener.answered();
             return;
         }
         Duration spread = polling.interval().multipliedBy(polling.jitterPercent()).dividedBy(100);
         Duration first = spread.compareTo(LONGEST_FIRST) > 0 ? LONGEST_FIRST : spread;
         time.pause(Duration.ofMillis((long) (first.toMillis() * random.getAsDouble())));
         while (!isOver) {
-            Duration wait = round();
+            Duration wait;
+            try {
+                wait = round();
+            } catch (RuntimeException e) {
+                // Whatever a source does wrong, the next update may repair it.
+                StackTraceElement[] trace = e.getStackTrace();
+                log.error("internal_error:exception=" + Printable.of(e.toString())
+                        + (trace.length == 0 ? "" : ",at=" + trace[0]));
+                wait = jittered(backoff.next());
+            }
             if (!isOver) {
                 time.pause(wait);
             }
@@ -190,7 +202,8 @@ public final class PollingLoop {
     }
 
     private boolean isOpen() {
-        return Window.isOpen(polling.windows(), time.now());
+        // Time zones are not even loaded where nobody needs them.
+        return polling.windows().isEmpty() || Window.isOpen(polling.windows(), time.now());
     }
 
     private Duration untilOpen(Duration usual, String what, Target target) {

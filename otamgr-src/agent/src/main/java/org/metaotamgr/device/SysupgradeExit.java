@@ -45,11 +45,18 @@ public enum SysupgradeExit {
     /** 17. */
     ENV_FAILED(17, "env-failed", "the boot state could not be written"),
     /** 18. */
-    HEADER_MISSING(18, "header-missing", "the header is missing, empty or unreadable");
+    HEADER_MISSING(18, "header-missing", "the header is missing, empty or unreadable"),
+    /** 19. */
+    FOREIGN(19, "foreign", "the bundle is for another board, or this board does not say which one it is"),
+    /** 20. */
+    DOWNGRADE(20, "downgrade", "the bundle is older than the floor"),
+    /** 21. */
+    NO_ROOM(21, "no-room", "too little memory, room in /run, or room for header and kept files in the new system");
 
     /** What another run on the same device would say as well. */
     private static final Set<SysupgradeExit> OF_IMAGE =
-            EnumSet.of(IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING);
+            EnumSet.of(IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING, FOREIGN,
+                    DOWNGRADE);
 
     private final int status;
     private final String label;

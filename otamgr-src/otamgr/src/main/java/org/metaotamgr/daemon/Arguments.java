@@ -6,6 +6,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
+import org.metaotamgr.control.AgentCommands;
+
 /**
  * The command line.
  *
@@ -13,10 +15,12 @@ import java.util.Optional;
  * @param syslogPrefix whether {@code --syslog-prefix} was given
  * @param help whether {@code --help} was given
  * @param version whether {@code --version} was given
+ * @param command a command and what belongs to it; empty for the daemon
  */
-record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, boolean version) {
+record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, boolean version, List<String> command) {
     static final String USAGE = """
-            usage: otamgr [--config FILE] [--syslog-prefix]
+            usage: otamgr [--config FILE] [--syslog-prefix] [daemon]
+                   otamgr [--config FILE] check|pull|install|run|status|list|rollback|why [...] [--json]
                    otamgr --help | --version
 
             Applies system updates that hubby has downloaded, and commits or gives up the slot on trial.
@@ -25,6 +29,11 @@ record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, bool
               --syslog-prefix   begin each line of the log with its severity, as in <6>; on by itself under systemd
               --help            print this text
               --version         print the version
+
+            Commands are carried out by the daemon if one runs, else by a process of their own:
+
+            """ + AgentCommands.USAGE.indent(2).stripTrailing() + """
+
 
             A slot on trial is committed once the attribute daemon has accepted otamgr, hubby is connected, and every
             program in /etc/otamgr/health.d has passed (exit status 0; OTA_SLOT and OTA_TXN are set; a time limit each).
@@ -38,8 +47,9 @@ record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, bool
             The log goes to standard error. SIGTERM and SIGINT end the daemon; a running sysupgrade goes on, and is
             found by the next daemon.
 
-            exit status: 0 ended by a signal, or --help or --version; 1 internal error; 2 wrong command line;
-            3 unusable configuration
+            exit status of the daemon: 0 ended by a signal, or --help or --version; 1 internal error; 2 wrong command
+            line; 3 unusable configuration. Commands: 0 done, 16 a new version is there, 100 a reboot is needed; the
+            others are failures and are listed in docs/agent.md
             """;
 
     /** The command line cannot be understood; the message says why. */
@@ -69,11 +79,22 @@ record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, bool
                 case "--syslog-prefix" -> syslogPrefix = true;
                 case "--help", "-h" -> help = true;
                 case "--version" -> version = true;
-                default -> throw new UsageException("expected --config, --syslog-prefix, --help or --version, found "
-                        + argument);
+                case "daemon" -> {
+                    if (i + 1 < arguments.size()) {
+                        throw new UsageException("daemon: expected nothing more, found " + arguments.get(i + 1));
+                    }
+                }
+                default -> {
+                    if (argument.startsWith("-")) {
+                        throw new UsageException("expected --config, --syslog-prefix, --help or --version, found "
+                                + argument);
+                    }
+                    return new Arguments(config, syslogPrefix, help, version,
+                            List.copyOf(arguments.subList(i, arguments.size())));
+                }
             }
         }
-        return new Arguments(config, syslogPrefix, help, version);
+        return new Arguments(config, syslogPrefix, help, version, List.of());
     }
 
     private static Path file(String name) throws UsageException {

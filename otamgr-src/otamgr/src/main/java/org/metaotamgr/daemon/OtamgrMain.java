@@ -7,11 +7,11 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.EventLog;
@@ -54,6 +54,9 @@ public final class OtamgrMain {
         }
         EventLog log = new StandardErrorLog(err, parsed.syslogPrefix() || System.getenv("JOURNAL_STREAM") != null);
         try {
+            if (!parsed.command().isEmpty()) {
+                System.exit(OneCommand.run(config(parsed, log), parsed.command(), out, err, log));
+            }
             run(parsed, log);
         } catch (ConfigException e) {
             log.error("config_error:" + e.getMessage());
@@ -68,23 +71,25 @@ public final class OtamgrMain {
         OtamgrConfig config = config(arguments, log);
         log.info("otamgr_start:version=" + version() + ",pid=" + ProcessHandle.current().pid() + ",socket="
                 + config.attrdSocket());
-        Otamgr otamgr = Otamgr.start(config, log);
+        AtomicReference<Otamgr> otamgr = new AtomicReference<>();
+        // Before the start, which takes its time: a signal may come at any moment.
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-            otamgr.close();
+            Otamgr started = otamgr.get();
+            if (started != null) {
+                started.close();
+            }
             log.info("otamgr_stop:");
             // Otherwise Java reports the signal as status 143, which supervisors take for a failure.
             Runtime.getRuntime().halt(EXIT_OK);
         }, "otamgr-stop"));
+        otamgr.set(Otamgr.start(config, log));
         waitForEver();
     }
 
     private static OtamgrConfig config(Arguments arguments, EventLog log) throws ConfigException {
-        Path file = arguments.config().orElse(OtamgrConfig.DEFAULT_FILE);
-        if (arguments.config().isEmpty() && !Files.exists(file)) {
-            log.warning("config:" + file + " does not exist, using the defaults");
-            return OtamgrConfig.defaults();
-        }
-        return OtamgrConfig.load(file, warning -> log.warning("config:" + warning));
+        Consumer<String> warnings = warning -> log.warning("config:" + warning);
+        return arguments.config().isPresent() ? OtamgrConfig.load(arguments.config().get(), warnings)
+                : OtamgrConfig.loadUsual(warnings);
     }
 
     /** The threads of the daemon do not keep Java running. */

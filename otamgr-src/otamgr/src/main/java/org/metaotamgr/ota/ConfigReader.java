@@ -4,8 +4,11 @@ package org.metaotamgr.ota;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -16,55 +19,88 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.FailedUpdates;
 import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.Printable;
 
-/** Reads a configuration file. */
+/** Reads configuration files. */
 final class ConfigReader {
-    private static final Set<String> KEYS = Set.of("attrdSocket", "updatePathPrefix", "allowedPrefixes", "sysupgrade",
-            "otaSlot", "reboot", "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit", "retry");
-    private static final Set<String> COMMIT_KEYS =
-            Set.of("requireHubbyConnected", "healthDirectory", "checkTimeoutSeconds", "deadlineSeconds");
-    private static final Set<String> RETRY_KEYS = Set.of("directory", "attempts", "backoffSeconds");
+    private static final Set<String> KEYS = Set.of("attrdSocket", "updatePathPrefix", "allowedPrefixes", "reboot",
+            "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit", "attributes", "control");
+    private static final Set<String> COMMIT_KEYS = Set.of("requireHubbyConnected", "healthDirectory",
+            "checkTimeoutSeconds", "deadlineSeconds", "requireSource");
     private static final int MAX_REBOOT_DELAY_SECONDS = 3600;
     private static final int MAX_CHECK_TIMEOUT_SECONDS = 3600;
-    private static final int MAX_ATTEMPTS = 100;
     /** What fits in sun_path with its NUL. */
     private static final int MAX_SOCKET_PATH = 107;
 
     private final String source;
     private final Consumer<String> warnings;
+    private final ObjectNode tree = JsonNodeFactory.instance.objectNode();
 
     ConfigReader(String source, Consumer<String> warnings) {
         this.source = source;
         this.warnings = warnings;
     }
 
-    OtamgrConfig read(byte[] json) throws ConfigException {
-        ConfigObject root = ConfigObject.of(source, parse(json), warnings).warnAboutOthersThan(KEYS);
-        OtamgrConfig defaults = OtamgrConfig.defaults();
-        String prefix = folder(root, "updatePathPrefix", defaults.updatePathPrefix());
-        List<String> allowed = allowedPrefixes(root, prefix);
-        return new OtamgrConfig(
-                socket(root, "attrdSocket", defaults.attrdSocket()),
-                prefix,
-                allowed,
-                root.program("sysupgrade", defaults.sysupgrade(), false),
-                root.program("otaSlot", defaults.otaSlot(), false),
-                root.program("reboot", defaults.reboot(), false),
-                root.seconds("rebootDelaySeconds", 0, MAX_REBOOT_DELAY_SECONDS, defaults.rebootDelay()),
-                root.program("factoryTest", defaults.factoryTest(), true),
-                root.program("pushLogs", defaults.pushLogs(), true),
-                root.path("rebootReason", defaults.rebootReason()),
-                commit(root, defaults.commit()),
-                retry(root, defaults.retry()));
+    /** Adds a file: what it says replaces what was said before. */
+    void add(String name, byte[] json) throws ConfigException {
+        JsonNode more = parse(name, json);
+        // For its message, should it be none.
+        ConfigObject.of(name, more, warnings);
+        replace(tree, more);
     }
 
-    private JsonNode parse(byte[] json) throws ConfigException {
+    private static void replace(ObjectNode before, JsonNode more) {
+        for (Map.Entry<String, JsonNode> entry : more.properties()) {
+            if (entry.getValue().isObject() && before.get(entry.getKey()) instanceof ObjectNode inner) {
+                replace(inner, entry.getValue());
+            } else {
+                before.set(entry.getKey(), entry.getValue());
+            }
+        }
+    }
+
+    OtamgrConfig read() throws ConfigException {
+        ConfigObject root = ConfigObject.of(source, tree, warnings).warnAboutOthersThan(keys());
+        ConfigObject commit = root.object("commit").warnAboutOthersThan(COMMIT_KEYS);
+        AgentConfig agent = AgentConfig.of(root);
+        boolean isHubby = agent.sourceType().equals(AgentConfig.HUBBY);
+        // Other sources are for products that have no attribute daemon.
+        boolean attributes = root.flag("attributes", isHubby);
+        String prefix = folder(root, "updatePathPrefix", "/tmp");
+        List<String> allowed = allowedPrefixes(root, prefix);
+        return new OtamgrConfig(
+                socket(root, "attrdSocket", Path.of("/var/run/IPC.ATTRD")),
+                prefix,
+                allowed,
+                agent.sysupgrade(),
+                agent.otaSlot(),
+                root.program("reboot", List.of("/sbin/reboot"), false),
+                root.seconds("rebootDelaySeconds", 0, MAX_REBOOT_DELAY_SECONDS, Duration.ofSeconds(5)),
+                root.program("factoryTest", List.of(), true),
+                root.program("pushLogs", List.of(), true),
+                root.path("rebootReason", Path.of("/afero_nv/reboot_reason")),
+                commit(commit, attributes, isHubby),
+                agent.retry(),
+                attributes,
+                socket(root, "control", Path.of("/run/otamgr/control")),
+                agent);
+    }
+
+    private static Set<String> keys() {
+        Set<String> keys = new HashSet<>(KEYS);
+        keys.addAll(AgentConfig.KEYS);
+        return keys;
+    }
+
+    private static JsonNode parse(String source, byte[] json) throws ConfigException {
         JsonMapper mapper = JsonMapper.builder()
                 .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                 .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
@@ -127,20 +163,19 @@ final class ConfigReader {
         return allowed;
     }
 
-    private static OtamgrConfig.Commit commit(ConfigObject root, OtamgrConfig.Commit defaults) throws ConfigException {
-        ConfigObject commit = root.object("commit").warnAboutOthersThan(COMMIT_KEYS);
+    private static OtamgrConfig.Commit commit(ConfigObject commit, boolean attributes, boolean isHubby)
+            throws ConfigException {
+        boolean requireHubby = commit.flag("requireHubbyConnected", attributes);
+        if (requireHubby && !attributes) {
+            throw commit.wrong("requireHubbyConnected", "false, because nothing is known of hubby with \"attributes\": "
+                    + "false", commit.get("requireHubbyConnected"));
+        }
         return new OtamgrConfig.Commit(
-                commit.flag("requireHubbyConnected", defaults.requireHubbyConnected()),
-                commit.path("healthDirectory", defaults.healthDirectory()),
-                commit.seconds("checkTimeoutSeconds", 1, MAX_CHECK_TIMEOUT_SECONDS, defaults.checkTimeout()),
-                commit.seconds("deadlineSeconds", 0, Integer.MAX_VALUE, defaults.deadline()));
-    }
-
-    private static RetryPolicy retry(ConfigObject root, RetryPolicy defaults) throws ConfigException {
-        ConfigObject retry = root.object("retry").warnAboutOthersThan(RETRY_KEYS);
-        return new RetryPolicy(
-                retry.path("directory", defaults.directory()),
-                retry.number("attempts", "whole number", 1, MAX_ATTEMPTS, defaults.attempts()),
-                retry.seconds("backoffSeconds", 0, (int) FailedUpdates.LONGEST_WAIT.toSeconds(), defaults.backoff()));
+                requireHubby,
+                commit.path("healthDirectory", Path.of("/etc/otamgr/health.d")),
+                commit.seconds("checkTimeoutSeconds", 1, MAX_CHECK_TIMEOUT_SECONDS, Duration.ofSeconds(60)),
+                commit.seconds("deadlineSeconds", 0, Integer.MAX_VALUE, Duration.ofSeconds(240)),
+                attributes,
+                commit.flag("requireSource", !isHubby));
     }
 }

@@ -2,8 +2,6 @@
 package org.metaotamgr.ota;
 
 import java.io.IOException;
-import java.nio.file.DirectoryStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -13,24 +11,21 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.function.Consumer;
-import java.util.regex.Pattern;
 
+import org.metaotamgr.agent.HealthDirectory;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.ProcessRunner;
 import org.metaotamgr.device.SlotStatus;
 
 /**
- * Runs the programs of the health directory, in the order of their names, one at a time: exit status 0 means healthy.
- * The first one that does not pass ends the round. As with run-parts, a name consists of letters, digits, hyphens and
- * underscores, so that what editors and package managers leave behind is no check.
+ * Runs the checks that {@link HealthDirectory} finds, one at a time: exit status 0 means healthy. The first one that does
+ * not pass ends the round.
  */
 final class HealthChecks {
     /** Lines of output that are logged for each run of a check. */
     static final int MAX_LINES = 20;
-    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-]+");
 
     /**
      * Why the system is not healthy.
@@ -69,7 +64,7 @@ final class HealthChecks {
         Map<String, String> environment = Map.of("OTA_SLOT", trial.running(), "OTA_TXN", trial.txn());
         Deque<Path> checks;
         try {
-            checks = find();
+            checks = new ArrayDeque<>(HealthDirectory.find(directory, this::skip));
         } catch (IOException e) {
             Failure failure = new Failure(directory.toString(), "cannot be read: " + Printable.of(e.toString()));
             loop.execute(() -> then.accept(Optional.of(failure)));
@@ -87,30 +82,6 @@ final class HealthChecks {
             run.process.killTree();
         });
         return stopped.map(run -> new Failure(run.name, run.withLastLine("had not ended yet")));
-    }
-
-    private Deque<Path> find() throws IOException {
-        Deque<Path> checks = new ArrayDeque<>();
-        if (Files.notExists(directory)) {
-            return checks;
-        }
-        TreeSet<String> names = new TreeSet<>();
-        try (DirectoryStream<Path> entries = Files.newDirectoryStream(directory)) {
-            entries.forEach(entry -> names.add(entry.getFileName().toString()));
-        }
-        for (String name : names) {
-            Path file = directory.resolve(name);
-            if (!NAME.matcher(name).matches()) {
-                skip(name, "the name is not made of letters, digits, - and _ only");
-            } else if (!Files.isRegularFile(file)) {
-                skip(name, "it is not a file");
-            } else if (!Files.isExecutable(file)) {
-                skip(name, "it is not executable");
-            } else {
-                checks.add(file);
-            }
-        }
-        return checks;
     }
 
     private void skip(String name, String reason) {

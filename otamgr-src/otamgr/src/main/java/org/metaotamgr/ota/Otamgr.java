@@ -1,33 +1,46 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.ota;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.LocalDateTime;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 
-import org.metaotamgr.agent.FailedUpdates;
-import org.metaotamgr.agent.TransactionIds;
+import org.metaotamgr.agent.Agent;
+import org.metaotamgr.agent.AgentConfig;
+import org.metaotamgr.agent.AgentDevice;
+import org.metaotamgr.agent.MeteredLink;
+import org.metaotamgr.agent.PollingLoop;
+import org.metaotamgr.agent.Sources;
+import org.metaotamgr.agent.SystemFacts;
 import org.metaotamgr.attribute.AttributeClient;
+import org.metaotamgr.control.AgentCommands;
+import org.metaotamgr.control.ControlServer;
 import org.metaotamgr.device.BootClock;
+import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.ProcessRunner;
 import org.metaotamgr.device.SystemProcessRunner;
 
-/** The running daemon: connected to the attribute daemon, or trying to be. */
+/** The running daemon: connected to the attribute daemon, or trying to be, and asking a source of updates, if there is one. */
 public final class Otamgr implements AutoCloseable {
     private static final String OWN_NAME = "IPC.OTAMGR";
     private static final Duration FIRST_RECONNECT = Duration.ofMillis(250);
     private static final Duration LONGEST_RECONNECT = Duration.ofSeconds(5);
 
-    private final AttributeClient client;
-    private final SystemEventLoop loop;
+    /** What has to be closed, in the order in which it was made. */
+    private final List<Runnable> closers = new ArrayList<>();
 
-    private Otamgr(AttributeClient client, SystemEventLoop loop) {
-        this.client = client;
-        this.loop = loop;
+    private Otamgr() {
     }
 
     /**
@@ -36,9 +49,12 @@ public final class Otamgr implements AutoCloseable {
      * @param config what to do it with
      * @param log where to tell about it
      * @return the running daemon
+     * @throws ConfigException if the source that is configured does not exist, or cannot use its configuration
      */
-    public static Otamgr start(OtamgrConfig config, EventLog log) {
+    public static Otamgr start(OtamgrConfig config, EventLog log) throws ConfigException {
+        Otamgr otamgr = new Otamgr();
         SystemEventLoop loop = new SystemEventLoop(log);
+        otamgr.closers.add(loop::close);
         ProcessRunner runner = new SystemProcessRunner(log);
         Commands commands = new Commands(loop, runner, log);
         FileOperations files = new FileOperations.Real();
@@ -46,12 +62,30 @@ public final class Otamgr implements AutoCloseable {
         RebootReason reasons = new RebootReason(config.rebootReason(), files);
         Rebooter rebooter = new Rebooter(loop, commands, config, reasons, log);
         SecureRandom random = new SecureRandom();
-        UpdateManager updates = new UpdateManager(loop, runner, commands, config, rebooter,
-                new TransactionIds(Clock.systemUTC(), random::nextInt),
-                new FailedUpdates(config.retry(), files, Clock.systemUTC(), boot, log),
+        AgentDevice device = AgentDevice.of(config.agent(), SystemFacts.OF_DEVICE, runner, files, Clock.systemUTC(),
+                boot, random::nextInt, log);
+        boolean isHubby = config.agent().sourceType().equals(AgentConfig.HUBBY);
+        Optional<Agent> agent = isHubby ? Optional.empty()
+                : Optional.of(new Agent(Sources.open(config.agent(), device), device));
+        UpdateManager updates = new UpdateManager(loop, runner, commands, config, rebooter, device.ids(),
+                device.failures(),
                 new TrialHealth(loop, new HealthChecks(loop, runner, config.commit(), log), config.commit(), boot, log),
-                log);
+                new HandlerCalls(loop, device.callbacks(), device.finalisation()), log);
         TrialGuard.warnIfEarlier(TrialGuard.CONFIGURATION, config.commit().deadline(), log);
+        if (config.attributes()) {
+            otamgr.connect(config, loop, runner, updates, log);
+        }
+        // Its ota-slot is also what makes later starts of programs fast: the first one takes five times as long. That
+        // is over before hubby can offer anything.
+        loop.execute(updates::start);
+        DaemonHost host = new DaemonHost(loop, updates, device);
+        agent.ifPresent(one -> otamgr.poll(one, config.agent(), host, random, log));
+        otamgr.listen(config.control(), new AgentCommands(device, agent, host), log);
+        return otamgr;
+    }
+
+    private void connect(OtamgrConfig config, EventLoop loop, ProcessRunner runner, UpdateManager updates,
+            EventLog log) {
         AtomicReference<AttributeClient> client = new AtomicReference<>();
         client.set(AttributeClient.builder(config.attrdSocket(), OWN_NAME)
                 .listen(Attributes.HUBBY_STATE, Attributes.HUBBY_OTA_UPGRADE_PATH)
@@ -61,10 +95,46 @@ public final class Otamgr implements AutoCloseable {
                 .log(line -> log.info("attribute_client:" + Printable.of(line)))
                 .build());
         client.get().start();
-        // Its ota-slot is also what makes later starts of programs fast: the first one takes five times as long. That
-        // is over before hubby can offer anything.
-        loop.execute(updates::start);
-        return new Otamgr(client.get(), loop);
+        closers.add(client.get()::close);
+    }
+
+    private void poll(Agent agent, AgentConfig config, DaemonHost host, SecureRandom random, EventLog log) {
+        log.info("source:name=" + agent.sourceName() + ",automatic=" + config.polling().automatic()
+                + ",interval_seconds=" + config.polling().interval().toSeconds());
+        if (!agent.isRemote()) {
+            // There is nobody to be reached.
+            host.answered();
+        }
+        PollingLoop polling = new PollingLoop(agent, config.polling(), new PollingLoop.Time() {
+            @Override
+            public LocalDateTime now() {
+                return LocalDateTime.now();
+            }
+
+            @Override
+            public void pause(Duration time) throws InterruptedException {
+                Thread.sleep(time.toMillis());
+            }
+        }, new MeteredLink(config.polling().meteredInterfaces(), Path.of("/proc/net")), random::nextDouble, host, log);
+        Thread thread = new Thread(() -> {
+            try {
+                polling.run();
+            } catch (InterruptedException e) {
+                // The daemon ends; what was begun goes on with the next one.
+                return;
+            }
+        }, "otamgr-polling");
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    private void listen(Path socket, AgentCommands commands, EventLog log) {
+        try {
+            closers.add(ControlServer.start(socket, commands, log)::close);
+        } catch (IOException e) {
+            log.warning("control:socket=" + socket + ",error=" + Printable.of(e.toString())
+                    + ",meaning=the daemon takes no commands");
+        }
     }
 
     /**
@@ -73,7 +143,8 @@ public final class Otamgr implements AutoCloseable {
      */
     @Override
     public void close() {
-        client.close();
-        loop.close();
+        Collections.reverse(closers);
+        closers.forEach(Runnable::run);
+        closers.clear();
     }
 }

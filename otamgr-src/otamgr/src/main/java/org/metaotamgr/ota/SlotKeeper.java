@@ -55,6 +55,14 @@ final class SlotKeeper {
         void settled(SlotStatus status);
 
         /**
+         * A trial is about to be committed.
+         *
+         * @param trial the trial
+         * @param then to be called, on the event loop, when the commit may go on
+         */
+        void beforeCommit(SlotStatus trial, Runnable then);
+
+        /**
          * The trial is given up: the device shall reboot. Comes once.
          *
          * @param txn the update on trial
@@ -115,7 +123,18 @@ final class SlotKeeper {
         boolean wasConnected = health.isConnected();
         boolean wasOpen = health.isOpen();
         health.update(open, state);
-        boolean better = !wasConnected && health.isConnected() || !wasOpen && open;
+        changed(wasConnected, !wasOpen && open);
+    }
+
+    /** The source of updates has answered: the system on trial can receive the next update. */
+    void sourceAnswered() {
+        boolean wasConnected = health.isConnected();
+        health.sourceAnswered();
+        changed(wasConnected, false);
+    }
+
+    private void changed(boolean wasConnected, boolean opened) {
+        boolean better = !wasConnected && health.isConnected() || opened;
         if (better) {
             commitWaits = false;
         }
@@ -239,6 +258,10 @@ final class SlotKeeper {
 
     private void commit(SlotStatus trial) {
         running = true;
+        listener.beforeCommit(trial, () -> commitNow(trial));
+    }
+
+    private void commitNow(SlotStatus trial) {
         commands.run(with(config.otaSlot(), "commit"), TIMEOUT, outcome -> {
             running = false;
             if (outcome.isSuccess()) {

@@ -10,8 +10,9 @@ import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.SlotStatus;
 
 /**
- * Judges whether the slot on trial is good enough to be kept: the attribute daemon has accepted otamgr, hubby is
- * connected if the configuration asks for it, and then all health checks have passed. A slot that could not receive the
+ * Judges whether the slot on trial is good enough to be kept: as far as the configuration asks for it, the attribute
+ * daemon has accepted otamgr, hubby is connected, and the source of updates has answered; and then all health checks have
+ * passed. A slot that could not receive the
  * next update must not be kept.
  *
  * <p>A check that fails is run again, together with those before it, after a time which grows to
@@ -31,6 +32,7 @@ final class TrialHealth {
     private final Backoff wait = new Backoff(FIRST_WAIT, LONGEST_WAIT);
 
     private boolean attrdOpen;
+    private boolean sourceAnswered;
     private HubbyState hubby = HubbyState.UNKNOWN;
     private boolean checking;
     private boolean waiting;
@@ -56,6 +58,11 @@ final class TrialHealth {
         }
     }
 
+    /** The source of updates, if it is one that is asked, has answered. */
+    void sourceAnswered() {
+        sourceAnswered = true;
+    }
+
     /** Whether the attribute daemon has accepted otamgr. */
     boolean isOpen() {
         return attrdOpen;
@@ -63,7 +70,9 @@ final class TrialHealth {
 
     /** Whether everything but the checks is as it should be. */
     boolean isConnected() {
-        return attrdOpen && (!config.requireHubbyConnected() || hubby == HubbyState.CONNECTED);
+        return (attrdOpen || !config.requireAttributes())
+                && (!config.requireHubbyConnected() || hubby == HubbyState.CONNECTED)
+                && (sourceAnswered || !config.requireSource());
     }
 
     /**
@@ -74,7 +83,7 @@ final class TrialHealth {
      */
     boolean isProven(SlotStatus trial, Runnable changed) {
         if (!isConnected()) {
-            logWaitingFor(trial, attrdOpen ? "hubby" : "attrd");
+            logWaitingFor(trial, missing());
             return false;
         }
         if (passed) {
@@ -86,6 +95,13 @@ final class TrialHealth {
             checks.run(trial, failure -> checked(failure, changed));
         }
         return false;
+    }
+
+    private String missing() {
+        if (config.requireAttributes() && !attrdOpen) {
+            return "attrd";
+        }
+        return config.requireHubbyConnected() && hubby != HubbyState.CONNECTED ? "hubby" : "source";
     }
 
     private void logWaitingFor(SlotStatus trial, String what) {
@@ -139,12 +155,13 @@ final class TrialHealth {
     /** Ends the checks, and says what is missing now. */
     Optional<HealthChecks.Failure> giveUp() {
         Optional<HealthChecks.Failure> unfinished = checks.stop();
-        if (!attrdOpen) {
-            return Optional.of(new HealthChecks.Failure("attrd", "the attribute daemon has not accepted otamgr"));
-        }
         if (!isConnected()) {
-            return Optional.of(new HealthChecks.Failure("hubby", "hubby is not connected to the cloud, its state is "
-                    + hubby));
+            String missing = missing();
+            return Optional.of(new HealthChecks.Failure(missing, switch (missing) {
+                case "attrd" -> "the attribute daemon has not accepted otamgr";
+                case "hubby" -> "hubby is not connected to the cloud, its state is " + hubby;
+                default -> "the source of updates has not answered";
+            }));
         }
         // What failed in the last whole round says more than what happens to run just now.
         return lastFailure.or(() -> unfinished);

@@ -53,6 +53,7 @@ final class UpdateManager {
     private final Rebooter rebooter;
     private final TransactionIds ids;
     private final FailedUpdates failures;
+    private final HandlerCalls handler;
     private final EventLog log;
     private final SlotKeeper slots;
     private final Backoff busyWait = new Backoff(BUSY_FIRST_WAIT, BUSY_LONGEST_WAIT);
@@ -67,7 +68,7 @@ final class UpdateManager {
     private Duration watched = Duration.ZERO;
 
     UpdateManager(EventLoop loop, ProcessRunner runner, Commands commands, OtamgrConfig config, Rebooter rebooter,
-            TransactionIds ids, FailedUpdates failures, TrialHealth health, EventLog log) {
+            TransactionIds ids, FailedUpdates failures, TrialHealth health, HandlerCalls handler, EventLog log) {
         this.loop = loop;
         this.runner = runner;
         this.config = config;
@@ -75,10 +76,16 @@ final class UpdateManager {
         this.ids = ids;
         this.log = log;
         this.failures = failures;
+        this.handler = handler;
         this.slots = new SlotKeeper(loop, commands, config, health, log, new SlotKeeper.Listener() {
             @Override
             public void settled(SlotStatus status) {
                 slotSettled(status);
+            }
+
+            @Override
+            public void beforeCommit(SlotStatus trial, Runnable then) {
+                handler.beforeCommit(trial, then);
             }
 
             @Override
@@ -114,6 +121,7 @@ final class UpdateManager {
             candidate = UpdateCandidate.examine(UpdatePath.parse(value), config.allowedPrefixes());
         } catch (UpdateRefusedException e) {
             log.error("ota_refused:path=" + shown + ",reason=" + e.getMessage());
+            handler.refused(e.getMessage());
             return;
         }
         FailedUpdates.Verdict verdict = failures.verdict(candidate.headerSha256());
@@ -157,13 +165,17 @@ final class UpdateManager {
 
     /** It waits as others do, until its time has come. Nobody else would offer it again in time. */
     private void delay(UpdateCandidate candidate, FailedUpdates.Verdict verdict) {
-        keepForLater(candidate, verdict.reason() + "; it is tried again in " + verdict.remaining().toSeconds() + " s");
+        delay(candidate, verdict.reason(), verdict.remaining());
+    }
+
+    private void delay(UpdateCandidate candidate, String reason, Duration wait) {
+        keepForLater(candidate, reason + "; it is tried again in " + wait.toSeconds() + " s");
         if (delayed.equals(next)) {
             return;
         }
         delayed = next;
         // Uptime is counted in seconds.
-        loop.schedule(verdict.remaining().plusSeconds(1), () -> {
+        loop.schedule(wait.plusSeconds(1), () -> {
             if (delayed.equals(Optional.of(candidate))) {
                 delayed = Optional.empty();
                 if (state.offer() == UpdateState.Offer.START) {
@@ -192,6 +204,10 @@ final class UpdateManager {
             log.info("reboot_ignored:reason=the device is about to reboot already");
             return;
         }
+        if (state instanceof UpdateState.ArmedByCommand) {
+            rebooter.rebootIntoUpdate();
+            return;
+        }
         switch (state.offer()) {
             case START -> rebootOnCommand();
             case WAIT -> {
@@ -212,12 +228,26 @@ final class UpdateManager {
     private void begin(UpdateCandidate candidate) {
         log.info("otamgr_image_src:path=" + candidate.path().image());
         log.info("otamgr_header_src:path=" + candidate.path().header());
-        run(candidate);
+        UpdateState announcing = new UpdateState.Announcing(candidate);
+        state = announcing;
+        handler.beforeInstall(candidate, goOn -> {
+            // An update that somebody else armed meanwhile wins.
+            if (!state.equals(announcing)) {
+                return;
+            }
+            if (goOn) {
+                run(candidate);
+            } else {
+                state = new UpdateState.Idle();
+                delay(candidate, "a callback put it off", handler.putOffFor());
+            }
+        });
     }
 
     private void run(UpdateCandidate candidate) {
         String txn = ids.next(candidate.headerSha256());
         failures.starting(txn, candidate.headerSha256(), slots.runningSlot());
+        handler.started(candidate, txn, slots.runningSlot());
         List<String> command = new ArrayList<>(config.sysupgrade());
         command.addAll(List.of("--no-reboot", "--txn", txn, "--header", candidate.path().header(),
                 candidate.path().image()));
@@ -228,6 +258,8 @@ final class UpdateManager {
                     + candidate.headerSha256());
         } catch (IOException e) {
             failures.notArmed(txn);
+            handler.notArmed(txn);
+            handler.failed(candidate, "sysupgrade cannot be started");
             failed(candidate, "sysupgrade cannot be started: " + Printable.of(e.getMessage()));
         }
     }
@@ -277,6 +309,7 @@ final class UpdateManager {
             armed(txn);
         } else if (busy) {
             failures.notArmed(txn);
+            handler.notArmed(txn);
             state = new UpdateState.Busy(candidate);
             log.warning("ota_busy:path=" + candidate.path().text() + ",txn=" + txn + ",reason="
                     + SysupgradeExit.meaning(exitStatus));
@@ -328,6 +361,10 @@ final class UpdateManager {
                 // Otherwise it may be armed nevertheless, and its end matters.
                 failures.notArmed(txn);
             }
+            if (status.state() != SlotStatus.State.UNKNOWN) {
+                handler.notArmed(txn);
+            }
+            handler.failed(examining.candidate(), why);
             failed(examining.candidate(), examining.reason());
         }
     }
@@ -381,7 +418,34 @@ final class UpdateManager {
             rebootWaits = false;
             log.info("reboot_ignored:reason=the device reboots into the update");
         }
-        rebooter.rebootIntoUpdate();
+        handler.armed(rebooter::rebootIntoUpdate);
+    }
+
+    /** What the agent has armed is rebooted into when the agent says so. */
+    private void armedSeen(String txn) {
+        if (handler.isOfAgent(txn)) {
+            dropNext("another system is armed");
+            state = new UpdateState.ArmedByCommand();
+        } else {
+            armed(txn);
+        }
+    }
+
+    /**
+     * The agent has armed a slot.
+     *
+     * @param reboots whether the device is to reboot into it now
+     */
+    void armedByAgent(boolean reboots) {
+        if (rebooter.isPending()) {
+            return;
+        }
+        dropNext("another system is armed");
+        state = new UpdateState.ArmedByCommand();
+        if (reboots || rebootWaits) {
+            rebootWaits = false;
+            rebooter.rebootIntoUpdate();
+        }
     }
 
     private void trialGivenUp(String txn, HealthChecks.Failure failure) {
@@ -393,6 +457,7 @@ final class UpdateManager {
 
     private void slotSettled(SlotStatus status) {
         failures.settle(status);
+        handler.settled(status);
         if (!reported && status.state() != SlotStatus.State.UNKNOWN) {
             reported = true;
             failures.report();
@@ -403,17 +468,17 @@ final class UpdateManager {
             orphanPossible = status.state() == SlotStatus.State.COMMITTED
                     || status.state() == SlotStatus.State.UNKNOWN;
             if (armed) {
-                armed(status.txn());
+                armedSeen(status.txn());
             } else {
                 idle();
             }
         } else if (state instanceof UpdateState.Busy || state instanceof UpdateState.Examining) {
             if (armed) {
-                armed(status.txn());
+                armedSeen(status.txn());
             }
         } else if (state.offer() == UpdateState.Offer.START) {
             if (armed) {
-                armed(status.txn());
+                armedSeen(status.txn());
             } else {
                 goOn();
             }

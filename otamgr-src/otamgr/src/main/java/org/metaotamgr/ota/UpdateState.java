@@ -53,6 +53,23 @@ sealed interface UpdateState {
     }
 
     /**
+     * An update is about to be written; the product's handler is told.
+     *
+     * @param candidate the update
+     */
+    record Announcing(UpdateCandidate candidate) implements UpdateState {
+        @Override
+        public Offer offer() {
+            return Offer.WAIT;
+        }
+
+        @Override
+        public Optional<UpdateCandidate> current() {
+            return Optional.of(candidate);
+        }
+    }
+
+    /**
      * sysupgrade runs.
      *
      * @param candidate the update
@@ -111,6 +128,14 @@ sealed interface UpdateState {
      * @param txn the id of the update
      */
     record Armed(String txn) implements UpdateState {
+        @Override
+        public Offer offer() {
+            return Offer.REFUSE;
+        }
+    }
+
+    /** A command has armed a slot; the device reboots when it is told to, by whom ever. */
+    record ArmedByCommand() implements UpdateState {
         @Override
         public Offer offer() {
             return Offer.REFUSE;

@@ -17,11 +17,20 @@ import org.metaotamgr.device.EventLog;
 class ArgumentsTest {
     @Test
     void allOptionsAreOptional() throws Exception {
-        assertEquals(new Arguments(Optional.empty(), false, false, false), Arguments.parse(List.of()));
-        assertEquals(new Arguments(Optional.of(Path.of("/etc/x.json")), true, false, false),
+        assertEquals(new Arguments(Optional.empty(), false, false, false, List.of()), Arguments.parse(List.of()));
+        assertEquals(new Arguments(Optional.of(Path.of("/etc/x.json")), true, false, false, List.of()),
                 Arguments.parse(List.of("--syslog-prefix", "--config", "/etc/x.json")));
-        assertEquals(new Arguments(Optional.empty(), false, true, true),
+        assertEquals(new Arguments(Optional.empty(), false, true, true, List.of()),
                 Arguments.parse(List.of("--help", "--version")));
+    }
+
+    @Test
+    void aCommandKeepsWhatComesAfterIt() throws Exception {
+        assertEquals(new Arguments(Optional.of(Path.of("/x")), false, false, false, List.of("pull", "a", "--json")),
+                Arguments.parse(List.of("--config", "/x", "pull", "a", "--json")));
+        assertEquals(Arguments.parse(List.of()), Arguments.parse(List.of("daemon")));
+        assertEquals("daemon: expected nothing more, found x",
+                assertThrows(Arguments.UsageException.class, () -> Arguments.parse(List.of("daemon", "x"))).getMessage());
     }
 
     @Test

@@ -88,7 +88,8 @@ class OtamgrMainTest {
     void aSignalEndsTheDaemonProperlyAndWarningsCameWithTheirSeverity() throws Exception {
         Path file = folder.resolve("otamgr.json");
         Files.writeString(file, "{\"attrdSocket\":\"" + folder.resolve("none")
-                + "\",\"otaSlot\":[\"/bin/sh\",\"-c\",\"echo state=committed\"],\"colour\":\"blue\"}");
+                + "\",\"otaSlot\":[\"/bin/sh\",\"-c\",\"echo state=committed\"],\"colour\":\"blue\",\"control\":\""
+                + folder.resolve("control") + "\",\"storage\":\"" + folder.resolve("storage") + "\"}");
         ProcessBuilder builder = otamgr("--config", file.toString());
         builder.environment().putAll(Map.of("JOURNAL_STREAM", "8:1234"));
         Process process = builder.redirectOutput(ProcessBuilder.Redirect.DISCARD).start();

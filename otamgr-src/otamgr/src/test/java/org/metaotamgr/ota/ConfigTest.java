@@ -2,6 +2,7 @@
 package org.metaotamgr.ota;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -11,12 +12,17 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalInt;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.metaotamgr.agent.AgentConfig;
+import org.metaotamgr.agent.Callbacks;
+import org.metaotamgr.agent.Polling;
 import org.metaotamgr.agent.RetryPolicy;
+import org.metaotamgr.agent.Window;
 import org.metaotamgr.device.ConfigException;
 
 class ConfigTest {
@@ -25,7 +31,9 @@ class ConfigTest {
     private final List<String> warnings = new ArrayList<>();
 
     private OtamgrConfig read(String json) throws ConfigException {
-        return new ConfigReader("otamgr.json", warnings::add).read(json.getBytes(StandardCharsets.UTF_8));
+        ConfigReader reader = new ConfigReader("otamgr.json", warnings::add);
+        reader.add("otamgr.json", json.getBytes(StandardCharsets.UTF_8));
+        return reader.read();
     }
 
     private String error(String json) {
@@ -53,18 +61,63 @@ class ConfigTest {
                  "rebootDelaySeconds": 0, "factoryTest": ["/bin/ft"], "pushLogs": ["/usr/bin/logpush"],
                  "rebootReason": "/data/why", "commit": {"requireHubbyConnected": false, "healthDirectory": "/opt/health",
                  "checkTimeoutSeconds": 7, "deadlineSeconds": 100},
-                 "retry": {"directory": "/data/memory", "attempts": 5, "backoffSeconds": 60}}""");
+                 "retry": {"directory": "/data/memory", "attempts": 5, "backoffSeconds": 60},
+                 "attributes": true, "control": "/run/c", "storage": "/data/agent", "otaVerify": ["/bin/verify"],
+                 "callback": {"program": ["/bin/handler", "-x"], "timeoutSeconds": 9, "vetoExitStatus": 75,
+                 "vetoSeconds": 30, "reasons": false},
+                 "polling": {"automatic": "pull", "intervalSeconds": 60, "jitterPercent": 5, "backoffSeconds": 2,
+                 "longestBackoffSeconds": 4, "windows": ["02:00-04:00"], "windowForPull": true,
+                 "meteredInterfaces": ["wwan"], "meteredMegabytes": 3}}""");
+        AgentConfig agent = config.agent();
+        assertEquals(Path.of("/data/agent"), agent.storage());
+        assertEquals(List.of("/bin/verify"), agent.otaVerify());
+        assertEquals(new Callbacks.Config(List.of("/bin/handler", "-x"), Duration.ofSeconds(9), OptionalInt.of(75),
+                Duration.ofSeconds(30), false), agent.callbacks());
+        assertEquals(new Polling(Polling.Automatic.PULL, Duration.ofSeconds(60), 5, Duration.ofSeconds(2),
+                Duration.ofSeconds(4), List.of(Window.parse("02:00-04:00").orElseThrow()), true, List.of("wwan"),
+                3_000_000), agent.polling());
         assertEquals(new OtamgrConfig(Path.of("/run/a"), "/data/ota", List.of("/tmp", "/data"),
                 List.of("/bin/su", "-v"), List.of("/bin/slot"), List.of("/bin/rb", "-f"), Duration.ZERO,
                 List.of("/bin/ft"), List.of("/usr/bin/logpush"), Path.of("/data/why"),
-                new OtamgrConfig.Commit(false, Path.of("/opt/health"), Duration.ofSeconds(7), Duration.ofSeconds(100)),
-                new RetryPolicy(Path.of("/data/memory"), 5, Duration.ofSeconds(60))), config);
+                new OtamgrConfig.Commit(false, Path.of("/opt/health"), Duration.ofSeconds(7), Duration.ofSeconds(100),
+                        true, false),
+                new RetryPolicy(Path.of("/data/memory"), 5, Duration.ofSeconds(60)), true, Path.of("/run/c"), agent),
+                config);
         assertEquals(List.of(), warnings);
     }
 
     @Test
     void theUpdatePathPrefixIsAllowedUnlessSomethingElseIsSaid() throws ConfigException {
         assertEquals(List.of("/data/ota"), read("{\"updatePathPrefix\":\"/data/ota\"}").allowedPrefixes());
+    }
+
+    @Test
+    void filesInConfDReplaceKeyByKeyInTheOrderOfTheirNames() throws Exception {
+        Files.writeString(folder.resolve("otamgr.json"), "{\"rebootDelaySeconds\": 1, \"commit\": {\"deadlineSeconds\": 2}}");
+        Files.createDirectory(folder.resolve("conf.d"));
+        Files.writeString(folder.resolve("conf.d/20-b.json"), "{\"commit\": {\"checkTimeoutSeconds\": 4}}");
+        Files.writeString(folder.resolve("conf.d/10-a.json"), "{\"commit\": {\"checkTimeoutSeconds\": 3}}");
+        Files.writeString(folder.resolve("conf.d/other.txt"), "not JSON");
+        OtamgrConfig config = OtamgrConfig.load(folder.resolve("otamgr.json"), warnings::add);
+        assertEquals(List.of(1L, 2L, 4L), List.of(config.rebootDelay().toSeconds(), config.commit().deadline().toSeconds(),
+                config.commit().checkTimeout().toSeconds()));
+        Files.writeString(folder.resolve("conf.d/30-c.json"), "[]");
+        assertEquals(folder.resolve("conf.d/30-c.json") + ": expected a JSON object, found an empty list",
+                assertThrows(ConfigException.class, () -> OtamgrConfig.load(folder.resolve("otamgr.json"), warnings::add))
+                        .getMessage());
+    }
+
+    @Test
+    void anotherSourceThanHubbyNeedsNoAttributeDaemonButAnAnswer() throws ConfigException {
+        OtamgrConfig config = read("{\"source\": {\"type\": \"bundle\"}}");
+        assertFalse(config.attributes());
+        assertFalse(config.commit().requireAttributes());
+        assertFalse(config.commit().requireHubbyConnected());
+        assertTrue(config.commit().requireSource());
+        assertTrue(read("{\"source\": {\"type\": \"bundle\"}, \"attributes\": true}").commit().requireHubbyConnected());
+        assertEquals("otamgr.json: commit.requireHubbyConnected: expected false, because nothing is known of hubby with "
+                + "\"attributes\": false, found true; correct it, or remove the key to use the default",
+                error("{\"attributes\": false, \"commit\": {\"requireHubbyConnected\": true}}"));
     }
 
     @Test

@@ -18,8 +18,12 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 
+import org.metaotamgr.agent.AgentConfig;
+import org.metaotamgr.agent.AgentDevice;
+import org.metaotamgr.agent.Callbacks;
 import org.metaotamgr.agent.FailedUpdates;
 import org.metaotamgr.agent.RetryPolicy;
+import org.metaotamgr.agent.SystemFacts;
 import org.metaotamgr.agent.TransactionIds;
 import org.metaotamgr.attribute.Peer;
 import org.metaotamgr.device.BootClock;
@@ -37,6 +41,7 @@ final class Device {
     final RecordingFiles files = new RecordingFiles(events);
     final Path folder;
     final OtamgrConfig config;
+    final AgentDevice agent;
     final FailedUpdates failures;
     final TrialHealth health;
     final UpdateManager updates;
@@ -79,15 +84,21 @@ final class Device {
                 defaults.sysupgrade(), defaults.otaSlot(), defaults.reboot(), defaults.rebootDelay(), factoryTest,
                 pushLogs, folder.resolve("reboot_reason"),
                 new OtamgrConfig.Commit(needsHubby, folder.resolve("health.d"), commit.checkTimeout(),
-                        commit.deadline()),
-                new RetryPolicy(folder.resolve("memory"), 3, defaults.retry().backoff()));
+                        commit.deadline(), true, false),
+                new RetryPolicy(folder.resolve("memory"), 3, defaults.retry().backoff()), true, defaults.control(),
+                new AgentConfig(folder.resolve("agent"), defaults.sysupgrade(), defaults.otaSlot(),
+                        defaults.agent().otaVerify(), defaults.retry(), Callbacks.Config.none(),
+                        defaults.agent().source(), defaults.agent().polling()));
+        agent = AgentDevice.of(config.agent(), new SystemFacts(folder), programs, files, clock, boot, () -> numbers++,
+                log);
         Commands commands = new Commands(loop, programs, log);
         Rebooter rebooter = new Rebooter(loop, commands, config, new RebootReason(config.rebootReason(), files), log);
         failures = new FailedUpdates(config.retry(), files, clock, boot, log);
         health = new TrialHealth(loop, new HealthChecks(loop, programs, config.commit(), log), config.commit(), boot,
                 log);
         updates = new UpdateManager(loop, programs, commands, config, rebooter,
-                new TransactionIds(clock, () -> numbers++), failures, health, log);
+                new TransactionIds(clock, () -> numbers++), failures, health,
+                new HandlerCalls(loop, agent.callbacks(), agent.finalisation()), log);
         attributes = new OtaAttributes(loop, programs, config, updates, this::get, log);
     }
 

@@ -438,8 +438,9 @@ class FailedUpdatesTest {
             device.events.clear();
             device.offers("a");
             assertEquals(List.of("create failed-updates.json.tmp", "sync failed-updates.json.tmp",
-                    "rename failed-updates.json", "syncFolder memory"), device.events.subList(0, 4));
-            assertTrue(device.events.get(4).startsWith("exec /sbin/sysupgrade "));
+                    "rename failed-updates.json", "syncFolder memory", "create agent.json.tmp", "sync agent.json.tmp",
+                    "rename agent.json", "syncFolder agent"), device.events.subList(0, 8));
+            assertTrue(device.events.get(8).startsWith("exec /sbin/sysupgrade "));
         }
 
         @Test

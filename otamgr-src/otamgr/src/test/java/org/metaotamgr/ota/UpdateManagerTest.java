@@ -495,14 +495,15 @@ class UpdateManagerTest {
         OtamgrConfig d = OtamgrConfig.defaults();
         OtamgrConfig config = new OtamgrConfig(d.attrdSocket(), tmp.toString(), List.of(tmp.toString()),
                 List.of("/bin/su", "-v"), d.otaSlot(), d.reboot(), d.rebootDelay(), d.factoryTest(), d.pushLogs(),
-                d.rebootReason(), d.commit(), device.config.retry());
+                d.rebootReason(), d.commit(), device.config.retry(), true, d.control(), device.config.agent());
         ManualLoop loop = new ManualLoop();
         RecordingLog log = new RecordingLog();
         FakePrograms programs = new FakePrograms(loop, device.events);
         Commands commands = new Commands(loop, programs, log);
         UpdateManager updates = new UpdateManager(loop, programs, commands, config,
                 new Rebooter(loop, commands, config, new RebootReason(config.rebootReason(), device.files), log),
-                new TransactionIds(Clock.systemUTC(), () -> 1), device.failures, device.health, log);
+                new TransactionIds(Clock.systemUTC(), () -> 1), device.failures, device.health,
+                new HandlerCalls(loop, device.agent.callbacks(), device.agent.finalisation()), log);
         updates.start();
         programs.running(Device.OTA_SLOT, "status").ends(0);
         updates.offered((tmp + "/a").getBytes(StandardCharsets.UTF_8));

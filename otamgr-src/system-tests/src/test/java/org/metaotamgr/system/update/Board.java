@@ -187,7 +187,7 @@ final class Board {
         return Files.writeString(folder.resolve("otamgr.json"), """
                 {"attrdSocket": "%1$s/IPC.ATTRD", "updatePathPrefix": "%1$s/tmp", "sysupgrade": ["%1$s/sysupgrade"],
                  "otaSlot": ["%1$s/ota-slot"], "reboot": ["%1$s/reboot"], "rebootDelaySeconds": 0,
-                 "rebootReason": "%1$s/reboot_reason",
+                 "rebootReason": "%1$s/reboot_reason", "storage": "%1$s/storage", "control": "%1$s/control",
                  "commit": {"healthDirectory": "%1$s/health.d", "deadlineSeconds": %2$d, "checkTimeoutSeconds": %3$d},
                  "retry": {"directory": "%1$s/memory", "backoffSeconds": %4$d}%5$s}
                 """.formatted(folder, deadline, checkTimeout, backoff, more));

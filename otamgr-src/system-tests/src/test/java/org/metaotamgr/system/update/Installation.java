@@ -21,6 +21,7 @@ final class Installation {
     /** A class out of each jar; by name, as the compiler would complain about annotations that junixsocket uses. */
     private static final Map<String, String> JARS = Map.of(
             "otamgr", "org.metaotamgr.daemon.OtamgrMain",
+            "otamgr-agent", "org.metaotamgr.agent.Agent",
             "otamgr-wire", "org.metaotamgr.wire.AttributeStatus",
             "otamgr-attribute-client", "org.metaotamgr.attribute.AttributeClient",
             "jackson-databind", "com.fasterxml.jackson.databind.ObjectMapper",
