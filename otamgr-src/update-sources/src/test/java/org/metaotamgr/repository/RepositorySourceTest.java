@@ -335,7 +335,7 @@ class RepositorySourceTest {
     // ---- what is no list ----
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "[]", "nonsense", "{}", "{\"format\": \"otamgr-repository-2\"}",
+    @ValueSource(strings = {" ", "[]", "nonsense", "{}", "{\"format\": \"otamgr-repository-2\"}",
         "{\"format\": \"otamgr-repository-1\", \"repository\": \"main\", \"generation\": 2, \"created\": \"2026-01-01T00:00:00Z\", "
             + "\"expires\": \"2099-01-01T00:00:00Z\", \"targets\": [], \"only-for\": \"others\"}",
         "{\"format\": \"otamgr-repository-1\", \"repository\": \"../main\", \"generation\": 2, \"created\": "
