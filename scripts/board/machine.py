@@ -21,7 +21,7 @@ class Machine:
     """One run of the board, from power on until stop or power cut."""
 
     def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
-                 skip_autoboot_delay=False, write_log=None):
+                 skip_autoboot_delay=False, write_log=None, stick=None):
         words = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-M", "virt", "-cpu", "cortex-a53", "-smp", str(cpus),
                  "-m", str(memory_mib), "-nographic", "-bios", UBOOT,
                  "-device", "virtio-blk-pci,drive=disk"]
@@ -32,6 +32,9 @@ class Machine:
                       f"log.driver=file,log.filename={write_log},log-sector-size=512"]
         else:
             words += ["-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}"]
+        if stick:
+            # A second disk, as a USB stick is one; it appears as /dev/vdb.
+            words += ["-drive", f"if=none,id=stick,file={stick},format=raw,readonly=on", "-device", "virtio-blk-pci,drive=stick"]
         words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
         self._log = open(log, "ab")
         self._skip_autoboot_delay = skip_autoboot_delay
@@ -81,6 +84,11 @@ class Machine:
             for pattern in missing:
                 found[pattern] = re.search(pattern, line)
         return [found[pattern] for pattern in patterns]
+
+    def type(self, text):
+        """Types on the console, where a shell reads."""
+        self._process.stdin.write(text.encode())
+        self._process.stdin.flush()
 
     def switch_off(self):
         """Ends QEMU in order, so that a write log is complete; for the board it is a power cut all the same."""

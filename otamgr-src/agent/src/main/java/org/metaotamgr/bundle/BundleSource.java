@@ -164,6 +164,9 @@ final class BundleSource implements UpdateSource {
         Path file = storage.resolve(FILE_NAME);
         try {
             boolean resumed = Files.exists(part, LinkOption.NOFOLLOW_LINKS);
+            if (resumed) {
+                context.log().info("bundle_resumed:target=" + target.name() + ",bytes=" + Files.size(part));
+            }
             Path from = find(target);
             copy(from, part, target.bytes(), progress);
             Optional<String> problem = problemOf(target, part);

@@ -31,6 +31,7 @@ import org.newsclub.net.unix.AFUNIXSocketCredentials;
  */
 public final class ControlServer implements AutoCloseable {
     private static final int MAX_REQUEST = 16 * 1024;
+    private static final int MAX_DRAIN = 1 << 20;
     private static final int MAX_CONNECTIONS = 4;
     private static final int REQUEST_TIMEOUT_MS = 5000;
     private static final int NOT_ALLOWED = 1;
@@ -137,6 +138,7 @@ public final class ControlServer implements AutoCloseable {
             } catch (IOException e) {
                 answer.err("the request cannot be understood: " + Printable.of(String.valueOf(e.getMessage())));
                 answer.end(USAGE);
+                drain(client);
                 return;
             }
             log.info("control:command=" + Printable.of(String.join(" ", arguments)) + ",pid=" + peer.getPid());
@@ -147,6 +149,17 @@ public final class ControlServer implements AutoCloseable {
             Thread.currentThread().interrupt();
         } catch (RuntimeException e) {
             log.error("internal_error:exception=" + Printable.of(e.toString()));
+        }
+    }
+
+    /** A socket that is closed with something unread in it takes the answer with it. */
+    private static void drain(AFUNIXSocket client) throws IOException {
+        client.shutdownOutput();
+        InputStream in = client.getInputStream();
+        byte[] buffer = new byte[MAX_REQUEST];
+        int left = MAX_DRAIN;
+        for (int read = in.read(buffer); read >= 0 && left > 0; read = in.read(buffer)) {
+            left -= read;
         }
     }
 

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.agent;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.LocalDateTime;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+@Timeout(60)
+class PollingLoopTest {
+    @TempDir
+    private Path folder;
+    private TestDevice device;
+    private final ScriptedSource source = new ScriptedSource();
+    private LocalDateTime now = LocalDateTime.of(2026, 3, 2, 12, 0);
+    private final List<Long> pauses = new ArrayList<>();
+    private final List<String> told = new ArrayList<>();
+    private double random = 0.5;
+
+    @BeforeEach
+    void aDevice() throws Exception {
+        device = new TestDevice(folder);
+    }
+
+    private PollingLoop loop(Polling polling) throws Exception {
+        return new PollingLoop(new Agent(source, device.open()), polling, new PollingLoop.Time() {
+            @Override
+            public LocalDateTime now() {
+                return now;
+            }
+
+            @Override
+            public void pause(Duration time) throws InterruptedException {
+                pauses.add(time.toSeconds());
+                now = now.plus(time);
+                if (pauses.size() > 20) {
+                    throw new InterruptedException("long enough");
+                }
+            }
+        }, new MeteredLink(polling.meteredInterfaces(), folder), () -> random, new PollingLoop.Listener() {
+            @Override
+            public void answered() {
+                told.add("answered");
+            }
+
+            @Override
+            public void armed(Result result) {
+                told.add("armed");
+            }
+        }, device.eventLog());
+    }
+
+    private static Polling polling(Polling.Automatic automatic, String... windows) {
+        return new Polling(automatic, Duration.ofSeconds(300), 10, Duration.ofSeconds(30), Duration.ofSeconds(100),
+                java.util.Arrays.stream(windows).map(text -> Window.parse(text).orElseThrow()).toList(), false,
+                List.of("wwan"), 5);
+    }
+
+    @Test
+    void whatIsOfferedIsPulledInstalledAndTheLoopEnds() throws Exception {
+        source.offers.add(ScriptedSource.target("2.0"));
+        loop(new Polling(Polling.Automatic.INSTALL, Duration.ofSeconds(300), 0, Duration.ofSeconds(30),
+                Duration.ofSeconds(100), List.of(), false, List.of(), 0)).run();
+        assertEquals(List.of("answered", "armed"), told);
+        assertEquals(List.of(0L), pauses);
+    }
+
+    @Test
+    void theIntervalIsSpreadAtRandomAndTheServerMayNameAnother() throws Exception {
+        PollingLoop loop = loop(polling(Polling.Automatic.INSTALL));
+        assertEquals(300, loop.round().toSeconds());
+        random = 0;
+        assertEquals(270, loop.round().toSeconds());
+        random = 1;
+        assertEquals(330, loop.round().toSeconds());
+    }
+
+    @Test
+    void failuresDoubleTheWaitAndSuccessStartsItAnew() throws Exception {
+        PollingLoop loop = loop(polling(Polling.Automatic.INSTALL));
+        source.checkFails = Optional.of(new SourceException(SourceException.Reason.FETCH_FAILED, "x"));
+        assertEquals(List.of(30L, 60L, 100L), List.of(loop.round().toSeconds(), loop.round().toSeconds(),
+                loop.round().toSeconds()));
+        source.checkFails = Optional.of(new SourceException(SourceException.Reason.FETCH_FAILED, "x",
+                Optional.of(Duration.ofSeconds(900))));
+        assertEquals(900, loop.round().toSeconds(), "the server said when to come back");
+        assertEquals(List.of(), told, "a source that fails has not answered");
+        source.checkFails = Optional.empty();
+        loop.round();
+        source.checkFails = Optional.of(new SourceException(SourceException.Reason.FETCH_FAILED, "x"));
+        assertEquals(30, loop.round().toSeconds());
+        source.checkFails = Optional.of(new SourceException(SourceException.Reason.EXPIRED, "x"));
+        assertEquals(300, loop.round().toSeconds(), "trying again soon would not help");
+    }
+
+    @Test
+    void outsideOfTheWindowItIsPulledButNotInstalled() throws Exception {
+        source.offers.add(ScriptedSource.target("2.0"));
+        PollingLoop loop = loop(polling(Polling.Automatic.INSTALL, "12:03-12:10"));
+        assertEquals(180, loop.round().toSeconds());
+        assertEquals(1, source.pulls);
+        assertEquals(List.of(), device.sysupgradeRuns());
+        now = now.plusMinutes(3);
+        loop.round();
+        assertEquals(1, device.sysupgradeRuns().size());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"CHECK", "PULL"})
+    void itGoesNoFurtherThanItMay(Polling.Automatic automatic) throws Exception {
+        source.offers.add(ScriptedSource.target("2.0"));
+        loop(polling(automatic)).round();
+        assertEquals(automatic == Polling.Automatic.PULL ? 1 : 0, source.pulls);
+        assertEquals(List.of(), device.sysupgradeRuns());
+    }
+
+    @Test
+    void aLinkThatCostsMoneyIsNotUsedForLargeUpdates() throws Exception {
+        source.offers.add(ScriptedSource.target("2.0"));
+        PollingLoop loop = loop(polling(Polling.Automatic.PULL));
+        route("wwan0\t00000000\t0102A8C0\t0003\t0\t0\t700\t00000000\t0\t0\t0");
+        loop.round();
+        assertEquals(0, source.pulls);
+        route("wwan0\t00000000\t0102A8C0\t0003\t0\t0\t700\t00000000\t0\t0\t0",
+                "eth0\t00000000\t0102A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0");
+        loop.round();
+        assertEquals(1, source.pulls);
+    }
+
+    private void route(String... lines) throws Exception {
+        Files.write(folder.resolve("route"),
+                List.of("Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT", String.join("\n", lines)));
+    }
+
+    @Test
+    void ipv6RoutesAreKnownToo() throws Exception {
+        MeteredLink link = new MeteredLink(List.of("wwan"), folder);
+        assertFalse(link.isMetered(), "no network at all");
+        String zeros = "0".repeat(32);
+        Files.writeString(folder.resolve("ipv6_route"), zeros + " 00 " + zeros + " 00 " + zeros
+                + " ffffffff 00000001 00000000 00200200       lo\n" + zeros + " 00 " + zeros + " 00 "
+                + "fe800000000000000000000000000001 00000400 00000001 00000000 00000003    wwan0\n");
+        assertTrue(link.isMetered());
+    }
+
+    @Test
+    void aVetoWaitsAsLongAsItIsConfigured() throws Exception {
+        device.handler("exit 75");
+        device.puts(75);
+        assertEquals(30, loop(polling(Polling.Automatic.INSTALL)).round().toSeconds());
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "02:00-04:00|2026-03-02T01:59|false", "02:00-04:00|2026-03-02T02:00|true", "02:00-04:00|2026-03-02T04:00|false",
+        "22:00-03:00|2026-03-02T23:00|true", "22:00-03:00|2026-03-02T02:59|true", "22:00-03:00|2026-03-02T03:00|false",
+        "sat,sun 00:00-24:00|2026-03-01T23:59|true", "sat,sun 00:00-24:00|2026-03-02T00:00|false",
+        "sun 22:00-03:00|2026-03-02T02:00|true", "mon 22:00-03:00|2026-03-02T02:00|false",
+        "fri-mon 00:00-24:00|2026-03-02T10:00|true", "00:00-24:00|1970-01-01T00:10|false"})
+    void windows(String window, LocalDateTime at, boolean isOpen) {
+        assertEquals(isOpen, Window.parse(window).orElseThrow().isOpen(at));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "2:00-4:00", "02:00", "25:00-26:00", "02:00-02:00", "xyz 02:00-03:00", "mon- 02:00-03:00", "02:00-24:01"})
+    void whatIsNoWindow(String text) {
+        assertEquals(Optional.empty(), Window.parse(text));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1.9, 1.10, -1", "1.0, 1, 0", "2.0-rc1, 2.0, 0", "10, 9.9.9, 1", "1.2.3, 1.2, 1", "x, 0, 0",
+        "99999999999999999999, 1, 1", "1..2, 1.0.2, 0"})
+    void versions(String one, String other, int order) {
+        assertEquals(order, Integer.signum(new Version(one).compareTo(new Version(other))));
+        assertEquals(-order, Integer.signum(new Version(other).compareTo(new Version(one))));
+    }
+}
