@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Writes system updates into the slot that is not running"
-DESCRIPTION = "sysupgrade, ota-slot and the guard that ends a trial which nobody commits. Shell scripts; no Java."
+DESCRIPTION = "sysupgrade, ota-slot, the guard that ends a trial which nobody commits, ota-why and ota-doctor. Shell scripts; no Java."
 SECTION = "base"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
@@ -11,6 +11,8 @@ SRC_URI = "\
     file://sysupgrade \
     file://ota-slot \
     file://ota-trial-guard \
+    file://ota-why \
+    file://ota-doctor \
     file://ota-trial-guard.init \
     file://ota-trial-guard.service \
     file://boot-state.sh \
@@ -26,7 +28,7 @@ do_compile[noexec] = "1"
 
 do_install () {
     install -d ${D}${base_sbindir} ${D}${nonarch_libdir}/otamgr ${D}${sysconfdir}/otamgr ${D}${nonarch_base_libdir}/upgrade/keep.d
-    install -m 0755 ${S}/sysupgrade ${S}/ota-slot ${S}/ota-trial-guard ${D}${base_sbindir}
+    install -m 0755 ${S}/sysupgrade ${S}/ota-slot ${S}/ota-trial-guard ${S}/ota-why ${S}/ota-doctor ${D}${base_sbindir}
     install -m 0644 ${S}/boot-state.sh ${D}${nonarch_libdir}/otamgr
     install -m 0644 ${S}/trial.conf ${D}${sysconfdir}/otamgr
 
