@@ -53,6 +53,7 @@ do_image_wic[cleandirs] += "${WORKDIR}/ota-slot-marker"
 
 do_rootfs[prefuncs] += "ota_layout_check ota_image_check"
 
+# nooelint: oelint.vars.pathhardcode.sysconfdir - in a sentence for people
 python ota_image_check () {
     types = ('ext4', 'ext4.gz', 'ext4.xz', 'ext4.zst', 'tar', 'tar.gz', 'tar.xz', 'tar.zst')
     if d.getVar('OTA_UPDATE_TYPE') not in types:
@@ -104,8 +105,10 @@ ota_update_link () {
     ln -sf $image ${IMGDEPLOYDIR}/${OTA_UPDATE_NAME}
 }
 
-OTA_SIZE_PACKAGES ?= "otamgr sysupgrade ota-data ota-fw-env ota-record openjdk-jre-headless jackson-core jackson-annotations \
-    jackson-databind junixsocket junixsocket-native-library libubootenv0 libubootenv-bin"
+OTA_SIZE_PACKAGES ?= "\
+    jackson-annotations jackson-core jackson-databind junixsocket junixsocket-native-library libubootenv libubootenv-bin \
+    openjdk-jre-headless ota-data ota-fw-env ota-record otamgr sysupgrade \
+"
 
 python ota_image_size () {
     import json, os, zlib

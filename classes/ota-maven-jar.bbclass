@@ -66,4 +66,4 @@ do_install () {
     done
 }
 
-FILES:${PN} = "${datadir}/java"
+FILES:${PN} += "${datadir}/java"

@@ -2,16 +2,13 @@
 SUMMARY = "Stand-ins for attrd and hubby, to test an image without Afero's programs"
 DESCRIPTION = "An image with this package looks for updates at the address board.url= of the kernel's command line, or in the folder \
                /data/updates, and writes its log to the console. For tests only: no image of this layer asks for it."
-HOMEPAGE = "https://github.com/AferoCE/otamgr"
-BUGTRACKER = "https://github.com/AferoCE/otamgr/issues"
 SECTION = "base"
-CVE_PRODUCT = ""
+CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
 
 DEPENDS = "junixsocket otamgr"
 
-# nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext - licence and Java sources are outside of the recipe's folder
 FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
 SRC_URI = "\
     file://COPYING.MIT \
