@@ -66,7 +66,6 @@ python ota_image_check () {
 # Before the images are made: wic would only say that something is larger than something else.
 python ota_slot_size_check () {
     import os
-    import oe.utils
     slot = int(d.getVar('OTA_SLOT_SIZE')) * 1024
     needed = get_rootfs_size(d)
     if needed > slot:
@@ -84,7 +83,7 @@ python ota_slot_size_check () {
 IMAGE_PREPROCESS_COMMAND:append = " ota_slot_size_check"
 
 python ota_disk_check () {
-    import glob, gzip, os
+    import gzip, os
     folder = d.getVar('IMGDEPLOYDIR')
     name = os.path.join(folder, d.getVar('IMAGE_NAME') + '.wic')
     if os.path.exists(name):
@@ -99,10 +98,15 @@ python ota_disk_check () {
 
 # ---- the update, and what it costs -----------------------------------------------------------------------------------
 
-ota_update_link () {
-    image=${IMAGE_LINK_NAME}.${OTA_UPDATE_TYPE}
-    [ -e ${IMGDEPLOYDIR}/$image ] || bbfatal "the update $image was not made"
-    ln -sf $image ${IMGDEPLOYDIR}/${OTA_UPDATE_NAME}
+python ota_update_link () {
+    import os
+    folder = d.getVar('IMGDEPLOYDIR')
+    image = '%s.%s' % (d.getVar('IMAGE_LINK_NAME'), d.getVar('OTA_UPDATE_TYPE'))
+    if not os.path.exists(os.path.join(folder, image)):
+        bb.fatal('The update %s was not made: expected it in %s' % (image, folder))
+    link = os.path.join(folder, d.getVar('OTA_UPDATE_NAME'))
+    bb.utils.remove(link)
+    os.symlink(image, link)
 }
 
 OTA_SIZE_PACKAGES ?= "\
