@@ -142,8 +142,13 @@ python ota_image_size () {
     lines.append('%-28s %8d KiB %8d KiB' % ('together', total // 1024, packed_total // 1024))
     text = '%-28s %12s %12s\n%s\n' % ('What the layer adds', 'on disk', 'as gzip', '\n'.join(lines))
     bb.plain(text)
-    with open(os.path.join(d.getVar('IMGDEPLOYDIR'), d.getVar('IMAGE_NAME') + '.ota-size'), 'w') as f:
+    folder, name = d.getVar('IMGDEPLOYDIR'), d.getVar('IMAGE_NAME') + '.ota-size'
+    with open(os.path.join(folder, name), 'w') as f:
         f.write(text)
+    # Under the name without a time, as the other files of an image.
+    link = os.path.join(folder, d.getVar('IMAGE_LINK_NAME') + '.ota-size')
+    bb.utils.remove(link)
+    os.symlink(name, link)
 }
 IMAGE_POSTPROCESS_COMMAND:append = " ota_update_link ota_disk_check ota_image_size"
 

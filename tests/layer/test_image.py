@@ -61,7 +61,7 @@ class Image(MetadataCase):
             (self.folder / "pkgdata/runtime" / package).write_text(
                 f"PN: x\nFILES_INFO:{package}: {json.dumps({f'/{package}': len(content)})}\n")
         self.run_function("ota_image_size", d)
-        text = (self.folder / "deploy/image-1.ota-size").read_text()
+        text = (self.folder / "deploy/image.ota-size").read_text()
         self.assertRegex(text, r"one +16 KiB +0 KiB")
         self.assertRegex(text, r"together +32 KiB +%d KiB" % (2 * len(zlib.compress(content, 6)) // 1024))
         self.assertNotIn("not-there", text)

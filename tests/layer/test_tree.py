@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The layer as a whole: both series from one tree, units and init scripts, what the documentation says of the variables."""
 
+import json
 import os
 import re
 import subprocess
 import unittest
+from pathlib import Path
 
+import jsonschema
+import kas
+import yaml
 from metadata import ROOT, MetadataCase, bb
 
 UNITS = sorted(ROOT.glob("recipes-ota/*/files/*.service"))
@@ -86,6 +91,25 @@ class Services(unittest.TestCase):
         data, guard, daemon = (order(recipe) for recipe in ("ota-data/ota-data_0.1.0.bb", "sysupgrade/sysupgrade_0.1.0.bb", "otamgr/otamgr_0.1.0.bb"))
         self.assertLess(data, guard)
         self.assertLess(guard, daemon)
+
+
+class Kas(unittest.TestCase):
+    def test_every_file_has_the_form_that_kas_asks_for_and_includes_files_that_are_there(self):
+        schema = json.loads((Path(kas.__file__).parent / "schema-kas.json").read_text())
+        for path in sorted(ROOT.glob("kas/*.yml")):
+            with self.subTest(file=path.name):
+                content = yaml.safe_load(path.read_text())
+                jsonschema.validate(content, schema)
+                for included in content["header"].get("includes", ()):
+                    self.assertTrue((ROOT / included).exists(), included)
+
+    def test_each_machine_has_a_file_of_its_own_and_each_series_adds_the_layer_for_it(self):
+        for machine in ("qemuarm64", "qemuarm", "qemux86-64", "beaglebone-yocto"):
+            self.assertEqual(machine, yaml.safe_load((ROOT / f"kas/{machine}.yml").read_text())["machine"])
+        for series, folder in (("scarthgap", "."), ("wrynose", "wrynose")):
+            content = yaml.safe_load((ROOT / f"kas/{series}.yml").read_text())
+            self.assertEqual(series, content["defaults"]["repos"]["branch"])
+            self.assertEqual([folder], list(content["repos"]["meta-otamgr"]["layers"]))
 
 
 class Variables(unittest.TestCase):
