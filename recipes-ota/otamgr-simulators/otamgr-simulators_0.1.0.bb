@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Stand-ins for attrd and hubby, to test an image without Afero's programs"
 DESCRIPTION = "An image with this package looks for updates at the address board.url= of the kernel's command line, or in the folder \
-               /data/updates, and writes its log to the console. For tests only: no image of this layer asks for it."
+               /tmp/updates, and writes its log to the console. For tests only: no image of this layer asks for it."
 SECTION = "base"
 CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
