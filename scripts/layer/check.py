@@ -13,6 +13,7 @@ from pathlib import Path
 
 import bitbake
 import boot
+import uboot
 
 MACHINES = ("qemuarm64", "qemuarm", "qemux86-64")
 # The platform's stand-ins announce the update; the records of both versions lie in the build folder, wherever TMPDIR is.
@@ -135,6 +136,12 @@ class Checks:
             raise bitbake.BuildError("\n  ".join(["not the same, or not there, in the second build:", *different]))
         return f"{len(ours)} packages of {len(recipes)} recipes are the same"
 
+    def uboot(self):
+        """U-Boot's own configuration takes the fragment for the boards whose U-Boot keeps the environment"""
+        if not self._arguments.u_boot:
+            raise bitbake.BuildError("expected the source of U-Boot, name it with --u-boot")
+        return uboot.check(self._arguments.u_boot.resolve(), self._folder / "uboot")
+
     @staticmethod
     def _packages(build, machine):
         folder = Path(build.value("DEPLOY_DIR", machine))
@@ -142,7 +149,7 @@ class Checks:
         return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-CHECKS = ("parse", "compat", "build", "boot", "reproduce")
+CHECKS = ("parse", "compat", "build", "boot", "reproduce", "uboot")
 QUICK = ("parse", "compat")
 
 
@@ -159,6 +166,7 @@ def main():
     parser.add_argument("--machine", action="append", choices=MACHINES, help=f"once or more; all of {', '.join(MACHINES)} are parsed, qemuarm64 is built, when none is named")
     parser.add_argument("--conf", type=Path, action="append", default=[], metavar="FILE", help="text for local.conf, for example with OTAMGR_MAVEN_MIRROR")
     parser.add_argument("--layer", action="append", default=[], metavar="DIR", help="one more layer for BBLAYERS, not for yocto-check-layer")
+    parser.add_argument("--u-boot", type=Path, metavar="DIR", help="source of U-Boot, for uboot")
     parser.add_argument("--build-dir", type=Path, metavar="DIR", help="instead of build/layer-SERIES")
     parser.add_argument("--user", metavar="NAME", help="who runs BitBake when this is run as root, which BitBake refuses")
     parser.add_argument("check", nargs="*", metavar="CHECK", help="which checks, in this order")
