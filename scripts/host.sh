@@ -5,7 +5,7 @@
 # shellcheck disable=SC2034 # used by the scripts that source this
 # Packages of a fresh Debian 12 that are enough to build and run the emulated board.
 BOARD_PACKAGES="python3 openjdk-17-jdk-headless maven qemu-system-arm u-boot-qemu u-boot-tools libubootenv-tool fdisk mtools dosfstools \
-e2fsprogs cpio gzip unzip qemu-user-static binutils-aarch64-linux-gnu debian-archive-keyring"
+e2fsprogs cpio gzip unzip qemu-user-static binutils-aarch64-linux-gnu debian-archive-keyring openssl"
 # shellcheck disable=SC2034
 TEST_PACKAGES="shellcheck busybox-static chromium xz-utils zstd squashfs-tools mount util-linux gcc libc6-dev make dpkg-dev python3-venv systemd"
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Writes system updates into the slot that is not running"
-DESCRIPTION = "sysupgrade, ota-slot, the guard that ends a trial which nobody commits, ota-why and ota-doctor. Shell scripts; no Java."
+DESCRIPTION = "sysupgrade, ota-slot, the guard that ends a trial which nobody commits, ota-why, ota-doctor and ota-verify. Shell scripts; no Java."
 SECTION = "base"
 CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
@@ -11,12 +11,14 @@ SRC_URI = "\
     file://COPYING.MIT \
     file://sysupgrade \
     file://ota-slot \
-    file://ota-trial-guard \
     file://ota-why \
     file://ota-doctor \
+    file://ota-trial-guard \
     file://ota-trial-guard.init \
     file://ota-trial-guard.service \
+    file://ota-verify \
     file://boot-state.sh \
+    file://bundle.sh \
     file://trial.conf \
 "
 # UNPACKDIR is wrynose's, scarthgap has none.
@@ -29,8 +31,8 @@ do_compile[noexec] = "1"
 
 do_install () {
     install -d ${D}${base_sbindir} ${D}${nonarch_libdir}/otamgr ${D}${sysconfdir}/otamgr ${D}${nonarch_base_libdir}/upgrade/keep.d
-    install -m 0755 ${S}/sysupgrade ${S}/ota-slot ${S}/ota-trial-guard ${S}/ota-why ${S}/ota-doctor ${D}${base_sbindir}
-    install -m 0644 ${S}/boot-state.sh ${D}${nonarch_libdir}/otamgr
+    install -m 0755 ${S}/sysupgrade ${S}/ota-slot ${S}/ota-trial-guard ${S}/ota-why ${S}/ota-doctor ${S}/ota-verify ${D}${base_sbindir}
+    install -m 0644 ${S}/boot-state.sh ${S}/bundle.sh ${D}${nonarch_libdir}/otamgr
     install -m 0644 ${S}/trial.conf ${D}${sysconfdir}/otamgr
 
     if ${@bb.utils.contains('DISTRO_FEATURES', 'sysvinit', 'true', 'false', d)}; then
@@ -52,5 +54,5 @@ CONFFILES:${PN} = "${sysconfdir}/otamgr/trial.conf"
 # fw_setenv and the place of the journal. Its configuration is the machine's, so packagegroup-otamgr asks for it. What else the
 # scripts run is in OpenEmbedded's busybox.
 RDEPENDS:${PN} = "libubootenv-bin ota-data"
-# Images in a tar archive or compressed with zstd need these.
-RRECOMMENDS:${PN} = "e2fsprogs-mke2fs"
+# Images in a tar archive need mke2fs, signatures openssl.
+RRECOMMENDS:${PN} = "e2fsprogs-mke2fs openssl-bin"

@@ -33,6 +33,7 @@ SCRIPTS = {
     "sysupgrade": "sbin/sysupgrade", "ota-slot": "sbin/ota-slot", "ota-trial-guard": "sbin/ota-trial-guard",
     "boot-state.sh": "usr/lib/otamgr/boot-state.sh", "trial.conf": "etc/otamgr/trial.conf",
     "ota-trial-guard.init": "etc/init.d/ota-trial-guard", "ota-why": "sbin/ota-why", "ota-doctor": "sbin/ota-doctor",
+    "ota-verify": "sbin/ota-verify", "bundle.sh": "usr/lib/otamgr/bundle.sh",
 }
 REBOOT = "#!/bin/sh\necho \"reboot $*\" >>/tmp/reboots\n"
 
@@ -51,6 +52,17 @@ def executable(path, text):
     path.unlink(missing_ok=True)
     path.write_text(text)
     path.chmod(0o755)
+
+
+def fill_up(place, sizes=(4 * KIB,)):
+    """Writes a file at place until its file system is full, in pieces of these sizes."""
+    with open(place, "wb", buffering=0) as filler:
+        for size in sizes:
+            try:
+                while True:
+                    filler.write(bytes(size))
+            except OSError:
+                pass
 
 
 def tree(root, without=()):
@@ -136,7 +148,7 @@ class Factory:
             if applet not in ("reboot", "mke2fs", "zstd", "fw_setenv", "fw_printenv", "busybox"):
                 (root / "bin" / applet).symlink_to("busybox")
         for program, place in (("fw_setenv", "usr/bin"), ("fw_printenv", "usr/bin"), ("mke2fs", "sbin"),
-                               ("zstd", "usr/bin")):
+                               ("zstd", "usr/bin"), ("openssl", "usr/bin"), ("unsquashfs", "usr/sbin")):
             self._copy_program(shutil.which(program), root, root / place / program)
         for source, place in SCRIPTS.items():
             shutil.copy(self.files / source, root / place)

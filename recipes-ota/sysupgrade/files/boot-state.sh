@@ -10,6 +10,7 @@
 #   ota_txn         id of the update that set the trial; the journal uses the same id
 #   ota_failed      ota_txn of the last trial that U-Boot gave up
 #   ota_failed_why  U-Boot's reason, one word (load-failed, tries-used-up, ...)
+#   ota_floor       no bundle with an older version is installed; moves with a commit. U-Boot only keeps it
 # An unset variable and an empty one mean the same: libubootenv removes what is set to nothing.
 #
 # To be sourced by a script that runs under `set -eu`. Functions report failure by their return value, with the
@@ -23,6 +24,8 @@ BOOT_STATE_ARMED=$BOOT_STATE_RUN/armed
 BOOT_STATE_LOCK=$BOOT_STATE_RUN/sysupgrade.lock
 BOOT_STATE_JOURNAL=/data/otamgr/journal
 BOOT_STATE_REBOOT_REASON=/afero_nv/reboot_reason
+# Of the running system, if a bundle brought it: sysupgrade puts it there.
+BOOT_STATE_MANIFEST=/etc/otamgr/manifest
 
 # 64 KiB; the file before it is kept as journal.1, so that at most twice this is used.
 BOOT_STATE_JOURNAL_LIMIT=65536
@@ -63,6 +66,23 @@ conf_number() {
 # uevent_value DIRECTORY KEY: one value of a sysfs device's uevent file.
 uevent_value() {
     sed -n "s/^$2=//p" "$1/uevent" 2>/dev/null
+}
+
+# ---- versions ------------------------------------------------------------------------------------------------
+
+# version_is_valid TEXT: numbers with dots, then perhaps a suffix that begins with -.
+version_is_valid() {
+    printf '%s\n' "$1" | grep -qxE -e '[0-9]{1,9}(\.[0-9]{1,9}){0,7}(-[A-Za-z0-9._+-]{1,32})?'
+}
+
+# version_is_older VERSION OTHER: compared number by number, a missing one is 0; the suffix does not count.
+version_is_older() {
+    printf '%s\n' "$1" "$2" | awk '
+        { sub(/-.*/, ""); count = split($0, found, "."); for (i = 1; i <= 8; i++) number[NR, i] = i <= count ? found[i] + 0 : 0 }
+        END {
+            for (i = 1; i <= 8; i++) if (number[1, i] != number[2, i]) exit number[1, i] > number[2, i]
+            exit 1
+        }'
 }
 
 # ---- slots ---------------------------------------------------------------------------------------------------
@@ -158,9 +178,9 @@ other_slot() {
 
 # ---- U-Boot environment --------------------------------------------------------------------------------------
 
-# boot_env_read: one fw_printenv; sets ota_slot, ota_trial, ota_tries, ota_txn, ota_failed, ota_failed_why.
+# boot_env_read: one fw_printenv; sets ota_slot, ota_trial, ota_tries, ota_txn, ota_failed, ota_failed_why, ota_floor.
 boot_env_read() {
-    ota_slot='' ota_trial='' ota_tries='' ota_txn='' ota_failed='' ota_failed_why=''
+    ota_slot='' ota_trial='' ota_tries='' ota_txn='' ota_failed='' ota_failed_why='' ota_floor=''
     if ! boot_env_text=$(fw_printenv 2>&1); then
         boot_error="the U-Boot environment is not readable (fw_printenv: $(printf '%s' "$boot_env_text" | head -n 1)); check /etc/fw_env.config"
         return 10
@@ -173,6 +193,7 @@ boot_env_read() {
         ota_txn=*) ota_txn=${boot_env_line#*=} ;;
         ota_failed=*) ota_failed=${boot_env_line#*=} ;;
         ota_failed_why=*) ota_failed_why=${boot_env_line#*=} ;;
+        ota_floor=*) ota_floor=${boot_env_line#*=} ;;
         esac
     done <<EOF
 $boot_env_text
@@ -198,6 +219,7 @@ boot_env_value() {
     ota_txn) printf '%s\n' "$ota_txn" ;;
     ota_failed) printf '%s\n' "$ota_failed" ;;
     ota_failed_why) printf '%s\n' "$ota_failed_why" ;;
+    ota_floor) printf '%s\n' "$ota_floor" ;;
     *) return 1 ;;
     esac
 }
@@ -280,9 +302,30 @@ trial_arm() {
     }
 }
 
-# trial_commit: the slot on trial becomes the committed one. ota_txn stays: it names what is committed.
+# trial_commit
+# The slot on trial becomes the committed one. ota_txn stays: it names what is committed. In the same write the floor moves to the
+# version of the running system, never down: a power cut leaves the old slot with the old floor, or the new one with the new.
 trial_commit() {
-    boot_env_write "ota_slot=$ota_trial" ota_trial= ota_tries=
+    committed_version=$(conf_value "$BOOT_STATE_MANIFEST" version)
+    if [ -z "$committed_version" ] || ! version_is_valid "$committed_version" || floor_is_above "$committed_version"; then
+        boot_env_write "ota_slot=$ota_trial" ota_trial= ota_tries=
+    else
+        boot_env_write "ota_slot=$ota_trial" ota_trial= ota_tries= "ota_floor=$committed_version"
+    fi
+}
+
+# version_floor: the version that no update may be below. After a lost environment it is that of the running system.
+version_floor() {
+    if [ -n "$ota_floor" ]; then
+        printf '%s\n' "$ota_floor"
+    else
+        conf_value "$BOOT_STATE_MANIFEST" version
+    fi
+}
+
+# floor_is_above VERSION: whether ota_floor forbids it. A floor that is no version forbids nothing; ota-doctor says so.
+floor_is_above() {
+    version_is_valid "$ota_floor" && version_is_older "$1" "$ota_floor"
 }
 
 # trial_cancel: forgets a trial that has not run.

@@ -19,9 +19,9 @@ enum SysupgradeExit {
     /** 4. */
     IMAGE_UNKNOWN(4, "image-unknown", "the format of the image is unknown"),
     /** 5. */
-    IMAGE_CORRUPT(5, "image-corrupt", "the image does not decompress or has the wrong size"),
+    IMAGE_CORRUPT(5, "image-corrupt", "the image does not decompress, or is not what it says"),
     /** 6. */
-    SIGNATURE(6, "signature", "the signature is missing or wrong"),
+    SIGNATURE(6, "signature", "the signature is missing, wrong or not by a trusted key"),
     /** 7. */
     INCOMPATIBLE(7, "incompatible", "the image is not a system for this board"),
     /** 8. */
@@ -45,11 +45,18 @@ enum SysupgradeExit {
     /** 17. */
     ENV_FAILED(17, "env-failed", "the boot state could not be written"),
     /** 18. */
-    HEADER_MISSING(18, "header-missing", "the header is missing, empty or unreadable");
+    HEADER_MISSING(18, "header-missing", "the header is missing, empty or unreadable"),
+    /** 19. */
+    WRONG_BOARD(19, "wrong-board", "the bundle is for another board"),
+    /** 20. */
+    TOO_OLD(20, "too-old", "the bundle is older than the floor of this device"),
+    /** 21. */
+    OVER_BUDGET(21, "over-budget", "memory, or room for working or kept files, does not suffice");
 
     /** What another run on the same device would say as well. */
     private static final Set<SysupgradeExit> OF_IMAGE =
-            EnumSet.of(IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING);
+            EnumSet.of(IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING, WRONG_BOARD,
+                    TOO_OLD);
 
     private final int status;
     private final String label;

@@ -1,0 +1,429 @@
+# SPDX-License-Identifier: MIT
+"""Signed bundles: makes, reads and verifies them. docs/bundles.md describes the format.
+
+Needs Python's standard library and the program openssl, plus zstd for images compressed with it; importable by BitBake.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+FORMAT = "otamgr-bundle-1"
+MANIFEST, SIGNATURE, CHAIN = "manifest", "manifest.sig", "manifest.crt"
+# Bytes; the device has the same limits.
+MANIFEST_LIMIT = CHAIN_LIMIT = 65536
+SIGNATURE_LIMIT = 1024
+# The size field of a ustar header has 11 octal digits.
+IMAGE_LIMIT = 8 << 30
+# As many as a reader of pieces needs to be fast.
+PIECE = 1 << 20
+
+VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}(-[A-Za-z0-9._+-]{1,32})?")
+# In the order in which they are written: key, expression, required.
+KEYS = (
+    ("format", re.compile(re.escape(FORMAT)), True),
+    ("compatible", re.compile(r"[!-~]{1,64}"), True),
+    ("version", VERSION, True),
+    ("image", re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"), True),
+    ("image-bytes", re.compile(r"[1-9][0-9]{0,14}"), True),
+    ("image-sha256", re.compile(r"[0-9a-f]{64}"), True),
+    ("rootfs-bytes", re.compile(r"[1-9][0-9]{0,14}"), False),
+    ("rootfs-sha256", re.compile(r"[0-9a-f]{64}"), False),
+    ("description", re.compile(r"[ -~]{1,1000}"), False),
+)
+
+# The beginning of the DER form of a public key, in base64, which is the same for all keys of a kind.
+_ALGORITHMS = (("MCowBQYDK2VwAyEA", "ed25519"), ("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE", "p256"),
+               ("MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgAC", "p256"), ("MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgAD", "p256"))
+
+
+class BundleError(Exception):
+    """No bundle, or none that can be made; the message says what was expected and what was found."""
+
+
+class SignatureError(BundleError):
+    """The signature is wrong or by nobody who is trusted."""
+
+
+# ---- openssl ---------------------------------------------------------------------------------------------------------
+
+def _openssl(*words, content=None, fails="openssl failed"):
+    try:
+        done = subprocess.run(["openssl", *map(str, words)], input=content, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise BundleError("the program openssl is missing; install it (under BitBake: openssl-native)") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+        raise BundleError(f"{fails}: {said[-1] if said else 'openssl does not say why'}")
+    return done.stdout
+
+
+def algorithm_of(public_key):
+    """ed25519, p256 or None, from the text of a public key in PEM."""
+    match = re.search(r"-----BEGIN PUBLIC KEY-----(.*?)-----END PUBLIC KEY-----", public_key, re.S)
+    body = "".join(match[1].split()) if match else ""
+    return next((name for beginning, name in _ALGORITHMS if body.startswith(beginning)), None)
+
+
+def public_key_of(key):
+    """The public key of a private key file, as PEM text. Raises BundleError for a key that devices would not accept."""
+    text = _openssl("pkey", "-in", key, "-pubout", fails=f"{key} is no private key that openssl reads").decode()
+    if algorithm_of(text) is None:
+        raise BundleError(f"{key}: expected an Ed25519 or P-256 key, found another kind; make one with: ota-bundle keygen")
+    return text
+
+
+def make_key(path, kind="ed25519"):
+    """A new private key at path, readable by its owner only, and its public key beside it as .pem. Never replaces one."""
+    path = Path(path)
+    public = path.with_suffix(".pem")
+    for there in (path, public):
+        if there.exists():
+            raise BundleError(f"{there} exists; keys are never replaced, choose another name")
+    options = {"ed25519": ("-algorithm", "ed25519"), "p256": ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")}
+    if kind not in options:
+        raise BundleError(f"kind of key: expected one of {', '.join(options)}, found {kind}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    secret = _openssl("genpkey", *options[kind])
+    # Beside it and renamed without replacing: of two builds that make it at once, one wins and both use that.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        new = Path(folder, "key")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f:
+            f.write(secret)
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            raise BundleError(f"{path} exists; keys are never replaced, choose another name") from None
+    write_public_key(path, public)
+    return public
+
+
+def write_public_key(key, public):
+    """Writes the public key of a private key file, complete or not at all."""
+    new = Path(f"{public}.{os.getpid()}")
+    new.write_text(public_key_of(key))
+    new.replace(public)
+
+
+def sign(path, key):
+    """The signature over a file: Ed25519, or ECDSA P-256 with SHA-256 in DER, as the key is."""
+    if algorithm_of(public_key_of(key)) == "ed25519":
+        return _openssl("pkeyutl", "-sign", "-rawin", "-inkey", key, "-in", path, fails=f"cannot sign with {key}")
+    return _openssl("dgst", "-sha256", "-sign", key, path, fails=f"cannot sign with {key}")
+
+
+def _made_by(public_key, path, signature, folder):
+    key_file, signature_file = Path(folder, "key.pem"), Path(folder, "signature")
+    key_file.write_text(public_key)
+    signature_file.write_bytes(signature)
+    kind = algorithm_of(public_key)
+    with contextlib.suppress(BundleError):
+        if kind == "ed25519":
+            _openssl("pkeyutl", "-verify", "-pubin", "-inkey", key_file, "-rawin", "-in", path, "-sigfile", signature_file)
+            return True
+        if kind == "p256":
+            _openssl("dgst", "-sha256", "-verify", key_file, "-signature", signature_file, path)
+            return True
+    return False
+
+
+def _trusted(places):
+    """(path, text) of every PEM file that is named or in a folder that is named."""
+    found = []
+    for place in map(Path, places):
+        files = sorted(place.glob("*.pem")) if place.is_dir() else [place]
+        try:
+            found += [(path, path.read_text(errors="replace")) for path in files]
+        except OSError as e:
+            raise BundleError(f"{e.filename}: {e.strerror}") from None
+    if not found:
+        raise BundleError(f"no public key and no certificate (*.pem) in {', '.join(map(str, places)) or 'what was named: nothing'}")
+    return found
+
+
+def check_trusted(path):
+    """Raises BundleError unless the file is one that a device may trust: a public key of a kind that it accepts, or certificates."""
+    text = Path(path).read_text(errors="replace")
+    if "PRIVATE KEY-----" in text:
+        raise BundleError(f"{path} holds a private key; devices get public keys and certificates only")
+    if not _certificates(text) and algorithm_of(text) is None:
+        raise BundleError(f"{path}: expected a public key (Ed25519 or P-256) or certificates in PEM, found neither")
+
+
+def _certificates(text):
+    return re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", text, re.S)
+
+
+def _may_sign(certificate):
+    for extension, needed in (("keyUsage", "Digital Signature"), ("extendedKeyUsage", "Code Signing")):
+        said = _openssl("x509", "-noout", "-ext", extension, content=certificate.encode()).decode()
+        if said.strip() and needed not in said:
+            return False
+    return True
+
+
+def verify_signature(path, signature, chain, trusted):
+    """Returns who signed, the path of the key or certificate; raises SignatureError. The rules are those of the device.
+
+    path: what is signed. signature: bytes. chain: PEM text of the signer's certificates, leaf first, or empty. trusted: files and
+    folders with public keys and certificates of authorities, PEM.
+    """
+    keys = _trusted(trusted)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in keys:
+            if algorithm_of(text) and _made_by(text, path, signature, folder):
+                return str(name)
+        certificates = _certificates(chain)
+        if not certificates:
+            raise SignatureError("the signature is by none of the public keys, and no certificate came with it")
+        leaf, others = Path(folder, "leaf.pem"), Path(folder, "others.pem")
+        leaf.write_text(certificates[0])
+        others.write_text("".join(certificates[1:]))
+        if not _made_by(_openssl("x509", "-in", leaf, "-noout", "-pubkey").decode(), path, signature, folder):
+            raise SignatureError("the signature is neither by a public key nor by the certificate that came with it (Ed25519 or P-256)")
+        if not _may_sign(certificates[0]):
+            raise SignatureError("the certificate of the signer is not for signing code")
+        for name, text in keys:
+            if not _certificates(text):
+                continue
+            with contextlib.suppress(BundleError):
+                _openssl("verify", "-no_check_time", "-no-CApath", "-no-CAstore", "-partial_chain", "-CAfile", name,
+                         *(["-untrusted", others] if certificates[1:] else []), leaf)
+                return str(name)
+    raise SignatureError("the certificate of the signer leads to none of the certificates that are trusted")
+
+
+# ---- images ----------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def _decompressed(path):
+    """The image as a stream without its compression, which is recognised by content."""
+    with open(path, "rb") as f:
+        first = f.read(6)
+    if first[:4] == b"\x28\xb5\x2f\xfd":
+        try:
+            # As standard input, because zstd passes over symbolic links, which a deploy folder is full of.
+            with open(path, "rb") as f:
+                process = subprocess.Popen(["zstd", "-d", "-c", "-q"], stdin=f, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        except FileNotFoundError:
+            raise BundleError(f"{path} is compressed with zstd and the program zstd is missing") from None
+        with process:
+            yield process.stdout
+            # Whoever wanted only the beginning does not care how the rest would have been.
+            if process.stdout.read(1):
+                process.kill()
+                return
+            said = process.stderr.read().decode(errors="replace").strip()
+        if process.returncode:
+            raise BundleError(f"{path} does not decompress: {said}")
+        return
+    opened = gzip.open(path) if first[:2] == b"\x1f\x8b" else lzma.open(path) if first == b"\xfd7zXZ\0" else open(path, "rb")
+    try:
+        with opened as stream:
+            yield stream
+    except (EOFError, gzip.BadGzipFile, lzma.LZMAError) as e:
+        raise BundleError(f"{path} does not decompress: {e}") from None
+
+
+def _hash(stream):
+    digest, size = hashlib.sha256(), 0
+    while piece := stream.read(PIECE):
+        digest.update(piece)
+        size += len(piece)
+    return size, digest.hexdigest()
+
+
+def describe_image(path):
+    """The manifest's lines about an image: size and hash, for a file system also those of its uncompressed form."""
+    path = Path(path)
+    with open(path, "rb") as f:
+        size, digest = _hash(f)
+    found = {"image": path.name, "image-bytes": str(size), "image-sha256": digest}
+    if size == 0:
+        raise BundleError(f"{path} is empty")
+    if size >= IMAGE_LIMIT:
+        raise BundleError(f"{path} has {size} bytes; an image in a bundle has less than {IMAGE_LIMIT}")
+    with _decompressed(path) as stream:
+        head = stream.read(4096)
+    if head[1080:1082] == b"\x53\xef":
+        with _decompressed(path) as stream:
+            size, digest = _hash(stream)
+        found.update({"rootfs-bytes": str(size), "rootfs-sha256": digest})
+    elif head[257:262] != b"ustar" and head[:4] != b"hsqs":
+        raise BundleError(f"{path} is neither an ext4 file system, a tar archive nor a squashfs; sysupgrade would refuse it")
+    return found
+
+
+# ---- manifests -------------------------------------------------------------------------------------------------------
+
+def manifest_text(values):
+    """The manifest with these values, checked. Keys that begin with x- are anybody's."""
+    for key, value in values.items():
+        if not re.fullmatch(r"[ -~]*", f"{key}={value}"):
+            raise BundleError(f"the manifest's {key}: expected one line of printable ASCII, found {value!r}")
+    lines = [f"{key}={values[key]}\n" for key, _, _ in KEYS if values.get(key)]
+    known = {key for key, _, _ in KEYS}
+    lines += [f"{key}={value}\n" for key, value in sorted(values.items()) if key not in known]
+    text = "".join(lines)
+    parse_manifest(text.encode("ascii"))
+    return text
+
+
+def parse_manifest(content):
+    """The values of a manifest. Raises BundleError where a device would refuse it."""
+    if len(content) > MANIFEST_LIMIT:
+        raise BundleError(f"the manifest has {len(content)} bytes, expected at most {MANIFEST_LIMIT}")
+    if not re.fullmatch(rb"([ -~]+\n)+", content):
+        raise BundleError("the manifest is no text: expected lines KEY=VALUE of printable ASCII, each ended by a newline")
+    values = {}
+    known = {key: expression for key, expression, _ in KEYS}
+    for line in content.decode("ascii").splitlines():
+        key, equals, value = line.partition("=")
+        if not equals or (key not in known and not re.fullmatch(r"x-.+", key)):
+            raise BundleError(f"the manifest has a line that is not known: '{line}' (keys of your own begin with x-)")
+        if key in values:
+            raise BundleError(f"the manifest has the key {key} twice")
+        if key in known and not known[key].fullmatch(value):
+            raise BundleError(f"the manifest has {key} '{value}', expected {known[key].pattern}")
+        values[key] = value
+    missing = [key for key, _, required in KEYS if required and key not in values]
+    if ("rootfs-bytes" in values) != ("rootfs-sha256" in values):
+        missing.append("rootfs-bytes and rootfs-sha256, both or none")
+    if missing:
+        raise BundleError(f"the manifest lacks {', '.join(missing)}")
+    return values
+
+
+def version_key(version):
+    """For comparing versions: number by number, a missing one is 0; the suffix does not count."""
+    if not VERSION.fullmatch(version):
+        raise BundleError(f"version: expected numbers with dots such as 1.4.2, perhaps with a suffix such as -rc1, found '{version}'")
+    numbers = [int(number) for number in version.partition("-")[0].split(".")]
+    return tuple(numbers + [0] * (8 - len(numbers)))
+
+
+# ---- bundles ---------------------------------------------------------------------------------------------------------
+
+def _member(name, size):
+    info = tarfile.TarInfo(name)
+    info.size = size
+    # Nothing of the machine or of the hour: the same image and key give the same bytes (with Ed25519; ECDSA draws a number).
+    info.mtime = info.uid = info.gid = 0
+    info.mode = 0o644
+    return info
+
+
+def create(output, image, key, compatible, version, certificates=None, description="", extra=None):
+    """Makes the signed bundle of an image; complete when it is there. Returns the values of its manifest.
+
+    certificates: a PEM file, the chain of the key, leaf first. extra: more manifest lines, keys that begin with x-.
+    """
+    output, image = Path(output), Path(image)
+    values = {"format": FORMAT, "compatible": compatible, "version": version, **describe_image(image), "description": description, **(extra or {})}
+    if image.name.startswith(MANIFEST):
+        raise BundleError(f"{image.name}: the name of an image must not begin with {MANIFEST}")
+    content = manifest_text(values).encode()
+    chain = b""
+    if certificates:
+        chain = "".join(_certificates(Path(certificates).read_text())).encode()
+        if not 0 < len(chain) <= CHAIN_LIMIT:
+            raise BundleError(f"{certificates}: expected PEM certificates of at most {CHAIN_LIMIT} bytes, found {len(chain)}")
+    new = output.with_name(f"{output.name}.{os.getpid()}.new")
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = Path(folder, MANIFEST)
+        manifest.write_bytes(content)
+        signature = sign(manifest, key)
+        if chain and not _made_by(_openssl("x509", "-noout", "-pubkey", content=chain).decode(), manifest, signature, folder):
+            raise BundleError(f"the first certificate in {certificates} is not that of the key {key}")
+    try:
+        with tarfile.open(new, "w", format=tarfile.USTAR_FORMAT) as archive:
+            for name, member in ((MANIFEST, content), (SIGNATURE, signature), (CHAIN, chain)):
+                if member:
+                    archive.addfile(_member(name, len(member)), io.BytesIO(member))
+            with open(image, "rb") as f:
+                archive.addfile(_member(image.name, int(values["image-bytes"])), f)
+        # What was signed was read before: it must still be what is in there.
+        with open_bundle(new) as bundle:
+            bundle.check_image()
+        new.replace(output)
+    finally:
+        new.unlink(missing_ok=True)
+    return parse_manifest(content)
+
+
+class Bundle:
+    """An open bundle: manifest (bytes), signature (bytes), chain (PEM text), image (name) and image_bytes."""
+
+    def __init__(self, archive, path):
+        self._archive, self.path = archive, path
+        self.manifest = self._small(MANIFEST, MANIFEST_LIMIT)
+        self.signature = self._small(SIGNATURE, SIGNATURE_LIMIT)
+        member = self._next("an image")
+        self.chain = ""
+        if member.name == CHAIN:
+            self.chain = self._content(member, CHAIN_LIMIT).decode("ascii", "replace")
+            member = self._next("an image")
+        self._image = member
+        self.image, self.image_bytes = member.name, member.size
+        if archive.next() is not None:
+            raise BundleError(f"{path}: holds more than one image, something follows {member.name}")
+
+    def _next(self, wanted):
+        member = self._archive.next()
+        if member is None or not member.isreg():
+            raise BundleError(f"{self.path}: expected {wanted}, found {'the end' if member is None else member.name}")
+        return member
+
+    def _small(self, name, limit):
+        member = self._next(name)
+        if member.name != name:
+            raise BundleError(f"{self.path} is no bundle: expected {name}, found {member.name}")
+        return self._content(member, limit)
+
+    def _content(self, member, limit):
+        if not 0 < member.size <= limit:
+            raise BundleError(f"{self.path}: {member.name} has {member.size} bytes, expected 1 to {limit}")
+        return self._archive.extractfile(member).read()
+
+    def values(self):
+        """The values of the manifest; not verified."""
+        return parse_manifest(self.manifest)
+
+    def signed_by(self, trusted):
+        """Who signed the manifest; raises SignatureError."""
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = Path(folder, MANIFEST)
+            manifest.write_bytes(self.manifest)
+            return verify_signature(manifest, self.signature, self.chain, trusted)
+
+    def check_image(self):
+        """Raises BundleError unless the image is the one that the manifest speaks of."""
+        values = self.values()
+        size, digest = _hash(self._archive.extractfile(self._image))
+        found = {"image": self.image, "image-bytes": str(size), "image-sha256": digest}
+        for key, value in found.items():
+            if values[key] != value:
+                raise BundleError(f"{self.path}: the manifest has {key} {values[key]}, the bundle {value}")
+
+    def copy_image(self, output):
+        """Writes the image into an open file."""
+        shutil.copyfileobj(self._archive.extractfile(self._image), output, PIECE)
+
+
+@contextlib.contextmanager
+def open_bundle(path):
+    """Opens a bundle. Raises BundleError for what is none."""
+    try:
+        with tarfile.open(path, "r:", format=tarfile.USTAR_FORMAT) as archive:
+            yield Bundle(archive, path)
+    except tarfile.TarError as e:
+        raise BundleError(f"{path} is no bundle, or a damaged one: {e}") from None

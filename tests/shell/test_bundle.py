@@ -1,0 +1,601 @@
+# SPDX-License-Identifier: MIT
+"""Signed bundles: who is trusted, what is refused, and what an update from a bundle leaves behind."""
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+from board import HEADER, run, tree
+from promises import equal, promise, true
+from test_failures import refused, slow_board
+from test_ota_slot import on_trial
+from test_sysupgrade import ADDED
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
+from otamgr import bundle as host  # noqa: E402
+
+BOARD_NAME = "acme,board-7"
+
+
+class Keys:
+    """Key pairs and certificates, made when they are first asked for."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def private(self, name, kind="ed25519"):
+        path = self.folder / f"{name}.key"
+        if not path.exists():
+            host.make_key(path, kind)
+        return path
+
+    def public(self, name, kind="ed25519"):
+        return self.private(name, kind).with_suffix(".pem").read_text()
+
+    def authority(self, name, *extensions, issuer=None, expired=False):
+        """A certificate by that name, signed by itself or by the issuer. The key is P-256; extensions such as basicConstraints=CA:FALSE."""
+        certificate = self.folder / f"{name}.crt"
+        if not certificate.exists():
+            options = [word for extension in extensions or ("basicConstraints=critical,CA:TRUE",) for word in ("-addext", extension)]
+            config, request, issued = (self.folder / part for part in ("ca.conf", "request", "issued"))
+            run("openssl", "req", "-new", "-key", self.private(name, "p256"), "-subj", f"/CN={name}", "-out", request, *options)
+            shutil.rmtree(issued, ignore_errors=True)
+            issued.mkdir()
+            (issued / "index").touch()
+            config.write_text(f"[ca]\ndefault_ca=us\n[us]\ndatabase={issued}/index\nnew_certs_dir={issued}\nrand_serial=yes\ndefault_md=sha256\n"
+                              "copy_extensions=copy\npolicy=any\n[any]\ncommonName=supplied\n")
+            signer = ["-selfsign"] if issuer is None else ["-cert", self.folder / f"{issuer}.crt"]
+            run("openssl", "ca", "-batch", "-config", config, "-notext", "-in", request, "-out", certificate, *signer,
+                "-keyfile", self.private(issuer or name, "p256"), "-startdate", "20200101000000Z",
+                "-enddate", "20200201000000Z" if expired else "20991231235959Z")
+        return certificate
+
+    def leaf(self, name, issuer, *extensions, expired=False):
+        return self.authority(name, *(extensions or ("basicConstraints=CA:FALSE", "extendedKeyUsage=codeSigning")), issuer=issuer, expired=expired)
+
+
+def keys(factory):
+    return Keys(factory.place / "keys")
+
+
+def trusting(*pems, compatible=BOARD_NAME, conf="", also=lambda root: None):
+    """Changes a running system to one that trusts these PEM texts."""
+    def change(root):
+        folder = root / "etc/otamgr/keys.d"
+        folder.mkdir()
+        for number, pem in enumerate(pems):
+            (folder / f"{number}.pem").write_text(pem)
+        if compatible is not None:
+            (root / "etc/otamgr/compatible").write_text(f"{compatible}\n")
+        if conf:
+            (root / "etc/otamgr/sysupgrade.conf").write_text(conf)
+        also(root)
+    return change
+
+
+def make_bundle(factory, image, key, version="2.0", compatible=BOARD_NAME, **options):
+    """Bytes of a bundle that the host tool makes."""
+    named = factory.place / f"to-bundle{Path(image).suffix}"
+    named.unlink(missing_ok=True)
+    named.symlink_to(image)
+    output = factory.place / "made.bundle"
+    host.create(output, named, key, compatible, version, **options)
+    return output.read_bytes()
+
+
+def assembled(members):
+    """Bytes of a tar archive of (name, content) as they are given, right or wrong."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def members(content):
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        return [(member.name, archive.extractfile(member).read()) for member in archive]
+
+
+def signed(factory, key, manifest, *rest):
+    """Bytes of a bundle with exactly this manifest, rightly signed, however wrong it is."""
+    path = factory.place / "manifest"
+    path.write_bytes(manifest)
+    return assembled([("manifest", manifest), ("manifest.sig", host.sign(path, key)), *rest])
+
+
+def small_image(factory):
+    """Something that counts as an image where nobody looks into it."""
+    path = factory.place / "small.tar"
+    if not path.exists():
+        run("tar", "-C", factory.new, "-cf", path, "./etc")
+    return path
+
+
+def verify(board, content):
+    (board.root / "tmp/x.bundle").write_bytes(content)
+    return board.run("/sbin/ota-verify", "bundle", "/tmp/x.bundle", progress=None)
+
+
+# ---- ota-verify ----------------------------------------------------------------------------------------------------
+
+@promise("ota-verify prints the manifest of a bundle signed with a trusted {} key, byte for byte", cases=["ed25519", "p256"])
+def verified(factory, kind):
+    made = keys(factory)
+    board = factory.board(change=trusting(made.public(f"other-{kind}", kind), made.public(kind, kind)))
+    content = make_bundle(factory, small_image(factory), made.private(kind, kind), description="a description = with signs")
+    result = verify(board, content)
+    equal((result.code, result.out.encode()), (0, members(content)[0][1]), "exit code and manifest")
+    true("keys.d/1.pem" in result.err, "says which key")
+
+
+@promise("ota-verify refuses {} with exit 6", cases=[
+    "a key that is not there", "a changed manifest", "a signature of another file", "random bytes as signature", "no keys at all",
+    "a device without openssl", "an RSA key in keys.d", "a P-384 key in keys.d", "a private key in keys.d"])
+def not_trusted(factory, what):
+    made = keys(factory)
+    good = made.private("ed25519")
+    content = make_bundle(factory, small_image(factory), good)
+    pems, also, signature = [made.public("ed25519")], lambda root: None, None
+    if what == "a key that is not there":
+        pems = [made.public("other-ed25519"), made.public("p256", "p256")]
+    elif what == "no keys at all":
+        pems = []
+    elif what == "a private key in keys.d":
+        pems = [good.read_text()]
+    elif what == "a device without openssl":
+        also = lambda root: (root / "usr/bin/openssl").unlink()  # noqa: E731
+    elif what.startswith(("an RSA", "a P-384")):
+        # A right signature by a key that is there, but of a kind that nobody has agreed on.
+        key = factory.place / "strange.key"
+        run("openssl", "genpkey", "-out", key, *(["-algorithm", "RSA"] if "RSA" in what else ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"]))
+        pems = [run("openssl", "pkey", "-in", key, "-pubout", text=True)]
+        (factory.place / "manifest").write_bytes(members(content)[0][1])
+        signature = run("openssl", "dgst", "-sha256", "-sign", key, factory.place / "manifest")
+    elif what == "random bytes as signature":
+        signature = bytes(range(64))
+    elif what == "a signature of another file":
+        signature = members(make_bundle(factory, small_image(factory), good, version="1.9"))[1][1]
+    elif what == "a changed manifest":
+        content = content.replace(b"version=2.0", b"version=2.1")
+    if signature:
+        parts = members(content)
+        parts[1] = ("manifest.sig", signature)
+        content = assembled(parts)
+    board = factory.board(change=trusting(*pems, also=also))
+    result = verify(board, content)
+    equal((result.code, result.out), (6, ""), f"exit code and output, said {result.err}")
+
+
+@promise("ota-verify accepts a chain that leads to an authority in keys.d, however wrong the clock: {}", cases=[
+    "directly", "over an intermediate", "an intermediate in keys.d", "the signer's own certificate in keys.d", "expired",
+    "without saying what it is for"])
+def chain(factory, what):
+    made = keys(factory)
+    made.authority("root")
+    made.authority("middle", issuer="root")
+    trusted, others = "root", []
+    if what == "over an intermediate":
+        leaf, others = made.leaf("deep", "middle"), ["middle"]
+    elif what == "an intermediate in keys.d":
+        leaf, trusted = made.leaf("deep", "middle"), "middle"
+    elif what == "the signer's own certificate in keys.d":
+        leaf, trusted = made.leaf("deep", "middle"), "deep"
+    elif what == "expired":
+        made.authority("old-root", expired=True)
+        leaf, trusted = made.leaf("old-leaf", "old-root", expired=True), "old-root"
+    elif what == "without saying what it is for":
+        leaf = made.leaf("plain", "root", "basicConstraints=CA:FALSE")
+    else:
+        leaf = made.leaf("direct", "root")
+    pem = factory.place / "chain.pem"
+    pem.write_text("".join(path.read_text() for path in [leaf, *(made.authority(name) for name in others)]))
+    content = make_bundle(factory, small_image(factory), leaf.with_suffix(".key"), certificates=pem)
+    board = factory.board(change=trusting(made.authority(trusted).read_text()))
+    result = verify(board, content)
+    equal((result.code, result.out.encode()), (0, members(content)[0][1]), f"exit code and manifest, said {result.err}")
+    output = factory.place / "made.bundle"
+    with host.open_bundle(output) as opened:
+        equal(opened.signed_by([board.root / "etc/otamgr/keys.d"]), str(board.root / "etc/otamgr/keys.d/0.pem"), "what the host tool says")
+
+
+@promise("ota-verify refuses a certificate, exit 6: {}", cases=[
+    "of another authority", "of an authority that only the system trusts", "for a web server", "for signing certificates only",
+    "issued by a certificate that is no authority", "of somebody else than who signed", "over an intermediate that is missing"])
+def chain_refused(factory, what):
+    made = keys(factory)
+    made.authority("root")
+    made.authority("middle", issuer="root")
+    trusted, others, key, environment = "root", [], None, None
+    leaf = made.leaf("direct", "root")
+    if what == "of another authority":
+        made.authority("stranger")
+        leaf = made.leaf("strange-leaf", "stranger")
+    elif what == "of an authority that only the system trusts":
+        made.authority("stranger")
+        leaf = made.leaf("strange-leaf", "stranger")
+    elif what == "for a web server":
+        leaf = made.leaf("web", "root", "basicConstraints=CA:FALSE", "extendedKeyUsage=serverAuth")
+    elif what == "for signing certificates only":
+        leaf = made.leaf("certificates-only", "root", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
+    elif what == "issued by a certificate that is no authority":
+        leaf, others = made.leaf("grandchild", "direct"), ["direct"]
+    elif what == "of somebody else than who signed":
+        key = made.private("p256", "p256")
+    else:
+        leaf = made.leaf("deep", "middle")
+    pem = factory.place / "chain.pem"
+    pem.write_text("".join(path.read_text() for path in [leaf, *(made.authority(name) for name in others)]))
+    content = make_bundle(factory, small_image(factory), leaf.with_suffix(".key"), certificates=pem)
+    if key:
+        parts = members(content)
+        (factory.place / "manifest").write_bytes(parts[0][1])
+        parts[1] = ("manifest.sig", host.sign(factory.place / "manifest", key))
+        content = assembled(parts)
+    board = factory.board(change=trusting(made.authority(trusted).read_text()))
+    if "the system trusts" in what:
+        store = board.root / "tmp/system"
+        store.mkdir()
+        run("cp", made.authority("stranger"), store / f"{run('openssl', 'x509', '-in', made.authority('stranger'), '-noout', '-hash', text=True).strip()}.0")
+        (board.root / "tmp/system.pem").write_text(made.authority("stranger").read_text())
+        environment = {"SSL_CERT_DIR": "/tmp/system", "SSL_CERT_FILE": "/tmp/system.pem"}
+    (board.root / "tmp/x.bundle").write_bytes(content)
+    result = board.run("/sbin/ota-verify", "bundle", "/tmp/x.bundle", progress=None, environment=environment)
+    equal((result.code, result.out), (6, ""), f"exit code and output, said {result.err}")
+    (factory.place / "refused.bundle").write_bytes(content)
+    with host.open_bundle(factory.place / "refused.bundle") as opened:
+        try:
+            raise AssertionError(f"the host tool says it is signed by {opened.signed_by([board.root / 'etc/otamgr/keys.d'])}")
+        except host.SignatureError:
+            pass
+
+
+@promise("keys are changed without locking anybody out: old, both, new; what only the old key signed ends with it")
+def rotation(factory):
+    made = keys(factory)
+    old, new = made.private("year-1"), made.private("year-2")
+    by_old, by_new = (make_bundle(factory, small_image(factory), key) for key in (old, new))
+    for trusted, codes in ((["year-1"], (0, 6)), (["year-1", "year-2"], (0, 0)), (["year-2"], (6, 0))):
+        board = factory.board(change=trusting(*map(made.public, trusted)))
+        equal((verify(board, by_old).code, verify(board, by_new).code), codes, f"exit codes with {trusted}")
+        factory.close_boards()
+
+
+@promise("ota-verify names what is wrong with a bundle, exit {}", cases=["4", "5"])
+def no_bundle(factory, code):
+    made = keys(factory)
+    key = made.private("ed25519")
+    board = factory.board(change=trusting(made.public("ed25519")))
+    good = make_bundle(factory, small_image(factory), key)
+    (_, manifest), signature, image = members(good)
+    if code == "4":
+        bad = [(b"not a bundle" * 100, "no bundle"), (assembled([("manifest2", manifest), signature, image]), "no bundle"),
+               (small_image(factory).read_bytes(), "no bundle"), (good[:200], "no bundle")]
+        for change, words in (((b"format=otamgr-bundle-1", b"format=otamgr-bundle-2"), "otamgr-bundle-2"), ((b"version=2.0", b"version=two"), "'two'"),
+                              ((b"version=2.0", b"version=1..2"), "1..2"), ((b"version=2.0", b"version=1.2\nnot-before=3"), "not-before"),
+                              ((b"version=2.0\n", b""), "version ''"), ((b"version=2.0", b"version=2.0\nversion=3.0"), "twice"),
+                              ((b"version=2.0", b"version=2.0\n"), "does not know"), ((b"image-bytes=", b"image-bytes=0"), "image-bytes"),
+                              ((b"image-bytes=", b"image-bytes=$(reboot)"), "image-bytes"), ((b"compatible=", b"compatible= "), "compatible"),
+                              ((b"version=2.0", b"version=2.0\nrootfs-bytes=4096"), "rootfs-sha256"), ((b"version=2.0", b"version=2.0\nx-a=\xc3\xa9"), "no text"),
+                              ((b"version=2.0", b"version=2.0\nx-a=\0"), "no text")):
+            true(change[0] in manifest, str(change))
+            bad.append((signed(factory, key, manifest.replace(*change), image), words))
+        bad.append((signed(factory, key, manifest[:-1], image), "no text"))
+    else:
+        flipped = bytearray(good)
+        flipped[130] ^= 1  # the size of the manifest, in a header whose checksum does not know
+        folder = io.BytesIO()
+        with tarfile.open(fileobj=folder, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            for name, content in (("manifest", manifest), signature):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+            link = tarfile.TarInfo(image[0])
+            link.type, link.linkname = tarfile.SYMTYPE, "/etc/shadow"
+            archive.addfile(link)
+        bad = [(bytes(flipped), "damaged"), (good[:-10240], "cut off"), (good[:1024], "damaged"), (good[:600], "ends within"),
+               (assembled([("manifest", manifest)]), "damaged"), (assembled([("manifest", manifest), signature]), "damaged"),
+               (assembled([("manifest", manifest), image, signature]), "damaged"), (folder.getvalue(), "damaged"),
+               (assembled([("manifest", manifest), signature, image, ("more", b"x")]), "more than one image"),
+               (assembled([("manifest", manifest), signature, ("../x", image[1])]), "damaged"),
+               (assembled([("manifest", b""), signature, image]), "0 bytes"), (assembled([("manifest", b"x" * 65537), signature, image]), "65537"),
+               (assembled([("manifest", manifest), ("manifest.sig", b"x" * 1025), image]), "1025"),
+               (assembled([("manifest", manifest), signature, ("other.tar", image[1])]), "other.tar"),
+               (assembled([("manifest", manifest), signature, (image[0], image[1] + b"x")]), str(len(image[1]) + 1))]
+    for content, words in bad:
+        result = verify(board, content)
+        equal((result.code, result.out), (int(code), ""), f"exit code and output of '{words}', said {result.err}")
+        true(words in result.err, f"'{words}' in: {result.err}")
+
+
+@promise("manifest lines that begin with x- are printed and otherwise ignored")
+def extra_lines(factory):
+    made = keys(factory)
+    board = factory.board(change=trusting(made.public("ed25519")))
+    content = make_bundle(factory, small_image(factory), made.private("ed25519"), extra={"x-commit": "abc$(touch /tmp/y) \"'\\"})
+    result = verify(board, content)
+    equal(result.code, 0, f"exit code, said {result.err}")
+    true("x-commit=abc$(touch /tmp/y) \"'\\\n" in result.out, result.out)
+    true(not (board.root / "tmp/y").exists(), "a command in a value was run")
+
+
+@promise("ota-verify file verifies a detached signature by key or by certificate, refuses any other, and leaves nothing behind")
+def detached(factory):
+    made = keys(factory)
+    made.authority("root")
+    leaf = made.leaf("direct", "root")
+    board = factory.board(change=trusting(made.public("ed25519"), made.authority("root").read_text()))
+    (board.root / "tmp/index with blank.json").write_bytes(b'{"a": 1}\n' * 5000)
+    (board.root / "tmp/index.sig").write_bytes(host.sign(board.root / "tmp/index with blank.json", made.private("ed25519")))
+    (board.root / "tmp/leaf.sig").write_bytes(host.sign(board.root / "tmp/index with blank.json", made.private("direct", "p256")))
+    (board.root / "tmp/leaf.crt").write_text(leaf.read_text())
+
+    def result(*words):
+        return board.run("/sbin/ota-verify", *words, progress=None)
+    index = "/tmp/index with blank.json"
+    for words, code in (((index, "/tmp/index.sig"), 0), ((index, "/tmp/leaf.sig", "/tmp/leaf.crt"), 0), ((index, "/tmp/leaf.sig"), 6),
+                        (("/tmp/leaf.crt", "/tmp/index.sig"), 6), ((index, "/tmp/leaf.crt"), 6), ((index, "/tmp/none"), 3), (("/tmp", "/tmp/index.sig"), 3)):
+        equal(result("file", *words).code, code, f"exit code of file {words}")
+    for words in ((), ("file", index), ("bundle",), ("bundle", "a", "b"), ("frobnicate",)):
+        equal(result(*words).code, 2, f"exit code of {words}")
+    equal(result("bundle", "/tmp/none").code, 3, "exit code of a missing bundle")
+    equal(sorted(path.name for path in (board.root / "tmp").iterdir()), ["index with blank.json", "index.sig", "leaf.crt", "leaf.sig"], "files in /tmp")
+
+
+# ---- sysupgrade ----------------------------------------------------------------------------------------------------
+
+def bundle_board(factory, key="ed25519", floor=None, **options):
+    """A board that trusts the key; its target slot is remembered, for refusals."""
+    board = factory.board(change=trusting(keys(factory).public(key), **options))
+    board.target_before = board.slot_bytes(board.target)
+    if floor:
+        board.set_env(ota_floor=floor)
+    return board
+
+
+def good_bundle(factory, kind="ext4.gz", **options):
+    return make_bundle(factory, factory.image(kind), keys(factory).private("ed25519"), **options)
+
+
+def squashfs(factory, root=None):
+    path = factory.place / f"squashfs-{(root or factory.new).name}"
+    if not path.exists():
+        run("mksquashfs", root or factory.new, path, "-quiet", "-no-progress", "-no-xattrs", "-comp", "gzip")
+    return path
+
+
+@promise("a bundle of {} installs exactly that system, its manifest beside the header, and moves the floor with the commit", cases=[
+    "ext4", "ext4.gz", "ext4.zst", "ext4.xz", "tar", "tar.gz", "tar.zst", "squashfs"])
+def bundle_update(factory, kind):
+    board = bundle_board(factory, floor="1.9.9")
+    content = make_bundle(factory, squashfs(factory) if kind == "squashfs" else factory.image(kind), keys(factory).private("ed25519"), version="2.0.1-rc2")
+    result = board.sysupgrade("--no-reboot", "--txn", "T", board.deliver(content))
+    equal(result.code, 0, f"exit code, said {result.err}")
+    equal(board.ota_env(), {"ota_slot": "a", "ota_trial": "b", "ota_tries": "3", "ota_txn": "T", "ota_floor": "1.9.9"}, "environment")
+    run("e2fsck", "-fn", board.loops["b"])
+    with board.mounted("b") as new:
+        equal(tree(new, without=(*ADDED, "etc/otamgr", "etc/otamgr/manifest")), tree(factory.new), "new system")
+        equal((new / "etc/otamgr/manifest").read_bytes(), members(content)[0][1], "manifest")
+        equal((new / "etc/ota_type_5.hdr").read_bytes(), HEADER, "header")
+    equal(board.slot_bytes("a"), board.running_before, "the running slot")
+    true(" version=2.0.1-rc2" in board.events()[0], "journal")
+
+
+@promise("a commit moves the floor to the version of the committed system in the same single write, and never down")
+def floor_moves(factory):
+    for floor, version, expected in ((None, "2.0", "2.0"), ("1.9.9", "1.10", "1.10"), ("3.0", "2.0", "3.0"), ("2.0", "2.0-rc1", "2.0-rc1"),
+                                     ("2.0", None, "2.0"), (None, None, None), ("2.0", "two", "2.0"), ("08.09", "8.9", "8.9"),
+                                     ("1.2", "1.2.0.0.1", "1.2.0.0.1"), ("999999999.1", "1000.0", "999999999.1")):
+        def manifest(root, version=version):
+            if version:
+                (root / "etc/otamgr/manifest").write_text(f"format=otamgr-bundle-1\nversion={version}\n")
+        board = on_trial(factory, change=manifest)
+        if floor:
+            board.set_env(ota_floor=floor)
+        equal(board.run("/sbin/ota-slot", "commit").code, 0, "exit code")
+        equal((board.ota_env().get("ota_floor"), board.ota_env()["ota_slot"]), (expected, "b"), f"floor of {floor} after the commit of {version}")
+        equal(len(board.env_copies_written()), 1, "copies written: more than one would be two writes")
+        equal(board.slot_bytes("b"), board.running_before, "the running slot")
+        factory.close_boards()
+
+
+@promise("an image without bundle takes away a manifest that it brings, so that it cannot move the floor; kept files cannot bring one")
+def no_smuggled_manifest(factory):
+    def smuggle(root):
+        (root / "etc/otamgr").mkdir()
+        (root / "etc/otamgr/manifest").write_text("version=99\n")
+
+    def keep(root):
+        (root / "etc/otamgr/manifest").write_text("version=98\n")
+        (root / "etc/sysupgrade.conf").write_text("/etc/otamgr\n")
+    board = factory.board(change=keep)
+    image = factory.image("ext4.gz", factory.system_variant("smuggle", smuggle))
+    equal(board.sysupgrade("--no-reboot", board.deliver(image)).code, 0, "exit code")
+    with board.mounted("b") as new:
+        true(not (new / "etc/otamgr/manifest").exists(), "a manifest is in the new system")
+        true((new / "etc/otamgr/trial.conf").exists(), "the rest of the folder was not kept")
+
+
+@promise("-T of a good bundle says so and changes not one byte of the disk")
+def bundle_tested(factory):
+    board = bundle_board(factory)
+    before = board.disk.read_bytes()
+    result = board.sysupgrade("-T", board.deliver(good_bundle(factory)))
+    equal(result.code, 0, f"exit code, said {result.err}")
+    board.flush()
+    true(board.disk.read_bytes() == before, "the disk has changed")
+
+
+@promise("an image without bundle is taken although keys are there, unless REQUIRE_SIGNATURE says otherwise")
+def not_required(factory):
+    for conf in ("", "REQUIRE_SIGNATURE=no\n", "#REQUIRE_SIGNATURE=yes\n"):
+        board = bundle_board(factory, conf=conf)
+        equal(board.sysupgrade("-T", board.deliver(factory.image("ext4"))).code, 0, f"exit code with {conf}")
+        factory.close_boards()
+
+
+@promise("exit 6: {} is refused, also with -F, and nothing has changed", cases=[
+    "an unsigned image where signatures are required", "an unsigned image where somebody mistyped that they are required", "a changed manifest",
+    "a bundle by a stranger", "a bundle on a device without keys", "a bundle on a device without openssl"])
+def unsigned(factory, what):
+    made = keys(factory)
+    options, content, words = {}, good_bundle(factory), "signature"
+    if "required" in what:
+        content, words = factory.image("ext4"), "REQUIRE_SIGNATURE"
+        options["conf"] = "REQUIRE_SIGNATURE=\"yes\"\n" if "mistyped" not in what else "REQUIRE_SIGNATURE=ture\n"
+    elif what == "a changed manifest":
+        content = content.replace(b"version=2.0", b"version=9.0")
+    elif what == "a bundle by a stranger":
+        content = make_bundle(factory, factory.image("ext4"), made.private("stranger-key"))
+    elif what == "a bundle on a device without openssl":
+        options["also"], words = lambda root: (root / "usr/bin/openssl").unlink(), "openssl is missing"
+    board = bundle_board(factory, **options)
+    if what == "a bundle on a device without keys":
+        run("rm", "-r", board.root / "etc/otamgr/keys.d")
+        board.settle()
+        words = "no public key"
+    for arguments in ((), ("-F",), ("-T",)):
+        result = board.sysupgrade(*arguments, board.deliver(content))
+        refused(board, result, 6, words, journal="-T" not in arguments)
+
+
+@promise("exit 19: a bundle for another board is refused, also where the board does not know its name; -F overrules it")
+def wrong_board(factory):
+    for name, words in (("acme,board-8", "acme,board-8"), (None, "nameless"), ("", "nameless")):
+        board = bundle_board(factory, compatible=name)
+        image = board.deliver(good_bundle(factory))
+        refused(board, board.sysupgrade(image), 19, words)
+        refused(board, board.sysupgrade("-T", image), 19, words, journal=False)
+        result = board.sysupgrade("-F", "--no-reboot", image)
+        equal(result.code, 0, f"exit code with -F, said {result.err}")
+        true("because of -F" in result.err, "says so")
+        factory.close_boards()
+
+
+@promise("exit 20: a bundle below the floor is refused, also with -F; the same version and a newer one are not")
+def too_old(factory):
+    for floor, version, code in (("2.0.1", "2.0", 20), ("2.10", "2.9", 20), ("2.0", "2.0-rc1", 0), ("2.0", "2", 0), ("1.99", "2.0", 0), ("2026.08", "2026.7.31", 20),
+                                 ("1.0.0.0.0.0.0.1", "1.0", 20), ("garbage", "0.1", 0)):
+        board = bundle_board(factory, floor=floor)
+        image = board.deliver(good_bundle(factory, version=version))
+        result = board.sysupgrade("-F", image) if code else board.sysupgrade("-T", image)
+        if code:
+            refused(board, result, 20, f"fw_setenv ota_floor {version}")
+        else:
+            equal(result.code, 0, f"exit code for {version} at the floor {floor}, said {result.err}")
+            equal("forbids nothing" in result.err, floor == "garbage", "warning")
+        factory.close_boards()
+
+
+@promise("exit 20: when the environment has lost the floor, the version of the running system takes its place")
+def floor_lost(factory):
+    board = bundle_board(factory, also=lambda root: (root / "etc/otamgr/manifest").write_text("version=3.0\n"))
+    refused(board, board.sysupgrade(board.deliver(good_bundle(factory))), 20, "3.0 or newer")
+    board.set_env(ota_floor="1.0")
+    equal(board.sysupgrade("-T", board.deliver(good_bundle(factory))).code, 0, "exit code with a floor")
+
+
+@promise("exit 5: {} in a rightly signed bundle is noticed before the slot is touched", cases=[
+    "a flipped bit in the image", "the image of another bundle", "a wrong hash of the file system", "a cut off bundle", "a flipped bit in a squashfs"])
+def wrong_payload(factory, what):
+    key = keys(factory).private("ed25519")
+    content, words = good_bundle(factory), "not the one that was signed"
+    if what == "a flipped bit in the image":
+        flipped = bytearray(content)
+        flipped[len(content) // 2] ^= 4
+        content = bytes(flipped)
+    elif what == "the image of another bundle":
+        other = members(good_bundle(factory, "ext4.zst"))
+        first = members(content)
+        content, words = assembled([other[0], other[1], first[2]]), "speaks of"
+    elif what == "a wrong hash of the file system":
+        parts = members(content)
+        lines = [b"rootfs-sha256=" + b"0" * 64 if line.startswith(b"rootfs-sha256=") else line for line in parts[0][1].splitlines()]
+        content, words = signed(factory, key, b"\n".join(lines) + b"\n", parts[2]), "unpacks to"
+    elif what == "a cut off bundle":
+        content, words = content[:-20480], "cut off"
+    else:
+        flipped = bytearray(make_bundle(factory, squashfs(factory), key))
+        flipped[len(flipped) // 2] ^= 4
+        content = bytes(flipped)
+    board = bundle_board(factory)
+    refused(board, board.sysupgrade("-F", board.deliver(content)), 5, words)
+
+
+@promise("exit 4: {} is refused before the slot is touched", cases=[
+    "a bundle with a manifest key that is not known", "a squashfs where unsquashfs is missing", "a compressed squashfs in a bundle"])
+def bundle_not_understood(factory, what):
+    key, options = keys(factory).private("ed25519"), {}
+    if what == "a bundle with a manifest key that is not known":
+        parts = members(good_bundle(factory))
+        content, words = signed(factory, key, parts[0][1] + b"only-on-weekdays=yes\n", parts[2]), "only-on-weekdays"
+    elif what == "a squashfs where unsquashfs is missing":
+        content, words = make_bundle(factory, squashfs(factory), key), "unsquashfs"
+        options["also"] = lambda root: (root / "usr/sbin/unsquashfs").unlink()
+    else:
+        packed = factory.place / "packed.squashfs.gz"
+        with open(packed, "wb") as out:
+            subprocess.run(["gzip", "-c", squashfs(factory)], stdout=out, check=True)
+        content, words = make_bundle(factory, packed, key), "once more"
+    board = bundle_board(factory, **options)
+    refused(board, board.sysupgrade(board.deliver(content)), 4, words)
+
+
+@promise("exit 7: a squashfs without {} is refused before the slot is touched", cases=["kernel", "init"])
+def squashfs_incompatible(factory, what):
+    def strip(root):
+        run("rm", "-r", root / {"kernel": "boot", "init": "sbin"}[what])
+    content = make_bundle(factory, squashfs(factory, factory.system_variant(f"squash-{what}", strip)), keys(factory).private("ed25519"))
+    board = bundle_board(factory)
+    refused(board, board.sysupgrade(board.deliver(content)), 7, what)
+
+
+@promise("killed -9 while a bundle is written: environment and running slot untouched, slot not mountable, next update works")
+def bundle_killed(factory):
+    board = slow_board(factory, trusting(keys(factory).public("ed25519")))
+    board.expect_leftovers = True
+    image = board.deliver(good_bundle(factory, "ext4.zst"))
+    board.start("/sbin/sysupgrade", "--no-reboot", image)
+    board.reached("reached")
+    board.kill_everything()
+    equal(board.env_bytes(), board.env_before, "environment")
+    equal(board.slot_bytes("a"), board.running_before, "the running slot")
+    true(not board.mounts("b"), "a half-written slot can be mounted")
+    equal(board.sysupgrade("--no-reboot", image).code, 0, "exit code of the next")
+
+
+@promise("exit 5: a bundle that is changed behind its checks is noticed, and the slot stays unarmed: {}", cases=["ext4.zst", "tar.zst"])
+def changed_meanwhile(factory, kind):
+    board = slow_board(factory, trusting(keys(factory).public("ed25519")))
+    image = board.deliver(good_bundle(factory, kind))
+    process = board.start("/sbin/sysupgrade", "--no-reboot", image)
+    board.reached("reached")
+    place = board.root / image.lstrip("/")
+    with open(place, "r+b") as f:
+        # Near the end of the image, where nobody has read yet; the pages that are in the pipe already do not matter.
+        f.seek(-30000, os.SEEK_END)
+        was = f.read(1)
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([was[0] ^ 1]))
+    board.tell("go")
+    refused(board, board.finish(process), 5, "changed", target_touched=True)
+
+
+@promise("exit 1: SIGTERM while a bundle is written stops everything, and the next update works")
+def bundle_stopped(factory):
+    board = slow_board(factory, trusting(keys(factory).public("ed25519")))
+    image = board.deliver(good_bundle(factory, "ext4.zst"))
+    process = board.start("/sbin/sysupgrade", "--no-reboot", image)
+    board.reached("reached")
+    process.terminate()
+    board.tell("go")
+    refused(board, board.finish(process), 1, "signal", target_touched=True)
+    board.wait_for_lock()
+    true(not board.mounts("b"), "a half-written slot can be mounted")
+    equal(board.sysupgrade("--no-reboot", image).code, 0, "exit code of the next")
