@@ -50,14 +50,15 @@ class Run:
         with open(self._disk, "r+b") as disk:
             disk.truncate(-(-self._disk.stat().st_size // (128 * MIB)) * 128 * MIB + 128 * MIB)
 
-    def take_update(self, image):
-        self._update = self._folder / "update.bin"
-        shutil.copy(image, self._update)
+    def take_update(self, bundle, image):
+        """The update as a signed bundle, and its plain image, from which a broken one is made."""
+        self._update = shutil.copy(bundle, self._folder / "update.bundle")
+        self._image = shutil.copy(image, self._folder / "update.bin")
 
     def _broken(self):
         """The same update, whose system panics at every boot."""
         system = self._folder / "broken.ext4"
-        with gzip.open(self._update) as packed, open(system, "wb") as out:
+        with gzip.open(self._image) as packed, open(system, "wb") as out:
             shutil.copyfileobj(packed, out, MIB)
         for path in ("/sbin/init", "/sbin/init.sysvinit", "/lib/systemd/systemd", "/bin/sh"):
             subprocess.run(["debugfs", "-w", "-R", f"rm {path}", system], check=True, capture_output=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import bitbake
 import boot
 import uboot
+from otamgr import bundle
 
 MACHINES = ("qemuarm64", "qemuarm", "qemux86-64")
 # The platform's stand-ins announce the update; the records of both versions lie in the build folder, wherever TMPDIR is.
@@ -21,6 +22,8 @@ BOOT_CONF = """
 OTA_RECORD_DIR = "${TOPDIR}/records"
 OTA_RECORD_REQUIRED = "1"
 IMAGE_INSTALL:append = " otamgr-simulators"
+IMAGE_CLASSES += "ota-bundle"
+OTA_BUNDLE_KEY = "${TOPDIR}/keys/check.key"
 """
 
 
@@ -45,6 +48,11 @@ class Checks:
     def _image_build(self):
         build = self._build("build", BOOT_CONF)
         self._record(build, "1.0.0")
+        key = build.folder / "keys/check.key"
+        if not key.exists():
+            key.parent.mkdir()
+            bundle.make_key(key)
+            build.owned(key.parent)
         return build
 
     def _record(self, build, version):
@@ -99,7 +107,7 @@ class Checks:
         return Path(build.value("DEPLOY_DIR_IMAGE", machine))
 
     def boot(self):
-        """the disk image boots, takes the second build as an update, commits it, and rolls back a broken one"""
+        """the disk image boots, takes the second build as a signed update, commits it, and rolls back a broken one"""
         build, said = self._image_build(), []
         for machine in self._arguments.machine:
             if machine not in boot.EMULATORS:
@@ -112,7 +120,7 @@ class Checks:
             run.take_disk(deploy / f"core-image-minimal-{machine}.rootfs.wic")
             self._record(build, "2.0.0")
             build.bitbake(["core-image-minimal"], self._log(f"build-{machine}-2"), machine)
-            run.take_update(deploy / "hub_update.bin")
+            run.take_update(deploy / "hub_update.bundle", deploy / "hub_update.bin")
             self._record(build, "1.0.0")
             said.append(f"{machine}: {run.update_and_rollback()}")
         return "; ".join(said)
