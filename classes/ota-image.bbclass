@@ -53,6 +53,7 @@ do_image_wic[cleandirs] += "${WORKDIR}/ota-slot-marker"
 
 do_rootfs[prefuncs] += "ota_layout_check ota_image_check"
 
+# nooelint: oelint.vars.pathhardcode.sysconfdir - in a sentence for people
 python ota_image_check () {
     types = ('ext4', 'ext4.gz', 'ext4.xz', 'ext4.zst', 'tar', 'tar.gz', 'tar.xz', 'tar.zst')
     if d.getVar('OTA_UPDATE_TYPE') not in types:
@@ -65,7 +66,6 @@ python ota_image_check () {
 # Before the images are made: wic would only say that something is larger than something else.
 python ota_slot_size_check () {
     import os
-    import oe.utils
     slot = int(d.getVar('OTA_SLOT_SIZE')) * 1024
     needed = get_rootfs_size(d)
     if needed > slot:
@@ -83,7 +83,7 @@ python ota_slot_size_check () {
 IMAGE_PREPROCESS_COMMAND:append = " ota_slot_size_check"
 
 python ota_disk_check () {
-    import glob, gzip, os
+    import gzip, os
     folder = d.getVar('IMGDEPLOYDIR')
     name = os.path.join(folder, d.getVar('IMAGE_NAME') + '.wic')
     if os.path.exists(name):
@@ -98,14 +98,21 @@ python ota_disk_check () {
 
 # ---- the update, and what it costs -----------------------------------------------------------------------------------
 
-ota_update_link () {
-    image=${IMAGE_LINK_NAME}.${OTA_UPDATE_TYPE}
-    [ -e ${IMGDEPLOYDIR}/$image ] || bbfatal "the update $image was not made"
-    ln -sf $image ${IMGDEPLOYDIR}/${OTA_UPDATE_NAME}
+python ota_update_link () {
+    import os
+    folder = d.getVar('IMGDEPLOYDIR')
+    image = '%s.%s' % (d.getVar('IMAGE_LINK_NAME'), d.getVar('OTA_UPDATE_TYPE'))
+    if not os.path.exists(os.path.join(folder, image)):
+        bb.fatal('The update %s was not made: expected it in %s' % (image, folder))
+    link = os.path.join(folder, d.getVar('OTA_UPDATE_NAME'))
+    bb.utils.remove(link)
+    os.symlink(image, link)
 }
 
-OTA_SIZE_PACKAGES ?= "otamgr sysupgrade ota-data ota-fw-env ota-record openjdk-jre-headless jackson-core jackson-annotations \
-    jackson-databind junixsocket junixsocket-native-library libubootenv0 libubootenv-bin"
+OTA_SIZE_PACKAGES ?= "\
+    jackson-annotations jackson-core jackson-databind junixsocket junixsocket-native-library libubootenv libubootenv-bin \
+    openjdk-jre-headless ota-data ota-fw-env ota-record otamgr sysupgrade \
+"
 
 python ota_image_size () {
     import json, os, zlib
@@ -135,8 +142,13 @@ python ota_image_size () {
     lines.append('%-28s %8d KiB %8d KiB' % ('together', total // 1024, packed_total // 1024))
     text = '%-28s %12s %12s\n%s\n' % ('What the layer adds', 'on disk', 'as gzip', '\n'.join(lines))
     bb.plain(text)
-    with open(os.path.join(d.getVar('IMGDEPLOYDIR'), d.getVar('IMAGE_NAME') + '.ota-size'), 'w') as f:
+    folder, name = d.getVar('IMGDEPLOYDIR'), d.getVar('IMAGE_NAME') + '.ota-size'
+    with open(os.path.join(folder, name), 'w') as f:
         f.write(text)
+    # Under the name without a time, as the other files of an image.
+    link = os.path.join(folder, d.getVar('IMAGE_LINK_NAME') + '.ota-size')
+    bb.utils.remove(link)
+    os.symlink(name, link)
 }
 IMAGE_POSTPROCESS_COMMAND:append = " ota_update_link ota_disk_check ota_image_size"
 

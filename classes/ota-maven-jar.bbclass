@@ -46,9 +46,10 @@ python ota_maven_unpack_license () {
     # From a repository that is a folder (file://) BitBake would copy the folders above, too.
     fetcher = bb.fetch2.Fetch(d.getVar('SRC_URI').split(), d)
     for url in fetcher.urls:
-        name = os.path.join(d.getVar('S'), os.path.basename(fetcher.ud[url].localpath))
+        path = fetcher.localpath(url)
+        name = os.path.join(d.getVar('S'), os.path.basename(path))
         if fetcher.ud[url].type == 'file' and not os.path.exists(name):
-            shutil.copyfile(fetcher.ud[url].localpath, name)
+            shutil.copyfile(path, name)
     folder = os.path.join(d.getVar('S'), 'license')
     bb.utils.mkdirhier(folder)
     with zipfile.ZipFile(os.path.join(d.getVar('S'), otamgr.maven.file_name(jars[0]))) as jar:
@@ -66,4 +67,4 @@ do_install () {
     done
 }
 
-FILES:${PN} = "${datadir}/java"
+FILES:${PN} += "${datadir}/java"

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Streaming reader and writer for JSON"
+DESCRIPTION = "Reads and writes JSON token by token. The lowest of the three parts of Jackson, with no dependency of its own."
 HOMEPAGE = "https://github.com/FasterXML/jackson-core"
 BUGTRACKER = "https://github.com/FasterXML/jackson-core/issues"
 SECTION = "libs"
+CVE_PRODUCT = "jackson-core"
 LICENSE = "Apache-2.0 & MIT & BSD-2-Clause & BSL-1.0"
 LIC_FILES_CHKSUM = "file://license/LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57 \
                     file://license/NOTICE;md5=8a91637fef91987b0ab138140022f56e \

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Unix domain sockets for Java, with peer credentials"
+DESCRIPTION = "Java classes and one native library for Unix domain sockets, as Java 17 itself offers them only without peer credentials."
 HOMEPAGE = "https://github.com/kohlschutter/junixsocket"
 BUGTRACKER = "https://github.com/kohlschutter/junixsocket/issues"
 SECTION = "libs"
+CVE_PRODUCT = "junixsocket"
 LICENSE = "Apache-2.0"
 # The jars carry no licence file.
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
@@ -40,10 +42,11 @@ python do_install () {
 }
 
 PACKAGES =+ "${PN}-native-library"
-FILES:${PN}-native-library = "${libdir}/jni"
+FILES:${PN}-native-library += "${libdir}/jni"
 RDEPENDS:${PN} = "${PN}-native-library"
 # Loaded by name from Java, linked against by nobody.
 SOLIBS = ".so"
 FILES_SOLIBSDEV = ""
 # Built by the project's maintainer, not with OpenEmbedded's linker flags.
+# nooelint: oelint.vars.insaneskip
 INSANE_SKIP:${PN}-native-library += "ldflags"

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Java 17 runtime with just the modules that are needed"
 DESCRIPTION = "OpenJDK 17 linked with jlink from Debian's modules. OPENJDK_MODULES names what is inside; add modules with \
-OPENJDK_MODULES:append = \" java.logging\"."
+               OPENJDK_MODULES:append = \" java.logging\"."
 
 require openjdk-17.inc
+
+# libjvm.so is C++ code.
+DEPENDS += "virtual/libc zlib"
+# Debian's loader for x86-64 is in /lib64, OpenEmbedded's is in ${base_libdir}.
+DEPENDS:append:x86-64 = " patchelf-native"
 
 COMPATIBLE_HOST = "(aarch64|arm|x86_64|riscv64).*-linux"
 # Debian's libraries are glibc's.
@@ -19,6 +24,7 @@ OPENJDK_JLINK_COMPRESS ?= "2"
 SRC_URI = "${OPENJDK_POOL}/openjdk-17-jdk-headless_${OPENJDK_DEB_VERSION}_${OPENJDK_ARCHITECTURE}.deb;name=jdk;subdir=deb"
 SRC_URI[jdk.sha256sum] = "${@d.getVarFlag('OPENJDK_SHA256', 'jdk-' + d.getVar('OPENJDK_ARCHITECTURE')) or ''}"
 
+# nooelint: oelint.task.noanonpython - to skip the recipe where there is no runtime for the target
 python () {
     if d.getVar('TARGET_ARCH') == 'arm' and 'callconvention-hard' not in (d.getVar('TUNE_FEATURES') or '').split():
         raise bb.parse.SkipRecipe('no OpenJDK 17 for ARM with the soft-float calling convention; set DEFAULTTUNE to one of the '
@@ -26,11 +32,6 @@ python () {
 }
 
 inherit ota-java update-alternatives
-
-# libjvm.so is C++ code.
-DEPENDS += "virtual/libc zlib"
-# Debian's loader for x86-64 is in /lib64, OpenEmbedded's is in ${base_libdir}.
-DEPENDS:append:x86-64 = " patchelf-native"
 
 JAVA_RUNTIME = "${libdir}/jvm/${BPN}"
 
@@ -70,12 +71,13 @@ ALTERNATIVE_TARGET[java] = "${JAVA_RUNTIME}/bin/java"
 ALTERNATIVE_PRIORITY = "100"
 
 PACKAGES =+ "${PN}-legal"
-FILES:${PN}-legal = "${JAVA_RUNTIME}/legal"
-FILES:${PN} = "${JAVA_RUNTIME}"
+FILES:${PN}-legal += "${JAVA_RUNTIME}/legal"
+FILES:${PN} += "${JAVA_RUNTIME}"
 # The runtime's libraries are its own affair, although some have names without a version.
 FILES_SOLIBSDEV = ""
 PRIVATE_LIBS = "libjava.so libjimage.so libjli.so libjvm.so libnet.so libnio.so libverify.so libzip.so"
 # The name under which meta-java's runtimes are known.
 RPROVIDES:${PN} = "java2-runtime"
 # Built by Debian, not with OpenEmbedded's linker flags.
+# nooelint: oelint.vars.insaneskip
 INSANE_SKIP:${PN} += "ldflags"

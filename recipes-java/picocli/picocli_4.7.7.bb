@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Command line parser for Java, for the host tools"
+DESCRIPTION = "Options, sub-commands and help texts of the ota command. Host tools only, never on a device."
 HOMEPAGE = "https://picocli.info"
 BUGTRACKER = "https://github.com/remkop/picocli/issues"
 SECTION = "libs"
+CVE_PRODUCT = "picocli"
 LICENSE = "Apache-2.0"
 # The jar carries no licence file.
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"

@@ -5,4 +5,5 @@
 OTA_CORE_IMAGE_MINIMAL ??= "1"
 OTA_UPDATE_NAME ?= "hub_update.bin"
 
+# nooelint: oelint.var.inherit.inherit_defer - the class appends to IMAGE_FSTYPES, which image.bbclass reads before deferred classes
 inherit ${@'ota-image' if d.getVar('OTA_CORE_IMAGE_MINIMAL') == '1' else ''}

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "The data partition that survives updates: /data and /afero_nv"
+DESCRIPTION = "Mounts the data partition, grows it to the end of the disk at the first boot, and keeps the list of files that move to a new system."
 SECTION = "base"
+CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
 

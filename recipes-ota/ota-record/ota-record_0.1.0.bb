@@ -2,6 +2,7 @@
 SUMMARY = "OTA records of the image: which version the device reports to the cloud"
 DESCRIPTION = "Puts full_ota_record.json and app_ota_record.json from BitBake's TMPDIR, where the host tools write them, into /etc."
 SECTION = "base"
+CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
 

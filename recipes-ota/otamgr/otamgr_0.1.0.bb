@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "System updates from the Afero cloud"
 DESCRIPTION = "Daemon that takes what hubby has downloaded, has sysupgrade write it into the slot that is not running, and commits the \
-new system once it is healthy."
-HOMEPAGE = "https://github.com/AferoCE/otamgr"
+               new system once it is healthy."
 SECTION = "base"
+CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
+
+DEPENDS = "jackson-annotations jackson-core jackson-databind junixsocket"
+# For the class archive, see below.
+# nooelint: oelint.vars.dependsordered - it sorts the expression, not its value
+DEPENDS += "${@'openjdk-jre-headless qemu-native' if d.getVar('OTAMGR_CLASS_ARCHIVE') == '1' else ''}"
 
 # Only the sources of the program: a Maven build beside them changes nothing here.
 FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
@@ -30,8 +35,6 @@ B = "${WORKDIR}/build"
 
 inherit ota-java qemu systemd update-rc.d
 
-DEPENDS += "jackson-annotations jackson-core jackson-databind junixsocket"
-
 # The Java runtime of the image: any package that has a Java 17 or later at /usr/bin/java, such as those of meta-java's successors for
 # Temurin or Corretto.
 VIRTUAL-RUNTIME_otamgr-java ?= "openjdk-jre-headless"
@@ -39,7 +42,6 @@ VIRTUAL-RUNTIME_otamgr-java ?= "openjdk-jre-headless"
 # 1: make an archive of the loaded classes, which saves most of the time to start. It is made by the target's own JVM, so that
 # the build host must be able to run the target's programs, and is only used by the very runtime it was made with.
 OTAMGR_CLASS_ARCHIVE ?= "${@'1' if d.getVar('VIRTUAL-RUNTIME_otamgr-java') == 'openjdk-jre-headless' and bb.utils.contains('MACHINE_FEATURES', 'qemu-usermode', True, False, d) else '0'}"
-DEPENDS += "${@'openjdk-jre-headless qemu-native' if d.getVar('OTAMGR_CLASS_ARCHIVE') == '1' else ''}"
 
 OTAMGR_JARS = "otamgr otamgr-agent otamgr-wire otamgr-attribute-client jackson-databind jackson-core jackson-annotations junixsocket-common"
 
@@ -135,10 +137,10 @@ RRECOMMENDS:${PN}-update-sources = "ca-certificates"
 FILES:${PN} += "${datadir}/java ${nonarch_libdir}/otamgr ${systemd_system_unitdir}"
 # A link to a library that is loaded by name.
 FILES_SOLIBSDEV = ""
+# nooelint: oelint.vars.insaneskip
 INSANE_SKIP:${PN} += "dev-so"
 CONFFILES:${PN} = "${sysconfdir}/otamgr/otamgr.json"
 
 RDEPENDS:${PN} = "\
-    jackson-annotations jackson-core jackson-databind junixsocket sysupgrade \
-    ${VIRTUAL-RUNTIME_otamgr-java} \
+    ${VIRTUAL-RUNTIME_otamgr-java} jackson-annotations jackson-core jackson-databind junixsocket sysupgrade \
 "

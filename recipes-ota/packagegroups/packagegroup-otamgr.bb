@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "What an image needs to update itself over the air"
+DESCRIPTION = "The daemon, the scripts that write and try an update, their configuration for this machine, and the OTA record."
+SECTION = "base"
 
 # The place of the U-Boot environment is the machine's.
 PACKAGE_ARCH = "${MACHINE_ARCH}"

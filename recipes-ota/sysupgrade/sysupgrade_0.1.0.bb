@@ -2,6 +2,7 @@
 SUMMARY = "Writes system updates into the slot that is not running"
 DESCRIPTION = "sysupgrade, ota-slot, the guard that ends a trial which nobody commits, ota-why, ota-doctor and ota-verify. Shell scripts; no Java."
 SECTION = "base"
+CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
 

@@ -2,8 +2,11 @@
 SUMMARY = "Boot script for U-Boot that picks the slot, and the first environment"
 DESCRIPTION = "Deploys boot.scr for the first partition of the disk. Where U-Boot itself keeps no environment that Linux can write, also the first content of the two copies that the script keeps."
 SECTION = "bootloaders"
+CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
+
+DEPENDS = "u-boot-tools-native"
 
 FILESEXTRAPATHS:prepend := "${THISDIR}/../..:${THISDIR}/files:"
 SRC_URI = "file://COPYING.MIT file://boot.cmd.in"
@@ -11,7 +14,6 @@ SRC_URI = "file://COPYING.MIT file://boot.cmd.in"
 S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
 B = "${WORKDIR}/build"
 
-DEPENDS = "u-boot-tools-native"
 INHIBIT_DEFAULT_DEPS = "1"
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 

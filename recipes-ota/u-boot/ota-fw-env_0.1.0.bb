@@ -2,6 +2,7 @@
 SUMMARY = "Where this machine keeps its U-Boot environment and its slots"
 DESCRIPTION = "/etc/fw_env.config for fw_setenv, and for disks whose partitions have no names /etc/otamgr/slots.conf."
 SECTION = "base"
+CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
 

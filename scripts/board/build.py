@@ -251,7 +251,6 @@ def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tr
         _install(scripts / name, tree / "sbin" / name, 0o755)
     _install(scripts / "boot-state.sh", tree / "usr/lib/otamgr/boot-state.sh", 0o644)
     _install(scripts / "bundle.sh", tree / "usr/lib/otamgr/bundle.sh", 0o644)
-    _install(ROOT_ARM64 / "usr/bin/openssl", tree / "usr/bin/openssl", 0o755)
     (tree / "etc/otamgr/keys.d").mkdir()
     bundle.write_public_key(signing_key(), tree / "etc/otamgr/keys.d/board.pem")
     (tree / "etc/otamgr/compatible").write_text(f"{COMPATIBLE}\n")

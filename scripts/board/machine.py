@@ -9,6 +9,7 @@ import threading
 import time
 
 UBOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
+EMULATOR = ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-bios", UBOOT)
 # Colour and cursor codes that U-Boot and the shell send to a terminal.
 _TERMINAL_CODES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[78]")
 
@@ -21,9 +22,8 @@ class Machine:
     """One run of the board, from power on until stop or power cut."""
 
     def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
-                 skip_autoboot_delay=False, write_log=None, stick=None):
-        words = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-M", "virt", "-cpu", "cortex-a53", "-smp", str(cpus),
-                 "-m", str(memory_mib), "-nographic", "-bios", UBOOT,
+                 skip_autoboot_delay=False, write_log=None, stick=None, emulator=EMULATOR):
+        words = [*emulator, "-accel", "tcg,thread=multi", "-smp", str(cpus), "-m", str(memory_mib), "-nographic",
                  "-device", "virtio-blk-pci,drive=disk"]
         if write_log:
             # The log must exist; every write and flush of the disk is appended to it.

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""The disk image that BitBake made, in QEMU: first boot, an update with its commit, a broken update with its rollback."""
+
+import gzip
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "board"))
+
+import build  # noqa: E402  (scripts/board)
+import machine  # noqa: E402
+import scenario  # noqa: E402
+import show  # noqa: E402
+
+MIB = 1 << 20
+REFUSED = "ota_upgrade_failed|ota_refused|NO BOOTABLE SLOT"
+# The emulated machine, and U-Boot's file name in BitBake's deploy folder.
+EMULATORS = {
+    "qemuarm64": ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"),
+    "qemuarm": ("qemu-system-arm", "-M", "virt,highmem=off", "-cpu", "cortex-a15"),
+    "qemux86-64": ("qemu-system-x86_64", "-M", "pc", "-cpu", "max"),
+}
+UBOOT = {"qemuarm64": "u-boot.bin", "qemuarm": "u-boot.bin", "qemux86-64": "u-boot.rom"}
+
+
+class Failure(Exception):
+    """The board did not do what it must; the message says what."""
+
+
+class Run:
+    """One disk, from the first boot to the rollback."""
+
+    def __init__(self, name, folder, deploy):
+        self._name = name
+        self._folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self._disk = folder / "disk.img"
+        self._console = folder / "console"
+        self._uboot = shutil.copy(deploy / UBOOT[name], folder / "u-boot")
+        self._publisher = scenario.Publisher(folder / "published")
+        self._show = show.Show()
+
+    def take_disk(self, image):
+        """A copy of the disk image, on a medium that is larger, as media are."""
+        subprocess.run(["cp", "--sparse=always", image, self._disk], check=True)
+        with open(self._disk, "r+b") as disk:
+            disk.truncate(-(-self._disk.stat().st_size // (128 * MIB)) * 128 * MIB + 128 * MIB)
+
+    def take_update(self, bundle, image):
+        """The update as a signed bundle, and its plain image, from which a broken one is made."""
+        self._update = shutil.copy(bundle, self._folder / "update.bundle")
+        self._image = shutil.copy(image, self._folder / "update.bin")
+
+    def _broken(self):
+        """The same update, whose system panics at every boot."""
+        system = self._folder / "broken.ext4"
+        with gzip.open(self._image) as packed, open(system, "wb") as out:
+            shutil.copyfileobj(packed, out, MIB)
+        for path in ("/sbin/init", "/sbin/init.sysvinit", "/lib/systemd/systemd", "/bin/sh"):
+            subprocess.run(["debugfs", "-w", "-R", f"rm {path}", system], check=True, capture_output=True)
+        broken = self._folder / "broken.bin"
+        with open(broken, "wb") as out:
+            subprocess.run(["gzip", "-n", "-1", "-c", system], check=True, stdout=out)
+        system.unlink()
+        return broken
+
+    def _environment(self):
+        """The first environment, as BitBake makes it, with the address at which this image looks for updates."""
+        copy = build.make_environment({"ota_slot": "a", "ota_bootargs": f"board.url={self._publisher.address()}"})
+        with open(self._disk, "r+b") as disk:
+            for setting in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND"):
+                disk.seek(int(build.SETTINGS[setting], 16))
+                disk.write(copy)
+
+    def update_and_rollback(self):
+        """Runs it all; returns a sentence about what was seen."""
+        self._environment()
+        board = machine.Machine(self._disk, self._console, network=True, emulator=[*EMULATORS[self._name], "-bios", str(self._uboot)],
+                                on_line=lambda line: scenario.show_line(self._show, line))
+        try:
+            with board:
+                return self._watch(board)
+        except (machine.Timeout, RuntimeError) as problem:
+            raise Failure(f"{problem}\n  the whole console is in {self._console}") from None
+        finally:
+            self._publisher.close()
+
+    def _watch(self, board):
+        first = board.wait(scenario.BOOTED, 300, fail=scenario.DANGER)
+        self._expect("first boot", first, "a", "1.0.0")
+        header = hashlib.sha256(self._publisher.publish("2.0.0", self._update)).hexdigest()
+        board.wait("OTA: trial of slot b", 600, fail=REFUSED)
+        second = board.wait(scenario.BOOTED, 300, fail=scenario.DANGER)
+        self._expect("boot after the update", second, "b", "2.0.0", header)
+        board.wait("slot_committed:slot=b", 240)
+        self._publisher.publish("3.0.0", self._broken())
+        board.wait("OTA: trial of slot a", 600, fail=REFUSED)
+        self._publisher.withdraw()
+        board.wait(r"OTA: booting slot b \(committed\)", 600)
+        third, _ = board.wait_all([scenario.BOOTED, "rolled-back"], 300)
+        self._expect("boot after the broken update", third, "b", "2.0.0", header)
+        return "booted 1.0.0 in slot a, updated to 2.0.0 in slot b, committed; broken 3.0.0 in slot a rolled back to b"
+
+    @staticmethod
+    def _expect(when, match, slot, version, header="none"):
+        expected = f"BOARD slot={slot} version={version} header={header}"
+        if match[0] != expected:
+            raise Failure(f"{when}: expected {expected}, found {match[0]}")

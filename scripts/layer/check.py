@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""scripts/check-layer: the layer in a real BitBake with a real OpenEmbedded-Core, up to an image that updates itself."""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bitbake
+import boot
+import uboot
+from otamgr import bundle
+
+MACHINES = ("qemuarm64", "qemuarm", "qemux86-64")
+# The platform's stand-ins announce the update; the records of both versions lie in the build folder, wherever TMPDIR is.
+BOOT_CONF = """
+OTA_RECORD_DIR = "${TOPDIR}/records"
+OTA_RECORD_REQUIRED = "1"
+IMAGE_INSTALL:append = " otamgr-simulators"
+IMAGE_CLASSES += "ota-bundle"
+OTA_BUNDLE_KEY = "${TOPDIR}/keys/check.key"
+"""
+
+
+class Checks:
+    """The checks by name; each raises BuildError with what is wrong and returns a sentence about what was seen."""
+
+    def __init__(self, arguments, series):
+        self._arguments = arguments
+        self._series = series
+        self._folder = arguments.build_dir or bitbake.ROOT / "build" / f"layer-{series}"
+        self._conf = "".join(path.read_text() for path in arguments.conf)
+        self._user = arguments.user if os.geteuid() == 0 else None
+
+    def _build(self, name="", conf="", layers=True):
+        folder = self._folder / name
+        ours = [bitbake.layer_folder(self._series), *self._arguments.layer] if layers else []
+        return bitbake.Build(folder, self._arguments.oe_core, self._arguments.bitbake, ours, (self._conf if layers else "") + conf, self._user)
+
+    def _log(self, name):
+        return self._folder / "logs" / f"{name}.log"
+
+    def _image_build(self):
+        build = self._build("build", BOOT_CONF)
+        self._record(build, "1.0.0")
+        key = build.folder / "keys/check.key"
+        if not key.exists():
+            key.parent.mkdir()
+            bundle.make_key(key)
+            build.owned(key.parent)
+        return build
+
+    def _record(self, build, version):
+        """What `ota record create` writes, for a version that no service knows."""
+        folder = build.folder / "records"
+        folder.mkdir(exist_ok=True)
+        (folder / "full_ota_record.json").write_text(json.dumps({
+            "description": "layer check", "id": "1", "name": "layer-check", "tags": [], "type": 5, "url": "", "version": version,
+            "versionNumber": version.replace(".", "")}))
+        build.owned(folder)
+
+    @staticmethod
+    def _no_warnings(text, log):
+        found = bitbake.warnings_of_ours(text)
+        if found:
+            raise bitbake.BuildError("\n  ".join([f"BitBake warns about recipes of this layer ({log}):", *found]))
+
+    def parse(self):
+        """every recipe parses for every machine and the image can be planned, without a warning about a recipe of this layer"""
+        build = self._image_build()
+        for machine in self._arguments.machine:
+            log = self._log(f"parse-{machine}")
+            self._no_warnings(build.bitbake(["-n", "core-image-minimal"], log, machine), log)
+        return f"parsed for {', '.join(self._arguments.machine)}"
+
+    def compat(self):
+        """yocto-check-layer passes; only OpenEmbedded-Core and this layer take part"""
+        build = self._build("compat", 'MACHINE ??= "qemuarm64"\n', layers=False)
+        log = self._log("yocto-check-layer")
+        text = build.run(["yocto-check-layer", bitbake.layer_folder(self._series)], log)
+        ran = re.findall(r"Ran (\d+) tests", text)
+        if not ran:
+            raise bitbake.BuildError(f"yocto-check-layer ran no tests, see {log}")
+        return f"PASS, {ran[-1]} tests"
+
+    def build(self):
+        """core-image-minimal is built, with disk, bmap and update, without a warning about a recipe of this layer"""
+        build, said = self._image_build(), []
+        for machine in self._arguments.machine:
+            log = self._log(f"build-{machine}")
+            self._no_warnings(build.bitbake(["core-image-minimal"], log, machine), log)
+            deploy = self._deploy(build, machine)
+            for name in ("wic.gz", "wic.bmap", "ota-size"):
+                if not (deploy / f"core-image-minimal-{machine}.rootfs.{name}").exists():
+                    raise bitbake.BuildError(f"{deploy} has no core-image-minimal-{machine}.rootfs.{name}")
+            print((deploy / f"core-image-minimal-{machine}.rootfs.ota-size").read_text())
+            said.append(f"{machine}: update of {(deploy / 'hub_update.bin').stat().st_size / 1e6:.1f} MB")
+        return ", ".join(said)
+
+    @staticmethod
+    def _deploy(build, machine):
+        return Path(build.value("DEPLOY_DIR_IMAGE", machine))
+
+    def boot(self):
+        """the disk image boots, takes the second build as a signed update, commits it, and rolls back a broken one"""
+        build, said = self._image_build(), []
+        for machine in self._arguments.machine:
+            if machine not in boot.EMULATORS:
+                said.append(f"{machine}: not emulated")
+                continue
+            log = self._log(f"build-{machine}")
+            build.bitbake(["core-image-minimal"], log, machine)
+            deploy = self._deploy(build, machine)
+            run = boot.Run(machine, build.folder / f"boot-{machine}", deploy)
+            run.take_disk(deploy / f"core-image-minimal-{machine}.rootfs.wic")
+            self._record(build, "2.0.0")
+            build.bitbake(["core-image-minimal"], self._log(f"build-{machine}-2"), machine)
+            run.take_update(deploy / "hub_update.bundle", deploy / "hub_update.bin")
+            self._record(build, "1.0.0")
+            said.append(f"{machine}: {run.update_and_rollback()}")
+        return "; ".join(said)
+
+    def reproduce(self):
+        """packages of this layer's recipes are the same, byte for byte, when they are built twice from clean"""
+        build, machine = self._image_build(), self._arguments.machine[0]
+        recipes = [name for name in bitbake.our_recipes() if not name.endswith("-native")]
+        build.bitbake(recipes, self._log("reproduce-1"), machine)
+        before = self._packages(build, machine)
+        build.bitbake(["-c", "cleansstate", *recipes], self._log("reproduce-clean"), machine)
+        kept = self._packages(build, machine)
+        log = self._log("reproduce-2")
+        self._no_warnings(build.bitbake(recipes, log, machine), log)
+        after = self._packages(build, machine)
+        ours = {name: digest for name, digest in before.items() if name not in kept}
+        if not ours:
+            raise bitbake.BuildError("cleaning our recipes removed no package: nothing was compared")
+        different = [name for name, digest in ours.items() if after.get(name) != digest]
+        if different:
+            raise bitbake.BuildError("\n  ".join(["not the same, or not there, in the second build:", *different]))
+        return f"{len(ours)} packages of {len(recipes)} recipes are the same"
+
+    def uboot(self):
+        """U-Boot's own configuration takes the fragment for the boards whose U-Boot keeps the environment"""
+        if not self._arguments.u_boot:
+            raise bitbake.BuildError("expected the source of U-Boot, name it with --u-boot")
+        return uboot.check(self._arguments.u_boot.resolve(), self._folder / "uboot")
+
+    @staticmethod
+    def _packages(build, machine):
+        folder = Path(build.value("DEPLOY_DIR", machine))
+        paths = [path for kind in ("deb", "ipk", "rpm") for path in (folder / kind).rglob(f"*.{kind}")]
+        return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+CHECKS = ("parse", "compat", "build", "boot", "reproduce", "uboot")
+QUICK = ("parse", "compat")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="scripts/check-layer", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Checks this layer with checkouts of OpenEmbedded-Core and BitBake.",
+        epilog="checks:\n" + "\n".join(f"  {name:<10} {getattr(Checks, name).__doc__}" for name in CHECKS)
+               + f"\n\nWithout names: {' '.join(QUICK)}. build and what follows it download and compile a whole system."
+               + "\n\nexit status: 0 every check passed, 1 one did not, 2 usage")
+    parser.add_argument("--oe-core", type=Path, required=True, metavar="DIR", help="checkout of openembedded-core, branch scarthgap or wrynose")
+    parser.add_argument("--bitbake", type=Path, required=True, metavar="DIR", help="checkout of bitbake, branch 2.8 or 2.18")
+    parser.add_argument("--series", choices=("scarthgap", "wrynose"), help="fail if the checkout is not of this series")
+    parser.add_argument("--machine", action="append", metavar="NAME",
+                        help=f"once or more; when none is named {', '.join(MACHINES)} are parsed and qemuarm64 is built")
+    parser.add_argument("--conf", type=Path, action="append", default=[], metavar="FILE", help="text for local.conf, for example with OTAMGR_MAVEN_MIRROR")
+    parser.add_argument("--layer", action="append", default=[], metavar="DIR", help="one more layer for BBLAYERS, not for yocto-check-layer")
+    parser.add_argument("--u-boot", type=Path, metavar="DIR", help="source of U-Boot, for uboot")
+    parser.add_argument("--build-dir", type=Path, metavar="DIR", help="instead of build/layer-SERIES")
+    parser.add_argument("--user", metavar="NAME", help="who runs BitBake when this is run as root, which BitBake refuses")
+    parser.add_argument("check", nargs="*", metavar="CHECK", help="which checks, in this order")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.check if name not in CHECKS]
+    if unknown:
+        parser.error(f"no such check: {' '.join(unknown)}; there are {', '.join(CHECKS)}")
+    if os.geteuid() == 0 and not arguments.user:
+        parser.error("BitBake refuses root: name another user with --user")
+    try:
+        series = bitbake.series_of(arguments.oe_core)
+        if series not in ("scarthgap", "wrynose") or arguments.series not in (None, series):
+            raise bitbake.BuildError(f"{arguments.oe_core}: expected {arguments.series or 'scarthgap or wrynose'}, found {series}")
+    except (bitbake.BuildError, OSError) as problem:
+        parser.error(str(problem))
+
+    chosen = arguments.check or list(QUICK)
+    if not arguments.machine:
+        arguments.machine = list(MACHINES) if chosen == list(QUICK) or chosen == ["parse"] else ["qemuarm64"]
+    checks, failed, summary = Checks(arguments, series), 0, []
+    for name in chosen:
+        print(f"##### {name}: {getattr(Checks, name).__doc__}", flush=True)
+        started = time.monotonic()
+        try:
+            said, verdict = getattr(checks, name)(), "passed"
+        except (bitbake.BuildError, boot.Failure, subprocess.CalledProcessError, OSError) as problem:
+            said, verdict, failed = str(problem), "FAILED", failed + 1
+            print(said, file=sys.stderr, flush=True)
+            said = said.splitlines()[0]
+        summary.append(f"{series:<10} {name:<10} {verdict:<7} {time.monotonic() - started:5.0f} s  {said}")
+    print("\n" + "\n".join(summary))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

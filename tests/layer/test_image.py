@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""What the image class refuses, and what it says."""
+
+import json
+import zlib
+
+from metadata import ROOT, Failure, MetadataCase, bb
+
+
+class Image(MetadataCase):
+    def image(self, **values):
+        d = self.parsed("classes/ota-image.bbclass", self.configuration(
+            IMAGE_ROOTFS=str(self.folder / "rootfs"), IMGDEPLOYDIR=str(self.folder / "deploy"), PKGDATA_DIR=str(self.folder / "pkgdata"),
+            IMAGE_BASENAME="image", IMAGE_NAME="image-1", IMAGE_LINK_NAME="image", IMAGE_OVERHEAD_FACTOR="1.3", IMAGE_ROOTFS_EXTRA_SPACE="0", **values))
+        for name in ("rootfs/boot", "deploy", "pkgdata/runtime"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        return d
+
+    def test_an_update_in_a_format_that_sysupgrade_does_not_take_is_refused(self):
+        with self.assertRaisesRegex(Failure, 'OTA_UPDATE_TYPE: expected one of ext4, .*, found "squashfs"'):
+            self.run_function("ota_image_check", self.image(OTA_UPDATE_TYPE="squashfs"))
+
+    def test_every_format_that_the_device_takes_is_accepted(self):
+        for kind in ("ext4", "ext4.gz", "ext4.xz", "ext4.zst", "tar", "tar.gz", "tar.xz", "tar.zst"):
+            self.run_function("ota_image_check", self.image(OTA_UPDATE_TYPE=kind))
+
+    def test_a_read_only_root_is_refused_with_the_reason(self):
+        with self.assertRaisesRegex(Failure, "read-only-rootfs, .*the header of an update is placed in /etc"):
+            self.run_function("ota_image_check", self.image(IMAGE_FEATURES="ssh-server-dropbear read-only-rootfs"))
+
+    def test_a_system_that_does_not_fit_into_a_slot_is_refused_with_both_sizes(self):
+        # Computed by OpenEmbedded's image class.
+        bb.utils._context["get_rootfs_size"] = lambda d: 300 * 1024
+        self.addCleanup(bb.utils._context.pop, "get_rootfs_size")
+        d = self.image(OTA_SLOT_SIZE="256")
+        with self.assertRaisesRegex(Failure, "needs 307200 KiB .* a slot has 262144 KiB"):
+            self.run_function("ota_slot_size_check", d)
+
+    def test_an_image_without_a_kernel_is_refused_because_u_boot_would_find_none(self):
+        bb.utils._context["get_rootfs_size"] = lambda d: 1024
+        self.addCleanup(bb.utils._context.pop, "get_rootfs_size")
+        d = self.image()
+        with self.assertRaisesRegex(Failure, "/boot of the image has no kernel: expected one of .*, found nothing"):
+            self.run_function("ota_slot_size_check", d)
+        (self.folder / "rootfs/boot/Image").touch()
+        self.run_function("ota_slot_size_check", d)
+
+    def test_the_update_gets_its_name_in_the_deploy_folder(self):
+        d = self.image(OTA_UPDATE_NAME="hub_update.bin")
+        with self.assertRaises(Failure):
+            self.run_function("ota_update_link", d)
+        (self.folder / "deploy/image.ext4.gz").write_text("the update")
+        self.run_function("ota_update_link", d)
+        self.assertEqual("the update", (self.folder / "deploy/hub_update.bin").read_text())
+
+    def test_what_the_layer_adds_is_printed_and_deployed(self):
+        d = self.image(OTA_SIZE_PACKAGES="one two not-there")
+        content = b"0123456789abcdef" * 1024
+        for package in ("one", "two"):
+            (self.folder / "rootfs" / package).write_bytes(content)
+            (self.folder / "pkgdata/runtime" / package).write_text(
+                f"PN: x\nFILES_INFO:{package}: {json.dumps({f'/{package}': len(content)})}\n")
+        self.run_function("ota_image_size", d)
+        text = (self.folder / "deploy/image.ota-size").read_text()
+        self.assertRegex(text, r"one +16 KiB +0 KiB")
+        self.assertRegex(text, r"together +32 KiB +%d KiB" % (2 * len(zlib.compress(content, 6)) // 1024))
+        self.assertNotIn("not-there", text)
+
+    def test_core_image_minimal_stays_alone_when_that_is_asked_for(self):
+        for value, expected in (("0", None), ("1", "packagegroup-otamgr")):
+            (self.folder / "core-image-minimal.bb").write_text((ROOT / "recipes-ota/images/core-image-minimal.bbappend").read_text())
+            d = bb.parse.handle(str(self.folder / "core-image-minimal.bb"), self.configuration(OTA_CORE_IMAGE_MINIMAL=value))[""]
+            with self.subTest(value=value):
+                (self.assertIn if expected else self.assertNotIn)("packagegroup-otamgr", d.getVar("IMAGE_INSTALL") or "")

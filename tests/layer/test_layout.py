@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""Boot script, fw_env.config, U-Boot's configuration and disk layout say the same, and say so when they cannot."""
+
+import re
+import subprocess
+
+import metadata
+from metadata import ROOT, Failure, MetadataCase, otamgr
+
+MACHINES = ("qemuarm64", "qemuarm", "qemux86-64", "beaglebone-yocto", "sama5d2-xplained-emmc", "some-other-machine")
+MIB = 1 << 20
+
+
+class Layout(MetadataCase):
+    def settings(self, machine="qemuarm64", **values):
+        return self.parsed("classes/ota-layout.bbclass", self.configuration(machine, **values))
+
+    def wks(self, d):
+        """The layout of the disk as wic reads it."""
+        d.setVar("OTA_WKS_ENVIRONMENT", otamgr.layout.wks_environment(d, "ota-environment.bin"))
+        d.setVar("OTA_WKS_BOOT_SOURCE", "bootimg-partition")
+        d.setVar("OTA_SLOT_MARKER", "/marker")
+        return d.expand((ROOT / d.expand("wic/ota-ab-${OTA_PARTITION_TABLE}.wks.in")).read_text())
+
+    def test_every_machine_has_settings_that_fit_together(self):
+        for machine in MACHINES:
+            with self.subTest(machine=machine):
+                self.run_function("ota_layout_check", self.settings(machine))
+
+    def test_boot_script_fw_env_config_and_disk_name_the_same_place_of_the_environment(self):
+        for machine in MACHINES:
+            with self.subTest(machine=machine):
+                d = self.settings(machine)
+                template = (ROOT / "recipes-ota/u-boot/files/fw_env.config.in").read_text()
+                lines = [line.split() for line in otamgr.layout.fill(template, d).splitlines() if not line.startswith("#")]
+                self.assertEqual(2, len(lines))
+                offsets, sizes = [int(line[1], 16) for line in lines], {int(line[2], 16) for line in lines}
+                self.assertEqual({d.getVar("OTA_ENV_DEVICE")}, {line[0] for line in lines})
+                self.assertEqual(1, len(sizes))
+
+                script = otamgr.layout.fill((ROOT / "recipes-ota/u-boot/files/boot.cmd.in").read_text(), d)
+                blocks = [int(block, 16) for block in re.findall(r"o_block=([0-9a-f]+)", script)]
+                self.assertEqual(set(offsets), {block * 512 for block in blocks})
+                self.assertEqual({size // 512 for size in sizes}, {int(n, 16) for n in re.findall(r"(?:read|write) \$\{o_\w+\} \$\{o_block\} ([0-9a-f]+)", script)})
+
+                raw = re.findall(r"part --source rawcopy .*--offset (\d+)s --fixed-size (\d+)K", self.wks(d))
+                if d.getVar("OTA_ENV_STORE") == "script":
+                    self.assertEqual(sorted(offsets), [int(offset) * 512 for offset, _ in raw])
+                    self.assertEqual(sizes, {int(size) * 1024 for _, size in raw})
+                else:
+                    # U-Boot's own default variables must come up the first time.
+                    self.assertEqual([], raw)
+                    config = otamgr.layout.uboot_config(d)
+                    self.assertEqual(offsets, [int(n, 16) for n in re.findall(r"^CONFIG_ENV_OFFSET(?:_REDUND)?=(\w+)$", config, re.M)])
+
+    def test_the_environment_lies_before_the_first_partition_of_every_layout(self):
+        for machine in MACHINES:
+            with self.subTest(machine=machine):
+                d = self.settings(machine)
+                boot = re.search(r"part --source bootimg-partition .*--offset (\d+)M", self.wks(d))
+                layout = otamgr.layout.Layout(d)
+                self.assertGreaterEqual(int(boot[1]) * MIB, max(layout.env_offsets) + layout.env_size)
+
+    def test_both_slots_of_every_layout_have_the_same_size(self):
+        for table in ("gpt", "msdos"):
+            with self.subTest(table=table):
+                text = self.wks(self.settings(OTA_PARTITION_TABLE=table))
+                slots = re.findall(r"^part (?:/ --source rootfs|--fstype=none (?!.*--no-table)).*--fixed-size (\d+)M", text, re.M)
+                self.assertEqual(2, len(slots))
+                self.assertEqual(1, len(set(slots)))
+
+    def test_settings_that_do_not_fit_end_the_build_and_say_what_was_found(self):
+        for values, expected in (
+                ({"OTA_ENV_OFFSET": "here"}, 'OTA_ENV_OFFSET: expected a hexadecimal number such as 0x400000, found "here"'),
+                ({"OTA_ENV_STORE": "flash"}, 'OTA_ENV_STORE: expected one of native, script, found "flash"'),
+                ({"OTA_ENV_OFFSET_REDUND": "0x401000"}, "overlap"),
+                ({"OTA_ENV_OFFSET": "0x200"}, "inside the partition table, which ends at 0x4400"),
+                ({"OTA_ENV_OFFSET_REDUND": "0xffc000"}, "behind the start of the first partition"),
+                ({"OTA_ENV_SIZE": "0x1001"}, "OTA_ENV_SIZE: expected a multiple of 512, found 0x1001"),
+                ({"OTA_ENV_DEVICE": "/dev/mmcblk0p2"}, "expected the whole disk, found the partition /dev/mmcblk0p2"),
+                ({"OTA_SLOT_SIZE": "0"}, "OTA_SLOT_SIZE: expected at least 1 (MiB)")):
+            with self.subTest(**values):
+                d = self.settings("some-other-machine", **values)
+                with self.assertRaises(Failure) as failure:
+                    self.run_function("ota_layout_check", d)
+                self.assertIn(expected, str(failure.exception))
+
+    def test_a_u_boot_that_keeps_its_environment_elsewhere_ends_the_build_and_says_where(self):
+        d = self.parsed("recipes-ota/u-boot/ota-uboot.inc", self.configuration("some-board"))
+        built = self.folder / "work/build"
+        d.setVar("B", str(built))
+        fragment = otamgr.layout.uboot_config(d)
+        good = fragment + "".join(f"CONFIG_CMD_{name}=y\n" for name in ("SAVEENV", "SETEXPR", "ITEST", "PART", "FS_GENERIC"))
+        (built / ".config").write_text(good)
+        self.run_function("ota_uboot_config_check", d)
+        for spoiled, expected in (
+                (good.replace("CONFIG_ENV_OFFSET=0x400000", "CONFIG_ENV_OFFSET=0x3f0000"),
+                 'CONFIG_ENV_OFFSET is "0x3f0000", but OTA_ENV_OFFSET (and with it fw_env.config) says 0x400000'),
+                (good.replace("CONFIG_ENV_SIZE=0x10000", "CONFIG_ENV_SIZE=0x4000"), 'CONFIG_ENV_SIZE is "0x4000"'),
+                (good.replace("CONFIG_ENV_IS_IN_MMC=y", "CONFIG_ENV_IS_IN_FAT=y"), "CONFIG_ENV_IS_IN_MMC is not set"),
+                (re.sub("CONFIG_(ENV_REDUNDANT|SYS_REDUNDAND_ENVIRONMENT)=y\n", "", good), "with one copy a power cut while saving loses the environment"),
+                (good.replace("CONFIG_CMD_SETEXPR=y", ""), "CONFIG_CMD_SETEXPR is not set")):
+            with self.subTest(expected=expected):
+                (built / ".config").write_text(spoiled)
+                with self.assertRaises(Failure) as failure:
+                    self.run_function("ota_uboot_config_check", d)
+                self.assertIn(expected, str(failure.exception))
+
+    def test_u_boot_gets_the_fragment_of_its_machine(self):
+        d = self.parsed("recipes-ota/u-boot/ota-uboot.inc", self.configuration("beaglebone-yocto"))
+        self.run_function("ota_uboot_config", d)
+        text = (self.folder / "work/ota-env.cfg").read_text()
+        for line in ("CONFIG_ENV_IS_IN_MMC=y", "CONFIG_SYS_MMC_ENV_DEV=1", "CONFIG_ENV_REDUNDANT=y", "CONFIG_SYS_REDUNDAND_ENVIRONMENT=y", "CONFIG_ENV_SIZE=0x10000"):
+            self.assertIn(line + "\n", text)
+
+    def test_u_boot_stays_as_it_is_where_the_boot_script_keeps_the_environment(self):
+        for machine, expected in (("qemuarm64", False), ("beaglebone-yocto", True)):
+            with self.subTest(machine=machine):
+                d = self.configuration(machine, SRC_URI="")
+                (self.folder / "u-boot_1.bb").write_text((ROOT / "recipes-ota/u-boot/u-boot_%.bbappend").read_text())
+                d.setVar("THISDIR", "")
+                parsed = metadata.bb.parse.handle(str(self.folder / "u-boot_1.bb"), d)[""]
+                self.assertEqual(expected, "ota-env.cfg" in (parsed.getVar("SRC_URI") or ""))
+
+
+class Disk(MetadataCase):
+    """Partition tables made by sfdisk, as wic's are read."""
+
+    def disk(self, table, partitions):
+        image = self.folder / "disk"
+        with open(image, "wb") as out:
+            out.truncate(64 * MIB)
+        names = table == "gpt"
+        text = f"label: {'gpt' if names else 'dos'}\n" + "".join(
+            f"start={start}MiB, size={size}MiB{f', name={name}' if names else ''}\n" for name, start, size in partitions)
+        subprocess.run(["sfdisk", "-q", image], input=text.encode(), check=True)
+        with open(image, "rb") as opened:
+            return otamgr.layout.read_partitions(opened)
+
+    def problems(self, table, partitions, **values):
+        d = self.parsed("classes/ota-layout.bbclass", self.configuration(OTA_PARTITION_TABLE=table, **values))
+        return otamgr.layout.disk_problems(d, self.disk(table, partitions))
+
+    GOOD = (("boot", 16, 8), ("rootfs-a", 24, 10), ("rootfs-b", 34, 10), ("data", 44, 8))
+
+    def test_a_disk_as_it_must_be_has_no_problems(self):
+        for table in ("gpt", "msdos"):
+            self.assertEqual([], self.problems(table, self.GOOD))
+
+    def test_a_partition_over_the_environment_is_found(self):
+        found = self.problems("gpt", (("boot", 8, 8), *self.GOOD[1:]))
+        self.assertEqual(["the partition at 0x800000 covers the U-Boot environment at 0x800000"], found)
+
+    def test_slots_of_different_size_are_found(self):
+        found = self.problems("gpt", (*self.GOOD[:2], ("rootfs-b", 34, 9), self.GOOD[3]))
+        self.assertIn("the slots differ in size: 10485760 and 9437184 bytes", found[0])
+
+    def test_a_slot_with_another_name_is_found(self):
+        found = self.problems("gpt", (self.GOOD[0], ("root", 24, 10), *self.GOOD[2:]))
+        self.assertEqual(['partition 2 (OTA_SLOT_A_PART): expected the name rootfs-a, found "root"'], found)
+
+    def test_a_missing_data_partition_is_found(self):
+        self.assertEqual(['the disk image has no partition named "data"'], self.problems("gpt", self.GOOD[:3]))

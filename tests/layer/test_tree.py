@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The layer as a whole: both series from one tree, units and init scripts, what the documentation says of the variables."""
+
+import json
+import os
+import re
+import subprocess
+import unittest
+from pathlib import Path
+
+import jsonschema
+import kas
+import yaml
+from metadata import ROOT, MetadataCase, bb
+
+UNITS = sorted(ROOT.glob("recipes-ota/*/files/*.service"))
+INIT_SCRIPTS = sorted(ROOT.glob("recipes-ota/*/files/*.init"))
+METADATA = [path for pattern in ("recipes-*/*/*.bb", "recipes-*/*/*.inc", "recipes-*/*/*.bbappend", "classes/*.bbclass")
+            for path in sorted(ROOT.glob(pattern))]
+
+
+class Series(MetadataCase):
+    def configuration_of(self, folder):
+        d = bb.data.init()
+        d.setVar("BBPATH", "")
+        d.setVar("LAYERDIR", str(folder))
+        d.setVar("TOPDIR", str(self.folder))
+        d.setVar("__bbclasstype", "")
+        return bb.parse.handle(str(folder / "conf/layer.conf"), d, False, True)
+
+    def test_each_series_has_a_layer_of_the_same_name_that_is_for_it_alone(self):
+        for folder, series in ((ROOT, "scarthgap"), (ROOT / "wrynose", "wrynose")):
+            d = self.configuration_of(folder)
+            self.assertEqual("otamgr", d.getVar("BBFILE_COLLECTIONS").strip())
+            self.assertEqual(series, d.getVar("LAYERSERIES_COMPAT_otamgr"))
+            self.assertEqual("core", d.getVar("LAYERDEPENDS_otamgr"))
+
+    def test_the_layer_for_wrynose_has_every_recipe_and_class_of_the_other_and_copies_none(self):
+        for pattern in ("recipes-*/*/*.bb*", "classes/*", "lib/otamgr/*.py", "dynamic-layers/*/*/*/*", "lib/oeqa/runtime/cases/*.py"):
+            ours = {path.relative_to(ROOT) for path in ROOT.glob(pattern)}
+            theirs = {path.relative_to(ROOT / "wrynose") for path in (ROOT / "wrynose").glob(pattern)}
+            self.assertEqual(ours, theirs)
+        for folder, _, files in os.walk(ROOT / "wrynose"):
+            for name in files:
+                path = os.path.join(folder, name)
+                self.assertTrue(os.path.islink(path) or "/conf/" in path, path)
+
+    def test_each_series_finds_the_disk_layouts_where_it_looks(self):
+        self.assertTrue((ROOT / "wic/ota-ab-gpt.wks.in").exists())
+        self.assertTrue((ROOT / "wrynose/files/wic/ota-ab-gpt.wks.in").exists())
+        # OpenEmbedded-Core of wrynose ends the build when a layer has it.
+        self.assertFalse((ROOT / "wrynose/wic").exists())
+
+
+class Services(unittest.TestCase):
+    def test_systemd_finds_nothing_wrong_with_the_units(self):
+        for unit in UNITS:
+            with self.subTest(unit=unit.name):
+                done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit], capture_output=True, text=True,
+                                      env={**os.environ, "SYSTEMD_UNIT_PATH": ":".join(str(p) for p in (*{u.parent for u in UNITS}, "/lib/systemd/system"))})
+                # The programs are on the device, not here.
+                said = [line for line in done.stderr.splitlines() if "is not executable: No such file" not in line]
+                self.assertEqual([], said)
+
+    def test_each_unit_starts_a_program_that_its_recipe_installs(self):
+        for unit in UNITS:
+            with self.subTest(unit=unit.name):
+                program = re.search(r"^ExecStart=(\S+)", unit.read_text(), re.M)[1]
+                recipe, = unit.parent.parent.glob("*.bb")
+                name = program.rsplit("/", 1)[1]
+                self.assertRegex(recipe.read_text(), rf"install .*\$\{{S\}}/{name}(\.sh)?\b")
+
+    def test_each_unit_and_each_init_script_is_installed_only_for_its_init_system(self):
+        for path, feature in ((p, f) for group, f in ((UNITS, "systemd"), (INIT_SCRIPTS, "sysvinit")) for p in group):
+            with self.subTest(file=path.name):
+                recipe, = path.parent.parent.glob("*.bb")
+                blocks = re.findall(r"bb\.utils\.contains\('DISTRO_FEATURES', '(\w+)'.*?\n(.*?)\n    fi", recipe.read_text(), re.S)
+                installing = [f for f, text in blocks if "${S}/" + path.name in text]
+                self.assertEqual([feature], installing)
+
+    def test_no_package_asks_for_an_init_system(self):
+        for path in sorted(ROOT.glob("recipes-ota/*/*.bb")):
+            for value in re.findall(r"^R(?:DEPENDS|RECOMMENDS)\S* .*?= \"(.*?)\"", path.read_text(), re.M | re.S):
+                self.assertNotRegex(value, r"\b(systemd|sysvinit|initscripts)\b", path.name)
+
+    def test_data_is_mounted_before_the_guard_reads_the_journal_and_otamgr_starts_last(self):
+        def order(recipe):
+            text = (ROOT / "recipes-ota" / recipe).read_text()
+            found = re.search(r'INITSCRIPT_PARAMS = "(?:start (\d+) S|defaults (\d+))', text)
+            return (0 if found[1] else 1, int(found[1] or found[2]))
+        data, guard, daemon = (order(recipe) for recipe in ("ota-data/ota-data_0.1.0.bb", "sysupgrade/sysupgrade_0.1.0.bb", "otamgr/otamgr_0.1.0.bb"))
+        self.assertLess(data, guard)
+        self.assertLess(guard, daemon)
+
+
+class Kas(unittest.TestCase):
+    def test_every_file_has_the_form_that_kas_asks_for_and_includes_files_that_are_there(self):
+        schema = json.loads((Path(kas.__file__).parent / "schema-kas.json").read_text())
+        for path in sorted(ROOT.glob("kas/*.yml")):
+            with self.subTest(file=path.name):
+                content = yaml.safe_load(path.read_text())
+                jsonschema.validate(content, schema)
+                for included in content["header"].get("includes", ()):
+                    self.assertTrue((ROOT / included).exists(), included)
+
+    def test_each_machine_has_a_file_of_its_own_and_each_series_adds_the_layer_for_it(self):
+        for machine in ("qemuarm64", "qemuarm", "qemux86-64", "beaglebone-yocto"):
+            self.assertEqual(machine, yaml.safe_load((ROOT / f"kas/{machine}.yml").read_text())["machine"])
+        for series, folder in (("scarthgap", "."), ("wrynose", "wrynose")):
+            content = yaml.safe_load((ROOT / f"kas/{series}.yml").read_text())
+            self.assertEqual(series, content["defaults"]["repos"]["branch"])
+            self.assertEqual([folder], list(content["repos"]["meta-otamgr"]["layers"]))
+
+
+class Variables(unittest.TestCase):
+    def test_the_documentation_lists_every_setting_with_its_default(self):
+        table = dict(re.findall(r"^\| `([A-Z][\w-]+)` \| (?:`([^`]*)`|[^|]*) \|", (ROOT / "docs/yocto.md").read_text(), re.M))
+        settings = {}
+        for path in METADATA:
+            for name, value in re.findall(r'^((?:OTA|OTAMGR|OPENJDK|VIRTUAL-RUNTIME)_\w[\w-]*|VIRTUAL-RUNTIME_otamgr-java) \?\??= "(.*)"$', path.read_text(), re.M):
+                # The first one counts; a computed default has words of its own in the table.
+                settings.setdefault(name, value)
+        self.assertGreater(len(settings), 20)
+        for name, value in settings.items():
+            with self.subTest(variable=name):
+                self.assertIn(name, table)
+                if "${" not in value and "\\" not in value:
+                    self.assertEqual(value, table[name])
+
+    def test_the_documentation_lists_no_setting_that_is_gone(self):
+        text = "\n".join(path.read_text() for path in METADATA)
+        for name in re.findall(r"^\| `([A-Z][\w-]+)` \|", (ROOT / "docs/yocto.md").read_text(), re.M):
+            self.assertRegex(text, rf"(?m)^{name}\b.* \?{{1,2}}= ", name)
