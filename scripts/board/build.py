@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import layer
@@ -29,6 +30,21 @@ TARGET_PACKAGES = (
     "libgcc-s1", "libstdc++6", "e2fsprogs", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "zstd", "libzstd1",
     "liblzma5", "liblz4-1", "util-linux",
 )
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the programs of a board come from and what their architecture calls things."""
+
+    root: Path  # holds the files of Debian's packages
+    triplet: str
+    loader: str  # below the root
+    native_library: str  # folder of the library inside junixsocket's jar
+    emulator: tuple = ()  # words that let this machine run the target's programs
+
+
+ARM64 = Target(ROOT_ARM64, "aarch64-linux-gnu", "lib/ld-linux-aarch64.so.1", "lib/aarch64-Linux-clang/jni/",
+               ("qemu-aarch64-static", "-L", str(ROOT_ARM64)))
 INITRAMFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
 LIBRARIES = ("libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6",
@@ -109,7 +125,7 @@ def fetch_packages(say):
     return release
 
 
-def build_jars(folder):
+def build_jars(folder, target=ARM64):
     """The daemon, the simulators and their libraries as the device has them: names without versions, one native library."""
     project = layer.ROOT / "otamgr-src"
     shutil.rmtree(folder, ignore_errors=True)
@@ -124,25 +140,24 @@ def build_jars(folder):
         "dependency:copy-dependencies", "-DincludeScope=runtime", "-DexcludeGroupIds=org.metaotamgr", f"-DoutputDirectory={libraries}",
         "-Dmdep.stripVersion=true")
     native = libraries / "junixsocket-native-common.jar"
-    member = "lib/aarch64-Linux-clang/jni/"
     listing = subprocess.run(["unzip", "-Z1", native], check=True, capture_output=True, text=True).stdout.split()
-    library, = [n for n in listing if n.startswith(member) and n.endswith(".so") and "nodeps" not in n]
+    library, = [n for n in listing if n.startswith(target.native_library) and n.endswith(".so") and "nodeps" not in n]
     with open(folder / "libjunixsocket-native.so", "wb") as out:
         run("unzip", "-p", native, library, stdout=out)
 
 
-def build_runtime(folder):
+def build_runtime(folder, target=ARM64):
     """A Java runtime for the target, with the base class archive made by the target's own JVM."""
     shutil.rmtree(folder, ignore_errors=True)
-    jmods, = (ROOT_ARM64 / "usr/lib/jvm").glob("java-17-openjdk-*/jmods")
+    jmods, = (target.root / "usr/lib/jvm").glob("java-17-openjdk-*/jmods")
     run("jlink", "--module-path", jmods, "--add-modules", RUNTIME_MODULES, "--no-header-files", "--no-man-pages",
         "--strip-java-debug-attributes", "--compress=2", "--output", folder)
     for extra in ("legal", "lib/jrt-fs.jar"):
         path = folder / extra
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for library in folder.rglob("*.so"):
-        run("aarch64-linux-gnu-strip", "--strip-unneeded", library)
-    run("qemu-aarch64-static", "-L", ROOT_ARM64, folder / "bin/java", "-Xshare:dump", stdout=subprocess.DEVNULL)
+        run(f"{target.triplet}-strip", "--strip-unneeded", library)
+    run(*target.emulator, folder / "bin/java", "-Xshare:dump", stdout=subprocess.DEVNULL)
 
 
 def _install_modules(release, names, folder):
@@ -178,8 +193,9 @@ def record_of(version):
                        "versionNumber": version.replace(".", "")}, indent=4, sort_keys=True)
 
 
-def stage_rootfs(version, record, release, jars, runtime, initramfs, tree):
-    """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them."""
+def stage_rootfs(version, record, release, jars, runtime, initramfs, tree, target=ARM64):
+    """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them.
+    Without a release there is no kernel in it."""
     shutil.rmtree(tree, ignore_errors=True)
     for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "dev", "proc", "sys", "tmp", "run", "data", "root", "boot", "etc/otamgr",
                    "lib/upgrade/keep.d", "var/log", "usr/share/java", "usr/lib/otamgr", "lib/modules"):
@@ -188,26 +204,25 @@ def stage_rootfs(version, record, release, jars, runtime, initramfs, tree):
     (tree / "var/lock").symlink_to("/run/lock")
     (tree / "afero_nv").symlink_to("data/afero_nv")
 
-    shutil.copy(ROOT_ARM64 / "bin/busybox", tree / "bin/busybox")
+    shutil.copy(target.root / "bin/busybox", tree / "bin/busybox")
     for applet in APPLETS:
         (tree / "bin" / applet).unlink(missing_ok=True)
         (tree / "bin" / applet).symlink_to("busybox")
     for applet in SYSTEM_APPLETS:
         (tree / "sbin" / applet).symlink_to("../bin/busybox")
     for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock"):
-        _install(ROOT_ARM64 / program, tree / program, 0o755)
+        _install(target.root / program, tree / program, 0o755)
     (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
-    triplet = "aarch64-linux-gnu"
     for library in LIBRARIES:
-        found = next(p for p in (ROOT_ARM64 / "lib" / triplet / library, ROOT_ARM64 / "usr/lib" / triplet / library) if p.exists())
-        _install(found, tree / "lib" / triplet / library, 0o755)
-    loader = "ld-linux-aarch64.so.1"
-    _install(ROOT_ARM64 / "lib" / triplet / loader, tree / "lib" / loader, 0o755)
+        found = next(p for p in (target.root / folder / target.triplet / library for folder in ("lib", "usr/lib")) if p.exists())
+        _install(found, tree / "lib" / target.triplet / library, 0o755)
+    _install(target.root / target.loader, tree / target.loader, 0o755)
 
-    shutil.copy(ROOT_ARM64 / "boot" / f"vmlinuz-{release}", tree / "boot/Image")
-    shutil.copy(initramfs, tree / "boot/initrd")
-    shutil.rmtree(tree / "lib/modules")
-    _install_modules(release, ROOTFS_MODULES, tree / "lib/modules")
+    if release:
+        shutil.copy(target.root / "boot" / f"vmlinuz-{release}", tree / "boot/Image")
+        shutil.copy(initramfs, tree / "boot/initrd")
+        shutil.rmtree(tree / "lib/modules")
+        _install_modules(release, ROOTFS_MODULES, tree / "lib/modules")
 
     shutil.copytree(runtime, tree / "usr/lib/jvm/otamgr-runtime", symlinks=True)
     (tree / "usr/bin/java").symlink_to("../lib/jvm/otamgr-runtime/bin/java")
@@ -241,12 +256,12 @@ def stage_rootfs(version, record, release, jars, runtime, initramfs, tree):
     (tree / "etc/full_ota_record.json").write_text(record)
 
 
-def make_filesystem(tree, out, label):
+def make_filesystem(tree, out, label, room_mib=24):
     """An ext4 image with the tree's content, everything owned by root, some room left."""
     run("chown", "-R", "0:0", tree)
     used = int(subprocess.run(["du", "-sm", tree], check=True, capture_output=True, text=True).stdout.split()[0])
     out.unlink(missing_ok=True)
-    run("mke2fs", "-q", "-t", "ext4", "-L", label, "-d", tree, out, f"{used + 24}M", stdout=subprocess.DEVNULL, env={**os.environ, "PATH": "/usr/sbin:/sbin:" + os.environ["PATH"]})
+    run("mke2fs", "-q", "-t", "ext4", "-L", label, "-d", tree, out, f"{used + room_mib}M", stdout=subprocess.DEVNULL, env={**os.environ, "PATH": "/usr/sbin:/sbin:" + os.environ["PATH"]})
 
 
 def compress(image, out):

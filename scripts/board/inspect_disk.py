@@ -7,6 +7,10 @@ from pathlib import Path
 
 import build
 
+_ZEROS = bytes(build.MIB)
+# Copies of partitions are read and thrown away; in memory that costs least.
+FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
 
 def environment(disk):
     """The variables of the newer good copy, read by libubootenv."""
@@ -25,13 +29,13 @@ class FileSystem:
 
     def __init__(self, disk, partition):
         start, size = next((start, size) for name, start, size in build.PARTITIONS if name == partition)
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = tempfile.TemporaryDirectory(dir=FOLDER)
         self.image = Path(self._folder.name) / partition
         with open(disk, "rb") as source, open(self.image, "wb") as copy:
             source.seek(start * build.MIB)
             for _ in range(size):
                 block = source.read(build.MIB)
-                if block.count(0) == len(block):
+                if block == _ZEROS:
                     copy.truncate(copy.tell() + len(block))
                     copy.seek(0, 2)
                 else:

@@ -17,48 +17,22 @@ class Timeout(Exception):
     pass
 
 
-class Machine:
-    """One run of the board, from power on until stop or power cut."""
+class Console:
+    """The lines that a board says, one after the other, to whoever waits for one."""
 
-    def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
-                 skip_autoboot_delay=False, write_log=None):
-        words = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-M", "virt", "-cpu", "cortex-a53", "-smp", str(cpus),
-                 "-m", str(memory_mib), "-nographic", "-bios", UBOOT,
-                 "-device", "virtio-blk-pci,drive=disk"]
-        if write_log:
-            # The log must exist; every write and flush of the disk is appended to it.
-            open(write_log, "wb").close()
-            words += ["-blockdev", f"driver=blklogwrites,node-name=disk,file.driver=file,file.filename={disk},"
-                      f"log.driver=file,log.filename={write_log},log-sector-size=512"]
-        else:
-            words += ["-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}"]
-        words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
-        self._log = open(log, "ab")
-        self._skip_autoboot_delay = skip_autoboot_delay
+    def __init__(self, on_line=None):
         self._on_line = on_line or (lambda line: None)
         self._lines = queue.Queue()
-        self.started = time.monotonic()
-        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
-    def _read(self):
-        pending = b""
-        while block := os.read(self._process.stdout.fileno(), 65536):
-            self._log.write(block)
-            self._log.flush()
-            *lines, pending = (pending + block).split(b"\n")
-            for raw in lines:
-                line = _TERMINAL_CODES.sub(b"", raw).decode(errors="replace").strip("\r")
-                # A line that was overwritten in place shows its last text.
-                line = line.rsplit("\r", 1)[-1]
-                self._on_line(line)
-                self._lines.put(line)
-            if self._skip_autoboot_delay and b"to stop autoboot" in pending:
-                # The first key stops the countdown, the rest does what U-Boot would have done after it.
-                self._process.stdin.write(b"\nrun bootcmd\n")
-                self._process.stdin.flush()
-                pending = b""
+    def _said(self, raw):
+        line = _TERMINAL_CODES.sub(b"", raw).decode(errors="replace").strip("\r")
+        # A line that was overwritten in place shows its last text.
+        line = line.rsplit("\r", 1)[-1]
+        self._on_line(line)
+        self._lines.put(line)
+
+    def _silent(self):
+        """Nothing more will come."""
         self._lines.put(None)
 
     def wait(self, pattern, seconds, fail=None):
@@ -81,6 +55,46 @@ class Machine:
             for pattern in missing:
                 found[pattern] = re.search(pattern, line)
         return [found[pattern] for pattern in patterns]
+
+
+class Machine(Console):
+    """One run of the board, from power on until stop or power cut."""
+
+    def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
+                 skip_autoboot_delay=False, write_log=None):
+        super().__init__(on_line)
+        words = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-M", "virt", "-cpu", "cortex-a53", "-smp", str(cpus),
+                 "-m", str(memory_mib), "-nographic", "-bios", UBOOT,
+                 "-device", "virtio-blk-pci,drive=disk"]
+        if write_log:
+            # The log must exist; every write and flush of the disk is appended to it.
+            open(write_log, "wb").close()
+            words += ["-blockdev", f"driver=blklogwrites,node-name=disk,file.driver=file,file.filename={disk},"
+                      f"log.driver=file,log.filename={write_log},log-sector-size=512"]
+        else:
+            words += ["-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}"]
+        words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
+        self._log = open(log, "ab")
+        self._skip_autoboot_delay = skip_autoboot_delay
+        self.started = time.monotonic()
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        pending = b""
+        while block := os.read(self._process.stdout.fileno(), 65536):
+            self._log.write(block)
+            self._log.flush()
+            *lines, pending = (pending + block).split(b"\n")
+            for raw in lines:
+                self._said(raw)
+            if self._skip_autoboot_delay and b"to stop autoboot" in pending:
+                # The first key stops the countdown, the rest does what U-Boot would have done after it.
+                self._process.stdin.write(b"\nrun bootcmd\n")
+                self._process.stdin.flush()
+                pending = b""
+        self._silent()
 
     def switch_off(self):
         """Ends QEMU in order, so that a write log is complete; for the board it is a power cut all the same."""
@@ -109,3 +123,36 @@ class Machine:
     def __exit__(self, *_):
         if not self._log.closed:
             self.power_cut()
+
+
+class WholeBoard(Machine):
+    """A machine with network whose system's commands are typed on its serial console."""
+
+    def __init__(self, disk, log, on_line=None):
+        self._watched = on_line or (lambda line: None)
+        self._answer = None
+        self._collected = []
+        self._answered = threading.Event()
+        self._questions = 0
+        super().__init__(disk, log, on_line=self._listen, network=True, skip_autoboot_delay=True)
+
+    def _listen(self, line):
+        self._watched(line)
+        if self._answer and (match := re.search(rf"{self._answer} (\d+)$", line)):
+            self._status = int(match[1])
+            self._answered.set()
+        elif self._answer and line.startswith("| "):
+            self._collected.append(line[2:])
+
+    def shell(self, command, seconds=120):
+        """Runs a command line in the running system; (exit status, output)."""
+        self._questions += 1
+        self._collected, self._answer = [], f"answer-{self._questions}"
+        self._answered.clear()
+        # Each line of the answer is marked, because services log to the same console. What is typed is echoed, hence the sum.
+        self._process.stdin.write(f"\n{{ {command}; }} > /tmp/answer 2>&1; s=$?; sed 's/^/| /' /tmp/answer; echo answer-$((0+{self._questions})) $s\n".encode())
+        self._process.stdin.flush()
+        if not self._answered.wait(seconds):
+            raise Timeout(f"expected an answer to {command!r} within {seconds} s, the console had none")
+        self._answer = None
+        return self._status, "".join(f"{line}\n" for line in self._collected)

@@ -67,7 +67,7 @@ class Recording:
 
 def file_hashes(image):
     """The SHA-256 of every regular file in an ext4 image, read without mounting it."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=inspect_disk.FOLDER) as folder:
         subprocess.run(["debugfs", "-R", f"rdump / {folder}", image], check=True, capture_output=True)
         return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
                 for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink()}

@@ -29,7 +29,7 @@ class Fault:
     reason: str = ""  # the device's journal must match this
 
 
-def _without_kernel(tree):
+def without_kernel(tree):
     (tree / "boot/Image").write_bytes(b"this is not a kernel\n" * 1000)
 
 
@@ -38,11 +38,11 @@ def _panic(tree):
     start.write_text(start.read_text().replace("mount -t proc proc /proc\n", "mount -t proc proc /proc\necho c > /proc/sysrq-trigger\n", 1))
 
 
-def _without_jvm(tree):
+def without_jvm(tree):
     (tree / "usr/lib/jvm/otamgr-runtime/lib/server/libjvm.so").unlink()
 
 
-def _unhealthy(tree):
+def unhealthy(tree):
     check = tree / "etc/otamgr/health.d/50-net"
     check.parent.mkdir()
     check.write_text("#!/bin/sh\necho \"no route from slot $OTA_SLOT\"\nexit 1\n")
@@ -52,12 +52,12 @@ def _unhealthy(tree):
 FAULTS = {
     "bad-image": Fault("the image ends in the middle: sysupgrade refuses it, nothing was written", cut_image=True,
                        reason=r"update-failed .*code=5 "),
-    "no-kernel": Fault("the update's kernel is not one: U-Boot cannot start it and goes back", spoil=_without_kernel,
+    "no-kernel": Fault("the update's kernel is not one: U-Boot cannot start it and goes back", spoil=without_kernel,
                        reason=r"rolled-back .*load-failed"),
     "panic": Fault("the update's kernel panics on every boot: the tries run out", spoil=_panic, reason=r"rolled-back "),
-    "no-otamgr": Fault("the update's JVM cannot start: the guard ends the trial without any Java", spoil=_without_jvm,
+    "no-otamgr": Fault("the update's JVM cannot start: the guard ends the trial without any Java", spoil=without_jvm,
                        reason=r"rolled-back .*not committed before the deadline"),
-    "unhealthy": Fault("a health check of the update never passes: otamgr says which one and gives up the trial", spoil=_unhealthy,
+    "unhealthy": Fault("a health check of the update never passes: otamgr says which one and gives up the trial", spoil=unhealthy,
                        reason=r"health-failed .*check=50-net why=\"exit status 1: no route from slot b\""),
     "power-cut": Fault("the power fails while the slot is written: the old slot boots, the update is done again",
                        reason=r"committed "),
@@ -88,6 +88,11 @@ def show_line(screen, text):
         screen.line("board", re.sub(r"^.*?Kernel panic", "Kernel panic", text))
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A board that loses its power in the middle of a download is nothing to tell."""
+
+
 class Publisher:
     """Serves the update to the hubby on the board, over QEMU's user network."""
 
@@ -95,15 +100,15 @@ class Publisher:
         def log_message(self, *_):
             pass
 
-    def __init__(self, folder):
-        self._folder = folder
+    def __init__(self, folder, host="10.0.2.2"):
+        self._folder, self._host = folder, host
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(self._Quiet, directory=folder))
+        self._server = _Server(("127.0.0.1", 0), functools.partial(self._Quiet, directory=folder))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def address(self):
-        return f"http://10.0.2.2:{self._server.server_port}/update.properties"
+        return f"http://{self._host}:{self._server.server_port}/update.properties"
 
     def publish(self, version, image):
         """Offers an image; returns the header that goes with it."""
@@ -121,7 +126,7 @@ class Publisher:
         return header
 
     def withdraw(self):
-        (self._folder / "update.properties").unlink()
+        (self._folder / "update.properties").unlink(missing_ok=True)
 
     def close(self):
         self._server.shutdown()
@@ -143,8 +148,12 @@ class Board:
         self._runtime = cache.make("Java runtime", build.RUNTIME, [self._release, build.RUNTIME_MODULES], build.build_runtime)
         self._initramfs = cache.make("initramfs", build.BUILD / "initrd", [self._release, build.HERE / "initramfs-init"],
                                      lambda out: build.build_initramfs(self._release, out))
-        self._inputs = [self._release, self._initramfs, self._jars, build.RUNTIME / "release", build.RUNTIME_MODULES, build.HERE / "rootfs", build.HERE / "build.py",
+        self.inputs = [self._release, self._initramfs, self._jars, build.RUNTIME / "release", build.RUNTIME_MODULES, build.HERE / "rootfs", build.HERE / "build.py",
                         build.layer.RECIPES]
+
+    def stage(self, version, record, tree):
+        """The files of a version, in a folder."""
+        build.stage_rootfs(version, record, self._release, self._jars, self._runtime, self._initramfs, tree)
 
     def rootfs(self, version, name, spoil=None, record=None, service_key=None, flashed=False):
         """A root file system; `spoil` changes its files, `record` is its OTA record, `service_key` the key of its hubby.
@@ -153,7 +162,7 @@ class Board:
 
         def make(out):
             tree = build.BUILD / f"tree-{name}"
-            build.stage_rootfs(version, record, self._release, self._jars, self._runtime, self._initramfs, tree)
+            self.stage(version, record, tree)
             if spoil:
                 spoil(tree)
             if flashed:
@@ -163,7 +172,7 @@ class Board:
             build.make_filesystem(tree, out, "rootfs")
             shutil.rmtree(tree)
 
-        inputs = [version, record, service_key, flashed, str(spoil and spoil.__name__), *self._inputs, Path(__file__)]
+        inputs = [version, record, service_key, flashed, str(spoil and spoil.__name__), *self.inputs, Path(__file__)]
         return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.ext4", inputs, make)
 
     def image(self, name, rootfs):

@@ -6,7 +6,6 @@ one decision takes about a second.
 """
 
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -16,19 +15,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "board"))
 import build  # noqa: E402
 import machine  # noqa: E402
+from tinykernel import tiny_kernel  # noqa: E402
 
 OFFSETS = [int(build.SETTINGS[n], 16) for n in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")]
 ENV_SIZE = int(build.SETTINGS["OTA_ENV_SIZE"], 16)
-
-
-def tiny_kernel(text):
-    """An arm64 Image: prints a line on the PL011, then PSCI SYSTEM_OFF."""
-    code = [0xD2A12001]  # movz x1, #0x900, lsl #16: the PL011
-    for character in text + "\n":
-        code += [0x52800000 | ord(character) << 5, 0xB9000020]  # movz w0, #c; str w0, [x1]
-    code += [0x52800100, 0x72B08000, 0xD4000002, 0x14000000]  # w0 = 0x84000008 SYSTEM_OFF; hvc #0; b .
-    header = struct.pack("<IIQQQQQQII", 0x14000010, 0, 0, 0x10000, 0, 0, 0, 0, 0x644D5241, 0)
-    return header + struct.pack(f"<{len(code)}I", *code)
 
 
 class BootCase(unittest.TestCase):
