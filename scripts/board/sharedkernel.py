@@ -176,14 +176,14 @@ class Board(machine.Console):
                  f"ota.slot={slot} {variables.get('ota_bootargs', '')}", Path("/proc/sys/kernel/random/uuid").read_text().strip()],
                 stdin=subprocess.DEVNULL, stderr=self._log)
             self.init = self._first_child(self._system.pid)
-        if self._system.wait() > 0:
+        if self._system.wait() > 0 and not self._off:
             # A system that resets ends by a signal.
             self._said(f"the system in slot {slot} could not be started: {self._log.name}".encode())
             self._off = True
             self._detach()
         with self._lock:
             self.init = None
-            if not self._off:
+            if self._loop and not self._off:
                 self._detach()
 
     def _environment(self):
@@ -201,14 +201,21 @@ class Board(machine.Console):
 
     def _detach(self):
         """The image belongs to nobody else any more when this returns."""
-        subprocess.run(["losetup", "--detach", self._loop], check=True)
-        backing = Path("/sys/block") / Path(self._loop).name / "loop/backing_file"
         deadline = time.monotonic() + 30
-        # Detached for good when the last file system on it is gone.
-        while backing.exists() and backing.read_text().strip() == str(self._disk):
+        # Detached for good when the last file system on it is gone, which is not in our hands.
+        while self._attached() == str(self._disk):
+            subprocess.run(["losetup", "--detach", self._loop], capture_output=True)
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self._loop} is still in use 30 s after the system ended")
             time.sleep(0.01)
+        self._loop = None
+
+    def _attached(self):
+        """The file behind the loop device, or None."""
+        try:
+            return (Path("/sys/block") / Path(self._loop).name / "loop/backing_file").read_text().strip()
+        except OSError:
+            return None
 
     # ---- what happens to it ----------------------------------------------------------------------------------------
 
@@ -223,23 +230,31 @@ class Board(machine.Console):
                               timeout=seconds)
         return done.returncode, done.stdout + done.stderr
 
+    def _killed(self):
+        """No process of the system is left when this returns."""
+        try:
+            os.kill(self.init, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has just reset by itself
+        self._system.wait()
+
     def power_cut(self):
         with self._lock:
             self._off = True
             if self._loader:
                 self._loader.power_cut()
-            if self.init and self._system.poll() is None:
+            if self.init:
                 # Open files keep the file systems from being unmounted, which would write everything.
                 places = [path for part in ("", "data", "run/otamgr/new-root") if os.path.ismount(path := self.inside(part))]
                 held = [os.open(path, os.O_RDONLY) for path in places]
-                os.kill(self.init, signal.SIGKILL)
-                self._system.wait()
+                self._killed()
                 for place in held:
                     try:
                         fcntl.ioctl(place, _SHUTDOWN, _NO_LOG_FLUSH)
                     except OSError:
                         pass  # no ext4, such as a tmpfs
                     os.close(place)
+            if self._loop:
                 self._detach()
         self._power.join()
         os.write(self._console_end, b"\n\x04off\n")
