@@ -19,16 +19,17 @@ ROOT_ARM64 = BUILD / "root" / "arm64"
 RUNTIME = BUILD / "runtime"
 MIB = 1 << 20
 
-# The disk: name, start and size in MiB. The environment's two copies lie before the first partition.
+# The disk as it is flashed: name, start and size in MiB. The environment's two copies lie before the first partition. The data
+# partition takes the rest when the board starts for the first time.
 PARTITIONS = (("boot", 16, 16), ("rootfs-a", 32, 192), ("rootfs-b", 224, 192), ("data", 416, 96))
-DISK_MIB = 520
+DISK_MIB = 648
 
 SETTINGS = layer.settings(OTA_ENV_STORE="script", OTA_ENV_DEVICE="/dev/vda", OTA_BOOTARGS="console=ttyAMA0")
 
 TARGET_PACKAGES = (
     "openjdk-17-jdk-headless", "busybox-static", "libubootenv-tool", "libubootenv0.1", "libc6", "zlib1g", "libyaml-0-2",
     "libgcc-s1", "libstdc++6", "e2fsprogs", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "zstd", "libzstd1",
-    "liblzma5", "liblz4-1", "util-linux",
+    "liblzma5", "liblz4-1", "util-linux", "fdisk", "libfdisk1", "libsmartcols1", "libreadline8", "libtinfo6",
 )
 
 
@@ -49,7 +50,7 @@ INITRAMFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_p
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
 LIBRARIES = ("libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6",
              "libyaml-0.so.2", "libubootenv.so.0", "libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1",
-             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1")
+             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1", "libfdisk.so.1", "libsmartcols.so.1", "libreadline.so.8", "libtinfo.so.6")
 
 # otamgr needs java.base alone; the hubby stand-in checks signatures with jdk.crypto.ec.
 RUNTIME_MODULES = "java.base,jdk.crypto.ec"
@@ -58,7 +59,7 @@ RUNTIME_MODULES = "java.base,jdk.crypto.ec"
 APPLETS = """sh ash cat ls cp mv rm ln mkdir rmdir mount umount sync sleep echo dd gzip gunzip zcat grep sed awk cut head tail tr
 od hexdump cmp sha256sum stat df du kill killall ps date uname dmesg touch chmod chown test [ expr true false printf find xargs mknod hostname
 env sort uniq wc tee timeout seq usleep ping tar xz logger basename dirname readlink realpath id mktemp vi less pidof
-ln sh nohup setsid pgrep pkill mkfifo tty stty which uptime free""".split()
+ln sh nohup setsid pgrep pkill mkfifo tty stty which uptime free mountpoint""".split()
 SYSTEM_APPLETS = "init reboot poweroff halt insmod rmmod lsmod ip ifconfig route syslogd start-stop-daemon".split()
 
 
@@ -110,9 +111,10 @@ class Cache:
 def fetch_packages(say):
     """Downloads and unpacks the target's packages; returns the kernel's release."""
     release_file = BUILD / "kernel-release"
-    if release_file.exists() and (ROOT_ARM64 / "boot").exists():
+    wanted = "\n".join(TARGET_PACKAGES)
+    if release_file.exists() and release_file.read_text().endswith(f"\n{wanted}"):
         say("Debian packages for arm64: already there")
-        return release_file.read_text()
+        return release_file.read_text().split("\n")[0]
     say("Debian packages for arm64: downloading (about 100 MB)")
     apt = packages.ForeignApt("arm64", BUILD / "apt")
     apt.update()
@@ -121,7 +123,7 @@ def fetch_packages(say):
     say(f"Debian packages for arm64: unpacking {len(debs)}")
     packages.unpack(debs, ROOT_ARM64)
     release = kernel.removeprefix("linux-image-")
-    release_file.write_text(release)
+    release_file.write_text(f"{release}\n{wanted}")
     return release
 
 
@@ -210,7 +212,7 @@ def stage_rootfs(version, record, release, jars, runtime, initramfs, tree, targe
         (tree / "bin" / applet).symlink_to("busybox")
     for applet in SYSTEM_APPLETS:
         (tree / "sbin" / applet).symlink_to("../bin/busybox")
-    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock"):
+    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock", "sbin/e2fsck", "sbin/resize2fs", "sbin/sfdisk", "usr/bin/partx"):
         _install(target.root / program, tree / program, 0o755)
     (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
     for library in LIBRARIES:
@@ -231,6 +233,8 @@ def stage_rootfs(version, record, release, jars, runtime, initramfs, tree, targe
             shutil.copy(jar, tree / "usr/share/java" / jar.name)
     shutil.copy(jars / "libjunixsocket-native.so", tree / "usr/lib/otamgr/libjunixsocket-native.so")
 
+    _install(layer.RECIPES / "ota-data/files/ota-data", tree / "usr/sbin/ota-data", 0o755)
+    _install(layer.RECIPES / "ota-data/files/ota-data.init", tree / "etc/init.d/ota-data", 0o755)
     scripts, daemon = layer.RECIPES / "sysupgrade/files", layer.RECIPES / "otamgr/files"
     for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor"):
         _install(scripts / name, tree / "sbin" / name, 0o755)
@@ -247,7 +251,7 @@ def stage_rootfs(version, record, release, jars, runtime, initramfs, tree, targe
     shutil.copytree(HERE / "rootfs", tree, dirs_exist_ok=True)
     services = tree / "etc/rcS.d"
     services.mkdir()
-    for order, service in (("S01", "syslog"), ("S05", "ota-trial-guard"), ("S40", "network"), ("S90", "platform"), ("S97", "otamgr"),
+    for order, service in (("S01", "syslog"), ("S04", "ota-data"), ("S05", "ota-trial-guard"), ("S40", "network"), ("S90", "platform"), ("S97", "otamgr"),
                            ("S99", "board-report")):
         (services / f"{order}{service}").symlink_to(f"../init.d/{service}")
     (tree / "etc/ota-version").write_text(f"{version}\n")

@@ -50,7 +50,8 @@ def adapt(tree):
     (tree / "boot/Image").write_bytes(tiny_kernel(KERNEL_STARTS))
     start = tree / "etc/init.d/rcS"
     text = "".join(line for line in start.read_text().splitlines(keepends=True) if not line.startswith(_NOT_HERE))
-    start.write_text(re.sub(r"^for uevent .*?^done$", "mount -t ext4 /dev/vda4 /data", text, count=1, flags=re.M | re.S))
+    start.write_text(text.replace("hostname -F", "mount -t ext4 /dev/vda4 /data\nmkdir -p /data/afero_nv\nhostname -F", 1))
+    (tree / "etc/rcS.d/S04ota-data").unlink()
     (tree / "etc/otamgr/slots.conf").write_text(_SLOTS)
     inittab = tree / "etc/inittab"
     inittab.write_text("".join(line for line in inittab.read_text().splitlines(keepends=True) if "askfirst" not in line))
