@@ -273,9 +273,9 @@ def compress(image, out):
         run("gzip", "-n", "-6", "-c", image, stdout=stream)
 
 
-def make_boot_script(out):
-    source = BUILD / "boot.cmd"
-    source.write_text(layer.fill(layer.RECIPES / "u-boot/files/boot.cmd.in", SETTINGS))
+def make_boot_script(out, settings):
+    source = out.with_suffix(".cmd")
+    source.write_text(layer.fill(layer.RECIPES / "u-boot/files/boot.cmd.in", settings))
     run("mkimage", "-A", "arm64", "-O", "linux", "-T", "script", "-C", "none", "-n", "meta-otamgr", "-d", source, out, stdout=subprocess.DEVNULL)
 
 
@@ -296,7 +296,7 @@ def make_environment(variables):
                           stdout=subprocess.PIPE).stdout
 
 
-def make_disk(disk, rootfs_a, environment):
+def make_disk(disk, rootfs_a, environment, settings=SETTINGS):
     """The disk as it is flashed once: slot A filled, slot B empty, environment in both copies."""
     disk.unlink(missing_ok=True)
     with open(disk, "wb") as out:
@@ -309,7 +309,7 @@ def make_disk(disk, rootfs_a, environment):
     work = disk.with_suffix(".parts")
     work.mkdir(exist_ok=True)
     script, fat, data, env = (work / n for n in ("boot.scr", "boot.fat", "data.ext4", "env"))
-    make_boot_script(script)
+    make_boot_script(script, settings)
     size = {name: size for name, _, size in PARTITIONS}
     fat.unlink(missing_ok=True)
     run("truncate", "-s", f"{size['boot']}M", fat)

@@ -61,16 +61,22 @@ class Machine(Console):
     """One run of the board, from power on until stop or power cut."""
 
     def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
-                 skip_autoboot_delay=False, write_log=None):
+                 skip_autoboot_delay=False, write_log=None, uboot=UBOOT, mmc=False, failing_writes=False, devices=()):
+        """With `mmc` the disk is an SD card, else on virtio. Failing writes end in an error, of which an SD card tells nothing."""
         super().__init__(on_line)
         words = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-M", "virt", "-cpu", "cortex-a53", "-smp", str(cpus),
-                 "-m", str(memory_mib), "-nographic", "-bios", UBOOT,
-                 "-device", "virtio-blk-pci,drive=disk"]
+                 "-m", str(memory_mib), "-nographic", "-bios", uboot]
+        words += ["-device", "sdhci-pci", "-device", "sd-card,drive=disk"] if mmc else ["-device", "virtio-blk-pci,drive=disk"]
+        for device in devices:
+            words += ["-device", device]
         if write_log:
             # The log must exist; every write and flush of the disk is appended to it.
             open(write_log, "wb").close()
             words += ["-blockdev", f"driver=blklogwrites,node-name=disk,file.driver=file,file.filename={disk},"
                       f"log.driver=file,log.filename={write_log},log-sector-size=512"]
+        elif failing_writes:
+            words += ["-blockdev", f"driver=blkdebug,node-name=disk,image.driver=file,image.filename={disk},inject-error.0.event=none,"
+                      "inject-error.0.iotype=write,inject-error.0.errno=5"]
         else:
             words += ["-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}"]
         words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
