@@ -127,8 +127,8 @@ def fetch_packages(say):
     return release
 
 
-def build_jars(folder, target=ARM64):
-    """The daemon, the simulators and their libraries as the device has them: names without versions, one native library."""
+def build_jars(folder):
+    """The daemon, the simulators and their libraries as the device has them: names without versions."""
     project = layer.ROOT / "otamgr-src"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -141,11 +141,13 @@ def build_jars(folder, target=ARM64):
     run("mvn", "-q", "-B", "-f", project / "pom.xml", "-pl", "otamgr,simulators", "-am", "package", "-DskipTests", "-Dmaven.test.skip=true",
         "dependency:copy-dependencies", "-DincludeScope=runtime", "-DexcludeGroupIds=org.metaotamgr", f"-DoutputDirectory={libraries}",
         "-Dmdep.stripVersion=true")
-    native = libraries / "junixsocket-native-common.jar"
-    listing = subprocess.run(["unzip", "-Z1", native], check=True, capture_output=True, text=True).stdout.split()
-    library, = [n for n in listing if n.startswith(target.native_library) and n.endswith(".so") and "nodeps" not in n]
-    with open(folder / "libjunixsocket-native.so", "wb") as out:
-        run("unzip", "-p", native, library, stdout=out)
+
+
+def jars(cache):
+    """The folder of the jars, built when their sources have changed."""
+    source = layer.ROOT / "otamgr-src"
+    mains = [source / module / "src/main" for module in ("wire", "attribute-client", "otamgr", "simulators")]
+    return cache.make("jars", BUILD / "jars", [*sorted(source.glob("**/pom.xml")), *mains], build_jars)
 
 
 def build_runtime(folder, target=ARM64):
@@ -231,7 +233,11 @@ def stage_rootfs(version, record, release, jars, runtime, initramfs, tree, targe
     for jar in [*jars.glob("otamgr*.jar"), *(jars / "libraries").glob("*.jar")]:
         if jar.name != "junixsocket-native-common.jar":
             shutil.copy(jar, tree / "usr/share/java" / jar.name)
-    shutil.copy(jars / "libjunixsocket-native.so", tree / "usr/lib/otamgr/libjunixsocket-native.so")
+    native = jars / "libraries/junixsocket-native-common.jar"
+    listing = subprocess.run(["unzip", "-Z1", native], check=True, capture_output=True, text=True).stdout.split()
+    library, = [n for n in listing if n.startswith(target.native_library) and n.endswith(".so") and "nodeps" not in n]
+    with open(tree / "usr/lib/otamgr/libjunixsocket-native.so", "wb") as out:
+        run("unzip", "-p", native, library, stdout=out)
 
     _install(layer.RECIPES / "ota-data/files/ota-data", tree / "usr/sbin/ota-data", 0o755)
     _install(layer.RECIPES / "ota-data/files/ota-data.init", tree / "etc/init.d/ota-data", 0o755)

@@ -164,10 +164,7 @@ class Images:
     @staticmethod
     def _shared_kernel(cache):
         target = sharedkernel.target()
-        source = layer.ROOT / "otamgr-src"
-        mains = [source / module / "src/main" for module in ("wire", "attribute-client", "otamgr", "simulators")]
-        jars = cache.make("jars for this machine", FOLDER / "jars", [*sorted(source.glob("**/pom.xml")), *mains],
-                          lambda out: build.build_jars(out, target))
+        jars = build.jars(cache)
         runtime = cache.make("Java runtime for this machine", FOLDER / "runtime", [build.RUNTIME_MODULES],
                              lambda out: build.build_runtime(out, target))
 

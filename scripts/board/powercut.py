@@ -277,29 +277,30 @@ def examine_all(recording, cases, booted, seed, screen):
     return total
 
 
+def _is_of(stamp, rootfs):
+    """Whether a recording was made with these root file systems and the present boot script."""
+    return stamp.exists() and stamp.read_text() == scenario.recorded_with(rootfs)
+
+
 def record(fault, screen, reuse):
-    """Runs a scenario with every write logged, or takes the recording of the last run."""
+    """Runs a scenario with every write logged, or takes a recording that is of the present files."""
     disk = build.BUILD / f"disk-{fault or 'good'}.img"
-    base, writes, header = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header"))
-    if not reuse or not header.exists():
-        header.unlink(missing_ok=True)
-        run = scenario.Scenario(screen, fault, write_log=writes)
-        result = run.run()
+    base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
+    rootfs = scenario.Scenario(screen, fault).rootfs()
+    if not (reuse and _is_of(stamp, rootfs)):
+        result = scenario.Scenario(screen, fault, write_log=writes).run()
         if result.problems:
             raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
-        header.write_bytes(run.header)
-    return Recording("rollback" if fault else "update", base, writes, header.read_bytes(), {
-        "a": file_hashes(build.BUILD / "rootfs-1.0.ext4"),
-        "b": file_hashes(build.BUILD / (f"rootfs-2.0-{fault}.ext4" if fault else "rootfs-2.0.ext4"))},
-        b_starts=not fault)
+    return Recording("rollback" if fault else "update", base, writes, header.read_bytes(), dict(zip("ab", map(file_hashes, rootfs))), b_starts=not fault)
 
 
 def record_growth(screen, reuse):
     """The first boot of a board whose disk is larger than the image that was flashed."""
     disk = build.BUILD / "disk-growth.img"
-    base, writes = disk.with_suffix(".base"), disk.with_suffix(".writes")
+    base, writes, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".recorded"))
     rootfs = scenario.Board(screen).rootfs("1.0", "rootfs-1.0", flashed=True)
-    if not reuse or not base.exists():
+    if not (reuse and _is_of(stamp, [rootfs])):
+        stamp.unlink(missing_ok=True)
         build.make_disk(disk, rootfs, {"ota_slot": "a"})
         build.run("cp", "--sparse=always", disk, base)
         log = build.BUILD / "logs" / "growth.console"
@@ -309,7 +310,14 @@ def record_growth(screen, reuse):
             board.switch_off()
         if problem := not_grown(disk):
             raise RuntimeError(f"the recorded boot itself went wrong: {problem}")
+        stamp.write_text(scenario.recorded_with([rootfs]))
     return Recording("growth", base, writes, b"", {"a": file_hashes(rootfs)}, grows=True)
+
+
+# name: what is recorded, how, the share of the cases
+RECORDINGS = {"update": ("an update and its commit", functools.partial(record, None), 5),
+              "rollback": ("a rollback", functools.partial(record, "panic"), 2),
+              "growth": ("a first boot that grows the data partition", record_growth, 3)}
 
 
 def main():
@@ -324,16 +332,18 @@ def main():
     parser.add_argument("--cases", type=int, default=10000, metavar="N", help="power cuts to look at from outside (default 10000)")
     parser.add_argument("--booted", type=int, default=200, metavar="M", help="how many of them are also booted (default 200)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="makes the same cuts again, of the same recording")
-    parser.add_argument("--reuse", action="store_true", help="use the recordings of the last run, for the same seed to mean the same cuts")
+    parser.add_argument("--of", choices=RECORDINGS, action="append", help="only cuts of this; may be given again (default: all)")
+    parser.add_argument("--reuse", action="store_true", help="use the recordings of the last run, or of scripts/demo --record, if they are of the present "
+                        "files; the same seed means the same cuts then")
     arguments = parser.parse_args()
 
     screen, count = show.Show(), Count()
     try:
-        for what, recorded, share in (("an update and its commit", functools.partial(record, None), 5), ("a rollback", functools.partial(record, "panic"), 2),
-                                      ("a first boot that grows the data partition", record_growth, 3)):
+        chosen = [RECORDINGS[name] for name in arguments.of or RECORDINGS]
+        for what, recorded, share in chosen:
             screen.step(f"Record {what}")
             recording = recorded(screen, arguments.reuse)
-            cases, booted = arguments.cases * share // 10, arguments.booted * share // 10
+            cases, booted = (number * share // sum(share for _, _, share in chosen) for number in (arguments.cases, arguments.booted))
             screen.step(f"Cut the power {cases} times, boot {booted} of them (seed {arguments.seed})")
             count.merge(examine_all(recording, cases, booted, arguments.seed, screen))
             for problem in count.problems:

@@ -141,10 +141,7 @@ class Board:
         cache = build.Cache(lambda text: show.line("build", text))
         self._cache = cache
         self._release = build.fetch_packages(lambda text: show.line("build", text))
-        source = build.layer.ROOT / "otamgr-src"
-        poms = sorted(source.glob("**/pom.xml"))
-        mains = [p for m in ("wire", "attribute-client", "otamgr", "simulators") for p in [source / m / "src/main"]]
-        self._jars = cache.make("jars", build.BUILD / "jars", [*poms, *mains], build.build_jars)
+        self._jars = build.jars(cache)
         self._runtime = cache.make("Java runtime", build.RUNTIME, [self._release, build.RUNTIME_MODULES], build.build_runtime)
         self._initramfs = cache.make("initramfs", build.BUILD / "initrd", [self._release, build.HERE / "initramfs-init"],
                                      lambda out: build.build_initramfs(self._release, out))
@@ -180,6 +177,12 @@ class Board:
         return self._cache.make(f"update image {name}", build.BUILD / f"{name}.ext4.gz", [stamp], lambda out: build.compress(rootfs, out))
 
 
+def recorded_with(rootfs):
+    """What makes a recording one of these root file systems and of the present boot script."""
+    script = build.layer.fill(build.layer.RECIPES / "u-boot/files/boot.cmd.in", build.SETTINGS)
+    return "\n".join([*((build.BUILD / "stamps" / image.name).read_text() for image in rootfs), hashlib.sha256(script.encode()).hexdigest()])
+
+
 class Scenario:
     """What scripts/demo does. With a write log, every write of the disk goes there, and the disk as it was at power on stays beside it."""
 
@@ -192,14 +195,18 @@ class Scenario:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._log.unlink(missing_ok=True)
 
+    def rootfs(self):
+        """The root file systems of slot a and of the update."""
+        spoil = self._fault.spoil if self._fault else None
+        self._board = Board(self._show)
+        return (self._board.rootfs("1.0", "rootfs-1.0", flashed=True),
+                self._board.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil))
+
     def run(self):
         show, fault = self._show, self._fault
         show.step("Build the board")
-        board = Board(show)
-        old = board.rootfs("1.0", "rootfs-1.0", flashed=True)
-        spoil = fault.spoil if fault else None
-        update = board.image(f"hub_update-{self._name}" if spoil else "hub_update",
-                             board.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil))
+        old, new = self.rootfs()
+        update = self._board.image(f"hub_update-{self._name}" if fault and fault.spoil else "hub_update", new)
         if fault and fault.cut_image:
             cut = build.BUILD / "hub_update-cut.ext4.gz"
             whole = update.read_bytes()
@@ -210,11 +217,16 @@ class Scenario:
         show.line("build", f"disk {disk.name}")
         build.make_disk(disk, old, {"ota_slot": "a", "ota_bootargs": f"board.url={publisher.address()}"})
         if self._write_log:
+            self._write_log.with_suffix(".recorded").unlink(missing_ok=True)
             build.run("cp", "--sparse=always", disk, self._write_log.with_suffix(".base"))
         try:
-            return self._update(disk, update, publisher)
+            result = self._update(disk, update, publisher)
         finally:
             publisher.close()
+        if self._write_log and not result.problems:
+            self._write_log.with_suffix(".header").write_bytes(self.header)
+            self._write_log.with_suffix(".recorded").write_text(recorded_with([old, new]))
+        return result
 
     def _machine(self, disk):
         return machine.Machine(disk, self._log, on_line=functools.partial(show_line, self._show), network=True, write_log=self._write_log)
