@@ -9,6 +9,10 @@ e2fsprogs cpio gzip unzip qemu-user-static binutils-aarch64-linux-gnu gcc-aarch6
 # shellcheck disable=SC2034
 TEST_PACKAGES="shellcheck busybox-static chromium xz-utils zstd squashfs-tools mount util-linux gcc libc6-dev make dpkg-dev python3-venv systemd"
 
+# shellcheck disable=SC2034
+# To build U-Boot for the emulated board, which only scripts/test --full does.
+UBOOT_PACKAGES="gcc make dpkg-dev gcc-aarch64-linux-gnu bison flex libssl-dev bc"
+
 # All named Debian packages are installed afterwards; only those that are missing are fetched.
 ensure_packages() {
     missing=

@@ -94,7 +94,7 @@ def problems(settings):
 
 
 TEMPLATE_SETTINGS = ("OTA_ENV_STORE", "OTA_ENV_DEVICE", "OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND", "OTA_ENV_SIZE", "OTA_SLOT_A_PART",
-                     "OTA_SLOT_B_PART", "OTA_BOOTARGS")
+                     "OTA_SLOT_B_PART", "OTA_BOOTARGS", "OTA_WATCHDOG")
 
 
 def words(settings):

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import layer
@@ -22,22 +23,38 @@ ROOT_ARM64 = BUILD / "root" / "arm64"
 RUNTIME = BUILD / "runtime"
 MIB = 1 << 20
 
-# The disk: name, start and size in MiB. The environment's two copies lie before the first partition.
+# The disk as it is flashed: name, start and size in MiB. The environment's two copies lie before the first partition. The data
+# partition takes the rest when the board starts for the first time.
 PARTITIONS = (("boot", 16, 16), ("rootfs-a", 32, 192), ("rootfs-b", 224, 192), ("data", 416, 96))
-DISK_MIB = 520
+DISK_MIB = 648
 
 SETTINGS = layer.settings(OTA_ENV_STORE="script", OTA_ENV_DEVICE="/dev/vda", OTA_BOOTARGS="console=ttyAMA0")
 
 TARGET_PACKAGES = (
     "openjdk-17-jdk-headless", "busybox-static", "openssl", "libssl3", "libubootenv-tool", "libubootenv0.1", "libc6", "zlib1g", "libyaml-0-2",
     "libgcc-s1", "libstdc++6", "e2fsprogs", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "zstd", "libzstd1",
-    "liblzma5", "liblz4-1", "util-linux",
+    "liblzma5", "liblz4-1", "util-linux", "fdisk", "libfdisk1", "libsmartcols1", "libreadline8", "libtinfo6",
 )
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the programs of a board come from and what their architecture calls things."""
+
+    root: Path  # holds the files of Debian's packages
+    triplet: str
+    loader: str  # below the root
+    native_library: str  # folder of the library inside junixsocket's jar
+    emulator: tuple = ()  # words that let this machine run the target's programs
+
+
+ARM64 = Target(ROOT_ARM64, "aarch64-linux-gnu", "lib/ld-linux-aarch64.so.1", "lib/aarch64-Linux-clang/jni/",
+               ("qemu-aarch64-static", "-L", str(ROOT_ARM64)))
 INITRAMFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
 LIBRARIES = ("libssl.so.3", "libcrypto.so.3", "libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6",
              "libyaml-0.so.2", "libubootenv.so.0", "libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1",
-             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1")
+             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1", "libfdisk.so.1", "libsmartcols.so.1", "libreadline.so.8", "libtinfo.so.6")
 
 # The board's name, for which bundles must be.
 COMPATIBLE = "emulated-board"
@@ -49,7 +66,7 @@ RUNTIME_MODULES = "java.base,jdk.crypto.ec"
 APPLETS = """sh ash cat ls cp mv rm ln mkdir rmdir mount umount sync sleep echo dd gzip gunzip zcat grep sed awk cut head tail tr
 od hexdump cmp sha256sum stat df du kill killall ps date uname dmesg touch chmod chown test [ expr true false printf find xargs mknod hostname
 env sort uniq wc tee timeout seq usleep ping tar xz logger basename dirname readlink realpath id mktemp vi less pidof
-ln sh nohup setsid pgrep pkill mkfifo tty stty which uptime free""".split()
+ln sh nohup setsid pgrep pkill mkfifo tty stty which uptime free mountpoint""".split()
 SYSTEM_APPLETS = "init reboot poweroff halt insmod rmmod lsmod ip ifconfig route syslogd start-stop-daemon".split()
 
 
@@ -118,7 +135,7 @@ def fetch_packages(say):
 
 
 def build_jars(folder):
-    """The daemon, the simulators and their libraries as the device has them: names without versions, one native library."""
+    """The daemon, the simulators and their libraries as the device has them: names without versions."""
     project = layer.ROOT / "otamgr-src"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -134,32 +151,38 @@ def build_jars(folder):
     run("mvn", "-q", "-B", "-f", project / "pom.xml", "-pl", "otamgr,simulators", "-am", "package", "-DskipTests", "-Dmaven.test.skip=true",
         "dependency:copy-dependencies", "-DincludeScope=runtime", "-DexcludeGroupIds=org.metaotamgr", f"-DoutputDirectory={libraries}",
         "-Dmdep.stripVersion=true")
-    native = libraries / "junixsocket-native-common.jar"
-    member = "lib/aarch64-Linux-clang/jni/"
-    listing = subprocess.run(["unzip", "-Z1", native], check=True, capture_output=True, text=True).stdout.split()
-    library, = [n for n in listing if n.startswith(member) and n.endswith(".so") and "nodeps" not in n]
-    with open(folder / "libjunixsocket-native.so", "wb") as out:
-        run("unzip", "-p", native, library, stdout=out)
 
 
-def build_control(program):
+def build_control(program, target=ARM64):
     """What takes commands to the daemon, as the recipe compiles it."""
-    run("aarch64-linux-gnu-gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-Os", "-s", "-o", program,
+    run(f"{target.triplet}-gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-Os", "-s", "-o", program,
         layer.RECIPES / "otamgr/files/otamgr-control.c")
 
 
-def build_runtime(folder):
+def control(cache, what="otamgr-control", program=BUILD / "otamgr-control", target=ARM64):
+    """The program that takes commands to the daemon, built when its source has changed."""
+    return cache.make(what, program, [layer.RECIPES / "otamgr/files/otamgr-control.c"], lambda out: build_control(out, target))
+
+
+def jars(cache):
+    """The folder of the jars, built when their sources have changed."""
+    source = layer.ROOT / "otamgr-src"
+    mains = [source / module / "src/main" for module in ("wire", "attribute-client", "agent", "otamgr", "simulators", "update-sources")]
+    return cache.make("jars", BUILD / "jars", [*sorted(source.glob("**/pom.xml")), *mains], build_jars)
+
+
+def build_runtime(folder, target=ARM64):
     """A Java runtime for the target, with the base class archive made by the target's own JVM."""
     shutil.rmtree(folder, ignore_errors=True)
-    jmods, = (ROOT_ARM64 / "usr/lib/jvm").glob("java-17-openjdk-*/jmods")
+    jmods, = (target.root / "usr/lib/jvm").glob("java-17-openjdk-*/jmods")
     run("jlink", "--module-path", jmods, "--add-modules", RUNTIME_MODULES, "--no-header-files", "--no-man-pages",
         "--strip-java-debug-attributes", "--compress=2", "--output", folder)
     for extra in ("legal", "lib/jrt-fs.jar"):
         path = folder / extra
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for library in folder.rglob("*.so"):
-        run("aarch64-linux-gnu-strip", "--strip-unneeded", library)
-    run("qemu-aarch64-static", "-L", ROOT_ARM64, folder / "bin/java", "-Xshare:dump", stdout=subprocess.DEVNULL)
+        run(f"{target.triplet}-strip", "--strip-unneeded", library)
+    run(*target.emulator, folder / "bin/java", "-Xshare:dump", stdout=subprocess.DEVNULL)
 
 
 def _install_modules(release, names, folder):
@@ -208,8 +231,9 @@ def record_of(version):
                        "versionNumber": version.replace(".", "")}, indent=4, sort_keys=True)
 
 
-def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tree):
-    """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them."""
+def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tree, target=ARM64):
+    """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them.
+    Without a release there is no kernel in it."""
     shutil.rmtree(tree, ignore_errors=True)
     for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "dev", "proc", "sys", "tmp", "run", "data", "root", "boot", "etc/otamgr",
                    "lib/upgrade/keep.d", "var/log", "usr/share/java", "usr/lib/otamgr", "lib/modules"):
@@ -218,34 +242,40 @@ def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tr
     (tree / "var/lock").symlink_to("/run/lock")
     (tree / "afero_nv").symlink_to("data/afero_nv")
 
-    shutil.copy(ROOT_ARM64 / "bin/busybox", tree / "bin/busybox")
+    shutil.copy(target.root / "bin/busybox", tree / "bin/busybox")
     for applet in APPLETS:
         (tree / "bin" / applet).unlink(missing_ok=True)
         (tree / "bin" / applet).symlink_to("busybox")
     for applet in SYSTEM_APPLETS:
         (tree / "sbin" / applet).symlink_to("../bin/busybox")
-    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock", "usr/bin/openssl"):
-        _install(ROOT_ARM64 / program, tree / program, 0o755)
+    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock", "usr/bin/openssl", "sbin/e2fsck", "sbin/resize2fs",
+                    "sbin/sfdisk", "usr/bin/partx"):
+        _install(target.root / program, tree / program, 0o755)
     (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
-    triplet = "aarch64-linux-gnu"
     for library in LIBRARIES:
-        found = next(p for p in (ROOT_ARM64 / "lib" / triplet / library, ROOT_ARM64 / "usr/lib" / triplet / library) if p.exists())
-        _install(found, tree / "lib" / triplet / library, 0o755)
-    loader = "ld-linux-aarch64.so.1"
-    _install(ROOT_ARM64 / "lib" / triplet / loader, tree / "lib" / loader, 0o755)
+        found = next(p for p in (target.root / folder / target.triplet / library for folder in ("lib", "usr/lib")) if p.exists())
+        _install(found, tree / "lib" / target.triplet / library, 0o755)
+    _install(target.root / target.loader, tree / target.loader, 0o755)
 
-    shutil.copy(ROOT_ARM64 / "boot" / f"vmlinuz-{release}", tree / "boot/Image")
-    shutil.copy(initramfs, tree / "boot/initrd")
-    shutil.rmtree(tree / "lib/modules")
-    _install_modules(release, ROOTFS_MODULES, tree / "lib/modules")
+    if release:
+        shutil.copy(target.root / "boot" / f"vmlinuz-{release}", tree / "boot/Image")
+        shutil.copy(initramfs, tree / "boot/initrd")
+        shutil.rmtree(tree / "lib/modules")
+        _install_modules(release, ROOTFS_MODULES, tree / "lib/modules")
 
     shutil.copytree(runtime, tree / "usr/lib/jvm/otamgr-runtime", symlinks=True)
     (tree / "usr/bin/java").symlink_to("../lib/jvm/otamgr-runtime/bin/java")
     for jar in [*jars.glob("otamgr*.jar"), *(jars / "libraries").glob("*.jar")]:
         if jar.name != "junixsocket-native-common.jar":
             shutil.copy(jar, tree / "usr/share/java" / jar.name)
-    shutil.copy(jars / "libjunixsocket-native.so", tree / "usr/lib/otamgr/libjunixsocket-native.so")
+    native = jars / "libraries/junixsocket-native-common.jar"
+    listing = subprocess.run(["unzip", "-Z1", native], check=True, capture_output=True, text=True).stdout.split()
+    library, = [n for n in listing if n.startswith(target.native_library) and n.endswith(".so") and "nodeps" not in n]
+    with open(tree / "usr/lib/otamgr/libjunixsocket-native.so", "wb") as out:
+        run("unzip", "-p", native, library, stdout=out)
 
+    _install(layer.RECIPES / "ota-data/files/ota-data", tree / "usr/sbin/ota-data", 0o755)
+    _install(layer.RECIPES / "ota-data/files/ota-data.init", tree / "etc/init.d/ota-data", 0o755)
     scripts, daemon = layer.RECIPES / "sysupgrade/files", layer.RECIPES / "otamgr/files"
     for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor", "ota-verify"):
         _install(scripts / name, tree / "sbin" / name, 0o755)
@@ -267,7 +297,7 @@ def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tr
     shutil.copytree(HERE / "rootfs", tree, dirs_exist_ok=True)
     services = tree / "etc/rcS.d"
     services.mkdir()
-    for order, service in (("S01", "syslog"), ("S05", "ota-trial-guard"), ("S40", "network"), ("S90", "platform"), ("S97", "otamgr"),
+    for order, service in (("S01", "syslog"), ("S04", "ota-data"), ("S05", "ota-trial-guard"), ("S40", "network"), ("S90", "platform"), ("S97", "otamgr"),
                            ("S99", "board-report")):
         (services / f"{order}{service}").symlink_to(f"../init.d/{service}")
     (tree / "etc/ota-version").write_text(f"{version}\n")
@@ -276,12 +306,12 @@ def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tr
     (tree / "etc/full_ota_record.json").write_text(record)
 
 
-def make_filesystem(tree, out, label):
+def make_filesystem(tree, out, label, room_mib=24):
     """An ext4 image with the tree's content, everything owned by root, some room left."""
     run("chown", "-R", "0:0", tree)
     used = int(subprocess.run(["du", "-sm", tree], check=True, capture_output=True, text=True).stdout.split()[0])
     out.unlink(missing_ok=True)
-    run("mke2fs", "-q", "-t", "ext4", "-L", label, "-d", tree, out, f"{used + 24}M", stdout=subprocess.DEVNULL, env={**os.environ, "PATH": "/usr/sbin:/sbin:" + os.environ["PATH"]})
+    run("mke2fs", "-q", "-t", "ext4", "-L", label, "-d", tree, out, f"{used + room_mib}M", stdout=subprocess.DEVNULL, env={**os.environ, "PATH": "/usr/sbin:/sbin:" + os.environ["PATH"]})
 
 
 def compress(image, out):
@@ -289,9 +319,9 @@ def compress(image, out):
         run("gzip", "-n", "-6", "-c", image, stdout=stream)
 
 
-def make_boot_script(out):
-    source = BUILD / "boot.cmd"
-    source.write_text(layer.fill(layer.RECIPES / "u-boot/files/boot.cmd.in", SETTINGS))
+def make_boot_script(out, settings):
+    source = out.with_suffix(".cmd")
+    source.write_text(layer.fill(layer.RECIPES / "u-boot/files/boot.cmd.in", settings))
     run("mkimage", "-A", "arm64", "-O", "linux", "-T", "script", "-C", "none", "-n", "meta-otamgr", "-d", source, out, stdout=subprocess.DEVNULL)
 
 
@@ -312,7 +342,7 @@ def make_environment(variables):
                           stdout=subprocess.PIPE).stdout
 
 
-def make_disk(disk, rootfs_a, environment):
+def make_disk(disk, rootfs_a, environment, settings=SETTINGS):
     """The disk as it is flashed once: slot A filled, slot B empty, environment in both copies."""
     disk.unlink(missing_ok=True)
     with open(disk, "wb") as out:
@@ -325,7 +355,7 @@ def make_disk(disk, rootfs_a, environment):
     work = disk.with_suffix(".parts")
     work.mkdir(exist_ok=True)
     script, fat, data, env = (work / n for n in ("boot.scr", "boot.fat", "data.ext4", "env"))
-    make_boot_script(script)
+    make_boot_script(script, settings)
     size = {name: size for name, _, size in PARTITIONS}
     fat.unlink(missing_ok=True)
     run("truncate", "-s", f"{size['boot']}M", fat)

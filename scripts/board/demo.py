@@ -4,6 +4,7 @@
 import argparse
 import sys
 
+import build
 import machine
 import scenario
 import show
@@ -17,11 +18,13 @@ def main():
         epilog=f"faults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage")
     parser.add_argument("--fault", choices=scenario.FAULTS, help="something goes wrong with the update (see below)")
     parser.add_argument("--bundle", action="store_true", help="the update comes as a signed bundle, which the board verifies")
+    parser.add_argument("--record", action="store_true", help="keep every write of the disk, for scripts/powercut --reuse")
     arguments = parser.parse_args()
 
     screen = show.Show()
     try:
-        result = scenario.Scenario(screen, arguments.fault, as_bundle=arguments.bundle).run()
+        log = build.BUILD / f"disk-{arguments.fault or 'good'}.writes" if arguments.record else None
+        result = scenario.Scenario(screen, arguments.fault, write_log=log, as_bundle=arguments.bundle).run()
     except (machine.Timeout, RuntimeError) as problem:
         screen.line("FAILED", str(problem))
         return 1

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Looks into a board's disk from outside, with the board switched off: environment, files of a slot, the journal."""
 
+import binascii
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
 
 import build
+
+_ZEROS = bytes(build.MIB)
+# Copies of partitions are read and thrown away; in memory that costs least.
+FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def environment(disk):
@@ -20,18 +26,47 @@ def environment(disk):
     return dict(line.split("=", 1) for line in out.stdout.splitlines() if line)
 
 
+def table(disk, block):
+    """The partitions in the GPT whose header is at a block, or None if header or entries are not whole."""
+    disk.seek(block * 512)
+    header = disk.read(512)
+    size, checksum = struct.unpack_from("<II", header, 12)
+    first, count, each, entries_checksum = struct.unpack_from("<QIII", header, 72)
+    if header[:8] != b"EFI PART" or size != 92 or binascii.crc32(header[:16] + bytes(4) + header[20:size]) != checksum:
+        return None
+    disk.seek(first * 512)
+    entries = disk.read(count * each)
+    if binascii.crc32(entries) != entries_checksum:
+        return None
+    found = {}
+    for entry in (entries[n:n + each] for n in range(0, len(entries), each)):
+        start, end = struct.unpack_from("<QQ", entry, 32)
+        if start:
+            found[entry[56:128].decode("utf-16-le").rstrip("\0")] = (start * 512, (end - start + 1) * 512)
+    return found
+
+
+def partitions(disk):
+    """name: (start, size) in bytes, as Linux with `gpt` on its command line and U-Boot find them: the first table, else the last."""
+    with open(disk, "rb") as file:
+        found = table(file, 1) or table(file, Path(disk).stat().st_size // 512 - 1)
+    if found is None:
+        raise RuntimeError("neither partition table of the disk is whole")
+    return found
+
+
 class FileSystem:
     """A copy of one partition, its ext4 journal replayed, as the board would find it at the next mount."""
 
     def __init__(self, disk, partition):
-        start, size = next((start, size) for name, start, size in build.PARTITIONS if name == partition)
-        self._folder = tempfile.TemporaryDirectory()
+        start, size = partitions(disk)[partition]
+        self._folder = tempfile.TemporaryDirectory(dir=FOLDER)
         self.image = Path(self._folder.name) / partition
         with open(disk, "rb") as source, open(self.image, "wb") as copy:
-            source.seek(start * build.MIB)
-            for _ in range(size):
-                block = source.read(build.MIB)
-                if block.count(0) == len(block):
+            source.seek(start)
+            for place in range(0, size, build.MIB):
+                block = source.read(min(build.MIB, size - place))
+                if block == _ZEROS[:len(block)]:
                     copy.truncate(copy.tell() + len(block))
                     copy.seek(0, 2)
                 else:

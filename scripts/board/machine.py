@@ -9,7 +9,14 @@ import threading
 import time
 
 UBOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
-EMULATOR = ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-bios", UBOOT)
+
+
+def emulator(uboot):
+    """The words that start the board with this U-Boot."""
+    return ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-bios", str(uboot))
+
+
+EMULATOR = emulator(UBOOT)
 # Colour and cursor codes that U-Boot and the shell send to a terminal.
 _TERMINAL_CODES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[78]")
 
@@ -18,50 +25,22 @@ class Timeout(Exception):
     pass
 
 
-class Machine:
-    """One run of the board, from power on until stop or power cut."""
+class Console:
+    """The lines that a board says, one after the other, to whoever waits for one."""
 
-    def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
-                 skip_autoboot_delay=False, write_log=None, stick=None, emulator=EMULATOR):
-        words = [*emulator, "-accel", "tcg,thread=multi", "-smp", str(cpus), "-m", str(memory_mib), "-nographic",
-                 "-device", "virtio-blk-pci,drive=disk"]
-        if write_log:
-            # The log must exist; every write and flush of the disk is appended to it.
-            open(write_log, "wb").close()
-            words += ["-blockdev", f"driver=blklogwrites,node-name=disk,file.driver=file,file.filename={disk},"
-                      f"log.driver=file,log.filename={write_log},log-sector-size=512"]
-        else:
-            words += ["-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}"]
-        if stick:
-            # A second disk, as a USB stick is one; it appears as /dev/vdb.
-            words += ["-drive", f"if=none,id=stick,file={stick},format=raw,readonly=on", "-device", "virtio-blk-pci,drive=stick"]
-        words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
-        self._log = open(log, "ab")
-        self._skip_autoboot_delay = skip_autoboot_delay
+    def __init__(self, on_line=None):
         self._on_line = on_line or (lambda line: None)
         self._lines = queue.Queue()
-        self.started = time.monotonic()
-        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
-    def _read(self):
-        pending = b""
-        while block := os.read(self._process.stdout.fileno(), 65536):
-            self._log.write(block)
-            self._log.flush()
-            *lines, pending = (pending + block).split(b"\n")
-            for raw in lines:
-                line = _TERMINAL_CODES.sub(b"", raw).decode(errors="replace").strip("\r")
-                # A line that was overwritten in place shows its last text.
-                line = line.rsplit("\r", 1)[-1]
-                self._on_line(line)
-                self._lines.put(line)
-            if self._skip_autoboot_delay and b"to stop autoboot" in pending:
-                # The first key stops the countdown, the rest does what U-Boot would have done after it.
-                self._process.stdin.write(b"\nrun bootcmd\n")
-                self._process.stdin.flush()
-                pending = b""
+    def _said(self, raw):
+        line = _TERMINAL_CODES.sub(b"", raw).decode(errors="replace").strip("\r")
+        # A line that was overwritten in place shows its last text.
+        line = line.rsplit("\r", 1)[-1]
+        self._on_line(line)
+        self._lines.put(line)
+
+    def _silent(self):
+        """Nothing more will come."""
         self._lines.put(None)
 
     def wait(self, pattern, seconds, fail=None):
@@ -84,6 +63,54 @@ class Machine:
             for pattern in missing:
                 found[pattern] = re.search(pattern, line)
         return [found[pattern] for pattern in patterns]
+
+
+class Machine(Console):
+    """One run of the board, from power on until stop or power cut."""
+
+    def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
+                 skip_autoboot_delay=False, write_log=None, emulator=EMULATOR, mmc=False, failing_writes=False, devices=(), stick=None):
+        """With `mmc` the disk is an SD card, else on virtio. Failing writes end in an error, of which an SD card tells nothing. A stick is a
+        second disk, as a USB stick is one; it appears as /dev/vdb."""
+        super().__init__(on_line)
+        words = [*emulator, "-accel", "tcg,thread=multi", "-smp", str(cpus), "-m", str(memory_mib), "-nographic"]
+        words += ["-device", "sdhci-pci", "-device", "sd-card,drive=disk"] if mmc else ["-device", "virtio-blk-pci,drive=disk"]
+        for device in devices:
+            words += ["-device", device]
+        if write_log:
+            # The log must exist; every write and flush of the disk is appended to it.
+            open(write_log, "wb").close()
+            words += ["-blockdev", f"driver=blklogwrites,node-name=disk,file.driver=file,file.filename={disk},"
+                      f"log.driver=file,log.filename={write_log},log-sector-size=512"]
+        elif failing_writes:
+            words += ["-blockdev", f"driver=blkdebug,node-name=disk,image.driver=file,image.filename={disk},inject-error.0.event=none,"
+                      "inject-error.0.iotype=write,inject-error.0.errno=5"]
+        else:
+            words += ["-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}"]
+        if stick:
+            words += ["-drive", f"if=none,id=stick,file={stick},format=raw,readonly=on", "-device", "virtio-blk-pci,drive=stick"]
+        words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
+        self._log = open(log, "ab")
+        self._skip_autoboot_delay = skip_autoboot_delay
+        self.started = time.monotonic()
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        pending = b""
+        while block := os.read(self._process.stdout.fileno(), 65536):
+            self._log.write(block)
+            self._log.flush()
+            *lines, pending = (pending + block).split(b"\n")
+            for raw in lines:
+                self._said(raw)
+            if self._skip_autoboot_delay and b"to stop autoboot" in pending:
+                # The first key stops the countdown, the rest does what U-Boot would have done after it.
+                self._process.stdin.write(b"\nrun bootcmd\n")
+                self._process.stdin.flush()
+                pending = b""
+        self._silent()
 
     def type(self, text):
         """Types on the console, where a shell reads."""
@@ -117,3 +144,36 @@ class Machine:
     def __exit__(self, *_):
         if not self._log.closed:
             self.power_cut()
+
+
+class WholeBoard(Machine):
+    """A machine with network whose system's commands are typed on its serial console."""
+
+    def __init__(self, disk, log, on_line=None):
+        self._watched = on_line or (lambda line: None)
+        self._answer = None
+        self._collected = []
+        self._answered = threading.Event()
+        self._questions = 0
+        super().__init__(disk, log, on_line=self._listen, network=True, skip_autoboot_delay=True)
+
+    def _listen(self, line):
+        self._watched(line)
+        if self._answer and (match := re.search(rf"{self._answer} (\d+)$", line)):
+            self._status = int(match[1])
+            self._answered.set()
+        elif self._answer and line.startswith("| "):
+            self._collected.append(line[2:])
+
+    def shell(self, command, seconds=120):
+        """Runs a command line in the running system; (exit status, output)."""
+        self._questions += 1
+        self._collected, self._answer = [], f"answer-{self._questions}"
+        self._answered.clear()
+        # Each line of the answer is marked, because services log to the same console. What is typed is echoed, hence the sum.
+        self._process.stdin.write(f"\n{{ {command}; }} > /tmp/answer 2>&1; s=$?; sed 's/^/| /' /tmp/answer; echo answer-$((0+{self._questions})) $s\n".encode())
+        self._process.stdin.flush()
+        if not self._answered.wait(seconds):
+            raise Timeout(f"expected an answer to {command!r} within {seconds} s, the console had none")
+        self._answer = None
+        return self._status, "".join(f"{line}\n" for line in self._collected)

@@ -2,10 +2,12 @@
 """scripts/powercut: the power fails at any write of a real update, a real commit, a real rollback."""
 
 import argparse
+import functools
 import hashlib
 import multiprocessing
 import queue
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -49,8 +51,13 @@ class Count:
 
 
 def _range(partition):
+    """Where a partition is on the disk; the last one may have grown."""
     start, size = next((start, size) for name, start, size in build.PARTITIONS if name == partition)
-    return range(start * build.MIB, (start + size) * build.MIB)
+    return range(start * build.MIB, (build.DISK_MIB if partition == build.PARTITIONS[-1][0] else start + size) * build.MIB)
+
+
+# The two copies of the partition table.
+TABLES = [range(0, 34 * writelog.SECTOR), range(build.DISK_MIB * build.MIB - 33 * writelog.SECTOR, build.DISK_MIB * build.MIB)]
 
 
 @dataclass(frozen=True)
@@ -62,12 +69,13 @@ class Recording:
     writes: Path
     header: bytes
     references: dict  # slot: {path: hash}
-    b_starts: bool  # whether slot b gets to userland; if not, its trials end on slot a
+    b_starts: bool = True  # whether slot b gets to userland; if not, its trials end on slot a
+    grows: bool = False  # whether the data partition takes the rest of the disk
 
 
 def file_hashes(image):
     """The SHA-256 of every regular file in an ext4 image, read without mounting it."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=inspect_disk.FOLDER) as folder:
         subprocess.run(["debugfs", "-R", f"rdump / {folder}", image], check=True, capture_output=True)
         return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
                 for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink()}
@@ -100,7 +108,7 @@ class Judge:
         problem = f"slot {name}: {len(different)} files differ from the image, first {different[0]}" if different else None
         return problem, header
 
-    def data(self, state):
+    def data(self, *state):
         key = ("data", state)
         if key not in self._known:
             try:
@@ -113,9 +121,10 @@ class Judge:
     def verdict(self, states):
         """(kind, text) of what is wrong, or None; and the slot that the next boot must start."""
         try:
+            inspect_disk.partitions(self._disk)
             environment = inspect_disk.environment(self._disk)
         except (RuntimeError, subprocess.CalledProcessError) as problem:
-            return ("brick", f"environment: {problem}"), None
+            return ("brick", str(problem)), None
         committed, trial = environment.get("ota_slot"), environment.get("ota_trial")
         if committed not in VERSIONS:
             return ("brick", f"no committed slot: {environment}"), None
@@ -128,7 +137,7 @@ class Judge:
                 return ("wrong slot", "slot b may boot, but its header is not the delivered one"), next_boot
             if slot == "a" and header is not None:
                 return ("false header", "a header is in /etc of slot a, which was never updated"), next_boot
-        if problem := self.data(states["data"]):
+        if problem := self.data(states["data"], states["table"]):
             return ("brick", problem), next_boot
         return None, next_boot
 
@@ -137,7 +146,7 @@ class Partitions:
     """Names the bytes of each partition after a cut: what is durable there, and which pending writes arrived."""
 
     def __init__(self, entries):
-        self._ranges = {name: _range(name) for name, _, _ in build.PARTITIONS}
+        self._ranges = {name: _range(name) for name, _, _ in build.PARTITIONS} | {"table": TABLES[0]}
         self._entries = entries
         self._counted = 0
         self._durable = dict.fromkeys(self._ranges, 0)
@@ -155,12 +164,15 @@ class Partitions:
 ENVIRONMENT = [range(int(build.SETTINGS[name], 16), int(build.SETTINGS[name], 16) + int(build.SETTINGS["OTA_ENV_SIZE"], 16))
                for name in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")]
 
+# What the disk may tear between sectors, not only between pages.
+FRAGILE = [*ENVIRONMENT, *TABLES]
+
 
 def draw_cuts(entries, count, seed):
-    """(cut, number of the case), sorted: half of them anywhere, half near a flush, the environment or the superblock of slot b."""
+    """(cut, number of the case), sorted: half of them anywhere, half near a flush, the environment, the partition table or the superblock of slot b."""
     generator = random.Random(seed)
     special = [index for index, entry in enumerate(entries) if isinstance(entry, writelog.Flush) or entry.offset == _range("rootfs-b")[0]
-               or any(entry.offset in place for place in ENVIRONMENT)]
+               or any(entry.offset in place for place in FRAGILE)]
     cuts = []
     for number in range(count):
         if generator.random() < 0.5:
@@ -175,7 +187,7 @@ def examine(recording, cuts, to_boot, seed, disk, done):
     """Goes through cuts in order on a disk of its own; boots those that are to be booted. Returns what it counted."""
     count = Count()
     build.run("cp", "--sparse=always", recording.base, disk)
-    replay = writelog.Replay(disk, recording.writes, fragile=ENVIRONMENT)
+    replay = writelog.Replay(disk, recording.writes, fragile=FRAGILE)
     judge = Judge(disk, recording.header, recording.references)
     partitions = Partitions(replay.entries)
     for cut, number in cuts:
@@ -188,7 +200,7 @@ def examine(recording, cuts, to_boot, seed, disk, done):
             count.add(*wrong, case)
         elif number in to_boot:
             count.booted += 1
-            if problem := boot(disk, next_boot if recording.b_starts else "a"):
+            if problem := boot(disk, next_boot if recording.b_starts else "a", recording.grows):
                 count.add("brick", problem, f"{case}, booted")
         replay.undo()
         with done.get_lock():
@@ -198,7 +210,7 @@ def examine(recording, cuts, to_boot, seed, disk, done):
     return count
 
 
-def boot(disk, slot):
+def boot(disk, slot, grows):
     """Boots a copy of a disk up to userland; what is wrong, or None."""
     image, log = Path(f"{disk}.boot"), Path(f"{disk}.console")
     log.unlink(missing_ok=True)
@@ -206,6 +218,8 @@ def boot(disk, slot):
     try:
         with machine.Machine(image, log, network=True, skip_autoboot_delay=True, cpus=1) as board:
             found = board.wait(scenario.BOOTED, 180)
+        if grows and (problem := not_grown(image)):
+            return problem
     except machine.Timeout as timeout:
         kept = log.rename(f"{log}.{time.time_ns()}")
         return f"{timeout}; console: {kept}"
@@ -213,6 +227,21 @@ def boot(disk, slot):
         image.unlink()
     if (found[1], found[2]) != (slot, VERSIONS[slot]):
         return f"expected slot {slot}, booted slot {found[1]} version {found[2]}"
+    return None
+
+
+def not_grown(disk):
+    """What is wrong with the size of the data partition or of its file system, or None."""
+    with open(disk, "rb") as file:
+        ends = {sum(table["data"]) if (table := inspect_disk.table(file, block)) else None for block in (1, build.DISK_MIB * build.MIB // 512 - 1)}
+    wanted = TABLES[1].start
+    if ends != {wanted}:
+        return f"the data partition must end at {wanted} in both partition tables, found {ends}"
+    with inspect_disk.FileSystem(disk, "data") as data:
+        header = subprocess.run(["dumpe2fs", "-h", data.image], check=True, capture_output=True, text=True).stdout
+        blocks, size = (int(re.search(rf"^{name}: +(\d+)", header, re.M)[1]) for name in ("Block count", "Block size"))
+        if data.image.stat().st_size - blocks * size >= size:
+            return f"the file system on the data partition has {blocks * size} bytes of {data.image.stat().st_size}"
     return None
 
 
@@ -248,43 +277,73 @@ def examine_all(recording, cases, booted, seed, screen):
     return total
 
 
+def _is_of(stamp, rootfs):
+    """Whether a recording was made with these root file systems and the present boot script."""
+    return stamp.exists() and stamp.read_text() == scenario.recorded_with(rootfs)
+
+
 def record(fault, screen, reuse):
-    """Runs a scenario with every write logged, or takes the recording of the last run."""
+    """Runs a scenario with every write logged, or takes a recording that is of the present files."""
     disk = build.BUILD / f"disk-{fault or 'good'}.img"
-    base, writes, header = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header"))
-    if not reuse or not header.exists():
-        header.unlink(missing_ok=True)
-        run = scenario.Scenario(screen, fault, write_log=writes)
-        result = run.run()
+    base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
+    rootfs = scenario.Scenario(screen, fault).rootfs()
+    if not (reuse and _is_of(stamp, rootfs)):
+        result = scenario.Scenario(screen, fault, write_log=writes).run()
         if result.problems:
             raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
-        header.write_bytes(run.header)
-    return Recording("rollback" if fault else "update", base, writes, header.read_bytes(), {
-        "a": file_hashes(build.BUILD / "rootfs-1.0.ext4"),
-        "b": file_hashes(build.BUILD / (f"rootfs-2.0-{fault}.ext4" if fault else "rootfs-2.0.ext4"))},
-        b_starts=not fault)
+    return Recording("rollback" if fault else "update", base, writes, header.read_bytes(), dict(zip("ab", map(file_hashes, rootfs))), b_starts=not fault)
+
+
+def record_growth(screen, reuse):
+    """The first boot of a board whose disk is larger than the image that was flashed."""
+    disk = build.BUILD / "disk-growth.img"
+    base, writes, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".recorded"))
+    rootfs = scenario.Board(screen).rootfs("1.0", "rootfs-1.0", flashed=True)
+    if not (reuse and _is_of(stamp, [rootfs])):
+        stamp.unlink(missing_ok=True)
+        build.make_disk(disk, rootfs, {"ota_slot": "a"})
+        build.run("cp", "--sparse=always", disk, base)
+        log = build.BUILD / "logs" / "growth.console"
+        with machine.Machine(disk, log, on_line=functools.partial(scenario.show_line, screen), network=True, write_log=writes) as board:
+            board.wait_all([scenario.BOOTED, "now ends at the end of the disk"], 180)
+            board.wait("hubby_state", 120)
+            board.switch_off()
+        if problem := not_grown(disk):
+            raise RuntimeError(f"the recorded boot itself went wrong: {problem}")
+        stamp.write_text(scenario.recorded_with([rootfs]))
+    return Recording("growth", base, writes, b"", {"a": file_hashes(rootfs)}, grows=True)
+
+
+# name: what is recorded, how, the share of the cases
+RECORDINGS = {"update": ("an update and its commit", functools.partial(record, None), 5),
+              "rollback": ("a rollback", functools.partial(record, "panic"), 2),
+              "growth": ("a first boot that grows the data partition", record_growth, 3)}
 
 
 def main():
     parser = argparse.ArgumentParser(
         prog="scripts/powercut", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Records every write of a real update with its commit, and of one that is rolled back, on the emulated board. Then builds\n"
-        "disks as a power cut after any write would have left them - unflushed writes lost, kept or torn - and checks each: the\n"
-        "environment is readable, every slot that may boot holds exactly its image, the header is in /etc of slot b when slot b may\n"
-        "boot and never in slot a, /data mounts. A sample is booted to userland and must be on the expected slot.",
+        description="Records every write of a real update with its commit, of one that is rolled back, and of a first boot that grows the data\n"
+        "partition, on the emulated board. Then builds disks as a power cut after any write would have left them - unflushed writes lost,\n"
+        "kept or torn - and checks each: partition table and environment are readable, every slot that may boot holds exactly its image,\n"
+        "the header is in /etc of slot b when slot b may boot and never in slot a, /data mounts. A sample is booted to userland and must be\n"
+        "on the expected slot, with all of the disk in use.",
         epilog="exit status: 0 no brick, no wrong slot, no false header; 1 otherwise; 2 usage")
     parser.add_argument("--cases", type=int, default=10000, metavar="N", help="power cuts to look at from outside (default 10000)")
     parser.add_argument("--booted", type=int, default=200, metavar="M", help="how many of them are also booted (default 200)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="makes the same cuts again, of the same recording")
-    parser.add_argument("--reuse", action="store_true", help="use the recordings of the last run, for the same seed to mean the same cuts")
+    parser.add_argument("--of", choices=RECORDINGS, action="append", help="only cuts of this; may be given again (default: all)")
+    parser.add_argument("--reuse", action="store_true", help="use the recordings of the last run, or of scripts/demo --record, if they are of the present "
+                        "files; the same seed means the same cuts then")
     arguments = parser.parse_args()
 
     screen, count = show.Show(), Count()
     try:
-        for name, share in ((None, 3), ("panic", 1)):
-            screen.step(f"Record {'a rollback' if name else 'an update and its commit'}")
-            recording = record(name, screen, arguments.reuse)
-            cases, booted = arguments.cases * share // 4, arguments.booted * share // 4
+        chosen = [RECORDINGS[name] for name in arguments.of or RECORDINGS]
+        for what, recorded, share in chosen:
+            screen.step(f"Record {what}")
+            recording = recorded(screen, arguments.reuse)
+            cases, booted = (number * share // sum(share for _, _, share in chosen) for number in (arguments.cases, arguments.booted))
             screen.step(f"Cut the power {cases} times, boot {booted} of them (seed {arguments.seed})")
             count.merge(examine_all(recording, cases, booted, arguments.seed, screen))
             for problem in count.problems:

@@ -32,7 +32,7 @@ class Fault:
     reason: str = ""  # the device's journal must match this
 
 
-def _without_kernel(tree):
+def without_kernel(tree):
     (tree / "boot/Image").write_bytes(b"this is not a kernel\n" * 1000)
 
 
@@ -41,11 +41,11 @@ def _panic(tree):
     start.write_text(start.read_text().replace("mount -t proc proc /proc\n", "mount -t proc proc /proc\necho c > /proc/sysrq-trigger\n", 1))
 
 
-def _without_jvm(tree):
+def without_jvm(tree):
     (tree / "usr/lib/jvm/otamgr-runtime/lib/server/libjvm.so").unlink()
 
 
-def _unhealthy(tree):
+def unhealthy(tree):
     check = tree / "etc/otamgr/health.d/50-net"
     check.parent.mkdir()
     check.write_text("#!/bin/sh\necho \"no route from slot $OTA_SLOT\"\nexit 1\n")
@@ -59,12 +59,12 @@ FAULTS = {
                              bundle_version="2.0", tampered=True, reason=r"update-failed .*code=6 "),
     "old-bundle": Fault("the update is a rightly signed bundle that is older than what this board has committed: nothing was written",
                         bundle_version="2.0", floor="2.1", reason=r"update-failed .*code=20 .*2\.1 or newer"),
-    "no-kernel": Fault("the update's kernel is not one: U-Boot cannot start it and goes back", spoil=_without_kernel,
+    "no-kernel": Fault("the update's kernel is not one: U-Boot cannot start it and goes back", spoil=without_kernel,
                        reason=r"rolled-back .*load-failed"),
     "panic": Fault("the update's kernel panics on every boot: the tries run out", spoil=_panic, reason=r"rolled-back "),
-    "no-otamgr": Fault("the update's JVM cannot start: the guard ends the trial without any Java", spoil=_without_jvm,
+    "no-otamgr": Fault("the update's JVM cannot start: the guard ends the trial without any Java", spoil=without_jvm,
                        reason=r"rolled-back .*not committed before the deadline"),
-    "unhealthy": Fault("a health check of the update never passes: otamgr says which one and gives up the trial", spoil=_unhealthy,
+    "unhealthy": Fault("a health check of the update never passes: otamgr says which one and gives up the trial", spoil=unhealthy,
                        reason=r"health-failed .*check=50-net why=\"exit status 1: no route from slot b\""),
     "power-cut": Fault("the power fails while the slot is written: the old slot boots, the update is done again",
                        reason=r"committed "),
@@ -95,6 +95,11 @@ def show_line(screen, text):
         screen.line("board", re.sub(r"^.*?Kernel panic", "Kernel panic", text))
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A board that loses its power in the middle of a download is nothing to tell."""
+
+
 class Publisher:
     """Serves the update to the hubby on the board, over QEMU's user network."""
 
@@ -102,15 +107,15 @@ class Publisher:
         def log_message(self, *_):
             pass
 
-    def __init__(self, folder):
-        self._folder = folder
+    def __init__(self, folder, host="10.0.2.2"):
+        self._folder, self._host = folder, host
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(self._Quiet, directory=folder))
+        self._server = _Server(("127.0.0.1", 0), functools.partial(self._Quiet, directory=folder))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def address(self):
-        return f"http://10.0.2.2:{self._server.server_port}/update.properties"
+        return f"http://{self._host}:{self._server.server_port}/update.properties"
 
     def publish(self, version, image):
         """Offers an image; returns the header that goes with it."""
@@ -128,7 +133,7 @@ class Publisher:
         return header
 
     def withdraw(self):
-        (self._folder / "update.properties").unlink()
+        (self._folder / "update.properties").unlink(missing_ok=True)
 
     def close(self):
         self._server.shutdown()
@@ -143,17 +148,17 @@ class Board:
         cache = build.Cache(lambda text: show.line("build", text))
         self._cache = cache
         self._release = build.fetch_packages(lambda text: show.line("build", text))
-        source = build.layer.ROOT / "otamgr-src"
-        poms = sorted(source.glob("**/pom.xml"))
-        mains = [p for m in ("wire", "attribute-client", "agent", "otamgr", "simulators", "update-sources") for p in [source / m / "src/main"]]
-        self._jars = cache.make("jars", build.BUILD / "jars", [*poms, *mains], build.build_jars)
+        self._jars = build.jars(cache)
         self._runtime = cache.make("Java runtime", build.RUNTIME, [self._release, build.RUNTIME_MODULES], build.build_runtime)
-        self._control = cache.make("otamgr-control", build.BUILD / "otamgr-control", [build.layer.RECIPES / "otamgr/files/otamgr-control.c"],
-                                   build.build_control)
+        self._control = build.control(cache)
         self._initramfs = cache.make("initramfs", build.BUILD / "initrd", [self._release, build.HERE / "initramfs-init"],
                                      lambda out: build.build_initramfs(self._release, out))
-        self._inputs = [self._release, self._initramfs, self._jars, build.RUNTIME / "release", build.RUNTIME_MODULES, build.HERE / "rootfs", build.HERE / "build.py",
+        self.inputs = [self._release, self._initramfs, self._jars, self._control, build.RUNTIME / "release", build.RUNTIME_MODULES, build.HERE / "rootfs", build.HERE / "build.py",
                         build.layer.RECIPES]
+
+    def stage(self, version, record, tree):
+        """The files of a version, in a folder."""
+        build.stage_rootfs(version, record, self._release, self._jars, self._control, self._runtime, self._initramfs, tree)
 
     def rootfs(self, version, name, spoil=None, record=None, service_key=None, flashed=False):
         """A root file system; `spoil` changes its files, `record` is its OTA record, `service_key` the key of its hubby.
@@ -162,7 +167,7 @@ class Board:
 
         def make(out):
             tree = build.BUILD / f"tree-{name}"
-            build.stage_rootfs(version, record, self._release, self._jars, self._control, self._runtime, self._initramfs, tree)
+            self.stage(version, record, tree)
             if spoil:
                 spoil(tree)
             if flashed:
@@ -172,12 +177,18 @@ class Board:
             build.make_filesystem(tree, out, "rootfs")
             shutil.rmtree(tree)
 
-        inputs = [version, record, service_key, flashed, str(spoil and spoil.__name__), *self._inputs, Path(__file__)]
+        inputs = [version, record, service_key, flashed, str(spoil and spoil.__name__), *self.inputs, Path(__file__)]
         return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.ext4", inputs, make)
 
     def image(self, name, rootfs):
         stamp = build.BUILD / "stamps" / rootfs.name
         return self._cache.make(f"update image {name}", build.BUILD / f"{name}.ext4.gz", [stamp], lambda out: build.compress(rootfs, out))
+
+
+def recorded_with(rootfs):
+    """What makes a recording one of these root file systems and of the present boot script."""
+    script = build.layer.fill(build.layer.RECIPES / "u-boot/files/boot.cmd.in", build.SETTINGS)
+    return "\n".join([*((build.BUILD / "stamps" / image.name).read_text() for image in rootfs), hashlib.sha256(script.encode()).hexdigest()])
 
 
 class Scenario:
@@ -193,14 +204,18 @@ class Scenario:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._log.unlink(missing_ok=True)
 
+    def rootfs(self):
+        """The root file systems of slot a and of the update."""
+        spoil = self._fault.spoil if self._fault else None
+        self._board = Board(self._show)
+        return (self._board.rootfs("1.0", "rootfs-1.0", flashed=True),
+                self._board.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil))
+
     def run(self):
         show, fault = self._show, self._fault
         show.step("Build the board")
-        board = Board(show)
-        old = board.rootfs("1.0", "rootfs-1.0", flashed=True)
-        spoil = fault.spoil if fault else None
-        update = board.image(f"hub_update-{self._name}" if spoil else "hub_update",
-                             board.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil))
+        old, new = self.rootfs()
+        update = self._board.image(f"hub_update-{self._name}" if fault and fault.spoil else "hub_update", new)
         if fault and fault.cut_image:
             cut = build.BUILD / "hub_update-cut.ext4.gz"
             whole = update.read_bytes()
@@ -219,11 +234,16 @@ class Scenario:
         build.make_disk(disk, old, {"ota_slot": "a", "ota_bootargs": f"board.url={publisher.address()}",
                                     **({"ota_floor": fault.floor} if fault and fault.floor else {})})
         if self._write_log:
+            self._write_log.with_suffix(".recorded").unlink(missing_ok=True)
             build.run("cp", "--sparse=always", disk, self._write_log.with_suffix(".base"))
         try:
-            return self._update(disk, update, publisher)
+            result = self._update(disk, update, publisher)
         finally:
             publisher.close()
+        if self._write_log and not result.problems:
+            self._write_log.with_suffix(".header").write_bytes(self.header)
+            self._write_log.with_suffix(".recorded").write_text(recorded_with([old, new]))
+        return result
 
     def _machine(self, disk):
         return machine.Machine(disk, self._log, on_line=functools.partial(show_line, self._show), network=True, write_log=self._write_log)

@@ -3,10 +3,12 @@
 
 Each slot holds a kernel of a few hundred bytes that says on the serial line which slot it came from and switches the board off, so that
 one decision takes about a second.
+
+With --native on the command line: a U-Boot that keeps the environment itself on an SD card, built from Debian's source with the layer's
+configuration fragments.
 """
 
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -15,32 +17,50 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "board"))
 import build  # noqa: E402
+import layer  # noqa: E402
 import machine  # noqa: E402
+from tinykernel import tiny_kernel  # noqa: E402
 
 OFFSETS = [int(build.SETTINGS[n], 16) for n in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")]
 ENV_SIZE = int(build.SETTINGS["OTA_ENV_SIZE"], 16)
 
 
-def tiny_kernel(text):
-    """An arm64 Image: prints a line on the PL011, then PSCI SYSTEM_OFF."""
-    code = [0xD2A12001]  # movz x1, #0x900, lsl #16: the PL011
-    for character in text + "\n":
-        code += [0x52800000 | ord(character) << 5, 0xB9000020]  # movz w0, #c; str w0, [x1]
-    code += [0x52800100, 0x72B08000, 0xD4000002, 0x14000000]  # w0 = 0x84000008 SYSTEM_OFF; hvc #0; b .
-    header = struct.pack("<IIQQQQQQII", 0x14000010, 0, 0, 0x10000, 0, 0, 0, 0, 0x644D5241, 0)
-    return header + struct.pack(f"<{len(code)}I", *code)
+NATIVE = "--native" in sys.argv
+if NATIVE:
+    sys.argv.remove("--native")
+HERE = Path(__file__).resolve().parent
+# An SD card in QEMU has a power of two bytes.
+CARD_MIB = 1024
+
+
+def native_uboot():
+    """U-Boot with an environment of its own, and its default variables."""
+    binary = build.Cache(print).make(
+        "U-Boot with an environment on MMC", build.BUILD / "u-boot-native.bin",
+        [HERE / "build-u-boot", HERE / "u-boot-board.cfg", layer.RECIPES / "u-boot/files/ota-boot.cfg", layer.ROOT / "lib/otamgr/layout.py",
+         layer.RECIPES / "u-boot/ota-env.inc"],
+        lambda out: subprocess.run([HERE / "build-u-boot", out], check=True))
+    text = Path(f"{binary}.env").read_text()
+    return binary, dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
 class BootCase(unittest.TestCase):
     """A disk with two slots and a board to boot it with; each test starts with slot a committed and both slots complete."""
 
+    watchdog = ""  # U-Boot commands that start one
+
     @classmethod
     def setUpClass(cls):
+        cls.settings = layer.settings(OTA_ENV_STORE="native" if NATIVE else "script", OTA_ENV_DEVICE="/dev/vda", OTA_WATCHDOG=cls.watchdog)
+        cls.defaults, cls.board = {}, {}
+        if NATIVE:
+            uboot, cls.defaults = native_uboot()
+            cls.board = {"emulator": machine.emulator(uboot), "mmc": True}
         cls.folder = Path(tempfile.mkdtemp(prefix="boot-script-"))
         cls.base = cls.folder / "base.img"
         cls.slots = {}
         for name, kernel in (("a", tiny_kernel("KERNEL OF SLOT A")), ("b", tiny_kernel("KERNEL OF SLOT B")), ("broken", b"not a kernel" * 1000),
-                             ("none", None)):
+                             ("hangs", tiny_kernel("KERNEL THAT HANGS", hangs=True)), ("none", None)):
             for marked in (False, True):
                 tree = cls.folder / "tree"
                 shutil.rmtree(tree, ignore_errors=True)
@@ -52,7 +72,10 @@ class BootCase(unittest.TestCase):
                 image = cls.folder / f"{name}-{marked}.ext4"
                 subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, image, "4M"], check=True, stdout=subprocess.DEVNULL)
                 cls.slots[name, marked] = image
-        build.make_disk(cls.base, cls.slots["a", True], {"ota_slot": "a"})
+        build.make_disk(cls.base, cls.slots["a", True], cls.defaults | {"ota_slot": "a"}, cls.settings)
+        if NATIVE:
+            with open(cls.base, "r+b") as disk:
+                disk.truncate(CARD_MIB * build.MIB)
 
     @classmethod
     def tearDownClass(cls):
@@ -87,10 +110,15 @@ class BootCase(unittest.TestCase):
         subprocess.run(["fw_setenv", "-c", self.config, "-s", "-"], check=True,
                        input="".join(f"{k}={v}\n" for k, v in variables.items()).encode())
 
+    def make_environment(self, variables):
+        """A copy of the environment, with what U-Boot needs for itself."""
+        return build.make_environment(self.defaults | variables)
+
     def environment(self):
+        """The ota_ variables."""
         out = subprocess.run(["fw_printenv", "-c", self.config], check=True, capture_output=True, text=True)
         self.assertNotIn("default", out.stderr)
-        return dict(line.split("=", 1) for line in out.stdout.splitlines() if line)
+        return dict(line.split("=", 1) for line in out.stdout.splitlines() if line.startswith("ota_"))
 
     def copies(self):
         raw = self.disk.read_bytes()[:max(OFFSETS) + ENV_SIZE]
@@ -101,11 +129,11 @@ class BootCase(unittest.TestCase):
             disk.seek(OFFSETS[index] + at)
             disk.write(content)
 
-    def boot(self, expect, write_protected=False):
+    def boot(self, expect, **options):
         """Switches the board on and waits for a line; returns every line of the console until then."""
         seen = []
         with machine.Machine(self.disk, self.disk.with_suffix(".console"), on_line=seen.append, memory_mib=512, cpus=1,
-                             write_protected=write_protected, skip_autoboot_delay=True) as board:
+                             skip_autoboot_delay=True, **self.board, **options) as board:
             try:
                 found = board.wait(expect, 60)
             except machine.Timeout as timeout:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compares the boot script, run by a real U-Boot, with the model: every state, or a sample of them."""
+"""Compares the boot script, run by a real U-Boot, with the model: every state, or a sample of them. --native: in a U-Boot that keeps the
+environment itself."""
 
 import argparse
 import random
@@ -9,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import boot_model
-from boot_case import BootCase, build
+from boot_case import BootCase
 from boot_model import BOTH, BROKEN, COMPLETE, EMPTY, HALF_WRITTEN, LOST, ONLY_NEWER, ONLY_OLDER, UNMARKED
 
 
@@ -30,7 +31,7 @@ class ModelBoard(BootCase):
                 name, marked = {COMPLETE: (slot, True), UNMARKED: (slot, False), BROKEN: ("broken", True), EMPTY: (None, False)}[content]
                 self.put(slot, name, marked)
         for index in (0, 1):
-            self.overwrite_copy(index, build.make_environment(boot_model.OLDER))
+            self.overwrite_copy(index, self.make_environment(boot_model.OLDER))
         self.setenv(**({name: "" for name in boot_model.OLDER} | {"model": "newer"} | state.variables()))
         generations = [copy[4] for copy in self.copies()]
         newer = generations.index(max(generations))
@@ -44,7 +45,6 @@ class ModelBoard(BootCase):
         line = self.boot("^KERNEL OF SLOT|^OTA: NO BOOTABLE SLOT")[-1]
         ran = line[-1].lower() if line.startswith("KERNEL") else None
         found = self.environment()
-        found.pop("model", None)
         if (ran, found) != (slot, variables):
             return f"{state}\n  the model says {slot} {variables}\n  U-Boot did     {ran} {found}"
         if ran is None and {state.a, state.b} & boot_model.STARTS:
