@@ -4,6 +4,7 @@ package org.metaotamgr.host;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.net.ConnectException;
+import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -17,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -66,11 +68,16 @@ final class Rest {
         this.output = output;
         this.trace = trace;
         SSLParameters tls = new SSLParameters();
-        tls.setProtocols(new String[] {"TLSv1.3", "TLSv1.2"});
+        tls.setProtocols(tlsProtocols());
         HttpClient.Builder builder = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).followRedirects(HttpClient.Redirect.NEVER)
                 .connectTimeout(patience.connect()).sslParameters(tls);
         surroundings.tls().ifPresent(builder::sslContext);
         client = builder.build();
+    }
+
+    /** The versions of TLS that are good enough. */
+    static String[] tlsProtocols() {
+        return new String[] {"TLSv1.3", "TLSv1.2"};
     }
 
     Patience patience() {
@@ -221,10 +228,13 @@ final class Rest {
     }
 
     private void traced(HttpRequest request, String outcome) {
+        traced(request.method(), request.uri(), request.headers().firstValue("Authorization").map(value -> value.substring(0, value.indexOf(' '))).orElse(""), outcome);
+    }
+
+    private void traced(String method, URI uri, String scheme, String outcome) {
         if (trace) {
-            String authorization = request.headers().firstValue("Authorization").map(value -> value.substring(0, value.indexOf(' ')) + " ***").orElse("none");
-            String query = request.uri().getRawQuery();
-            output.note("> " + request.method() + " " + request.uri().getRawPath() + (query == null ? "" : "?" + query) + " (Authorization: " + authorization
+            String query = uri.getRawQuery();
+            output.note("> " + method + " " + uri.getRawPath() + (query == null ? "" : "?" + query) + " (Authorization: " + (scheme.isEmpty() ? "none" : scheme + " ***")
                     + ") < " + outcome);
         }
     }
@@ -304,32 +314,37 @@ final class Rest {
      * @throws IOException if the connection broke or stood still
      */
     Answer upload(String encodedPath, UploadBody body, Progress progress) throws IOException, OtaException {
-        HttpRequest request = HttpRequest.newBuilder(url.at(encodedPath)).header("Accept", "application/json").header("Authorization", "Bearer " + bearer())
-                .header("Content-Type", "application/octet-stream").POST(body).build();
-        CompletableFuture<HttpResponse<byte[]>> answer = client.sendAsync(request, info -> new LimitedBody());
-        while (true) {
-            try {
-                HttpResponse<byte[]> response = answer.get(LOOK_EVERY_MS, TimeUnit.MILLISECONDS);
-                progress.update(body.sent(), body.contentLength());
-                traced(request, Integer.toString(response.statusCode()));
-                if (response.statusCode() == 401) {
-                    renew(request.headers().firstValue("Authorization").orElse("").substring("Bearer ".length()));
+        String bearer = bearer();
+        Map<String, String> headers = Map.of("Accept", "application/json", "Authorization", "Bearer " + bearer, "Content-Type", "application/octet-stream");
+        URI target = url.at(encodedPath);
+        try (UploadConnection connection = new UploadConnection(target, patience, surroundings.tls())) {
+            FutureTask<UploadConnection.Reply> sending = new FutureTask<>(() -> connection.post(headers, body));
+            Thread sender = new Thread(sending, "upload");
+            sender.setDaemon(true);
+            sender.start();
+            while (true) {
+                try {
+                    UploadConnection.Reply reply = sending.get(LOOK_EVERY_MS, TimeUnit.MILLISECONDS);
+                    progress.update(body.sent(), body.size());
+                    traced("POST", target, "Bearer", Integer.toString(reply.status()));
+                    if (reply.status() == 401) {
+                        renew(bearer);
+                    }
+                    return new Answer("POST", path(encodedPath), reply.status(), reply.body());
+                } catch (TimeoutException e) {
+                    progress.update(body.sent(), body.size());
+                    if (body.standstill() > patience.answer().toNanos()) {
+                        traced("POST", target, "Bearer", "no answer");
+                        throw new HttpTimeoutException("nothing moved");
+                    }
                 }
-                return new Answer("POST", path(encodedPath), response.statusCode(), response.body());
-            } catch (TimeoutException e) {
-                progress.update(body.sent(), body.contentLength());
-                if (body.standstill() > patience.answer().toNanos()) {
-                    answer.cancel(true);
-                    throw new HttpTimeoutException("nothing moved");
-                }
-            } catch (ExecutionException e) {
-                traced(request, "failed");
-                throw io(e);
-            } catch (InterruptedException e) {
-                answer.cancel(true);
-                Thread.currentThread().interrupt();
-                throw new OtaException(ExitStatus.NETWORK, "interrupted");
             }
+        } catch (ExecutionException e) {
+            traced("POST", target, "Bearer", "failed");
+            throw io(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new OtaException(ExitStatus.NETWORK, "interrupted");
         }
     }
 

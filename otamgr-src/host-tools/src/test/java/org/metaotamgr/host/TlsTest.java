@@ -2,6 +2,8 @@
 package org.metaotamgr.host;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.net.httpserver.HttpsConfigurator;
@@ -13,19 +15,24 @@ import java.io.PrintStream;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyStore;
+import java.time.Duration;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLException;
 import javax.net.ssl.TrustManagerFactory;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -124,11 +131,65 @@ class TlsTest {
             exchange.sendResponseHeaders(Arrays.equals(bytes, received) ? 200 : 400, -1);
             exchange.close();
         });
-        HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).sslContext(context("localhost")).build();
-        int status = client.send(HttpRequest.newBuilder(URI.create("https://localhost:" + server.getAddress().getPort() + "/image"))
-                .POST(new UploadBody(file, bytes.length)).build(), HttpResponse.BodyHandlers.discarding()).statusCode();
+        int status;
+        try (UploadConnection connection = connection(server, "/image", "localhost")) {
+            status = connection.post(Map.of(), new UploadBody(file, bytes.length)).status();
+        }
         server.stop(0);
         assertEquals(200, status);
+    }
+
+    private UploadConnection connection(HttpsServer server, String path, String trusted) throws Exception {
+        return new UploadConnection(URI.create("https://localhost:" + server.getAddress().getPort() + path), new Rest.Patience(Duration.ofSeconds(5), Duration.ofSeconds(5), 0),
+                Optional.of(context(trusted)));
+    }
+
+    @Test
+    @DisplayName("an image is not sent to whoever has a certificate that nobody vouches for, that is for another host, or an old TLS")
+    void imageToNobody() throws Exception {
+        Path file = Files.write(temporary.resolve("image"), new byte[1000]);
+        HttpsServer unknown = server(context("localhost"));
+        HttpsServer other = server(context("other.example"));
+        HttpsServer old = server(context("localhost"), "TLSv1.1");
+        try (UploadConnection toUnknown = connection(unknown, "/", "other.example"); UploadConnection toOther = connection(other, "/", "other.example");
+                UploadConnection toOld = connection(old, "/", "localhost")) {
+            for (UploadConnection connection : List.of(toUnknown, toOther, toOld)) {
+                assertThrows(SSLException.class, () -> connection.post(Map.of("Authorization", "Bearer placeholder"), new UploadBody(file, 1000)));
+            }
+        }
+        unknown.stop(0);
+        other.stop(0);
+        old.stop(0);
+        assertEquals(0, requests.get());
+    }
+
+    @Test
+    @DisplayName("an upload that stands still over TLS ends at once when it is given up")
+    void standstill() throws Exception {
+        Path file = Files.write(temporary.resolve("image"), new byte[30_000_000]);
+        CountDownLatch end = new CountDownLatch(1);
+        HttpsServer server = server(context("localhost"));
+        server.createContext("/stall", exchange -> {
+            try {
+                end.await();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        });
+        UploadBody body = new UploadBody(file, 30_000_000);
+        UploadConnection connection = connection(server, "/stall", "localhost");
+        FutureTask<UploadConnection.Reply> sending = new FutureTask<>(() -> connection.post(Map.of(), body));
+        Thread sender = new Thread(sending);
+        sender.setDaemon(true);
+        sender.start();
+        while (body.sent() == 0 || body.standstill() < 300_000_000) {
+            Thread.sleep(20);
+        }
+        assertTrue(body.sent() < 30_000_000);
+        assertTimeoutPreemptively(Duration.ofSeconds(2), connection::close);
+        assertThrows(ExecutionException.class, () -> sending.get(3, TimeUnit.SECONDS));
+        end.countDown();
+        server.stop(0);
     }
 
     @Test
