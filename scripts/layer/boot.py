@@ -24,6 +24,7 @@ EMULATORS = {
     "qemux86-64": ("qemu-system-x86_64", "-M", "pc", "-cpu", "max"),
 }
 UBOOT = {"qemuarm64": "u-boot.bin", "qemuarm": "u-boot.bin", "qemux86-64": "u-boot.rom"}
+LOADERS = {"qemuarm64": "ld-linux-aarch64.so.1", "qemuarm": "ld-linux-armhf.so.3", "qemux86-64": "ld-linux-x86-64.so.2"}
 
 
 class Failure(Exception):
@@ -56,11 +57,12 @@ class Run:
         self._image = shutil.copy(image, self._folder / "update.bin")
 
     def _broken(self):
-        """The same update, whose system panics at every boot."""
+        """The same update without the loader of shared libraries: the kernel finds /sbin/init, cannot run it, and panics at every boot."""
         system = self._folder / "broken.ext4"
         with gzip.open(self._image) as packed, open(system, "wb") as out:
             shutil.copyfileobj(packed, out, MIB)
-        for path in ("/sbin/init", "/sbin/init.sysvinit", "/lib/systemd/systemd", "/bin/sh"):
+        loaders = {f"{folder}/{LOADERS[self._name]}" for folder in ("/lib", "/lib64", "/usr/lib", "/usr/lib64")}
+        for path in loaders:
             subprocess.run(["debugfs", "-w", "-R", f"rm {path}", system], check=True, capture_output=True)
         broken = self._folder / "broken.bin"
         with open(broken, "wb") as out:

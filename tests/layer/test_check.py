@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""What scripts/check-layer concludes from checkouts and from BitBake's output."""
+
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from metadata import ROOT
+
+sys.path.insert(0, str(ROOT / "scripts/layer"))
+
+import bitbake  # noqa: E402
+
+
+class Check(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.core = Path(folder.name)
+        (self.core / "meta/conf").mkdir(parents=True)
+
+    def run_command(self, *words):
+        return subprocess.run([ROOT / "scripts/check-layer", "--oe-core", self.core, "--bitbake", self.core, *words], capture_output=True, text=True)
+
+    def test_the_series_is_what_the_checkout_says(self):
+        (self.core / "meta/conf/layer.conf").write_text('BBPATH = "x"\nLAYERSERIES_CORENAMES = "wrynose"\n')
+        self.assertEqual("wrynose", bitbake.series_of(self.core))
+        self.assertEqual(ROOT / "wrynose", bitbake.layer_folder("wrynose"))
+        self.assertEqual(ROOT, bitbake.layer_folder("scarthgap"))
+
+    def test_a_checkout_of_another_series_is_refused_before_anything_runs(self):
+        (self.core / "meta/conf/layer.conf").write_text('LAYERSERIES_CORENAMES = "kirkstone"\n')
+        done = self.run_command("--user", "nobody")
+        self.assertEqual(2, done.returncode)
+        self.assertIn("expected scarthgap or wrynose, found kirkstone", done.stderr)
+
+    def test_what_is_no_checkout_is_refused_with_what_was_expected(self):
+        (self.core / "meta/conf/layer.conf").write_text("")
+        done = self.run_command("--user", "nobody")
+        self.assertEqual(2, done.returncode)
+        self.assertIn("expected a checkout of OpenEmbedded-Core with LAYERSERIES_CORENAMES", done.stderr)
+
+    def test_an_unknown_check_is_refused_with_the_names_of_all(self):
+        done = self.run_command("--user", "nobody", "compile")
+        self.assertEqual(2, done.returncode)
+        self.assertIn("no such check: compile; there are parse, compat, build", done.stderr)
+
+    def test_only_warnings_about_recipes_of_this_layer_count(self):
+        ours = [
+            "WARNING: otamgr-0.1.0-r0 do_package_qa: QA Issue: something [ldflags]",
+            "ERROR: ota-record-0.1.0-r0 do_install: full_ota_record.json is missing",
+            f"WARNING: {ROOT}/recipes-ota/otamgr/otamgr_0.1.0.bb: unknown",
+        ]
+        others = ["WARNING: busybox-1.37.0-r0 do_package_qa: QA Issue: something [ldflags]", "NOTE: recipe otamgr-0.1.0-r0: task do_compile: Started",
+                  "WARNING: otamgrd-1.0-r0 do_compile: not ours"]
+        self.assertEqual(ours, bitbake.warnings_of_ours("\n".join([*ours, *others])))
+
+    def test_our_recipes_are_those_of_the_layer(self):
+        recipes = bitbake.our_recipes()
+        self.assertIn("openjdk-jre-headless", recipes)
+        self.assertIn("packagegroup-otamgr", recipes)
+        self.assertEqual(len(list(ROOT.glob("recipes-*/*/*.bb"))), len(recipes))
