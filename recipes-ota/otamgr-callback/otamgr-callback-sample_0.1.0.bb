@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Sample handler that otamgr calls at each step of an update"
 DESCRIPTION = "Writes what happens to otamgr's log. A product copies this recipe and puts its own program in place of the handler; handlers \
-written for aktualizr-lite work unchanged."
+               written for aktualizr-lite work unchanged."
 SECTION = "base"
+CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
 

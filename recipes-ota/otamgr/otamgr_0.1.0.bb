@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "System updates from the Afero cloud"
+SUMMARY:${PN}-update-sources = "Updates from a repository on a web server, and from Eclipse hawkBit"
 DESCRIPTION = "Daemon that takes what hubby has downloaded, has sysupgrade write it into the slot that is not running, and commits the \
                new system once it is healthy."
 SECTION = "base"
@@ -128,12 +129,7 @@ INITSCRIPT_PARAMS = "defaults 97 3"
 # Updates from a repository on a web server, and from hawkBit. A package of its own, so that who gets updates otherwise pays nothing:
 # IMAGE_INSTALL:append = " otamgr-update-sources"; docs/source-repository.md, docs/source-hawkbit.md.
 PACKAGES =+ "${PN}-update-sources"
-SUMMARY:${PN}-update-sources = "Updates from a repository on a web server, and from Eclipse hawkBit"
-FILES:${PN}-update-sources = "${datadir}/java/otamgr-update-sources.jar"
-RDEPENDS:${PN}-update-sources = "${PN}"
-# Who vouches for servers, unless caFile in the configuration names another file.
-RRECOMMENDS:${PN}-update-sources = "ca-certificates"
-
+FILES:${PN}-update-sources += "${datadir}/java/otamgr-update-sources.jar"
 FILES:${PN} += "${datadir}/java ${nonarch_libdir}/otamgr ${systemd_system_unitdir}"
 # A link to a library that is loaded by name.
 FILES_SOLIBSDEV = ""
@@ -144,3 +140,6 @@ CONFFILES:${PN} = "${sysconfdir}/otamgr/otamgr.json"
 RDEPENDS:${PN} = "\
     ${VIRTUAL-RUNTIME_otamgr-java} jackson-annotations jackson-core jackson-databind junixsocket sysupgrade \
 "
+RDEPENDS:${PN}-update-sources = "${PN}"
+# Who vouches for servers, unless caFile in the configuration names another file.
+RRECOMMENDS:${PN}-update-sources = "ca-certificates"

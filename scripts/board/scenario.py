@@ -6,7 +6,6 @@ import hashlib
 import http.server
 import re
 import shutil
-import subprocess
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -13,7 +13,6 @@ which this board leaves to the machine.
 import fcntl
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sysconfig

@@ -4,7 +4,6 @@ import fcntl
 import json
 import re
 
-from board import SLOT
 from promises import equal, promise, true
 
 # What the environment holds, what runs, what was armed during this boot → state

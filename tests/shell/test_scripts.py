@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from board import SCRIPTS, fill_up, run
+from board import SCRIPTS, fill_up
 from promises import equal, promise, true
 from test_ota_slot import on_trial
 

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 
-from board import HEADER, MIB, OLD_HEADER, device_number, executable, run, tree
+from board import HEADER, MIB, OLD_HEADER, run, tree
 from promises import equal, promise, true
 
 FORMATS = ["ext4", "ext4.gz", "ext4.zst", "ext4.xz", "tar", "tar.gz", "tar.zst", "tar.xz"]
