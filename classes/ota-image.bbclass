@@ -73,7 +73,8 @@ python ota_slot_size_check () {
                  'IMAGE_ROOTFS_EXTRA_SPACE ask for, a slot has %d KiB (OTA_SLOT_SIZE = "%s" MiB). Make the slots larger, which '
                  'needs devices flashed anew, or the image smaller.'
                  % (needed, d.getVar('IMAGE_OVERHEAD_FACTOR'), slot, d.getVar('OTA_SLOT_SIZE')))
-    kernels = ('Image', 'zImage', 'bzImage', 'uImage', 'vmlinuz', 'fitImage')
+    # Those that the boot script starts.
+    kernels = ('fitImage', 'Image', 'zImage', 'uImage')
     boot = os.path.join(d.getVar('IMAGE_ROOTFS'), 'boot')
     found = os.listdir(boot) if os.path.isdir(boot) else []
     if not any(name in kernels for name in found):

@@ -2,6 +2,7 @@
 """What the image class refuses, and what it says."""
 
 import json
+import re
 import zlib
 
 from metadata import ROOT, Failure, MetadataCase, bb
@@ -44,6 +45,23 @@ class Image(MetadataCase):
             self.run_function("ota_slot_size_check", d)
         (self.folder / "rootfs/boot/Image").touch()
         self.run_function("ota_slot_size_check", d)
+
+    def test_exactly_the_kernels_that_the_boot_script_starts_are_accepted(self):
+        bb.utils._context["get_rootfs_size"] = lambda d: 1024
+        self.addCleanup(bb.utils._context.pop, "get_rootfs_size")
+        script = (ROOT / "recipes-ota/u-boot/files/boot.cmd.in").read_text()
+        started = re.search(r'^o_kernels="(.*)"$', script, re.M)[1].split()
+        accepted = []
+        for name in ("fitImage", "Image", "zImage", "uImage", "bzImage", "vmlinuz", "vmlinux", "Image.gz"):
+            d = self.image()
+            (self.folder / "rootfs/boot" / name).touch()
+            try:
+                self.run_function("ota_slot_size_check", d)
+                accepted.append(name)
+            except Failure:
+                pass
+            (self.folder / "rootfs/boot" / name).unlink()
+        self.assertEqual(sorted(started), sorted(accepted))
 
     def test_the_update_gets_its_name_in_the_deploy_folder(self):
         d = self.image(OTA_UPDATE_NAME="hub_update.bin")
