@@ -150,6 +150,15 @@ def _trusted(places):
     return found
 
 
+def check_trusted(path):
+    """Raises BundleError unless the file is one that a device may trust: a public key of a kind that it accepts, or certificates."""
+    text = Path(path).read_text(errors="replace")
+    if "PRIVATE KEY-----" in text:
+        raise BundleError(f"{path} holds a private key; devices get public keys and certificates only")
+    if not _certificates(text) and algorithm_of(text) is None:
+        raise BundleError(f"{path}: expected a public key (Ed25519 or P-256) or certificates in PEM, found neither")
+
+
 def _certificates(text):
     return re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", text, re.S)
 
@@ -202,15 +211,19 @@ def _decompressed(path):
         first = f.read(6)
     if first[:4] == b"\x28\xb5\x2f\xfd":
         try:
-            process = subprocess.Popen(["zstd", "-d", "-c", "-q", "--", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            # As standard input, because zstd passes over symbolic links, which a deploy folder is full of.
+            with open(path, "rb") as f:
+                process = subprocess.Popen(["zstd", "-d", "-c", "-q"], stdin=f, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         except FileNotFoundError:
             raise BundleError(f"{path} is compressed with zstd and the program zstd is missing") from None
         with process:
             yield process.stdout
-            process.stdout.close()
+            # Whoever wanted only the beginning does not care how the rest would have been.
+            if process.stdout.read(1):
+                process.kill()
+                return
             said = process.stderr.read().decode(errors="replace").strip()
-        # A reader that stops early ends zstd with a signal or a complaint.
-        if process.returncode > 0 and "roken pipe" not in said:
+        if process.returncode:
             raise BundleError(f"{path} does not decompress: {said}")
         return
     opened = gzip.open(path) if first[:2] == b"\x1f\x8b" else lzma.open(path) if first == b"\xfd7zXZ\0" else open(path, "rb")
@@ -244,7 +257,7 @@ def describe_image(path):
     if head[1080:1082] == b"\x53\xef":
         with _decompressed(path) as stream:
             size, digest = _hash(stream)
-        found |= {"rootfs-bytes": str(size), "rootfs-sha256": digest}
+        found.update({"rootfs-bytes": str(size), "rootfs-sha256": digest})
     elif head[257:262] != b"ustar" and head[:4] != b"hsqs":
         raise BundleError(f"{path} is neither an ext4 file system, a tar archive nor a squashfs; sysupgrade would refuse it")
     return found
@@ -254,11 +267,14 @@ def describe_image(path):
 
 def manifest_text(values):
     """The manifest with these values, checked. Keys that begin with x- are anybody's."""
+    for key, value in values.items():
+        if not re.fullmatch(r"[ -~]*", f"{key}={value}"):
+            raise BundleError(f"the manifest's {key}: expected one line of printable ASCII, found {value!r}")
     lines = [f"{key}={values[key]}\n" for key, _, _ in KEYS if values.get(key)]
     known = {key for key, _, _ in KEYS}
     lines += [f"{key}={value}\n" for key, value in sorted(values.items()) if key not in known]
     text = "".join(lines)
-    parse_manifest(text.encode("utf-8", "surrogateescape"))
+    parse_manifest(text.encode("ascii"))
     return text
 
 

@@ -7,10 +7,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import layer
 import packages
+
+sys.path.insert(0, str(layer.ROOT / "lib"))
+from otamgr import bundle  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 BUILD = layer.BUILD
@@ -25,15 +29,18 @@ DISK_MIB = 520
 SETTINGS = layer.settings(OTA_ENV_STORE="script", OTA_ENV_DEVICE="/dev/vda", OTA_BOOTARGS="console=ttyAMA0")
 
 TARGET_PACKAGES = (
-    "openjdk-17-jdk-headless", "busybox-static", "libubootenv-tool", "libubootenv0.1", "libc6", "zlib1g", "libyaml-0-2",
+    "openjdk-17-jdk-headless", "busybox-static", "openssl", "libssl3", "libubootenv-tool", "libubootenv0.1", "libc6", "zlib1g", "libyaml-0-2",
     "libgcc-s1", "libstdc++6", "e2fsprogs", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "zstd", "libzstd1",
-    "liblzma5", "liblz4-1", "util-linux", "openssl", "libssl3",
+    "liblzma5", "liblz4-1", "util-linux",
 )
 INITRAMFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
-LIBRARIES = ("libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6",
+LIBRARIES = ("libssl.so.3", "libcrypto.so.3", "libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6",
              "libyaml-0.so.2", "libubootenv.so.0", "libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1",
-             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1", "libssl.so.3", "libcrypto.so.3")
+             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1")
+
+# The board's name, for which bundles must be.
+COMPATIBLE = "emulated-board"
 
 # otamgr needs java.base alone; the hubby stand-in checks signatures with jdk.crypto.ec.
 RUNTIME_MODULES = "java.base,jdk.crypto.ec"
@@ -94,9 +101,10 @@ class Cache:
 def fetch_packages(say):
     """Downloads and unpacks the target's packages; returns the kernel's release."""
     release_file = BUILD / "kernel-release"
-    if release_file.exists() and (ROOT_ARM64 / "boot").exists():
+    wanted = "\n".join(TARGET_PACKAGES)
+    if release_file.exists() and release_file.read_text().endswith(f"\n{wanted}"):
         say("Debian packages for arm64: already there")
-        return release_file.read_text()
+        return release_file.read_text().split("\n")[0]
     say("Debian packages for arm64: downloading (about 100 MB)")
     apt = packages.ForeignApt("arm64", BUILD / "apt")
     apt.update()
@@ -105,7 +113,7 @@ def fetch_packages(say):
     say(f"Debian packages for arm64: unpacking {len(debs)}")
     packages.unpack(debs, ROOT_ARM64)
     release = kernel.removeprefix("linux-image-")
-    release_file.write_text(release)
+    release_file.write_text(f"{release}\n{wanted}")
     return release
 
 
@@ -181,6 +189,19 @@ def _install(source, target, mode):
     target.chmod(mode)
 
 
+def signing_key():
+    """The private key whose bundles the emulated boards take; made once."""
+    key = BUILD / "keys" / "board.key"
+    if not key.exists():
+        bundle.make_key(key)
+    return key
+
+
+def sign_bundle(image, out, version):
+    """A signed bundle of an update image."""
+    bundle.create(out, image, signing_key(), COMPATIBLE, version)
+
+
 def record_of(version):
     """The OTA record of a version that no service knows."""
     return json.dumps({"description": "emulated board", "id": "1", "name": "emulated-board", "tags": [], "type": 5, "url": "", "version": version,
@@ -203,7 +224,7 @@ def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tr
         (tree / "bin" / applet).symlink_to("busybox")
     for applet in SYSTEM_APPLETS:
         (tree / "sbin" / applet).symlink_to("../bin/busybox")
-    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock", "usr/bin/openssl"):
+    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock"):
         _install(ROOT_ARM64 / program, tree / program, 0o755)
     (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
     triplet = "aarch64-linux-gnu"
@@ -228,8 +249,12 @@ def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tr
     scripts, daemon = layer.RECIPES / "sysupgrade/files", layer.RECIPES / "otamgr/files"
     for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor", "ota-verify"):
         _install(scripts / name, tree / "sbin" / name, 0o755)
-    for name in ("boot-state.sh", "bundle.sh"):
-        _install(scripts / name, tree / "usr/lib/otamgr" / name, 0o644)
+    _install(scripts / "boot-state.sh", tree / "usr/lib/otamgr/boot-state.sh", 0o644)
+    _install(scripts / "bundle.sh", tree / "usr/lib/otamgr/bundle.sh", 0o644)
+    _install(ROOT_ARM64 / "usr/bin/openssl", tree / "usr/bin/openssl", 0o755)
+    (tree / "etc/otamgr/keys.d").mkdir()
+    bundle.write_public_key(signing_key(), tree / "etc/otamgr/keys.d/board.pem")
+    (tree / "etc/otamgr/compatible").write_text(f"{COMPATIBLE}\n")
     _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
     _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
     _install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)

@@ -26,6 +26,9 @@ class Fault:
     about: str
     spoil: object = None  # changes the staged root file system of the update
     cut_image: bool = False
+    bundle_version: str = ""  # the update comes as a signed bundle of this version
+    tampered: bool = False  # somebody made it a newer one after it was signed
+    floor: str = ""  # of the board
     reason: str = ""  # the device's journal must match this
 
 
@@ -52,6 +55,10 @@ def _unhealthy(tree):
 FAULTS = {
     "bad-image": Fault("the image ends in the middle: sysupgrade refuses it, nothing was written", cut_image=True,
                        reason=r"update-failed .*code=5 "),
+    "tampered-bundle": Fault("the update is a signed bundle that somebody has changed: the signature does not fit, nothing was written",
+                             bundle_version="2.0", tampered=True, reason=r"update-failed .*code=6 "),
+    "old-bundle": Fault("the update is a rightly signed bundle that is older than what this board has committed: nothing was written",
+                        bundle_version="2.0", floor="2.1", reason=r"update-failed .*code=20 .*2\.1 or newer"),
     "no-kernel": Fault("the update's kernel is not one: U-Boot cannot start it and goes back", spoil=_without_kernel,
                        reason=r"rolled-back .*load-failed"),
     "panic": Fault("the update's kernel panics on every boot: the tries run out", spoil=_panic, reason=r"rolled-back "),
@@ -176,8 +183,9 @@ class Board:
 class Scenario:
     """What scripts/demo does. With a write log, every write of the disk goes there, and the disk as it was at power on stays beside it."""
 
-    def __init__(self, show, fault_name=None, write_log=None):
+    def __init__(self, show, fault_name=None, write_log=None, as_bundle=False):
         self._show = show
+        self._as_bundle = as_bundle
         self._write_log = write_log
         self._name = fault_name or "good"
         self._fault = FAULTS.get(fault_name)
@@ -198,10 +206,18 @@ class Scenario:
             whole = update.read_bytes()
             cut.write_bytes(whole[:len(whole) // 2])
             update = cut
+        if self._as_bundle or fault and fault.bundle_version:
+            signed = build.BUILD / f"hub_update-{self._name}.bundle"
+            show.line("build", f"signed bundle {signed.name}")
+            build.sign_bundle(update, signed, fault.bundle_version if fault and fault.bundle_version else "2.0")
+            if fault and fault.tampered:
+                signed.write_bytes(signed.read_bytes().replace(b"\nversion=2.0\n", b"\nversion=9.0\n", 1))
+            update = signed
         publisher = Publisher(build.BUILD / f"publish-{self._name}")
         disk = build.BUILD / f"disk-{self._name}.img"
         show.line("build", f"disk {disk.name}")
-        build.make_disk(disk, old, {"ota_slot": "a", "ota_bootargs": f"board.url={publisher.address()}"})
+        build.make_disk(disk, old, {"ota_slot": "a", "ota_bootargs": f"board.url={publisher.address()}",
+                                    **({"ota_floor": fault.floor} if fault and fault.floor else {})})
         if self._write_log:
             build.run("cp", "--sparse=always", disk, self._write_log.with_suffix(".base"))
         try:
@@ -221,7 +237,7 @@ class Scenario:
             show.step(f"Publish version 2.0{f' ({self._name}: {fault.about})' if fault else ''}")
             started = show.seconds()
             header = self.header = publisher.publish("2.0", update)
-            after = {None: self._good, "bad-image": self._refused, "power-cut": self._power_cut}.get(
+            after = {None: self._good, "bad-image": self._refused, "tampered-bundle": self._refused, "old-bundle": self._refused, "power-cut": self._power_cut}.get(
                 self._name if fault else None, self._rolled_back)(board, disk, publisher)
             seconds = show.seconds() - started
             if self._write_log:
@@ -237,6 +253,8 @@ class Scenario:
         result.check(after[2] == ("2.0" if updated else "1.0"), f"version {after[2]} runs")
         result.check(environment.get("ota_slot") == wanted, f"expected ota_slot={wanted} in the environment, found {environment}")
         result.check("ota_trial" not in environment, f"a trial is still pending: {environment}")
+        floor = ("2.0" if updated and self._as_bundle else None) or (fault.floor if fault and fault.floor else None)
+        result.check(environment.get("ota_floor") == floor, f"expected ota_floor={floor} in the environment, found {environment}")
         with inspect_disk.FileSystem(disk, f"rootfs-{wanted}") as slot:
             delivered, placed = hashlib.sha256(header).hexdigest(), slot.read("/etc/ota_type_5.hdr")
             found = hashlib.sha256(placed).hexdigest() if placed is not None else None

@@ -54,6 +54,17 @@ def executable(path, text):
     path.chmod(0o755)
 
 
+def fill_up(place, sizes=(4 * KIB,)):
+    """Writes a file at place until its file system is full, in pieces of these sizes."""
+    with open(place, "wb", buffering=0) as filler:
+        for size in sizes:
+            try:
+                while True:
+                    filler.write(bytes(size))
+            except OSError:
+                pass
+
+
 def tree(root, without=()):
     """Everything below root: path → (mode, owner, content or link target)."""
     found = {}

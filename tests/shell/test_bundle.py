@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Signed bundles: who is trusted, what is refused, and what an update from a bundle leaves behind."""
 import io
+import os
 import shutil
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
-from board import run
+from board import HEADER, run, tree
 from promises import equal, promise, true
+from test_failures import refused, slow_board
+from test_ota_slot import on_trial
+from test_sysupgrade import ADDED
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 from otamgr import bundle as host  # noqa: E402
@@ -342,3 +346,256 @@ def detached(factory):
         equal(result(*words).code, 2, f"exit code of {words}")
     equal(result("bundle", "/tmp/none").code, 3, "exit code of a missing bundle")
     equal(sorted(path.name for path in (board.root / "tmp").iterdir()), ["index with blank.json", "index.sig", "leaf.crt", "leaf.sig"], "files in /tmp")
+
+
+# ---- sysupgrade ----------------------------------------------------------------------------------------------------
+
+def bundle_board(factory, key="ed25519", floor=None, **options):
+    """A board that trusts the key; its target slot is remembered, for refusals."""
+    board = factory.board(change=trusting(keys(factory).public(key), **options))
+    board.target_before = board.slot_bytes(board.target)
+    if floor:
+        board.set_env(ota_floor=floor)
+    return board
+
+
+def good_bundle(factory, kind="ext4.gz", **options):
+    return make_bundle(factory, factory.image(kind), keys(factory).private("ed25519"), **options)
+
+
+def squashfs(factory, root=None):
+    path = factory.place / f"squashfs-{(root or factory.new).name}"
+    if not path.exists():
+        run("mksquashfs", root or factory.new, path, "-quiet", "-no-progress", "-no-xattrs", "-comp", "gzip")
+    return path
+
+
+@promise("a bundle of {} installs exactly that system, its manifest beside the header, and moves the floor with the commit", cases=[
+    "ext4", "ext4.gz", "ext4.zst", "ext4.xz", "tar", "tar.gz", "tar.zst", "squashfs"])
+def bundle_update(factory, kind):
+    board = bundle_board(factory, floor="1.9.9")
+    content = make_bundle(factory, squashfs(factory) if kind == "squashfs" else factory.image(kind), keys(factory).private("ed25519"), version="2.0.1-rc2")
+    result = board.sysupgrade("--no-reboot", "--txn", "T", board.deliver(content))
+    equal(result.code, 0, f"exit code, said {result.err}")
+    equal(board.ota_env(), {"ota_slot": "a", "ota_trial": "b", "ota_tries": "3", "ota_txn": "T", "ota_floor": "1.9.9"}, "environment")
+    run("e2fsck", "-fn", board.loops["b"])
+    with board.mounted("b") as new:
+        equal(tree(new, without=(*ADDED, "etc/otamgr", "etc/otamgr/manifest")), tree(factory.new), "new system")
+        equal((new / "etc/otamgr/manifest").read_bytes(), members(content)[0][1], "manifest")
+        equal((new / "etc/ota_type_5.hdr").read_bytes(), HEADER, "header")
+    equal(board.slot_bytes("a"), board.running_before, "the running slot")
+    true(" version=2.0.1-rc2" in board.events()[0], "journal")
+
+
+@promise("a commit moves the floor to the version of the committed system in the same single write, and never down")
+def floor_moves(factory):
+    for floor, version, expected in ((None, "2.0", "2.0"), ("1.9.9", "1.10", "1.10"), ("3.0", "2.0", "3.0"), ("2.0", "2.0-rc1", "2.0-rc1"),
+                                     ("2.0", None, "2.0"), (None, None, None), ("2.0", "two", "2.0"), ("08.09", "8.9", "8.9"),
+                                     ("1.2", "1.2.0.0.1", "1.2.0.0.1"), ("999999999.1", "1000.0", "999999999.1")):
+        def manifest(root, version=version):
+            if version:
+                (root / "etc/otamgr/manifest").write_text(f"format=otamgr-bundle-1\nversion={version}\n")
+        board = on_trial(factory, change=manifest)
+        if floor:
+            board.set_env(ota_floor=floor)
+        equal(board.run("/sbin/ota-slot", "commit").code, 0, "exit code")
+        equal((board.ota_env().get("ota_floor"), board.ota_env()["ota_slot"]), (expected, "b"), f"floor of {floor} after the commit of {version}")
+        equal(len(board.env_copies_written()), 1, "copies written: more than one would be two writes")
+        equal(board.slot_bytes("b"), board.running_before, "the running slot")
+        factory.close_boards()
+
+
+@promise("an image without bundle takes away a manifest that it brings, so that it cannot move the floor; kept files cannot bring one")
+def no_smuggled_manifest(factory):
+    def smuggle(root):
+        (root / "etc/otamgr").mkdir()
+        (root / "etc/otamgr/manifest").write_text("version=99\n")
+
+    def keep(root):
+        (root / "etc/otamgr/manifest").write_text("version=98\n")
+        (root / "etc/sysupgrade.conf").write_text("/etc/otamgr\n")
+    board = factory.board(change=keep)
+    image = factory.image("ext4.gz", factory.system_variant("smuggle", smuggle))
+    equal(board.sysupgrade("--no-reboot", board.deliver(image)).code, 0, "exit code")
+    with board.mounted("b") as new:
+        true(not (new / "etc/otamgr/manifest").exists(), "a manifest is in the new system")
+        true((new / "etc/otamgr/trial.conf").exists(), "the rest of the folder was not kept")
+
+
+@promise("-T of a good bundle says so and changes not one byte of the disk")
+def bundle_tested(factory):
+    board = bundle_board(factory)
+    before = board.disk.read_bytes()
+    result = board.sysupgrade("-T", board.deliver(good_bundle(factory)))
+    equal(result.code, 0, f"exit code, said {result.err}")
+    board.flush()
+    true(board.disk.read_bytes() == before, "the disk has changed")
+
+
+@promise("an image without bundle is taken although keys are there, unless REQUIRE_SIGNATURE says otherwise")
+def not_required(factory):
+    for conf in ("", "REQUIRE_SIGNATURE=no\n", "#REQUIRE_SIGNATURE=yes\n"):
+        board = bundle_board(factory, conf=conf)
+        equal(board.sysupgrade("-T", board.deliver(factory.image("ext4"))).code, 0, f"exit code with {conf}")
+        factory.close_boards()
+
+
+@promise("exit 6: {} is refused, also with -F, and nothing has changed", cases=[
+    "an unsigned image where signatures are required", "an unsigned image where somebody mistyped that they are required", "a changed manifest",
+    "a bundle by a stranger", "a bundle on a device without keys", "a bundle on a device without openssl"])
+def unsigned(factory, what):
+    made = keys(factory)
+    options, content, words = {}, good_bundle(factory), "signature"
+    if "required" in what:
+        content, words = factory.image("ext4"), "REQUIRE_SIGNATURE"
+        options["conf"] = "REQUIRE_SIGNATURE=\"yes\"\n" if "mistyped" not in what else "REQUIRE_SIGNATURE=ture\n"
+    elif what == "a changed manifest":
+        content = content.replace(b"version=2.0", b"version=9.0")
+    elif what == "a bundle by a stranger":
+        content = make_bundle(factory, factory.image("ext4"), made.private("stranger-key"))
+    elif what == "a bundle on a device without openssl":
+        options["also"], words = lambda root: (root / "usr/bin/openssl").unlink(), "openssl is missing"
+    board = bundle_board(factory, **options)
+    if what == "a bundle on a device without keys":
+        run("rm", "-r", board.root / "etc/otamgr/keys.d")
+        board.settle()
+        words = "no public key"
+    for arguments in ((), ("-F",), ("-T",)):
+        result = board.sysupgrade(*arguments, board.deliver(content))
+        refused(board, result, 6, words, journal="-T" not in arguments)
+
+
+@promise("exit 19: a bundle for another board is refused, also where the board does not know its name; -F overrules it")
+def wrong_board(factory):
+    for name, words in (("acme,board-8", "acme,board-8"), (None, "nameless"), ("", "nameless")):
+        board = bundle_board(factory, compatible=name)
+        image = board.deliver(good_bundle(factory))
+        refused(board, board.sysupgrade(image), 19, words)
+        refused(board, board.sysupgrade("-T", image), 19, words, journal=False)
+        result = board.sysupgrade("-F", "--no-reboot", image)
+        equal(result.code, 0, f"exit code with -F, said {result.err}")
+        true("because of -F" in result.err, "says so")
+        factory.close_boards()
+
+
+@promise("exit 20: a bundle below the floor is refused, also with -F; the same version and a newer one are not")
+def too_old(factory):
+    for floor, version, code in (("2.0.1", "2.0", 20), ("2.10", "2.9", 20), ("2.0", "2.0-rc1", 0), ("2.0", "2", 0), ("1.99", "2.0", 0), ("2026.08", "2026.7.31", 20),
+                                 ("1.0.0.0.0.0.0.1", "1.0", 20), ("garbage", "0.1", 0)):
+        board = bundle_board(factory, floor=floor)
+        image = board.deliver(good_bundle(factory, version=version))
+        result = board.sysupgrade("-F", image) if code else board.sysupgrade("-T", image)
+        if code:
+            refused(board, result, 20, f"fw_setenv ota_floor {version}")
+        else:
+            equal(result.code, 0, f"exit code for {version} at the floor {floor}, said {result.err}")
+            equal("forbids nothing" in result.err, floor == "garbage", "warning")
+        factory.close_boards()
+
+
+@promise("exit 20: when the environment has lost the floor, the version of the running system takes its place")
+def floor_lost(factory):
+    board = bundle_board(factory, also=lambda root: (root / "etc/otamgr/manifest").write_text("version=3.0\n"))
+    refused(board, board.sysupgrade(board.deliver(good_bundle(factory))), 20, "3.0 or newer")
+    board.set_env(ota_floor="1.0")
+    equal(board.sysupgrade("-T", board.deliver(good_bundle(factory))).code, 0, "exit code with a floor")
+
+
+@promise("exit 5: {} in a rightly signed bundle is noticed before the slot is touched", cases=[
+    "a flipped bit in the image", "the image of another bundle", "a wrong hash of the file system", "a cut off bundle", "a flipped bit in a squashfs"])
+def wrong_payload(factory, what):
+    key = keys(factory).private("ed25519")
+    content, words = good_bundle(factory), "not the one that was signed"
+    if what == "a flipped bit in the image":
+        flipped = bytearray(content)
+        flipped[len(content) // 2] ^= 4
+        content = bytes(flipped)
+    elif what == "the image of another bundle":
+        other = members(good_bundle(factory, "ext4.zst"))
+        first = members(content)
+        content, words = assembled([other[0], other[1], first[2]]), "speaks of"
+    elif what == "a wrong hash of the file system":
+        parts = members(content)
+        lines = [b"rootfs-sha256=" + b"0" * 64 if line.startswith(b"rootfs-sha256=") else line for line in parts[0][1].splitlines()]
+        content, words = signed(factory, key, b"\n".join(lines) + b"\n", parts[2]), "unpacks to"
+    elif what == "a cut off bundle":
+        content, words = content[:-20480], "cut off"
+    else:
+        flipped = bytearray(make_bundle(factory, squashfs(factory), key))
+        flipped[len(flipped) // 2] ^= 4
+        content = bytes(flipped)
+    board = bundle_board(factory)
+    refused(board, board.sysupgrade("-F", board.deliver(content)), 5, words)
+
+
+@promise("exit 4: {} is refused before the slot is touched", cases=[
+    "a bundle with a manifest key that is not known", "a squashfs where unsquashfs is missing", "a compressed squashfs in a bundle"])
+def bundle_not_understood(factory, what):
+    key, options = keys(factory).private("ed25519"), {}
+    if what == "a bundle with a manifest key that is not known":
+        parts = members(good_bundle(factory))
+        content, words = signed(factory, key, parts[0][1] + b"only-on-weekdays=yes\n", parts[2]), "only-on-weekdays"
+    elif what == "a squashfs where unsquashfs is missing":
+        content, words = make_bundle(factory, squashfs(factory), key), "unsquashfs"
+        options["also"] = lambda root: (root / "usr/sbin/unsquashfs").unlink()
+    else:
+        packed = factory.place / "packed.squashfs.gz"
+        with open(packed, "wb") as out:
+            subprocess.run(["gzip", "-c", squashfs(factory)], stdout=out, check=True)
+        content, words = make_bundle(factory, packed, key), "once more"
+    board = bundle_board(factory, **options)
+    refused(board, board.sysupgrade(board.deliver(content)), 4, words)
+
+
+@promise("exit 7: a squashfs without {} is refused before the slot is touched", cases=["kernel", "init"])
+def squashfs_incompatible(factory, what):
+    def strip(root):
+        run("rm", "-r", root / {"kernel": "boot", "init": "sbin"}[what])
+    content = make_bundle(factory, squashfs(factory, factory.system_variant(f"squash-{what}", strip)), keys(factory).private("ed25519"))
+    board = bundle_board(factory)
+    refused(board, board.sysupgrade(board.deliver(content)), 7, what)
+
+
+@promise("killed -9 while a bundle is written: environment and running slot untouched, slot not mountable, next update works")
+def bundle_killed(factory):
+    board = slow_board(factory, trusting(keys(factory).public("ed25519")))
+    board.expect_leftovers = True
+    image = board.deliver(good_bundle(factory, "ext4.zst"))
+    board.start("/sbin/sysupgrade", "--no-reboot", image)
+    board.reached("reached")
+    board.kill_everything()
+    equal(board.env_bytes(), board.env_before, "environment")
+    equal(board.slot_bytes("a"), board.running_before, "the running slot")
+    true(not board.mounts("b"), "a half-written slot can be mounted")
+    equal(board.sysupgrade("--no-reboot", image).code, 0, "exit code of the next")
+
+
+@promise("exit 5: a bundle that is changed behind its checks is noticed, and the slot stays unarmed: {}", cases=["ext4.zst", "tar.zst"])
+def changed_meanwhile(factory, kind):
+    board = slow_board(factory, trusting(keys(factory).public("ed25519")))
+    image = board.deliver(good_bundle(factory, kind))
+    process = board.start("/sbin/sysupgrade", "--no-reboot", image)
+    board.reached("reached")
+    place = board.root / image.lstrip("/")
+    with open(place, "r+b") as f:
+        # Near the end of the image, where nobody has read yet; the pages that are in the pipe already do not matter.
+        f.seek(-30000, os.SEEK_END)
+        was = f.read(1)
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([was[0] ^ 1]))
+    board.tell("go")
+    refused(board, board.finish(process), 5, "changed", target_touched=True)
+
+
+@promise("exit 1: SIGTERM while a bundle is written stops everything, and the next update works")
+def bundle_stopped(factory):
+    board = slow_board(factory, trusting(keys(factory).public("ed25519")))
+    image = board.deliver(good_bundle(factory, "ext4.zst"))
+    process = board.start("/sbin/sysupgrade", "--no-reboot", image)
+    board.reached("reached")
+    process.terminate()
+    board.tell("go")
+    refused(board, board.finish(process), 1, "signal", target_touched=True)
+    board.wait_for_lock()
+    true(not board.mounts("b"), "a half-written slot can be mounted")
+    equal(board.sysupgrade("--no-reboot", image).code, 0, "exit code of the next")

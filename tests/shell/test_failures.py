@@ -305,8 +305,10 @@ zstd.real "$@" | {
 """
 
 
-def slow_board(factory):
+def slow_board(factory, change=None):
     def slow(root):
+        if change:
+            change(root)
         (root / "usr/bin/zstd").rename(root / "usr/bin/zstd.real")
         executable(root / "usr/bin/zstd", SLOW_ZSTD)
     board = new_board(factory, change=slow)

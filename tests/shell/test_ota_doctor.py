@@ -8,12 +8,13 @@ import subprocess
 import test_scripts
 from board import DATA, DISK_BYTES, ENV, ENV_BYTES, MIB, PARTITIONS, SLOT, device_number, executable, run
 from promises import equal, promise, true
+from test_bundle import keys, trusting
 from test_ota_slot import on_trial
 
 DOCTOR = "/sbin/ota-doctor"
 CANARY = "5eed5eed"
 CHECKS = ["env-config", "env-place", "env-copy-1", "env-copy-2", "env-history", "env-linux", "boot-script", "env-u-boot",
-          "boot-state", "slots", "other-slot", "data", "afero-nv", "panic", "trial-guard", "otamgr", "clock", "programs"]
+          "boot-state", "slots", "other-slot", "data", "afero-nv", "panic", "trial-guard", "otamgr", "clock", "programs", "signatures"]
 
 
 def put(board, place, text):
@@ -448,6 +449,30 @@ def programs(factory):
     (board.root / "bin/flock").unlink()
     board.settle()
     expect(board, "programs", "problem", "missing: flock")
+
+
+@promise("ota-doctor: signatures that could not be verified are found before an update is refused")
+def signatures(factory):
+    made = keys(factory)
+    board = healthy(factory, change=trusting(made.public("ed25519"), made.public("p256", "p256"), compatible="acme"))
+    board.set_env(ota_floor="1.4", ota_bootargs=f"quiet ota.canary={CANARY}")
+    expect(board, "signatures", "ok", "2 keys", "board acme", "floor 1.4", "taken, too")
+    (board.root / "etc/otamgr/sysupgrade.conf").write_text("REQUIRE_SIGNATURE=yes\n")
+    expect(board, "signatures", "ok", "signature are refused")
+    board.set_env(ota_floor="newest", ota_bootargs=f"quiet ota.canary={CANARY}")
+    expect(board, "signatures", "warning", "newest")
+    (board.root / "etc/otamgr/compatible").unlink()
+    expect(board, "signatures", "warning", "compatible")
+    rsa = board.root / "etc/otamgr/keys.d/rsa.pem"
+    rsa.write_text(run("openssl", "pkey", "-pubout", input=run("openssl", "genpkey", "-algorithm", "RSA")).decode())
+    expect(board, "signatures", "warning", "rsa.pem")
+    (board.root / "usr/bin/openssl").unlink()
+    expect(board, "signatures", "problem", "openssl")
+    for key in (board.root / "etc/otamgr/keys.d").iterdir():
+        key.unlink()
+    expect(board, "signatures", "problem", "signatures are required")
+    (board.root / "etc/otamgr/keys.d/0.pem").write_text(made.private("ed25519").read_text())
+    expect(board, "signatures", "problem", "private key")
 
 
 @promise("ota-doctor --fix writes a bad copy again with unchanged values, without touching the good one, once")

@@ -10,6 +10,7 @@ from promises import equal, promise, true
 # What the environment holds, what runs, what was armed during this boot → state
 STATES = [
     ("committed", "a", {}, None),
+    ("committed", "a", {"ota_floor": "1.4.2-rc1"}, None),
     ("trial", "b", {"ota_trial": "b", "ota_tries": "2", "ota_txn": "T"}, None),
     ("armed", "a", {"ota_trial": "b", "ota_tries": "3", "ota_txn": "T"}, "T"),
     ("interrupted", "a", {"ota_trial": "b", "ota_tries": "3", "ota_txn": "T"}, None),
@@ -38,7 +39,7 @@ def states(factory):
         board = board_in(factory, running, env, armed)
         expected = {"running": running, "committed": "a", "trial": env.get("ota_trial", ""), "tries": env.get("ota_tries", ""),
                     "txn": env.get("ota_txn", ""), "failed": env.get("ota_failed", ""),
-                    "failed_why": env.get("ota_failed_why", ""), "floor": "", "state": state}
+                    "failed_why": env.get("ota_failed_why", ""), "floor": env.get("ota_floor", ""), "state": state}
         text, as_json = board.run("/sbin/ota-slot", "status"), board.run("/sbin/ota-slot", "status", "--json")
         equal((text.code, as_json.code), (0, 0), f"exit codes in state {state}")
         equal(dict(line.split("=", 1) for line in text.out.splitlines()), expected, "text")
@@ -149,7 +150,7 @@ def note_refused(factory):
              (["-x"], "-x"), (["e" * 41], "an event"), (["x", "novalue"], "novalue"), (["x", "=v"], "a key"),
              (["x", "K=v"], "K"), (["x", "a b=v"], "a b"), (["x", "k=" + "v" * 1001], "1001"),
              (["x", *["k=v"] * 17], "17")]
-    cases += [([event], event) for event in ("armed", "trial-boot", "deadline-passed", "committed", "rolled-back", "update-started", "update-failed")]
+    cases += [([event], event) for event in ("armed", "trial-boot", "deadline-passed", "committed", "rolled-back", "update-started", "slot-written", "update-failed")]
     for arguments, words in cases:
         result = board.run("/sbin/ota-slot", "note", *arguments)
         equal(result.code, 2, f"exit code of {arguments}")

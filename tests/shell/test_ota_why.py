@@ -76,7 +76,7 @@ def whole_story(factory):
     equal(first.sysupgrade("--no-reboot", "--txn", "one.1", first.deliver(factory.image("ext4.gz"))).code, 0, "update")
     found = expect(first, 5, "armed", "Update one.1 is installed in slot b and starts with the next reboot.")
     equal((found["delivered"]["image"], found["delivered"]["format"]), ("/tmp/ota_type_5.img", "ext4"), "delivered")
-    equal([link["event"] for link in found["chain"]], ["update-started", "armed"], "chain")
+    equal([link["event"] for link in found["chain"]], ["update-started", "slot-written", "armed"], "chain")
     true("trial of slot b starts with the next reboot" in found["now"]["why"], found["now"]["why"])
     env, journal = first.ota_env(), "".join(line + "\n" for line in first.journal())
 
@@ -93,7 +93,7 @@ def whole_story(factory):
     true(re.search(r"without a commit the board reboots 86400 s after power-on, now are \d+ s", found["now"]["why"]), found["now"]["why"])
     equal(second.run("/sbin/ota-slot", "commit").code, 0, "commit")
     found = expect(second, 0, "committed", "Update one.1 was committed: slot b is its system (1 trial boot).")
-    equal([link["event"] for link in found["chain"]], ["update-started", "armed", "trial-boot", "committed"], "chain")
+    equal([link["event"] for link in found["chain"]], ["update-started", "slot-written", "armed", "trial-boot", "committed"], "chain")
     equal(found["delivered"]["header_sha256"], hashlib.sha256(HEADER).hexdigest(), "header")
     equal((found["now"]["made_by"], found["now"]["state"]), ("one.1", "committed"), "now")
 
@@ -135,7 +135,7 @@ def refused(factory):
     broken = factory.image("ext4.gz").read_bytes()[:-1000]
     equal(board.sysupgrade("--no-reboot", "--txn", "R", board.deliver(broken)).code, 5, "sysupgrade")
     found = expect(board, 4, "refused", "Update R was refused: the image does not decompress (gzip",
-                   "(code 5: image corrupt: does not decompress, or is shorter than its file system)", "Slot a runs, nothing was changed.")
+                   "(code 5: image corrupt: does not decompress, is shorter than its file system, or is not what its manifest says)", "Slot a runs, nothing was changed.")
     equal((found["failure"]["code"], found["delivered"]["image"]), (5, None), "failure")
     true(found["failure"]["reason"].startswith("the image does not decompress"), "reason")
     # Meanings of two lines in the help are joined; a code it does not know is just shown.

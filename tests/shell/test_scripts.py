@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from board import SCRIPTS, run
+from board import SCRIPTS, fill_up, run
 from promises import equal, promise, true
 from test_ota_slot import on_trial
 
@@ -92,12 +92,7 @@ def journal_torn(factory):
 @promise("a full data partition stops neither commit nor guard")
 def journal_full(factory):
     board = on_trial(factory)
-    with open(board.root / "data/filler", "wb", buffering=0) as filler:
-        try:
-            while True:
-                filler.write(bytes(4096))
-        except OSError:
-            pass
+    fill_up(board.root / "data/filler")
     result = board.run("/sbin/ota-slot", "commit")
     equal(result.code, 0, "exit code")
     equal(board.ota_env()["ota_slot"], "b", "committed slot")

@@ -173,7 +173,7 @@ signature_is_good() {
         return 6
     fi
     if [ ! -e "$3" ]; then
-        bundle_error="the signature is not by one of the $trusted_keys public keys in $BUNDLE_KEYS, and there is no certificate with it"
+        bundle_error="the signature is by none of the public keys in $BUNDLE_KEYS ($trusted_keys there), and no certificate came with it"
         return 6
     fi
     # Only certificates are taken, whatever else is in there.
@@ -198,7 +198,7 @@ signature_is_good() {
             return 0
         fi
     done
-    bundle_error="the certificate of the signer ($signer) leads to none of the $trusted_certificates certificates in $BUNDLE_KEYS"
+    bundle_error="the certificate of the signer ($signer) leads to none of the certificates in $BUNDLE_KEYS ($trusted_certificates there)"
     return 6
 }
 

@@ -19,9 +19,9 @@ public enum SysupgradeExit {
     /** 4. */
     IMAGE_UNKNOWN(4, "image-unknown", "the format of the image is unknown"),
     /** 5. */
-    IMAGE_CORRUPT(5, "image-corrupt", "the image does not decompress or has the wrong size"),
+    IMAGE_CORRUPT(5, "image-corrupt", "the image does not decompress, or is not what it says"),
     /** 6. */
-    SIGNATURE(6, "signature", "the signature is missing or wrong"),
+    SIGNATURE(6, "signature", "the signature is missing, wrong or not by a trusted key"),
     /** 7. */
     INCOMPATIBLE(7, "incompatible", "the image is not a system for this board"),
     /** 8. */
@@ -47,16 +47,16 @@ public enum SysupgradeExit {
     /** 18. */
     HEADER_MISSING(18, "header-missing", "the header is missing, empty or unreadable"),
     /** 19. */
-    FOREIGN(19, "foreign", "the bundle is for another board, or this board does not say which one it is"),
+    WRONG_BOARD(19, "wrong-board", "the bundle is for another board"),
     /** 20. */
-    DOWNGRADE(20, "downgrade", "the bundle is older than the floor"),
+    TOO_OLD(20, "too-old", "the bundle is older than the floor of this device"),
     /** 21. */
-    NO_ROOM(21, "no-room", "too little memory, room in /run, or room for header and kept files in the new system");
+    OVER_BUDGET(21, "over-budget", "memory, or room for working or kept files, does not suffice");
 
     /** What another run on the same device would say as well. */
     private static final Set<SysupgradeExit> OF_IMAGE =
-            EnumSet.of(IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING, FOREIGN,
-                    DOWNGRADE);
+            EnumSet.of(IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING, WRONG_BOARD,
+                    TOO_OLD);
 
     private final int status;
     private final String label;

@@ -259,7 +259,7 @@ class FailedUpdatesTest {
     @Nested
     class Refusals {
         @ParameterizedTest
-        @ValueSource(ints = {4, 5, 6, 7, 8, 18})
+        @ValueSource(ints = {4, 5, 6, 7, 8, 18, 19, 20})
         void whatSysupgradeSaysAboutTheImageCounts(int status) throws IOException {
             device.started("committed").offers("a");
             device.sysupgrade().prints("failed " + status + " it is no good");

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+#
+# Signs updates, and lets devices trust the key: for images that inherit ota-image. One line in local.conf does it for all of them,
+#
+#   IMAGE_CLASSES += "ota-bundle"
+#
+# or for one image: inherit core-image ota-image ota-bundle
+#
+# Deploys
+#   OTA_BUNDLE_NAME     the update as a signed bundle, beside OTA_UPDATE_NAME; sysupgrade takes either
+# and puts into the image
+#   /etc/otamgr/keys.d          who may sign updates for it
+#   /etc/otamgr/compatible      the board that its bundles must be for
+#   /etc/otamgr/sysupgrade.conf whether updates must be signed
+#
+# Keys change with updates: docs/bundles.md. The bundle of an image is verified with the keys of that image before it is deployed.
+
+# Private key, Ed25519 or P-256, PEM: scripts/ota-bundle keygen. Without one a key for development is made where TOPDIR is.
+OTA_BUNDLE_KEY ?= "${OTA_DEVELOPMENT_KEY}"
+OTA_DEVELOPMENT_KEY = "${TOPDIR}/ota-development-keys/development.key"
+# Certificates of the key, PEM, leaf first, for devices that trust an authority.
+OTA_BUNDLE_CERT ?= ""
+# Public keys and certificates of authorities, PEM files, that devices trust. Empty: the public key of OTA_BUNDLE_KEY.
+OTA_BUNDLE_TRUST ?= ""
+# Numbers with dots. Empty: the version of the OTA record, else 0. Devices refuse what is older than the newest they have committed.
+OTA_BUNDLE_VERSION ?= ""
+OTA_BUNDLE_DESCRIPTION ?= "${IMAGE_BASENAME} for ${MACHINE}, ${DISTRO_NAME} ${DISTRO_VERSION}"
+OTA_BUNDLE_NAME ?= "${@(d.getVar('OTA_UPDATE_NAME') or 'update').rsplit('.', 1)[0]}.bundle"
+# The board; an image for one must not be installed on another.
+OTA_COMPATIBLE ?= "${MACHINE}"
+# yes: devices refuse images that are not signed, OTA_UPDATE_NAME among them. no: they take both.
+OTA_REQUIRE_SIGNATURE ?= "no"
+# Where the recipe ota-record looks, too.
+OTA_RECORD_DIR ?= "${TMPDIR}"
+
+OTA_TRUST = "${WORKDIR}/ota-trust"
+
+# ---- who is trusted --------------------------------------------------------------------------------------------------
+
+# A task of its own: a key made under pseudo would be known to pseudo for ever.
+python do_ota_trust () {
+    import os, shutil
+    from otamgr import bundle
+    if not bb.data.inherits_class('ota-image', d):
+        return
+    words = ('yes', 'no')
+    if d.getVar('OTA_REQUIRE_SIGNATURE') not in words:
+        bb.fatal('OTA_REQUIRE_SIGNATURE: expected one of %s, found "%s"' % (', '.join(words), d.getVar('OTA_REQUIRE_SIGNATURE')))
+    key = d.getVar('OTA_BUNDLE_KEY')
+    keys = os.path.join(d.getVar('OTA_TRUST'), 'keys.d')
+    bb.utils.mkdirhier(keys)
+    try:
+        if key == d.getVar('OTA_DEVELOPMENT_KEY'):
+            if not os.path.exists(key):
+                try:
+                    bundle.make_key(key)
+                except bundle.BundleError:
+                    # Another image of the same build may have been first.
+                    if not os.path.exists(key):
+                        raise
+            bb.warn('OTA_BUNDLE_KEY is not set: updates are signed with the DEVELOPMENT KEY %s, which was made on this machine, is protected by '
+                    'nothing and is lost with the folder. Devices with this image trust it. For anything that leaves your desk make a key with '
+                    '"scripts/ota-bundle keygen" and set OTA_BUNDLE_KEY.' % key)
+        elif not os.path.exists(key):
+            bb.fatal('OTA_BUNDLE_KEY: expected a private key, found no file %s. Make one with: scripts/ota-bundle keygen' % key)
+        trusted = (d.getVar('OTA_BUNDLE_TRUST') or '').split()
+        for number, path in enumerate(trusted):
+            if not os.path.exists(path):
+                bb.fatal('OTA_BUNDLE_TRUST: expected public keys and certificates, found no file %s' % path)
+            bundle.check_trusted(path)
+            shutil.copyfile(path, os.path.join(keys, '%02d-%s.pem' % (number, os.path.splitext(os.path.basename(path))[0])))
+        if not trusted:
+            bundle.write_public_key(key, os.path.join(keys, 'signer.pem'))
+    except bundle.BundleError as e:
+        bb.fatal(str(e))
+    for name, text in (('compatible', d.getVar('OTA_COMPATIBLE')), ('sysupgrade.conf', 'REQUIRE_SIGNATURE=' + d.getVar('OTA_REQUIRE_SIGNATURE'))):
+        with open(os.path.join(d.getVar('OTA_TRUST'), name), 'w') as f:
+            f.write(text + '\n')
+}
+do_ota_trust[cleandirs] = "${OTA_TRUST}"
+do_ota_trust[depends] += "openssl-native:do_populate_sysroot"
+# What is in the files counts. Patterns, because BitBake asks only once whether a file without one exists.
+do_ota_trust[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@' '.join(path + '*:True' for path in (d.getVar('OTA_BUNDLE_TRUST') or '').split())}"
+addtask ota_trust after do_prepare_recipe_sysroot before do_rootfs
+
+ota_trust_install () {
+    if [ -e ${OTA_TRUST}/compatible ]; then
+        install -d ${IMAGE_ROOTFS}${sysconfdir}/otamgr/keys.d
+        install -m 0644 ${OTA_TRUST}/keys.d/*.pem ${IMAGE_ROOTFS}${sysconfdir}/otamgr/keys.d
+        install -m 0644 ${OTA_TRUST}/compatible ${OTA_TRUST}/sysupgrade.conf ${IMAGE_ROOTFS}${sysconfdir}/otamgr
+    fi
+}
+ROOTFS_POSTPROCESS_COMMAND:append = " ota_trust_install"
+
+# Devices verify with this program.
+IMAGE_INSTALL:append = "${@' openssl-bin' if bb.data.inherits_class('ota-image', d) else ''}"
+
+# ---- the bundle ------------------------------------------------------------------------------------------------------
+
+def ota_bundle_version(d):
+    import json, os
+    version = d.getVar('OTA_BUNDLE_VERSION')
+    if version:
+        return version
+    # The documentation of the platform writes the name with hyphens, its tools with underscores.
+    for name in ('full_ota_record.json', 'full-ota-record.json'):
+        record = os.path.join(d.getVar('OTA_RECORD_DIR'), name)
+        if os.path.exists(record):
+            with open(record) as f:
+                return str(json.load(f).get('version', ''))
+    bb.warn('OTA_BUNDLE_VERSION is not set and there is no OTA record in %s: the bundle has version 0, and devices cannot tell an old update '
+            'from a new one' % d.getVar('OTA_RECORD_DIR'))
+    return '0'
+
+python ota_bundle_make () {
+    import os
+    from otamgr import bundle
+    if not bb.data.inherits_class('ota-image', d):
+        return
+    folder = d.getVar('IMGDEPLOYDIR')
+    image = os.path.realpath(os.path.join(folder, '%s.%s' % (d.getVar('IMAGE_LINK_NAME'), d.getVar('OTA_UPDATE_TYPE'))))
+    name = d.getVar('IMAGE_NAME') + '.bundle'
+    try:
+        made = bundle.create(os.path.join(folder, name), image, d.getVar('OTA_BUNDLE_KEY'), d.getVar('OTA_COMPATIBLE'), ota_bundle_version(d),
+                             d.getVar('OTA_BUNDLE_CERT') or None, d.getVar('OTA_BUNDLE_DESCRIPTION'))
+        with bundle.open_bundle(os.path.join(folder, name)) as opened:
+            signer = opened.signed_by([os.path.join(d.getVar('OTA_TRUST'), 'keys.d')])
+    except bundle.SignatureError as e:
+        bb.fatal('The devices of this image would refuse its bundle: %s (OTA_BUNDLE_KEY %s, OTA_BUNDLE_CERT "%s", OTA_BUNDLE_TRUST "%s")'
+                 % (e, d.getVar('OTA_BUNDLE_KEY'), d.getVar('OTA_BUNDLE_CERT'), d.getVar('OTA_BUNDLE_TRUST')))
+    except bundle.BundleError as e:
+        bb.fatal('The bundle cannot be made: %s' % e)
+    link = os.path.join(folder, d.getVar('OTA_BUNDLE_NAME'))
+    bb.utils.remove(link)
+    os.symlink(name, link)
+    bb.note('%s: version %s for %s, trusted by its devices through %s' % (name, made['version'], made['compatible'], os.path.basename(signer)))
+}
+IMAGE_POSTPROCESS_COMMAND:append = " ota_bundle_make"
+do_image_complete[depends] += "openssl-native:do_populate_sysroot"
+do_image_complete[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@d.getVar('OTA_BUNDLE_CERT') + '*:True' if d.getVar('OTA_BUNDLE_CERT') else ''} \
+    ${OTA_RECORD_DIR}/full?ota?record.json:True"
+do_image_complete[vardepsexclude] += "OTA_RECORD_DIR"

@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""lib/otamgr/bundle.py, scripts/ota-bundle and the Python of classes/ota-bundle.bbclass. What devices say is in tests/shell."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import textwrap
+import types
+import unittest
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "lib"))
+sys.dont_write_bytecode = True
+from otamgr import bundle  # noqa: E402
+
+TOOL = REPOSITORY / "scripts/ota-bundle"
+
+
+class Folder(unittest.TestCase):
+    """A test with a folder of its own, a key and an image."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.made = tempfile.TemporaryDirectory()
+        cls.shared = Path(cls.made.name)
+        (cls.shared / "root/etc").mkdir(parents=True)
+        image = cls.shared / "image.ext4"
+        image.touch()
+        os.truncate(image, 2 << 20)
+        subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", cls.shared / "root", image], check=True)
+        subprocess.run(["zstd", "-q", "--check", image, "-o", cls.shared / "image.ext4.zst"], check=True)
+        for command, name in ((["gzip", "-nc"], "image.ext4.gz"), (["xz", "-c"], "image.ext4.xz")):
+            with open(cls.shared / name, "wb") as out:
+                subprocess.run([*command, image], stdout=out, check=True)
+        for kind in ("ed25519", "p256"):
+            bundle.make_key(cls.shared / f"{kind}.key", kind)
+        cls.image = cls.shared / "image.ext4.gz"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.made.cleanup()
+
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.output = self.folder / "out.bundle"
+
+    def create(self, image=None, kind="ed25519", version="1.2", **options):
+        return bundle.create(self.output, image or self.image, self.shared / f"{kind}.key", "board", version, **options)
+
+    def tool(self, *words):
+        return subprocess.run([TOOL, *map(str, words)], capture_output=True, text=True, check=False)
+
+
+class Create(Folder):
+    def test_members_are_in_the_order_of_the_contract_and_belong_to_nobody(self):
+        self.create()
+        with tarfile.open(self.output) as archive:
+            members = archive.getmembers()
+        self.assertEqual(["manifest", "manifest.sig", "image.ext4.gz"], [m.name for m in members])
+        self.assertEqual([(0, 0, 0, "", "", 0o644)] * 3, [(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members])
+        self.assertEqual(b"ustar\x0000", self.output.read_bytes()[257:265])
+
+    def test_the_same_image_and_ed25519_key_give_the_same_bytes(self):
+        self.create()
+        first = self.output.read_bytes()
+        os.utime(self.image, (1, 1))
+        self.create()
+        self.assertEqual(first, self.output.read_bytes())
+
+    def test_hash_and_size_of_the_file_system_are_those_of_the_uncompressed_image(self):
+        plain = self.create(self.shared / "image.ext4")
+        for name in ("image.ext4.gz", "image.ext4.xz", "image.ext4.zst"):
+            with self.subTest(name):
+                packed = self.create(self.shared / name)
+                self.assertEqual((plain["image-bytes"], plain["image-sha256"]), (packed["rootfs-bytes"], packed["rootfs-sha256"]))
+                self.assertEqual(str((self.shared / name).stat().st_size), packed["image-bytes"])
+
+    def test_an_image_may_be_named_by_a_symbolic_link(self):
+        link = self.folder / "core-image.ext4.zst"
+        link.symlink_to(self.shared / "image.ext4.zst")
+        self.assertEqual("core-image.ext4.zst", self.create(link)["image"])
+
+    def test_a_tar_archive_has_no_file_system_in_its_manifest(self):
+        archive = self.folder / "root.tar.gz"
+        subprocess.run(["tar", "-C", self.shared / "root", "-czf", archive, "."], check=True)
+        self.assertNotIn("rootfs-bytes", self.create(archive))
+
+    def test_what_no_device_would_take_is_not_made(self):
+        text = self.folder / "text.img"
+        text.write_text("hello\n" * 2000)
+        empty = self.folder / "empty.img"
+        empty.touch()
+        cut = self.folder / "cut.ext4.gz"
+        cut.write_bytes(self.image.read_bytes()[:-100])
+        cut_zstd = self.folder / "cut.ext4.zst"
+        cut_zstd.write_bytes((self.shared / "image.ext4.zst").read_bytes()[:-9])
+        bad_name = self.folder / "a b.ext4"
+        bad_name.symlink_to(self.shared / "image.ext4")
+        manifest = self.folder / "manifest.ext4"
+        manifest.symlink_to(self.shared / "image.ext4")
+        for words, change in (("neither", {"image": text}), ("empty", {"image": empty}), ("decompress", {"image": cut}), ("decompress", {"image": cut_zstd}),
+                              ("a b.ext4", {"image": bad_name}), ("must not begin", {"image": manifest}), ("version", {"version": "1.x"}),
+                              ("version", {"version": ""}), ("printable", {"description": "two\nlines"}), ("printable", {"description": "é"}),
+                              ("not known", {"extra": {"restriction": "1"}})):
+            with self.subTest(words), self.assertRaisesRegex(bundle.BundleError, words):
+                self.create(**change)
+            self.assertEqual([], [p.name for p in self.folder.iterdir() if "bundle" in p.name], "nothing half made is left")
+
+    def test_a_key_of_another_kind_is_refused_with_a_way_out(self):
+        for name, options in (("rsa", ["-algorithm", "RSA"]), ("p384", ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"])):
+            subprocess.run(["openssl", "genpkey", *options, "-out", self.folder / "key"], check=True, capture_output=True)
+            with self.subTest(name), self.assertRaisesRegex(bundle.BundleError, "keygen"):
+                bundle.create(self.output, self.image, self.folder / "key", "board", "1")
+
+    def test_a_certificate_of_another_key_is_noticed(self):
+        subprocess.run(["openssl", "req", "-new", "-x509", "-key", self.shared / "p256.key", "-subj", "/CN=x", "-out", self.folder / "crt"], check=True)
+        self.create(kind="p256", certificates=self.folder / "crt")
+        with self.assertRaisesRegex(bundle.BundleError, "not that of the key"):
+            self.create(certificates=self.folder / "crt")
+
+
+class Verify(Folder):
+    def verified(self, *trusted):
+        with bundle.open_bundle(self.output) as opened:
+            signer = opened.signed_by(trusted)
+            opened.check_image()
+            return signer
+
+    def test_a_bundle_is_verified_with_one_of_several_keys(self):
+        for kind in ("ed25519", "p256"):
+            self.create(kind=kind)
+            self.assertEqual(str(self.shared / f"{kind}.pem"), self.verified(self.shared))
+
+    def test_a_key_that_is_not_there_is_a_signature_error(self):
+        self.create()
+        with self.assertRaises(bundle.SignatureError):
+            self.verified(self.shared / "p256.pem")
+
+    def test_every_changed_byte_that_means_something_is_noticed(self):
+        self.create()
+        good = self.output.read_bytes()
+        with tarfile.open(self.output) as archive:
+            spans = [(m.offset_data, m.size) for m in archive.getmembers()]
+        for start, size in spans:
+            for at in (start, start + size // 2, start + size - 1):
+                bad = bytearray(good)
+                bad[at] ^= 1
+                self.output.write_bytes(bad)
+                with self.subTest(at), self.assertRaises(bundle.BundleError):
+                    self.verified(self.shared)
+
+    def test_a_cut_off_bundle_is_noticed_wherever_it_is_cut(self):
+        self.create()
+        good = self.output.read_bytes()
+        for size in (0, 100, 512, 700, 1500, 2048, 4096, len(good) // 2):
+            self.output.write_bytes(good[:size])
+            with self.subTest(size), self.assertRaises(bundle.BundleError):
+                self.verified(self.shared)
+
+    def test_manifests_are_judged_as_on_the_device(self):
+        self.create()
+        with bundle.open_bundle(self.output) as opened:
+            good = opened.manifest
+        bundle.parse_manifest(good + b"x-anything=goes = here\n")
+        for bad in (good[:-1], good + b"\n", good + b"new-key=1\n", good + b"version=1.2\n", good.replace(b"otamgr-bundle-1", b"otamgr-bundle-2"),
+                    good.replace(b"version=1.2", b"version=1.2.3.4.5.6.7.8.9"), good.replace(b"rootfs-bytes", b"x-bytes"), good + b"x-a=\xe9\n",
+                    good.replace(b"compatible=board", b"compatible=a board"), b"", good + b"x-a=" + b"b" * 65536 + b"\n", good + b"x-=\n"):
+            with self.subTest(bad[-40:]), self.assertRaises(bundle.BundleError):
+                bundle.parse_manifest(bad)
+
+    def test_versions_are_compared_number_by_number(self):
+        for older, newer in (("1.9", "1.10"), ("1", "1.0.1"), ("2026.7.31", "2026.08"), ("1.9-zz", "2.0-aa")):
+            self.assertLess(bundle.version_key(older), bundle.version_key(newer))
+        self.assertEqual(bundle.version_key("1.2-rc1"), bundle.version_key("01.2.0"))
+
+
+class Tool(Folder):
+    def test_keygen_create_verify_show_with_json(self):
+        made = json.loads(self.tool("keygen", "--json", self.folder / "keys/release.key").stdout)
+        self.assertEqual(0o600, os.stat(made["private-key"]).st_mode & 0o777)
+        created = json.loads(self.tool("create", "--json", "--key", made["private-key"], "--compatible", "board", "--version", "3.1", "--extra", "x-a=b",
+                                       self.image, self.output).stdout)
+        self.assertEqual(("3.1", "b"), (created["manifest"]["version"], created["manifest"]["x-a"]))
+        verified = json.loads(self.tool("verify", "--json", "--keys", made["public-key"], self.output).stdout)
+        self.assertEqual((made["public-key"], created["manifest"]), (verified["signed-by"], verified["manifest"]))
+        shown = self.tool("show", self.output)
+        self.assertIn("version=3.1\n", shown.stdout)
+
+    def test_exit_statuses_tell_apart_signature_and_damage(self):
+        self.create()
+        self.assertEqual(6, self.tool("verify", "--keys", self.shared / "p256.pem", self.output).returncode)
+        self.assertEqual(1, self.tool("verify", "--keys", self.folder, self.output).returncode)
+        self.assertEqual(1, self.tool("verify", "--keys", self.shared, self.image).returncode)
+        self.assertEqual(1, self.tool("show", self.folder / "none").returncode)
+        self.assertEqual(2, self.tool("verify", self.output).returncode)
+        self.assertEqual(2, self.tool().returncode)
+
+    def test_a_key_is_never_replaced(self):
+        before = (self.shared / "ed25519.key").read_bytes()
+        result = self.tool("keygen", self.shared / "ed25519.key")
+        self.assertEqual((1, before), (result.returncode, (self.shared / "ed25519.key").read_bytes()))
+        self.assertIn("exists", result.stderr)
+
+
+class Fatal(Exception):
+    pass
+
+
+class Build(Folder):
+    """The Python functions of the class, run with a small stand-in for BitBake's datastore."""
+
+    def setUp(self):
+        super().setUp()
+        text = (REPOSITORY / "classes/ota-bundle.bbclass").read_text()
+        self.values = dict(re.findall(r'^(OTA_\w+) \??= "(.*)"$', text, re.M))
+        deploy = self.folder / "deploy"
+        deploy.mkdir()
+        (deploy / "image-board.ext4.gz").symlink_to(self.image)
+        self.values |= {"TOPDIR": str(self.folder), "TMPDIR": str(self.folder / "tmp"), "WORKDIR": str(self.folder / "work"), "MACHINE": "board",
+                        "IMGDEPLOYDIR": str(deploy), "IMAGE_LINK_NAME": "image-board", "IMAGE_NAME": "image-board-1", "OTA_UPDATE_TYPE": "ext4.gz",
+                        "OTA_UPDATE_NAME": "hub_update.bin", "IMAGE_BASENAME": "image", "DISTRO_NAME": "Distro", "DISTRO_VERSION": "5.0"}
+        self.warnings = []
+        functions = "".join(f"def {name}(d):\n{body}\n" for name, body in re.findall(r"^python (\w+) \(\) \{\n(.*?)^\}", text, re.M | re.S))
+        functions += "".join(re.findall(r"^def \w+\(d\):\n(?:(?:    .*)?\n)+", text, re.M))
+        self.scope = {"bb": types.SimpleNamespace(
+            warn=self.warnings.append, note=lambda text: None, fatal=self.fatal, data=types.SimpleNamespace(inherits_class=lambda name, d: True),
+            utils=types.SimpleNamespace(mkdirhier=lambda p: os.makedirs(p, exist_ok=True), remove=lambda p: Path(p).unlink(missing_ok=True)))}
+        exec(compile(textwrap.dedent(functions), "ota-bundle.bbclass", "exec"), self.scope)
+
+    @staticmethod
+    def fatal(text):
+        raise Fatal(text)
+
+    def getVar(self, name):
+        value = self.values.get(name)
+        if value is None:
+            return None
+        value = re.sub(r"\$\{@(.*)\}", lambda m: str(eval(m[1], {"d": self})), value)
+        return re.sub(r"\$\{(\w+)\}", lambda m: self.getVar(m[1]) or "", value)
+
+    def build(self):
+        self.scope["do_ota_trust"](self)
+        self.scope["ota_bundle_make"](self)
+        return Path(self.getVar("IMGDEPLOYDIR"), self.getVar("OTA_BUNDLE_NAME"))
+
+    def test_without_any_setting_a_development_key_signs_and_says_what_it_is(self):
+        made = self.build()
+        self.assertEqual("hub_update.bundle", made.name)
+        self.assertIn("DEVELOPMENT KEY", self.warnings[0])
+        trust = Path(self.getVar("OTA_TRUST"))
+        with bundle.open_bundle(made) as opened:
+            opened.signed_by([trust / "keys.d"])
+            opened.check_image()
+            self.assertEqual(("0", "board"), (opened.values()["version"], opened.values()["compatible"]))
+        self.assertEqual(("board\n", "REQUIRE_SIGNATURE=no\n"), ((trust / "compatible").read_text(), (trust / "sysupgrade.conf").read_text()))
+        key = Path(self.getVar("OTA_BUNDLE_KEY")).read_bytes()
+        self.build()
+        self.assertEqual(key, Path(self.getVar("OTA_BUNDLE_KEY")).read_bytes(), "the second build uses the same key")
+
+    def test_a_key_of_ones_own_needs_no_warning_and_the_record_gives_the_version(self):
+        self.values |= {"OTA_BUNDLE_KEY": str(self.shared / "p256.key"), "OTA_REQUIRE_SIGNATURE": "yes"}
+        (self.folder / "tmp").mkdir()
+        (self.folder / "tmp/full_ota_record.json").write_text(json.dumps({"version": "1.0.7", "versionNumber": "9"}))
+        with bundle.open_bundle(self.build()) as opened:
+            self.assertEqual("1.0.7", opened.values()["version"])
+        self.assertEqual([], self.warnings)
+        self.assertEqual("REQUIRE_SIGNATURE=yes\n", Path(self.getVar("OTA_TRUST"), "sysupgrade.conf").read_text())
+
+    def test_an_image_whose_devices_would_refuse_its_bundle_is_not_built(self):
+        self.values |= {"OTA_BUNDLE_KEY": str(self.shared / "p256.key"), "OTA_BUNDLE_TRUST": str(self.shared / "ed25519.pem")}
+        with self.assertRaisesRegex(Fatal, "would refuse its bundle"):
+            self.build()
+
+    def test_wrong_settings_end_the_build_with_their_name(self):
+        for words, settings in (("OTA_BUNDLE_KEY", {"OTA_BUNDLE_KEY": "/none.key"}), ("OTA_REQUIRE_SIGNATURE", {"OTA_REQUIRE_SIGNATURE": "1"}),
+                                ("OTA_BUNDLE_TRUST", {"OTA_BUNDLE_TRUST": "/none.pem"}),
+                                ("private key", {"OTA_BUNDLE_TRUST": str(self.shared / "p256.key")}), ("version", {"OTA_BUNDLE_VERSION": "one"})):
+            before = dict(self.values)
+            self.values |= settings
+            with self.subTest(words), self.assertRaisesRegex(Fatal, words):
+                self.build()
+            self.values = before
+
+
+if __name__ == "__main__":
+    unittest.main()
