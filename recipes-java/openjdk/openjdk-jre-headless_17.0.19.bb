@@ -10,8 +10,8 @@ COMPATIBLE_HOST = "(aarch64|arm|x86_64|riscv64).*-linux"
 COMPATIBLE_HOST:libc-musl = "null"
 
 OPENJDK_ARCHITECTURE = "${@openjdk_debian_architecture(d.getVar('TARGET_ARCH'))}"
-# All that otamgr and its libraries use.
-OPENJDK_MODULES ?= "java.base"
+# All that otamgr and its libraries use. Servers agree on keys for TLS by elliptic curves, which are in jdk.crypto.ec: 92 KiB.
+OPENJDK_MODULES ?= "java.base jdk.crypto.ec"
 # 2: zip inside the runtime, small on an uncompressed file system such as ext4. 0: smaller updates, as those are compressed as a
 # whole, and the choice for a compressed root file system.
 OPENJDK_JLINK_COMPRESS ?= "2"

@@ -15,6 +15,7 @@ SRC_URI = "\
     file://otamgr-src/attribute-client/src/main \
     file://otamgr-src/agent/src/main \
     file://otamgr-src/otamgr/src/main \
+    file://otamgr-src/update-sources/src/main \
     file://otamgr.sh \
     file://otamgr-control.c \
     file://otamgr-watcher \
@@ -61,6 +62,9 @@ do_compile () {
     cp -R ${S}/otamgr-src/otamgr/src/main/resources/. ${B}/otamgr
     sed -i 's/\${project\.version}/${PV}/' ${B}/otamgr/org/metaotamgr/daemon/version.properties
     ota_java_jar ${B}/otamgr.jar ${B}/otamgr
+    ota_java_compile ${B}/update-sources ${B}/agent:$jackson ${S}/otamgr-src/update-sources/src/main/java
+    cp -R ${S}/otamgr-src/update-sources/src/main/resources/. ${B}/update-sources
+    ota_java_jar ${B}/otamgr-update-sources.jar ${B}/update-sources
     ${CC} -std=c11 -Wall -Wextra ${CFLAGS} ${CPPFLAGS} ${LDFLAGS} -o ${B}/otamgr-control ${S}/otamgr-control.c
 
     if [ "${OTAMGR_CLASS_ARCHIVE}" = 1 ]; then
@@ -93,7 +97,8 @@ otamgr_class_archive () {
 
 do_install () {
     install -d ${D}${datadir}/java ${D}${nonarch_libdir}/otamgr
-    install -m 0644 ${B}/otamgr.jar ${B}/otamgr-agent.jar ${B}/otamgr-wire.jar ${B}/otamgr-attribute-client.jar ${D}${datadir}/java
+    install -m 0644 ${B}/otamgr.jar ${B}/otamgr-agent.jar ${B}/otamgr-wire.jar ${B}/otamgr-attribute-client.jar \
+        ${B}/otamgr-update-sources.jar ${D}${datadir}/java
     ln -sr ${D}${libdir}/jni/libjunixsocket-native.so ${D}${nonarch_libdir}/otamgr/libjunixsocket-native.so
     if [ -e ${B}/otamgr.jsa ]; then
         install -m 0644 ${B}/otamgr.jsa ${D}${nonarch_libdir}/otamgr/otamgr.jsa
@@ -117,6 +122,15 @@ SYSTEMD_SERVICE:${PN} = "otamgr.service"
 INITSCRIPT_NAME = "otamgr"
 # After attrd and hubby, as the original.
 INITSCRIPT_PARAMS = "defaults 97 3"
+
+# Updates from a repository on a web server, and from hawkBit. A package of its own, so that who gets updates otherwise pays nothing:
+# IMAGE_INSTALL:append = " otamgr-update-sources"; docs/source-repository.md, docs/source-hawkbit.md.
+PACKAGES =+ "${PN}-update-sources"
+SUMMARY:${PN}-update-sources = "Updates from a repository on a web server, and from Eclipse hawkBit"
+FILES:${PN}-update-sources = "${datadir}/java/otamgr-update-sources.jar"
+RDEPENDS:${PN}-update-sources = "${PN}"
+# Who vouches for servers, unless caFile in the configuration names another file.
+RRECOMMENDS:${PN}-update-sources = "ca-certificates"
 
 FILES:${PN} += "${datadir}/java ${nonarch_libdir}/otamgr ${systemd_system_unitdir}"
 # A link to a library that is loaded by name.

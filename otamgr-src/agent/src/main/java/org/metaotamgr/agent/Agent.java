@@ -364,7 +364,8 @@ public final class Agent implements AutoCloseable {
                 return Optional.of(new Result(ExitCode.CANCELLED, target.name() + " was withdrawn"));
             }
         } catch (SourceException e) {
-            if (!e.reason().isTransient()) {
+            // A server that says "not now" was asked, other than one that cannot be reached.
+            if (!e.reason().isTransient() || e.reason() == SourceException.Reason.DEFERRED) {
                 return Optional.of(Result.of(e));
             }
             log.info("install_without_source:source=" + source.name() + ",error=" + e.getMessage());

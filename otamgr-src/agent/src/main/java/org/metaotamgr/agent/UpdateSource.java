@@ -76,7 +76,7 @@ public interface UpdateSource extends AutoCloseable {
      * @return false if whoever offered it has withdrawn it
      * @throws SourceException if that cannot be found out; the agent then goes on with the install if
      *     {@link SourceException.Reason#isTransient()}, as a device without a link has to be able to install what it
-     *     pulled
+     *     pulled; or, with {@link SourceException.Reason#DEFERRED}, if it is wanted, but not now
      * @throws InterruptedException if the thread was interrupted
      */
     default boolean isStillOffered(Target target) throws SourceException, InterruptedException {

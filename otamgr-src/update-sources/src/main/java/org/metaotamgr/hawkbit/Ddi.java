@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.hawkbit;
+
+import java.net.URI;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+
+import org.metaotamgr.agent.SourceException;
+import org.metaotamgr.agent.SourceException.Reason;
+import org.metaotamgr.http.Http;
+import org.metaotamgr.http.Json;
+
+/**
+ * The requests of hawkBit's Direct Device Integration API, version 1
+ * (<a href="https://eclipse.dev/hawkbit/rest-api/ddi/">specification</a>; {@code DdiRootControllerRestApi} in its sources).
+ *
+ * <p>Of the links that the server gives only the ids are used, in URLs below that of the configuration: behind a proxy servers
+ * often do not know their own name, and a token must not follow a link to somewhere else.
+ */
+final class Ddi {
+    private static final int MAX_ANSWER = 1 << 20;
+    private static final Map<String, String> ACCEPT = Map.of("Accept", "application/hal+json, application/json");
+    private static final Pattern SLEEP = Pattern.compile("(\\d{1,4}):([0-5]\\d):([0-5]\\d)");
+    private static final Pattern LINK =
+            Pattern.compile(".*/(deploymentBase|cancelAction|confirmationBase)/(\\d{1,19})(?:\\?(?:.*&)?c=(-?\\d{1,19}))?.*");
+    /** As long as hawkBit keeps a message. */
+    private static final int MAX_MESSAGE = 512;
+
+    private final Http http;
+    private final URI controller;
+
+    /**
+     * Makes it.
+     *
+     * @param base the URL of the server, ending in a slash
+     * @param tenant the tenant, usually DEFAULT
+     * @param controllerId by what the server knows this device
+     */
+    Ddi(Http http, URI base, String tenant, String controllerId) {
+        this.http = http;
+        this.controller = base.resolve("./" + encoded(tenant) + "/controller/v1/" + encoded(controllerId) + "/");
+    }
+
+    private static String encoded(String segment) {
+        return URLEncoder.encode(segment, StandardCharsets.UTF_8).replace("+", "%20");
+    }
+
+    /**
+     * A link of the base resource.
+     *
+     * @param action the id of an action
+     * @param etag what changes when the server changes the action, for the next request; empty if the link has none
+     */
+    record Link(String action, Optional<String> etag) {
+    }
+
+    /**
+     * What the server wants.
+     *
+     * @param sleep when to ask again
+     * @param deployment an update to install
+     * @param confirmation an update that waits for a confirmation
+     * @param cancel an update to give up
+     * @param wantsAttributes whether it asks for the attributes of this device
+     */
+    record Base(Optional<Duration> sleep, Optional<Link> deployment, Optional<Link> confirmation, Optional<Link> cancel,
+            boolean wantsAttributes) {
+        boolean wantsNothing() {
+            return deployment.isEmpty() && confirmation.isEmpty() && cancel.isEmpty();
+        }
+    }
+
+    Base base() throws SourceException, InterruptedException {
+        // Without the slash at the end: that is the resource itself.
+        String text = controller.toString();
+        Json json = get(URI.create(text.substring(0, text.length() - 1)), "the base resource");
+        try {
+            Json links = json.object("_links");
+            return new Base(sleep(json.object("config").object("polling")), link(links, "deploymentBase"),
+                    link(links, "confirmationBase"), link(links, "cancelAction"), links.has("configData"));
+        } catch (Json.MalformedException e) {
+            throw new SourceException(Reason.MALFORMED, e.getMessage());
+        }
+    }
+
+    private static Optional<Duration> sleep(Json polling) throws Json.MalformedException {
+        if (!polling.has("sleep")) {
+            return Optional.empty();
+        }
+        Matcher matcher = SLEEP.matcher(polling.string("sleep"));
+        if (!matcher.matches()) {
+            throw polling.wrong("sleep", "a time such as 00:05:00");
+        }
+        Duration sleep = Duration.ofHours(Long.parseLong(matcher.group(1)))
+                .plusMinutes(Long.parseLong(matcher.group(2))).plusSeconds(Long.parseLong(matcher.group(3)));
+        return Optional.of(sleep).filter(time -> !time.isZero());
+    }
+
+    private static Optional<Link> link(Json links, String relation) throws Json.MalformedException {
+        if (!links.has(relation)) {
+            return Optional.empty();
+        }
+        Json link = links.object(relation);
+        Matcher matcher = LINK.matcher(link.string("href"));
+        if (!matcher.matches() || !matcher.group(1).equals(relation)) {
+            // An older server names the base of confirmations without an action.
+            throw link.wrong("href", "a link with /" + relation + "/ and the number of an action");
+        }
+        return Optional.of(new Link(matcher.group(2), Optional.ofNullable(matcher.group(3))));
+    }
+
+    /** An action with all its artifacts, under deploymentBase or confirmationBase. */
+    Json action(String resource, Link link) throws SourceException, InterruptedException {
+        String query = link.etag().map(etag -> "?c=" + etag).orElse("");
+        return get(controller.resolve(resource + "/" + link.action() + query), "action " + link.action());
+    }
+
+    /** Which action a cancel is about. */
+    String stopId(Link cancel) throws SourceException, InterruptedException {
+        Json json = get(controller.resolve("cancelAction/" + cancel.action()), "the cancel of action " + cancel.action());
+        try {
+            String stopId = json.object("cancelAction").string("stopId");
+            if (!stopId.matches("\\d{1,19}")) {
+                throw json.wrong("cancelAction", "the number of an action as stopId");
+            }
+            return stopId;
+        } catch (Json.MalformedException e) {
+            throw new SourceException(Reason.MALFORMED, e.getMessage());
+        }
+    }
+
+    private Json get(URI uri, String what) throws SourceException, InterruptedException {
+        byte[] content = http.get(uri, ACCEPT, MAX_ANSWER);
+        try {
+            return Json.object(what, content);
+        } catch (Json.MalformedException e) {
+            throw new SourceException(Reason.MALFORMED, Http.text(uri) + ": " + e.getMessage());
+        }
+    }
+
+    /** What has become of an action: hawkBit's {@code execution}. */
+    enum Execution {
+        DOWNLOAD("download"), DOWNLOADED("downloaded"), PROCEEDING("proceeding"), CLOSED("closed"), REJECTED("rejected");
+
+        private final String word;
+
+        Execution(String word) {
+            this.word = word;
+        }
+    }
+
+    /** How it ended, or that it has not. */
+    enum Finished {
+        SUCCESS("success"), FAILURE("failure"), NONE("none");
+
+        private final String word;
+
+        Finished(String word) {
+            this.word = word;
+        }
+    }
+
+    /**
+     * Tells about an action.
+     *
+     * @param resource deploymentBase, or cancelAction for the answer to a cancel
+     * @param percent how far it is, if known
+     * @return the status of the answer
+     */
+    int feedback(String resource, String action, Execution execution, Finished finished, Optional<Integer> percent,
+            String message) throws SourceException, InterruptedException {
+        // Servers before 0.3 want the id in the body as well.
+        ObjectNode body = Json.newObject().put("id", action);
+        ObjectNode status = body.putObject("status").put("execution", execution.word);
+        ObjectNode result = status.putObject("result").put("finished", finished.word);
+        percent.ifPresent(done -> result.putObject("progress").put("of", 100).put("cnt", done));
+        status.putArray("details").add(message(message));
+        return http.send("POST", controller.resolve(resource + "/" + action + "/feedback"), Json.bytes(body));
+    }
+
+    /** Accepts or declines an action that waits for it. */
+    int confirm(String action, boolean confirmed, String message) throws SourceException, InterruptedException {
+        ObjectNode body = Json.newObject().put("confirmation", confirmed ? "confirmed" : "denied");
+        body.putArray("details").add(message(message));
+        return http.send("POST", controller.resolve("confirmationBase/" + action + "/feedback"), Json.bytes(body));
+    }
+
+    int attributes(Map<String, String> attributes) throws SourceException, InterruptedException {
+        ObjectNode body = Json.newObject().put("mode", "merge");
+        ObjectNode data = body.putObject("data");
+        attributes.forEach(data::put);
+        return http.send("PUT", controller.resolve("configData"), Json.bytes(body));
+    }
+
+    private static String message(String text) {
+        return text.length() <= MAX_MESSAGE ? text : text.substring(0, MAX_MESSAGE);
+    }
+}

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.hawkbit;
+
+import java.io.IOException;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.LongSupplier;
+
+import org.metaotamgr.agent.CheckResult;
+import org.metaotamgr.agent.InstalledSystem;
+import org.metaotamgr.agent.PullProgress;
+import org.metaotamgr.agent.SourceContext;
+import org.metaotamgr.agent.SourceException;
+import org.metaotamgr.agent.SourceException.Reason;
+import org.metaotamgr.agent.Target;
+import org.metaotamgr.agent.UpdateEvent;
+import org.metaotamgr.agent.UpdateSource;
+import org.metaotamgr.device.Printable;
+import org.metaotamgr.hawkbit.Ddi.Execution;
+import org.metaotamgr.hawkbit.Ddi.Finished;
+import org.metaotamgr.hawkbit.Stages.Stage;
+import org.metaotamgr.http.BundleProof;
+import org.metaotamgr.http.Download;
+import org.metaotamgr.http.Http;
+import org.metaotamgr.http.Json;
+
+/**
+ * Takes the update that a hawkBit server assigns to this device, and tells the server how it goes, to the end after the
+ * reboot. An action is accepted until the moment when it is written to a slot; a cancel that comes later is declined, as
+ * rauc-hawkbit-updater does, and the server hears how the update ended.
+ */
+final class HawkbitSource implements UpdateSource {
+    static final String NAME = "hawkbit";
+    private static final String DEPLOYMENT = "deploymentBase";
+    private static final String CONFIRMATION = "confirmationBase";
+    private static final String CANCEL = "cancelAction";
+    /** hawkBit keeps a bounded number of messages for each action. */
+    private static final int PROGRESS_STEP_PERCENT = 10;
+    /** hawkBit's limit for keys and values of attributes. */
+    private static final int MAX_ATTRIBUTE = 128;
+
+    private final Ddi ddi;
+    private final Download download;
+    private final Options options;
+    private final Stages stages;
+    private final SourceContext context;
+    private final LongSupplier nanoTime;
+    private Reported reported = new Reported("", -1);
+
+    /** Who says that an update is welcome, where the server wants that to be confirmed. */
+    enum Confirmation {
+        /** This device, at once. */
+        AUTOMATIC,
+        /** Somebody at the server. */
+        SERVER,
+        /** A program or person on the device, by a file. */
+        DEVICE
+    }
+
+    /**
+     * What the configuration says about it.
+     *
+     * @param part the type of the software module that is for this agent; empty for any
+     * @param attributes what to tell the server about this device
+     * @param confirmation who confirms
+     * @param cancelPoll how often the server is asked during a download whether the update is still wanted
+     * @param mayBeImage whether an artifact may be an image that is no bundle
+     * @param secureOnly whether artifacts have to come over https
+     */
+    record Options(Optional<String> part, Map<String, String> attributes, Confirmation confirmation, Duration cancelPoll,
+            boolean mayBeImage, boolean secureOnly) {
+        Options {
+            attributes = Map.copyOf(attributes);
+        }
+    }
+
+    /** What of a download the server knows. */
+    private record Reported(String action, int percent) {
+    }
+
+    HawkbitSource(Ddi ddi, Download download, Options options, SourceContext context, LongSupplier nanoTime) {
+        this.ddi = ddi;
+        this.download = download;
+        this.options = options;
+        this.context = context;
+        this.nanoTime = nanoTime;
+        this.stages = new Stages(context.stateDirectory().resolve("hawkbit.json"), context.files(), context.log());
+    }
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public boolean isAssigning() {
+        return true;
+    }
+
+    @Override
+    public CheckResult check(InstalledSystem installed) throws SourceException, InterruptedException {
+        Ddi.Base base = ddi.base();
+        if (base.wantsAttributes()) {
+            sendAttributes(installed);
+        }
+        if (base.cancel().isPresent()) {
+            answerCancel(base.cancel().get());
+            // What comes after it, perhaps another update, is known now.
+            base = ddi.base();
+        }
+        if (base.confirmation().isPresent()) {
+            Optional<String> waiting = confirm(base.confirmation().get());
+            if (waiting.isPresent()) {
+                return new CheckResult.Waiting(waiting.get(), base.sleep());
+            }
+            base = ddi.base();
+        }
+        if (base.deployment().isEmpty()) {
+            return new CheckResult.Nothing(base.sleep());
+        }
+        return offer(base.deployment().get(), base.sleep(), installed);
+    }
+
+    private CheckResult offer(Ddi.Link link, Optional<Duration> sleep, InstalledSystem installed)
+            throws SourceException, InterruptedException {
+        Deployment deployment = deployment(link);
+        Target target = deployment.target();
+        Stage stage = stages.of(link.action());
+        if (stage == Stage.ARMED
+                || stage == Stage.INSTALLING && installed.version().equals(Optional.of(target.version()))) {
+            // It is in a slot, and its trial decides; until then there is nothing to be said about it.
+            return new CheckResult.Waiting("action " + link.action() + " is installed, and its trial is not over", sleep);
+        }
+        if (!deployment.download()) {
+            return new CheckResult.Waiting("the server does not want action " + link.action() + " to be pulled yet", sleep);
+        }
+        return new CheckResult.Offers(List.of(target), sleep);
+    }
+
+    private Deployment deployment(Ddi.Link link) throws SourceException, InterruptedException {
+        Json action = ddi.action(DEPLOYMENT, link);
+        try {
+            return Deployment.of(action, "deployment", link.action(), options.part(), options.secureOnly());
+        } catch (Json.MalformedException e) {
+            // It will not become better by asking again, and the server should say so to whoever made it.
+            close(link.action(), Finished.FAILURE, "this device cannot use what is assigned: " + e.getMessage());
+            throw new SourceException(Reason.MALFORMED, e.getMessage());
+        }
+    }
+
+    private void sendAttributes(InstalledSystem installed) throws InterruptedException {
+        Map<String, String> attributes = new HashMap<>(options.attributes());
+        installed.version().ifPresent(version -> attributes.put("version", version));
+        installed.compatible().ifPresent(board -> attributes.put("compatible", board));
+        attributes.replaceAll((key, value) -> value.substring(0, Math.min(value.length(), MAX_ATTRIBUTE)));
+        if (attributes.isEmpty()) {
+            return;
+        }
+        try {
+            int status = ddi.attributes(attributes);
+            if (status >= 300) {
+                context.log().warning("hawkbit_attributes:status=" + status + ",meaning=the server does not take them");
+            }
+        } catch (SourceException e) {
+            // An update does not have to wait for that.
+            context.log().warning("hawkbit_attributes:error=" + e.getMessage());
+        }
+    }
+
+    // ---- cancel ----
+
+    /** Gives up what is not in a slot yet; declines otherwise. */
+    private void answerCancel(Ddi.Link cancel) throws SourceException, InterruptedException {
+        String action = ddi.stopId(cancel);
+        Stage stage = stages.of(action);
+        if (stage == Stage.INSTALLING || stage == Stage.ARMED) {
+            int status = ddi.feedback(CANCEL, action, Execution.REJECTED, Finished.NONE, Optional.empty(),
+                    "the update is in a slot already; how its trial ends is reported. Assign another version to leave it");
+            context.log().info("hawkbit_cancel:action=" + action + ",answer=declined,stage=" + stage.word() + ",status="
+                    + status);
+        } else {
+            acceptCancel(action);
+        }
+    }
+
+    private void acceptCancel(String action) throws SourceException, InterruptedException {
+        int status = ddi.feedback(CANCEL, action, Execution.CLOSED, Finished.SUCCESS, Optional.empty(),
+                "the update was given up before anything was installed");
+        stages.set(action, Stage.CANCELLED);
+        context.log().info("hawkbit_cancel:action=" + action + ",answer=accepted,status=" + status);
+    }
+
+    // ---- confirmation ----
+
+    /** Why an update still waits to be confirmed; empty if this device has confirmed it. */
+    private Optional<String> confirm(Ddi.Link link) throws SourceException, InterruptedException {
+        String action = link.action();
+        Optional<Boolean> answer = switch (options.confirmation()) {
+            case AUTOMATIC -> Optional.of(true);
+            case SERVER -> Optional.empty();
+            case DEVICE -> answerOnDevice(action);
+        };
+        if (answer.isEmpty()) {
+            return Optional.of("action " + action + " waits to be confirmed "
+                    + (options.confirmation() == Confirmation.SERVER ? "on the server"
+                            : "on this device, by the line \"" + action + " confirmed\" in " + confirmationFile()));
+        }
+        int status = ddi.confirm(action, answer.get(), answer.get() ? "confirmed by the device" : "denied on the device");
+        context.log().info("hawkbit_confirmation:action=" + action + ",confirmed=" + answer.get() + ",status=" + status);
+        return answer.get() && status < 300 ? Optional.empty()
+                : Optional.of("action " + action + (answer.get() ? " could not be confirmed: HTTP status " + status
+                        : " was denied on this device"));
+    }
+
+    private Path confirmationFile() {
+        return context.stateDirectory().resolve("hawkbit-confirmation");
+    }
+
+    private Optional<Boolean> answerOnDevice(String action) {
+        try {
+            String text = Files.size(confirmationFile()) > 256 ? ""
+                    : Files.readString(confirmationFile(), StandardCharsets.UTF_8).strip();
+            return text.equals(action + " confirmed") ? Optional.of(true)
+                    : text.equals(action + " denied") ? Optional.of(false) : Optional.empty();
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
+        } catch (IOException e) {
+            context.log().warning("hawkbit_confirmation:file=" + confirmationFile() + ",error=" + Printable.of(e.toString()));
+            return Optional.empty();
+        }
+    }
+
+    // ---- pull ----
+
+    @Override
+    public Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException {
+        String action = action(target);
+        URI uri;
+        try {
+            uri = URI.create(target.details().getOrDefault("url", ""));
+        } catch (IllegalArgumentException e) {
+            throw new SourceException(Reason.NOT_FOUND, target.name() + ": expected a URL, found none; check again");
+        }
+        long[] asked = {nanoTime.getAsLong()};
+        return download.bring(new Download.Wanted(uri, target.bytes(), target.id()), storage, bytes -> {
+            progress.pulled(bytes);
+            if (nanoTime.getAsLong() - asked[0] >= options.cancelPoll().toNanos()) {
+                asked[0] = nanoTime.getAsLong();
+                refuseWithdrawn(target, action);
+            }
+        }, file -> BundleProof.check(file, target, context.verifier(), options.mayBeImage()));
+    }
+
+    private void refuseWithdrawn(Target target, String action) throws SourceException {
+        boolean isWithdrawn;
+        try {
+            Ddi.Base base = ddi.base();
+            isWithdrawn = base.wantsNothing()
+                    || base.cancel().isPresent() && ddi.stopId(base.cancel().get()).equals(action);
+        } catch (SourceException e) {
+            // The download shows by itself whether the server is there.
+            context.log().info("hawkbit_cancel:error=" + e.getMessage());
+            return;
+        } catch (InterruptedException e) {
+            // The download notices at its next step.
+            Thread.currentThread().interrupt();
+            return;
+        }
+        if (isWithdrawn) {
+            throw new SourceException(Reason.WITHDRAWN, target.name() + ": action " + action
+                    + " was cancelled on the server");
+        }
+    }
+
+    @Override
+    public boolean isStillOffered(Target target) throws SourceException, InterruptedException {
+        String action = action(target);
+        if (stages.of(action) == Stage.INSTALLING) {
+            // Nothing is being written now: an install was interrupted, and may begin again, or be cancelled.
+            stages.set(action, Stage.OFFERED);
+        }
+        Ddi.Base base = ddi.base();
+        if (base.cancel().isPresent() && ddi.stopId(base.cancel().get()).equals(action)) {
+            return false;
+        }
+        if (base.deployment().isEmpty()) {
+            return false;
+        }
+        Deployment deployment = deployment(base.deployment().get());
+        if (!deployment.target().id().equals(target.id())) {
+            return false;
+        }
+        if (!deployment.update()) {
+            throw new SourceException(Reason.DEFERRED, target.name() + ": the server does not want action "
+                    + deployment.target().details().get("action") + " to be installed yet"
+                    + (deployment.window() ? ", but in its maintenance window" : ""));
+        }
+        return true;
+    }
+
+    // ---- feedback ----
+
+    @Override
+    public void report(Target target, UpdateEvent event) throws SourceException, InterruptedException {
+        String action = action(target);
+        if (stages.of(action).isOver()) {
+            return;
+        }
+        if (event instanceof UpdateEvent.Pulling pulling) {
+            reportPulling(action, pulling);
+        } else if (event instanceof UpdateEvent.Pulled) {
+            tell(action, Execution.DOWNLOADED, Optional.empty(), "pulled, and its hash is right");
+        } else if (event instanceof UpdateEvent.Installing) {
+            // Before the server knows: a cancel is declined from now on, also after a power cut.
+            stages.set(action, Stage.INSTALLING);
+            tell(action, Execution.PROCEEDING, Optional.empty(), "writing it to the other slot");
+        } else if (event instanceof UpdateEvent.NeedsReboot) {
+            stages.set(action, Stage.ARMED);
+            tell(action, Execution.PROCEEDING, Optional.empty(), "written; the next reboot starts its trial");
+        } else if (event instanceof UpdateEvent.Done) {
+            close(action, Finished.SUCCESS, "version " + target.version() + " runs and is committed");
+        } else if (event instanceof UpdateEvent.Failed failed) {
+            close(action, Finished.FAILURE, failed.reason());
+        } else if (event instanceof UpdateEvent.Rejected rejected) {
+            // "rejected" would leave the action open: hawkBit takes it for a warning.
+            close(action, Finished.FAILURE, "refused: " + rejected.reason());
+        } else if (event instanceof UpdateEvent.Cancelled) {
+            acceptCancel(action);
+        }
+    }
+
+    private void reportPulling(String action, UpdateEvent.Pulling pulling) throws SourceException, InterruptedException {
+        int percent = (int) (100 * pulling.bytes() / Math.max(pulling.total(), 1));
+        boolean isFirst = !reported.action().equals(action);
+        if (!isFirst && percent < reported.percent() + PROGRESS_STEP_PERCENT) {
+            return;
+        }
+        reported = new Reported(action, percent);
+        tell(action, isFirst ? Execution.DOWNLOAD : Execution.PROCEEDING, Optional.of(percent),
+                "pulled " + pulling.bytes() + " of " + pulling.total() + " bytes");
+    }
+
+    private void tell(String action, Execution execution, Optional<Integer> percent, String message)
+            throws SourceException, InterruptedException {
+        int status = ddi.feedback(DEPLOYMENT, action, execution, Finished.NONE, percent, message);
+        if (status >= 300) {
+            context.log().info("hawkbit_feedback:action=" + action + ",status=" + status);
+        }
+    }
+
+    /** Ends an action. A server that has no such open action any more knows all it wants to. */
+    private void close(String action, Finished finished, String message) throws SourceException, InterruptedException {
+        int status = ddi.feedback(DEPLOYMENT, action, Execution.CLOSED, finished, Optional.empty(), message);
+        stages.set(action, Stage.CLOSED);
+        if (status == 404 || status == 410) {
+            context.log().info("hawkbit_feedback:action=" + action + ",status=" + status
+                    + ",meaning=the server has closed it before");
+        } else if (status >= 300) {
+            context.log().error("hawkbit_feedback:action=" + action + ",status=" + status
+                    + ",meaning=the server refuses to be told how it ended");
+        } else {
+            context.log().info("hawkbit_closed:action=" + action + ",finished=" + finished);
+        }
+    }
+
+    private static String action(Target target) throws SourceException {
+        String action = target.details().get("action");
+        if (action == null || !action.matches("\\d{1,19}")) {
+            throw new SourceException(Reason.NOT_FOUND, target.name()
+                    + ": expected an update that hawkBit assigned, found one of another source; check for updates again");
+        }
+        return action;
+    }
+}

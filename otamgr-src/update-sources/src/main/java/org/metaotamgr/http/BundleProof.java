@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.http;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+import org.metaotamgr.agent.Manifest;
+import org.metaotamgr.agent.SourceException;
+import org.metaotamgr.agent.SourceException.Reason;
+import org.metaotamgr.agent.Target;
+import org.metaotamgr.agent.Verifier;
+
+/** Proves that a file which was pulled is a bundle, signed by a key of the device, and of the board and version that were offered. */
+public final class BundleProof {
+    private static final int HEADER = 512;
+
+    private BundleProof() {
+    }
+
+    /**
+     * Checks the file.
+     *
+     * @param file the file
+     * @param target what was offered
+     * @param verifier checks the signature
+     * @param mayBeImage whether an image that is no bundle is left to sysupgrade, which takes it if the device does not require
+     *     signatures
+     * @throws SourceException if it is not the one
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public static void check(Path file, Target target, Verifier verifier, boolean mayBeImage)
+            throws SourceException, InterruptedException {
+        if (mayBeImage && !isBundle(file)) {
+            return;
+        }
+        Manifest manifest = verifier.verifyBundle(file);
+        String version = manifest.value("version").orElse("");
+        if (!version.equals(target.version())) {
+            throw new SourceException(Reason.BAD_BUNDLE, target.name() + ": expected a bundle of version " + target.version()
+                    + " as was offered, found " + version + " in its manifest");
+        }
+        String compatible = manifest.value("compatible").orElse("");
+        if (target.compatible().isPresent() && !compatible.equals(target.compatible().get())) {
+            throw new SourceException(Reason.FOREIGN, target.name() + ": expected a bundle for " + target.compatible().get()
+                    + " as was offered, found one for " + compatible);
+        }
+    }
+
+    private static boolean isBundle(Path file) throws SourceException {
+        try (InputStream in = Files.newInputStream(file)) {
+            byte[] header = in.readNBytes(HEADER);
+            String text = new String(header, StandardCharsets.ISO_8859_1);
+            return header.length == HEADER && text.startsWith("manifest\0") && text.startsWith("ustar", 257);
+        } catch (IOException e) {
+            throw new SourceException(Reason.DOWNLOAD_FAILED, file + ": " + e);
+        }
+    }
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.http;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.HttpURLConnection;
+import java.net.URI;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZonedDateTime;
+import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeParseException;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+
+import javax.net.ssl.HttpsURLConnection;
+import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLSocketFactory;
+
+import org.metaotamgr.agent.SourceException;
+import org.metaotamgr.agent.SourceException.Reason;
+import org.metaotamgr.device.Printable;
+
+/**
+ * Talks to a web server. {@link HttpURLConnection} does it, as java.net.http costs more memory and, on a slow board, about
+ * ten times as long.
+ *
+ * <p>Certificates of servers are always checked. Redirects are followed five times, never from https to http; credentials go
+ * only to the server of the configuration. Messages name servers and paths, never queries or credentials.
+ */
+public final class Http {
+    private static final int MAX_REDIRECTS = 5;
+    /** Longer waits are not believed. */
+    private static final Duration MAX_RETRY_AFTER = Duration.ofDays(1);
+    private static final String USER_AGENT = "otamgr";
+
+    private final HttpConfig config;
+    private final Optional<String> authorization;
+    private Optional<SSLSocketFactory> own = Optional.empty();
+    private Optional<SSLSocketFactory> others = Optional.empty();
+
+    /**
+     * Makes one; nothing is connected yet.
+     *
+     * @param config how the server is reached
+     * @param authorization the header for it, with which the device says who it is, if it needs one
+     */
+    public Http(HttpConfig config, Optional<String> authorization) {
+        this.config = config;
+        this.authorization = authorization;
+    }
+
+    /**
+     * A request.
+     *
+     * @param method GET, POST or PUT
+     * @param uri where to
+     * @param headers what else to say
+     * @param body what to send, JSON; empty for nothing
+     * @param deadline how long all of it may take; empty for a download, which only has to go on
+     * @param whenBroken the reason if the server does not answer, or not to its end
+     */
+    public record Request(String method, URI uri, Map<String, String> headers, Optional<byte[]> body,
+            Optional<Duration> deadline, Reason whenBroken) {
+    }
+
+    /** What a server answered. */
+    public interface Response {
+        /**
+         * The status.
+         *
+         * @return 200 to 599
+         */
+        int status();
+
+        /**
+         * A header.
+         *
+         * @param name its name
+         * @return its value, or empty if it is missing
+         */
+        Optional<String> header(String name);
+
+        /**
+         * The length of the body in bytes, as the server announced it.
+         *
+         * @return the length, or -1 if unknown
+         */
+        long length();
+
+        /**
+         * The body; nothing for a status of 300 and more. It may end early without an error.
+         *
+         * @return the body
+         */
+        InputStream body();
+    }
+
+    /**
+     * Makes something of a response, while the connection is open.
+     *
+     * @param <T> what
+     */
+    @FunctionalInterface
+    public interface Handler<T> {
+        /**
+         * Reads the response.
+         *
+         * @param response what the server answered
+         * @return what it is
+         * @throws IOException if reading fails
+         * @throws SourceException if the answer is none that can be used
+         * @throws InterruptedException if the thread was interrupted
+         */
+        T handle(Response response) throws IOException, SourceException, InterruptedException;
+    }
+
+    /**
+     * Gets a small file.
+     *
+     * @param uri where it is
+     * @param headers what else to say
+     * @param limit its largest length in bytes
+     * @return the file
+     * @throws SourceException if it cannot be had
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public byte[] get(URI uri, Map<String, String> headers, int limit) throws SourceException, InterruptedException {
+        Request request = new Request("GET", uri, headers, Optional.empty(), Optional.of(config.requestTimeout()),
+                Reason.FETCH_FAILED);
+        return exchange(request, response -> {
+            if (response.status() != HttpURLConnection.HTTP_OK) {
+                throw problem(request, response);
+            }
+            byte[] content = response.body().readNBytes(limit + 1);
+            if (content.length > limit) {
+                throw new SourceException(Reason.MALFORMED, text(uri) + ": expected at most " + limit
+                        + " bytes, found more");
+            }
+            if (response.length() >= 0 && content.length != response.length()) {
+                throw new SourceException(Reason.FETCH_FAILED, text(uri) + ": expected " + response.length()
+                        + " bytes, found " + content.length + " and the end of the connection");
+            }
+            return content;
+        });
+    }
+
+    /**
+     * Sends JSON.
+     *
+     * @param method POST or PUT
+     * @param uri where to
+     * @param body what
+     * @return the status of the answer, whatever it is
+     * @throws SourceException if there is no answer, or if it says that later may be better, or that this device may not
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public int send(String method, URI uri, byte[] body) throws SourceException, InterruptedException {
+        Request request = new Request(method, uri, Map.of("Content-Type", "application/json"), Optional.of(body),
+                Optional.of(config.requestTimeout()), Reason.FETCH_FAILED);
+        return exchange(request, response -> {
+            SourceException problem = problem(request, response);
+            if (problem.reason() == Reason.FETCH_FAILED || problem.reason() == Reason.NOT_ALLOWED) {
+                throw problem;
+            }
+            return response.status();
+        });
+    }
+
+    /**
+     * Sends a request and reads the answer.
+     *
+     * @param <T> what becomes of the answer
+     * @param request the request
+     * @param handler reads the answer, of any status but those of redirects that were followed
+     * @return what the handler made of it
+     * @throws SourceException if there is no answer, or if the handler says so
+     * @throws InterruptedException if the thread was interrupted; that ends a request within a moment
+     */
+    public <T> T exchange(Request request, Handler<T> handler) throws SourceException, InterruptedException {
+        URI uri = request.uri();
+        for (int redirects = 0;; redirects++) {
+            HttpURLConnection connection = open(request, uri);
+            try (Exchange exchange = new Exchange(connection, request.body(), request.deadline())) {
+                int status = exchange.status();
+                if (!isRedirect(status) || !request.method().equals("GET")) {
+                    return handler.handle(new Answer(connection, status, exchange));
+                }
+                uri = redirected(uri, connection.getHeaderField("Location"), redirects, request);
+            } catch (IOException e) {
+                if (Thread.interrupted()) {
+                    throw new InterruptedException();
+                }
+                throw new SourceException(request.whenBroken(), text(uri) + ": " + meaning(e));
+            }
+        }
+    }
+
+    private HttpURLConnection open(Request request, URI uri) throws SourceException {
+        boolean isOwn = isOwn(uri);
+        try {
+            HttpURLConnection connection = (HttpURLConnection) uri.toURL().openConnection();
+            if (connection instanceof HttpsURLConnection secure) {
+                secure.setSSLSocketFactory(isOwn ? ownSockets() : otherSockets());
+            }
+            connection.setRequestMethod(request.method());
+            connection.setInstanceFollowRedirects(false);
+            connection.setUseCaches(false);
+            connection.setConnectTimeout((int) config.connectTimeout().toMillis());
+            connection.setReadTimeout((int) config.readTimeout().toMillis());
+            connection.setRequestProperty("User-Agent", USER_AGENT);
+            // A length or hash is that of the file, not of a compressed form.
+            connection.setRequestProperty("Accept-Encoding", "identity");
+            // Polls are minutes apart.
+            connection.setRequestProperty("Connection", "close");
+            request.headers().forEach(connection::setRequestProperty);
+            if (isOwn && authorization.isPresent()) {
+                connection.setRequestProperty("Authorization", authorization.get());
+            }
+            return connection;
+        } catch (IOException | IllegalArgumentException e) {
+            throw new SourceException(request.whenBroken(), text(uri) + ": " + e.getMessage());
+        }
+    }
+
+    private static boolean isRedirect(int status) {
+        return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+    }
+
+    private static URI redirected(URI from, String location, int redirects, Request request) throws SourceException {
+        if (redirects == MAX_REDIRECTS) {
+            throw new SourceException(request.whenBroken(), text(request.uri()) + ": expected at most " + MAX_REDIRECTS
+                    + " redirects, found more");
+        }
+        URI to;
+        try {
+            to = location == null || location.isEmpty() ? null : from.resolve(location);
+        } catch (IllegalArgumentException e) {
+            to = null;
+        }
+        if (to == null || to.getHost() == null || !("https".equals(to.getScheme()) || "http".equals(to.getScheme()))) {
+            throw new SourceException(request.whenBroken(), text(from) + ": expected a redirect to another URL, found none");
+        }
+        if ("https".equals(from.getScheme()) && "http".equals(to.getScheme())) {
+            throw new SourceException(request.whenBroken(), text(from) + ": expected a redirect to https, found one to "
+                    + text(to) + "; it is not followed, as nothing would be protected there");
+        }
+        return to;
+    }
+
+    /** Whether credentials of this device are for this place. */
+    private boolean isOwn(URI uri) {
+        return origin(uri).equals(origin(config.base()));
+    }
+
+    private static String origin(URI uri) {
+        int port = uri.getPort() >= 0 ? uri.getPort() : "https".equals(uri.getScheme()) ? 443 : 80;
+        return uri.getScheme() + "://" + String.valueOf(uri.getHost()).toLowerCase(Locale.ROOT) + ":" + port;
+    }
+
+    private SSLSocketFactory ownSockets() throws IOException {
+        if (own.isEmpty()) {
+            own = Optional.of(config.clientCertificate().isEmpty() ? otherSockets()
+                    : Tls.withCertificate(config.caFile(), config.clientCertificate().get(), config.clientKey().get()));
+        }
+        return own.get();
+    }
+
+    private SSLSocketFactory otherSockets() throws IOException {
+        if (others.isEmpty()) {
+            others = Optional.of(Tls.anonymous(config.caFile()));
+        }
+        return others.get();
+    }
+
+    /**
+     * What a status means that is not the one that was hoped for.
+     *
+     * @param request what was asked
+     * @param response the answer
+     * @return the exception, to be thrown
+     */
+    public static SourceException problem(Request request, Response response) {
+        int status = response.status();
+        boolean isPull = request.whenBroken() == Reason.DOWNLOAD_FAILED;
+        Optional<Duration> later = response.header("Retry-After").flatMap(Http::retryAfter);
+        Reason reason = switch (status) {
+            case 401, 403, 407 -> isPull ? Reason.DOWNLOAD_FAILED : Reason.NOT_ALLOWED;
+            case 404, 410 -> Reason.NOT_FOUND;
+            case 408, 425, 429 -> request.whenBroken();
+            default -> status >= 500 || isPull ? request.whenBroken() : Reason.MALFORMED;
+        };
+        return new SourceException(reason, text(request.uri()) + ": expected an answer of success, found HTTP status "
+                + status + meaning(status), later);
+    }
+
+    private static String meaning(int status) {
+        return switch (status) {
+            case 401, 403, 407 -> "; check the token or certificate of this device, and whether the server knows it";
+            case 404 -> "; check the URL in the configuration";
+            case 410 -> " (gone)";
+            case 429 -> " (too many requests)";
+            default -> "";
+        };
+    }
+
+    /** The time that a server asks for, in seconds or as a date. */
+    static Optional<Duration> retryAfter(String value) {
+        Duration wait;
+        try {
+            wait = value.matches("[0-9]{1,9}") ? Duration.ofSeconds(Long.parseLong(value))
+                    : Duration.between(Instant.now(),
+                            ZonedDateTime.parse(value, DateTimeFormatter.RFC_1123_DATE_TIME).toInstant());
+        } catch (DateTimeParseException e) {
+            return Optional.empty();
+        }
+        if (wait.isNegative() || wait.isZero()) {
+            return Optional.empty();
+        }
+        return Optional.of(wait.compareTo(MAX_RETRY_AFTER) > 0 ? MAX_RETRY_AFTER : wait);
+    }
+
+    private static String meaning(IOException e) {
+        if (e instanceof SSLException) {
+            return "no secure connection: " + e.getMessage()
+                    + "; check the authorities in caFile, and the clock of this device";
+        }
+        if (e instanceof java.net.UnknownHostException) {
+            return "the name of the server is unknown; check the network and the URL in the configuration";
+        }
+        if (e instanceof java.net.SocketTimeoutException) {
+            return "the server did not answer in time";
+        }
+        return e.getMessage() == null ? e.toString() : e.getMessage();
+    }
+
+    /**
+     * A URL for messages: without what may be a secret.
+     *
+     * @param uri a URL
+     * @return its scheme, host and path
+     */
+    public static String text(URI uri) {
+        return Printable.of(uri.getScheme() + "://" + uri.getHost() + (uri.getPort() < 0 ? "" : ":" + uri.getPort())
+                + uri.getRawPath());
+    }
+
+    private record Answer(HttpURLConnection connection, int status, Exchange exchange) implements Response {
+        @Override
+        public Optional<String> header(String name) {
+            return Optional.ofNullable(connection.getHeaderField(name));
+        }
+
+        @Override
+        public long length() {
+            return header("Transfer-Encoding").isPresent() ? -1 : connection.getContentLengthLong();
+        }
+
+        @Override
+        public InputStream body() {
+            return exchange.body();
+        }
+    }
+}

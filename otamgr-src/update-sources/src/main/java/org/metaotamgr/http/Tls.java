@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.http;
+
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
+import java.security.KeyStore;
+import java.security.PrivateKey;
+import java.security.cert.Certificate;
+import java.security.cert.CertificateFactory;
+import java.security.spec.InvalidKeySpecException;
+import java.security.spec.PKCS8EncodedKeySpec;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.Collection;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+import javax.net.ssl.KeyManager;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLSocketFactory;
+import javax.net.ssl.TrustManagerFactory;
+
+/** Reads certificates and keys as everybody has them, in PEM, instead of a keystore of Java. */
+final class Tls {
+    private static final int MAX_FILE_SIZE = 4 << 20;
+    private static final Pattern KEY = Pattern.compile("-----BEGIN PRIVATE KEY-----([^-]*)-----END PRIVATE KEY-----");
+
+    private Tls() {
+    }
+
+    /**
+     * Connections to servers that show a certificate of one of the authorities. No certificate of the device is shown.
+     *
+     * @throws IOException if a file cannot be used; the message says which
+     */
+    static SSLSocketFactory anonymous(Path caFile) throws IOException {
+        return context(caFile, new KeyManager[0]);
+    }
+
+    /**
+     * Connections on which the device shows its own certificate.
+     *
+     * @throws IOException if a file cannot be used; the message says which
+     */
+    static SSLSocketFactory withCertificate(Path caFile, Path certificate, Path key) throws IOException {
+        try {
+            KeyStore store = empty();
+            store.setKeyEntry("device", privateKey(key), new char[0], certificates(certificate).toArray(new Certificate[0]));
+            KeyManagerFactory factory = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+            factory.init(store, new char[0]);
+            return context(caFile, factory.getKeyManagers());
+        } catch (GeneralSecurityException e) {
+            throw new IOException(certificate + " and " + key + ": expected a certificate and its key, found " + e, e);
+        }
+    }
+
+    private static SSLSocketFactory context(Path caFile, KeyManager[] own) throws IOException {
+        try {
+            KeyStore store = empty();
+            for (Certificate authority : certificates(caFile)) {
+                store.setCertificateEntry("authority-" + store.size(), authority);
+            }
+            TrustManagerFactory factory = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+            factory.init(store);
+            SSLContext context = SSLContext.getInstance("TLS");
+            context.init(own, factory.getTrustManagers(), null);
+            return context.getSocketFactory();
+        } catch (GeneralSecurityException e) {
+            throw new IOException(caFile + ": expected certificates of authorities, found " + e, e);
+        }
+    }
+
+    private static KeyStore empty() throws GeneralSecurityException, IOException {
+        KeyStore store = KeyStore.getInstance("PKCS12");
+        store.load(null, null);
+        return store;
+    }
+
+    private static List<Certificate> certificates(Path file) throws IOException {
+        byte[] content = read(file);
+        try {
+            Collection<? extends Certificate> found =
+                    CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(content));
+            if (found.isEmpty()) {
+                throw new IOException(file + ": expected certificates in PEM, found none");
+            }
+            return new ArrayList<>(found);
+        } catch (GeneralSecurityException e) {
+            throw new IOException(file + ": expected certificates in PEM, found something else", e);
+        }
+    }
+
+    private static PrivateKey privateKey(Path file) throws IOException, GeneralSecurityException {
+        Matcher matcher = KEY.matcher(new String(read(file), StandardCharsets.ISO_8859_1));
+        if (!matcher.find()) {
+            throw new IOException(file + ": expected BEGIN PRIVATE KEY (PKCS #8, without a password), found none; convert it "
+                    + "with: openssl pkcs8 -topk8 -nodes");
+        }
+        PKCS8EncodedKeySpec encoded;
+        try {
+            encoded = new PKCS8EncodedKeySpec(Base64.getMimeDecoder().decode(matcher.group(1)));
+        } catch (IllegalArgumentException e) {
+            throw new IOException(file + ": expected a key in base64, found something else", e);
+        }
+        for (String algorithm : List.of("EC", "RSA", "Ed25519")) {
+            try {
+                return KeyFactory.getInstance(algorithm).generatePrivate(encoded);
+            } catch (InvalidKeySpecException e) {
+                // Of another kind; its number in the key is the only sign, and the factories know it.
+                continue;
+            }
+        }
+        throw new IOException(file + ": expected a key for EC, RSA or Ed25519, found another kind");
+    }
+
+    private static byte[] read(Path file) throws IOException {
+        try {
+            if (Files.size(file) > MAX_FILE_SIZE) {
+                throw new IOException(file + ": expected at most " + MAX_FILE_SIZE + " bytes, found more");
+            }
+            return Files.readAllBytes(file);
+        } catch (java.nio.file.NoSuchFileException e) {
+            throw new IOException(file + ": expected a file in PEM, found none", e);
+        }
+    }
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.http;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.ZoneOffset;
+import java.time.ZonedDateTime;
+import java.time.format.DateTimeFormatter;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import org.metaotamgr.agent.SourceException;
+import org.metaotamgr.agent.SourceException.Reason;
+import org.metaotamgr.device.ConfigException;
+import org.metaotamgr.testing.WebServer;
+import org.metaotamgr.testing.Workshop;
+
+/** Servers are proven, waited for with an end, and told no secrets that are not theirs. */
+class HttpTest {
+    private static final String SECRET = "5ecret-T0ken";
+
+    @TempDir
+    private static Path folder;
+    private static Workshop workshop;
+
+    @BeforeAll
+    static void makeCertificates() throws Exception {
+        workshop = new Workshop(folder);
+        workshop.makeCertificate("server", "localhost");
+        workshop.makeCertificate("other", "localhost");
+        workshop.makeCertificate("elsewhere", "updates.example.com");
+        workshop.makeCertificate("device", "device-1");
+    }
+
+    private static HttpConfig config(URI base, String authority, boolean isKnown) {
+        return new HttpConfig(base, folder.resolve(authority + ".crt"),
+                isKnown ? Optional.of(folder.resolve("device.crt")) : Optional.empty(),
+                isKnown ? Optional.of(folder.resolve("device.key")) : Optional.empty(), Duration.ofSeconds(5),
+                Duration.ofSeconds(2), Duration.ofSeconds(4));
+    }
+
+    private static WebServer secure(String name, boolean needsClient) throws Exception {
+        return new WebServer(Optional.of(workshop.serverTls(name, "device")), needsClient);
+    }
+
+    private static Http http(HttpConfig config) {
+        return new Http(config, Optional.of("Bearer " + SECRET));
+    }
+
+    private static byte[] get(Http http, URI uri) throws Exception {
+        return http.get(uri, Map.of(), 1000);
+    }
+
+    private static SourceException fails(Http http, URI uri) {
+        SourceException problem = assertThrows(SourceException.class, () -> get(http, uri));
+        assertFalse(problem.getMessage().contains(SECRET), problem.getMessage());
+        return problem;
+    }
+
+    // ---- TLS ----
+
+    @Test
+    void aServerOfAKnownAuthorityIsBelieved() throws Exception {
+        try (WebServer server = secure("server", false)) {
+            server.put("file", "hello");
+            assertEquals("hello", new String(get(http(config(server.uri(), "server", false)), server.uri("file")),
+                    StandardCharsets.UTF_8));
+        }
+    }
+
+    @Test
+    void aServerOfAnotherAuthorityIsNot() throws Exception {
+        try (WebServer server = secure("other", false)) {
+            server.put("file", "hello");
+            SourceException problem = fails(http(config(server.uri(), "server", false)), server.uri("file"));
+            assertEquals(Reason.FETCH_FAILED, problem.reason());
+            assertTrue(problem.getMessage().contains("no secure connection"), problem.getMessage());
+            assertEquals(List.of(), server.asked);
+        }
+    }
+
+    @Test
+    void aServerWithACertificateForAnotherNameIsNot() throws Exception {
+        try (WebServer server = secure("elsewhere", false)) {
+            server.put("file", "hello");
+            assertEquals(Reason.FETCH_FAILED,
+                    fails(http(config(server.uri(), "elsewhere", false)), server.uri("file")).reason());
+            assertEquals(List.of(), server.asked);
+        }
+    }
+
+    @Test
+    void aDeviceShowsItsCertificateWhereItIsAskedFor() throws Exception {
+        try (WebServer server = secure("server", true)) {
+            server.put("file", "hello");
+            assertArrayEquals("hello".getBytes(StandardCharsets.UTF_8),
+                    get(http(config(server.uri(), "server", true)), server.uri("file")));
+            assertEquals(Reason.FETCH_FAILED, fails(http(config(server.uri(), "server", false)), server.uri("file")).reason());
+        }
+    }
+
+    @Test
+    void filesThatAreNoCertificatesAreNamed() throws Exception {
+        try (WebServer server = secure("server", false)) {
+            SourceException missing = fails(http(config(server.uri(), "nothing", false)), server.uri("file"));
+            assertTrue(missing.getMessage().contains("nothing.crt: expected a file in PEM, found none"), missing.getMessage());
+            Files.writeString(folder.resolve("text.crt"), "hello");
+            SourceException text = fails(http(config(server.uri(), "text", false)), server.uri("file"));
+            assertTrue(text.getMessage().contains("text.crt: expected certificates in PEM"), text.getMessage());
+        }
+    }
+
+    // ---- redirects ----
+
+    @Test
+    void redirectsAreFollowedWithAnEnd() throws Exception {
+        try (WebServer server = new WebServer()) {
+            server.put("file", "hello");
+            server.fail("moved", 302, "Location", "/file");
+            server.fail("loop", 307, "Location", "/loop");
+            Http http = http(Workshop.http(server.uri()));
+            assertEquals(5, get(http, server.uri("moved")).length);
+            SourceException loop = fails(http, server.uri("loop"));
+            assertEquals(Reason.FETCH_FAILED, loop.reason());
+            assertTrue(loop.getMessage().contains("at most 5 redirects"), loop.getMessage());
+            assertEquals(2 + 6, server.asked.size());
+        }
+    }
+
+    @Test
+    void aRedirectFromHttpsToHttpIsNotFollowed() throws Exception {
+        try (WebServer secure = secure("server", false); WebServer plain = new WebServer()) {
+            plain.put("file", "hello");
+            secure.fail("file", 301, "Location", plain.uri("file").toString());
+            SourceException problem = fails(http(config(secure.uri(), "server", false)), secure.uri("file"));
+            assertTrue(problem.getMessage().contains("redirect to https"), problem.getMessage());
+            assertEquals(List.of(), plain.asked);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "file:///etc/passwd", "ftp://localhost/file", "https://", "jar:file:/x!/y", "\u0001"})
+    void aRedirectToNowhereIsNotFollowed(String location) throws Exception {
+        try (WebServer server = new WebServer()) {
+            server.handle("file", exchange -> {
+                exchange.getResponseHeaders().set("Location", location.equals("\u0001") ? "%zz" : location);
+                exchange.sendResponseHeaders(302, -1);
+            });
+            assertEquals(Reason.FETCH_FAILED, fails(http(Workshop.http(server.uri())), server.uri("file")).reason());
+        }
+    }
+
+    @Test
+    void theTokenGoesToTheConfiguredServerOnly() throws Exception {
+        try (WebServer own = new WebServer(); WebServer other = new WebServer()) {
+            own.fail("file", 302, "Location", other.uri("file").toString());
+            other.put("file", "hello");
+            get(http(Workshop.http(own.uri())), own.uri("file"));
+            assertEquals("Bearer " + SECRET, own.headers.get(0).getFirst("Authorization"));
+            assertFalse(other.headers.get(0).containsKey("Authorization"));
+        }
+    }
+
+    // ---- answers ----
+
+    @ParameterizedTest
+    @CsvSource({"400,MALFORMED", "401,NOT_ALLOWED", "403,NOT_ALLOWED", "404,NOT_FOUND", "410,NOT_FOUND", "418,MALFORMED",
+        "408,FETCH_FAILED", "429,FETCH_FAILED", "500,FETCH_FAILED", "503,FETCH_FAILED", "204,MALFORMED"})
+    void aStatusHasItsReason(int status, Reason reason) throws Exception {
+        try (WebServer server = new WebServer()) {
+            server.fail("file", status);
+            assertEquals(reason, fails(http(Workshop.http(server.uri())), server.uri("file")).reason());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"401,NOT_ALLOWED", "429,FETCH_FAILED", "500,FETCH_FAILED"})
+    void aPostThatIsRefusedHasItsReasonAndIsSentOnce(int status, Reason reason) throws Exception {
+        try (WebServer server = new WebServer()) {
+            server.fail("feedback", status);
+            Http http = http(Workshop.http(server.uri()));
+            SourceException problem = assertThrows(SourceException.class,
+                    () -> http.send("POST", server.uri("feedback"), new byte[] {'{', '}'}));
+            assertEquals(reason, problem.reason());
+            assertEquals(1, server.asked.size());
+        }
+    }
+
+    @Test
+    void aPostWhoseAnswerIsLostIsNotRepeatedByTheLibrary() throws Exception {
+        AtomicInteger posts = new AtomicInteger();
+        try (ServerSocket socket = new ServerSocket(0)) {
+            Thread thread = new Thread(() -> {
+                while (!socket.isClosed()) {
+                    try (Socket client = socket.accept()) {
+                        InputStream in = client.getInputStream();
+                        in.readNBytes(20);
+                        posts.incrementAndGet();
+                    } catch (IOException e) {
+                        return;
+                    }
+                }
+            });
+            thread.start();
+            URI uri = URI.create("http://localhost:" + socket.getLocalPort() + "/");
+            SourceException problem = assertThrows(SourceException.class,
+                    () -> http(Workshop.http(uri)).send("POST", uri, new byte[] {'{', '}'}));
+            assertEquals(Reason.FETCH_FAILED, problem.reason());
+        }
+        assertEquals(1, posts.get());
+    }
+
+    @Test
+    void retryAfterIsTakenInBothFormsAndBounded() {
+        assertEquals(Optional.of(Duration.ofSeconds(120)), Http.retryAfter("120"));
+        assertEquals(Optional.of(Duration.ofDays(1)), Http.retryAfter("999999999"));
+        assertEquals(Optional.empty(), Http.retryAfter("0"));
+        assertEquals(Optional.empty(), Http.retryAfter("-5"));
+        assertEquals(Optional.empty(), Http.retryAfter("soon"));
+        assertEquals(Optional.empty(), Http.retryAfter("Wed, 21 Oct 2015 07:28:00 GMT"));
+        Duration wait = Http.retryAfter(DateTimeFormatter.RFC_1123_DATE_TIME
+                .format(ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(100))).orElseThrow();
+        assertTrue(wait.toSeconds() > 80 && wait.toSeconds() <= 100, wait.toString());
+    }
+
+    @Test
+    void aFileThatIsTooLargeIsNotReadToItsEnd() throws Exception {
+        try (WebServer server = new WebServer()) {
+            server.put("file", new byte[1_000_000]);
+            assertEquals(Reason.MALFORMED, fails(http(Workshop.http(server.uri())), server.uri("file")).reason());
+        }
+    }
+
+    @Test
+    void aFileThatEndsEarlyIsNotTaken() throws Exception {
+        try (WebServer server = new WebServer()) {
+            server.put("file", new byte[900]);
+            server.cutAfter = 500;
+            SourceException problem = fails(http(Workshop.http(server.uri())), server.uri("file"));
+            assertEquals(Reason.FETCH_FAILED, problem.reason());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "SSH-2.0-OpenSSH_9.2\r\n", "HTTP/1.1 999999999999 x\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "\0\0\0\0"})
+    void whatIsNoHttpIsAFailureAndNoCrash(String answer) throws Exception {
+        try (ServerSocket socket = new ServerSocket(0)) {
+            new Thread(() -> {
+                while (!socket.isClosed()) {
+                    try (Socket client = socket.accept(); OutputStream out = client.getOutputStream()) {
+                        out.write(answer.getBytes(StandardCharsets.ISO_8859_1));
+                        out.flush();
+                        client.getInputStream().readNBytes(50);
+                    } catch (IOException e) {
+                        continue;
+                    }
+                }
+            }).start();
+            URI uri = URI.create("http://localhost:" + socket.getLocalPort() + "/");
+            assertEquals(Reason.FETCH_FAILED, fails(http(Workshop.http(uri)), uri).reason());
+        }
+    }
+
+    // ---- waiting ----
+
+    @Test
+    void aServerThatNeverAnswersIsGivenUp() throws Exception {
+        try (ServerSocket silent = new ServerSocket(0)) {
+            URI uri = URI.create("http://localhost:" + silent.getLocalPort() + "/");
+            assertEquals(Reason.FETCH_FAILED, fails(http(Workshop.http(uri)), uri).reason());
+        }
+    }
+
+    @Test
+    void aServerThatAnswersByteByByteIsGivenUp() throws Exception {
+        try (WebServer server = new WebServer()) {
+            server.handle("file", exchange -> {
+                exchange.sendResponseHeaders(200, 900);
+                try {
+                    for (int i = 0; i < 900; i++) {
+                        exchange.getResponseBody().write(1);
+                        exchange.getResponseBody().flush();
+                        Thread.sleep(500);
+                    }
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                }
+            });
+            SourceException problem = fails(http(Workshop.http(server.uri())), server.uri("file"));
+            assertEquals(Reason.FETCH_FAILED, problem.reason());
+            assertTrue(problem.getMessage().contains("completely within 4 s"), problem.getMessage());
+        }
+    }
+
+    @Test
+    void anInterruptEndsARequestThatWaits() throws Exception {
+        try (ServerSocket silent = new ServerSocket(0)) {
+            URI uri = URI.create("http://localhost:" + silent.getLocalPort() + "/");
+            HttpConfig patient = new HttpConfig(uri, Path.of("/nowhere"), Optional.empty(), Optional.empty(),
+                    Duration.ofSeconds(60), Duration.ofSeconds(60), Duration.ofSeconds(60));
+            AtomicReference<Throwable> end = new AtomicReference<>();
+            Thread thread = new Thread(() -> {
+                try {
+                    get(http(patient), uri);
+                } catch (Exception e) {
+                    end.set(e);
+                }
+            });
+            thread.start();
+            silent.accept();
+            thread.interrupt();
+            thread.join(5000);
+            assertEquals(InterruptedException.class, end.get().getClass());
+        }
+    }
+
+    // ---- configuration ----
+
+    @ParameterizedTest
+    @ValueSource(strings = {"{}", "{'url': ''}", "{'url': 'http://example.com'}", "{'url': 'ftp://example.com', 'plainHttp': true}",
+        "{'url': 'https://'}", "{'url': 'https://user:pw@example.com'}", "{'url': 'https://example.com/?q=1'}",
+        "{'url': 'https://example.com/#x'}", "{'url': 'nonsense'}", "{'url': 'https://exa mple.com'}",
+        "{'url': 'https://example.com', 'clientCertificate': '/etc/x.crt'}",
+        "{'url': 'https://example.com', 'readTimeoutSeconds': 0}"})
+    void aConfigurationThatCannotBeMeantIsRefused(String json) {
+        ConfigException problem = assertThrows(ConfigException.class, () -> HttpConfig.of(Workshop.config(json)));
+        assertTrue(problem.getMessage().contains("expected"), problem.getMessage());
+    }
+
+    @Test
+    void aSecretComesFromItsFileAndIsInNoMessage() throws Exception {
+        Path file = Files.writeString(folder.resolve("token"), SECRET + "\n");
+        assertEquals(Optional.of(SECRET), HttpConfig.secret(Workshop.config("{'tokenFile': '" + file + "'}"), "token"));
+        assertEquals(Optional.empty(), HttpConfig.secret(Workshop.config("{}"), "token"));
+        Files.writeString(file, SECRET + " and more");
+        ConfigException problem = assertThrows(ConfigException.class,
+                () -> HttpConfig.secret(Workshop.config("{'tokenFile': '" + file + "'}"), "token"));
+        assertFalse(problem.getMessage().contains(SECRET), problem.getMessage());
+        assertThrows(ConfigException.class, () -> HttpConfig.secret(Workshop.config("{'tokenFile': '/nowhere'}"), "token"));
+    }
+}
