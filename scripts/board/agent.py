@@ -160,6 +160,7 @@ def demo(screen, seconds_of_calls):
         session.run("otamgr install", 80)
         session.run("otamgr run", 40)
         session.run("otamgr check", 16)
+        session.run("sed -n '/^VmRSS/p' /proc/$(cat /run/otamgr.pid)/status", 0)
         for command in ("status", "list", "status --json"):
             calls = session.run(f"busybox time otamgr {command} 2>&1", 0)
             real = next(re.search(r"real\s+(\d+)m\s*([\d.]+)s", line) for line in calls if "real" in line)
