@@ -9,6 +9,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.security.MessageDigest;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
@@ -49,6 +51,19 @@ class AgentFlowTest {
         return ",\"callback\":{\"program\":[\"" + folder + "/handler\"]" + more + "}";
     }
 
+    private Daemon connectedDaemon(String more) throws Exception {
+        board.startAttrd();
+        board.startHubby(1);
+        Daemon daemon = board.startDaemon(handler(more));
+        daemon.awaitLog("attribute_client:connected to attrd");
+        return daemon;
+    }
+
+    private static String sha256(String text) throws Exception {
+        return HexFormat.of().formatHex(
+                MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
+    }
+
     /** U-Boot starts the slot that is armed. */
     private void bootsTheTrial() throws IOException {
         Files.writeString(folder.resolve("slot"), "running=b\ncommitted=a\ntrial=b\ntries=2\ntxn=" + txn()
@@ -62,16 +77,11 @@ class AgentFlowTest {
 
     @Test
     void aHandlerHearsOfAnUpdateThatHubbyBringsUntilItsEnd() throws Exception {
-        board.startAttrd();
-        board.startHubby(1);
-        Daemon daemon = board.startDaemon(handler(""));
-        daemon.awaitLog("attribute_client:connected to attrd");
+        Daemon daemon = connectedDaemon("");
         board.offer(board.download("ota_type_5", "header"));
         board.awaitRun(1).end(0);
         board.awaitLines("reboots", 1);
-        // The hash of "header" begins like this.
-        String name = "ota_type_5-" + HexFormat.of().formatHex(java.security.MessageDigest.getInstance("SHA-256")
-                .digest("header".getBytes(StandardCharsets.UTF_8))).substring(0, 8);
+        String name = "ota_type_5-" + sha256("header").substring(0, 8);
         assertEquals(List.of("check-for-update-post|" + name + "|OK", "download-post|" + name + "|OK",
                 "install-pre|" + name + "|", "install-post|" + name + "|NEEDS_COMPLETION"), board.linesOf("told"));
         daemon.stop();
@@ -86,10 +96,7 @@ class AgentFlowTest {
 
     @Test
     void aHandlerHearsOfARollbackAndOfAFailedInstall() throws Exception {
-        board.startAttrd();
-        board.startHubby(1);
-        Daemon daemon = board.startDaemon(handler(""));
-        daemon.awaitLog("attribute_client:connected to attrd");
+        Daemon daemon = connectedDaemon("");
         board.offer(board.download("ota_type_5", "bad"));
         board.awaitRun(1).end(5);
         board.awaitLines("told", 4);
@@ -110,10 +117,7 @@ class AgentFlowTest {
     @Test
     void aHandlerThatHangsCostsItsTimeAndNothingElse() throws Exception {
         script("handler", "sleep 1000 & exec sleep 1000");
-        board.startAttrd();
-        board.startHubby(1);
-        Daemon daemon = board.startDaemon(handler(",\"timeoutSeconds\":1"));
-        daemon.awaitLog("attribute_client:connected to attrd");
+        Daemon daemon = connectedDaemon(",\"timeoutSeconds\":1");
         board.offer(board.download("ota_type_5", "header"));
         board.awaitRun(1).end(0);
         board.awaitLines("reboots", 1);
@@ -123,10 +127,7 @@ class AgentFlowTest {
     @Test
     void aHandlerPutsAnUpdateOffAndTakesItLater() throws Exception {
         script("handler", "[ \"$MESSAGE\" != install-pre ] || [ -e " + folder + "/ready ] || exit 75");
-        board.startAttrd();
-        board.startHubby(1);
-        Daemon daemon = board.startDaemon(handler(",\"vetoExitStatus\":75,\"vetoSeconds\":1"));
-        daemon.awaitLog("attribute_client:connected to attrd");
+        Daemon daemon = connectedDaemon(",\"vetoExitStatus\":75,\"vetoSeconds\":1");
         board.offer(board.download("ota_type_5", "header"));
         daemon.awaitLog("callback_put_off:message=install-pre", 2);
         assertEquals(0, board.runs().size());
@@ -156,7 +157,7 @@ class AgentFlowTest {
     }
 
     private Call otamgr(Path control, String... words) throws Exception {
-        List<String> command = new java.util.ArrayList<>(List.of(control.toString(), folder + "/control"));
+        List<String> command = new ArrayList<>(List.of(control.toString(), folder + "/control"));
         command.addAll(List.of(words));
         return call(new ProcessBuilder(command));
     }
@@ -166,8 +167,7 @@ class AgentFlowTest {
         Files.writeString(parts.resolve("image"), image);
         Files.writeString(parts.resolve("manifest.sig"), "signature");
         Files.writeString(parts.resolve("manifest"), "format=otamgr-bundle-1\ncompatible=board-x\nversion=" + version
-                + "\nimage=image\nimage-bytes=" + image.length() + "\nimage-sha256=" + HexFormat.of().formatHex(
-                        java.security.MessageDigest.getInstance("SHA-256").digest(image.getBytes(StandardCharsets.UTF_8)))
+                + "\nimage=image\nimage-bytes=" + image.length() + "\nimage-sha256=" + sha256(image)
                 + "\n");
         Files.createDirectories(folder.resolve("media"));
         Call packed = call(new ProcessBuilder("tar", "--format=ustar", "-cf", folder + "/media/update-" + version, "-C",
