@@ -15,7 +15,6 @@ import scenario
 import show
 
 FOLDER = build.BUILD / "agent"
-BOARD_NAME = "emulated"
 CALLBACK = layer.RECIPES / "otamgr-callback/files"
 # The whole call, from the shell's fork to the exit status.
 LONGEST_CALL_SECONDS = 1.0
@@ -24,15 +23,12 @@ LONGEST_CALL_SECONDS = 1.0
 def _with_agent(tree, version):
     """The files that the build writes into a system whose updates are bundles on a stick, driven by commands."""
     folder = tree / "etc/otamgr"
-    (folder / "compatible").write_text(f"{BOARD_NAME}\n")
-    (folder / "keys.d").mkdir()
-    shutil.copy(FOLDER / "release.pem", folder / "keys.d/release.pem")
     (folder / "conf.d").mkdir()
     shutil.copy(CALLBACK / "50-callback.json", folder / "conf.d/50-callback.json")
     build._install(CALLBACK / "otamgr-callback-handler", tree / "usr/bin/otamgr-callback-handler", 0o755)
     (folder / "conf.d/60-source.json").write_text(json.dumps({
         "source": {"type": "bundle", "directories": ["/run/bundles"]}, "polling": {"automatic": "off"}}))
-    (folder / "manifest").write_text(f"format=otamgr-bundle-1\ncompatible={BOARD_NAME}\nversion={version}\n")
+    (folder / "manifest").write_text(f"format=otamgr-bundle-1\ncompatible={build.COMPATIBLE}\nversion={version}\n")
     (tree / "media").mkdir(exist_ok=True)
 
 
@@ -53,10 +49,10 @@ def ota_bundle(*words):
     subprocess.run([layer.ROOT / "scripts/ota-bundle", *words], check=True, stdout=subprocess.DEVNULL)
 
 
-def make_bundle(image, version, out, key="release.key", board=BOARD_NAME):
+def make_bundle(image, version, out, key=None, board=build.COMPATIBLE):
     out.parent.mkdir(parents=True, exist_ok=True)
     out.unlink(missing_ok=True)
-    ota_bundle("create", "--key", FOLDER / key, "--compatible", board, "--version", version, image, out)
+    ota_bundle("create", "--key", key or build.signing_key(), "--compatible", board, "--version", version, image, out)
     return out
 
 
@@ -75,7 +71,7 @@ def make_stick(good, unhealthy):
     make_bundle(small, "3.1", tree / "empty/update.bundle")
     make_bundle(small, "3.2", tree / "foreign/update.bundle", board="toaster")
     make_bundle(small, "1.5", tree / "older/update.bundle")
-    make_bundle(small, "3.3", tree / "stranger/update.bundle", key="stranger.key")
+    make_bundle(small, "3.3", tree / "stranger/update.bundle", key=FOLDER / "stranger.key")
     tampered = make_bundle(small, "3.4", tree / "tampered/update.bundle")
     content = bytearray(tampered.read_bytes())
     content[len(content) // 2] ^= 1
@@ -136,9 +132,8 @@ class Session:
 def demo(screen, seconds_of_calls):
     screen.step("Build the board, and the stick")
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for key in ("release", "stranger"):
-        if not (FOLDER / f"{key}.key").exists():
-            ota_bundle("keygen", FOLDER / f"{key}.key")
+    if not (FOLDER / "stranger.key").exists():
+        ota_bundle("keygen", FOLDER / "stranger.key")
     parts = scenario.Board(screen)
     old = parts.rootfs("1.0", "rootfs-agent-1.0", spoil=_old, flashed=True)
     good = parts.image("agent-2.0", parts.rootfs("2.0", "rootfs-agent-2.0", spoil=_new))
@@ -165,6 +160,7 @@ def demo(screen, seconds_of_calls):
         session.run("otamgr install", 80)
         session.run("otamgr run", 40)
         session.run("otamgr check", 16)
+        session.run("sed -n '/^VmRSS/p' /proc/$(cat /run/otamgr.pid)/status", 0)
         for command in ("status", "list", "status --json"):
             calls = session.run(f"busybox time otamgr {command} 2>&1", 0)
             real = next(re.search(r"real\s+(\d+)m\s*([\d.]+)s", line) for line in calls if "real" in line)
@@ -180,7 +176,7 @@ def demo(screen, seconds_of_calls):
         use(session, "good")
         first = len(session.lines)
         session.run("otamgr pull 2>&1 | cat; otamgr list", 0, seconds=300)
-        if not any(re.search(r"bundle_resumed:target=emulated-2.0,bytes=[1-9]", line) for line in session.lines[first:]):
+        if not any(re.search(r"bundle_resumed:target=emulated-board-2.0,bytes=[1-9]", line) for line in session.lines[first:]):
             raise RuntimeError("expected that the pull goes on with the part that was there")
         session.run("otamgr install 2>&1 | cat; otamgr run", 100, seconds=600)
         session.run("otamgr install", 100)

@@ -401,9 +401,9 @@ public final class Agent implements AutoCloseable {
     private static ExitCode code(int exitStatus) {
         return SysupgradeExit.of(exitStatus).map(exit -> switch (exit) {
             case SIGNATURE, IMAGE_CORRUPT, IMAGE_UNKNOWN -> ExitCode.VERIFICATION_FAILED;
-            case INCOMPATIBLE, FOREIGN -> ExitCode.NO_MATCHING_TARGET;
-            case DOWNGRADE -> ExitCode.DOWNGRADE_REFUSED;
-            case TOO_LARGE, NO_ROOM -> ExitCode.NO_SPACE;
+            case INCOMPATIBLE, WRONG_BOARD -> ExitCode.NO_MATCHING_TARGET;
+            case TOO_OLD -> ExitCode.DOWNGRADE_REFUSED;
+            case TOO_LARGE, OVER_BUDGET -> ExitCode.NO_SPACE;
             case TRIAL_PENDING -> ExitCode.IN_PROGRESS;
             default -> ExitCode.INSTALL_FAILED;
         }).orElse(ExitCode.INSTALL_FAILED);

@@ -7,12 +7,17 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.List;
 import java.util.Properties;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 
+import org.metaotamgr.agent.ConfigFiles;
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.ota.Otamgr;
@@ -21,6 +26,7 @@ import org.metaotamgr.device.Printable;
 
 /** Starts the daemon from the command line; see {@code otamgr --help}. */
 public final class OtamgrMain {
+    private static final Duration LONGEST_START = Duration.ofSeconds(10);
     private static final int EXIT_OK = 0;
     private static final int EXIT_INTERNAL = 1;
     private static final int EXIT_USAGE = 2;
@@ -71,25 +77,34 @@ public final class OtamgrMain {
         OtamgrConfig config = config(arguments, log);
         log.info("otamgr_start:version=" + version() + ",pid=" + ProcessHandle.current().pid() + ",socket="
                 + config.attrdSocket());
-        AtomicReference<Otamgr> otamgr = new AtomicReference<>();
-        // Before the start, which takes its time: a signal may come at any moment.
+        CompletableFuture<Otamgr> started = new CompletableFuture<>();
+        // Before the start, which takes its time: a signal may come at any moment. What has begun is ended in order.
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-            Otamgr started = otamgr.get();
-            if (started != null) {
-                started.close();
+            try {
+                started.get(LONGEST_START.toSeconds(), TimeUnit.SECONDS).close();
+            } catch (ExecutionException e) {
+                // This is the end of a start that failed, with a status of its own.
+                return;
+            } catch (TimeoutException | InterruptedException e) {
+                log.warning("otamgr_stop:the daemon did not start within " + LONGEST_START.toSeconds() + " s");
             }
             log.info("otamgr_stop:");
             // Otherwise Java reports the signal as status 143, which supervisors take for a failure.
             Runtime.getRuntime().halt(EXIT_OK);
         }, "otamgr-stop"));
-        otamgr.set(Otamgr.start(config, log));
+        try {
+            started.complete(Otamgr.start(config, log));
+        } catch (RuntimeException e) {
+            started.completeExceptionally(e);
+            throw e;
+        }
         waitForEver();
     }
 
     private static OtamgrConfig config(Arguments arguments, EventLog log) throws ConfigException {
         Consumer<String> warnings = warning -> log.warning("config:" + warning);
-        return arguments.config().isPresent() ? OtamgrConfig.load(arguments.config().get(), warnings)
-                : OtamgrConfig.loadUsual(warnings);
+        return OtamgrConfig.of(arguments.config().isPresent() ? ConfigFiles.read(arguments.config().get(), warnings)
+                : ConfigFiles.readUsual(warnings));
     }
 
     /** The threads of the daemon do not keep Java running. */
