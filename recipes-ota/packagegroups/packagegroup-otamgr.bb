@@ -6,4 +6,8 @@ PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 inherit packagegroup
 
-RDEPENDS:${PN} = "ota-data ota-fw-env ota-record otamgr sysupgrade"
+# What decides about updates: the daemon otamgr, or a package with an agent of the product's own, such as otamgr-example-agent. That one
+# depends on otamgr, whose library and services it uses.
+OTA_AGENT ?= "otamgr"
+
+RDEPENDS:${PN} = "ota-data ota-fw-env ota-record ${OTA_AGENT} sysupgrade"

@@ -34,6 +34,8 @@ case ${1:-} in
             echo "otamgr: no daemon listens on $OTAMGR_SOCKET; only the slots are known" >&2
             exec "$OTAMGR_SLOT" "$@"
         fi
+        # A command is for otamgr, whatever agent runs in place of its daemon.
+        OTAMGR_MAIN=org.metaotamgr.daemon.OtamgrMain
         ;;
 esac
 

@@ -34,7 +34,8 @@ public final class AgentStore {
     private final Path folder;
     private final FileOperations files;
     private final EventLog log;
-    private Optional<AgentState> state = Optional.empty();
+    /** What could not be saved; else the file is the memory, which another process may have written. */
+    private Optional<AgentState> unsaved = Optional.empty();
 
     /**
      * Makes the store; nothing is read or written yet.
@@ -68,10 +69,7 @@ public final class AgentStore {
     }
 
     synchronized AgentState state() {
-        if (state.isEmpty()) {
-            state = Optional.of(load());
-        }
-        return state.get();
+        return unsaved.orElseGet(this::load);
     }
 
     private AgentState load() {
@@ -102,11 +100,12 @@ public final class AgentStore {
         AgentState before = state();
         AgentState after = change.apply(before);
         if (!after.equals(before)) {
-            state = Optional.of(after);
             try {
                 makeFolder(folder);
                 new DurableFile(folder.resolve(STATE), files).write(after.toJson());
+                unsaved = Optional.empty();
             } catch (IOException e) {
+                unsaved = Optional.of(after);
                 log.error("agent_state:file=" + folder.resolve(STATE) + ",error=" + Printable.of(e.toString())
                         + ",meaning=what is pending is forgotten when otamgr ends");
             }

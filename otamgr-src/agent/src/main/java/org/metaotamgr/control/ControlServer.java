@@ -34,7 +34,7 @@ public final class ControlServer implements AutoCloseable {
     private static final int MAX_DRAIN = 1 << 20;
     private static final int MAX_CONNECTIONS = 4;
     private static final int REQUEST_TIMEOUT_MS = 5000;
-    private static final int NOT_ALLOWED = 1;
+    private static final int FAILED = 1;
     private static final int USAGE = 2;
 
     /** Carries out a command. */
@@ -129,7 +129,7 @@ public final class ControlServer implements AutoCloseable {
                 log.warning("control_refused:uid=" + (peer == null ? "unknown" : Long.toString(peer.getUid())));
                 answer.err("expected root or the user of the daemon, found user "
                         + (peer == null ? "unknown" : Long.toString(peer.getUid())));
-                answer.end(NOT_ALLOWED);
+                answer.end(FAILED);
                 return;
             }
             List<String> arguments;
@@ -142,13 +142,22 @@ public final class ControlServer implements AutoCloseable {
                 return;
             }
             log.info("control:command=" + Printable.of(String.join(" ", arguments)) + ",pid=" + peer.getPid());
-            answer.end(handler.run(arguments, answer));
+            answer.end(run(arguments, answer));
         } catch (IOException e) {
             log.info("control_gone:error=" + Printable.of(e.toString()));
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    private int run(List<String> arguments, Answer answer) throws InterruptedException {
+        try {
+            return handler.run(arguments, answer);
         } catch (RuntimeException e) {
-            log.error("internal_error:exception=" + Printable.of(e.toString()));
+            StackTraceElement[] trace = e.getStackTrace();
+            log.error("internal_error:exception=" + Printable.of(e.toString()) + (trace.length == 0 ? "" : ",at=" + trace[0]));
+            answer.err("an internal error: " + Printable.of(e.toString()));
+            return FAILED;
         }
     }
 

@@ -95,8 +95,8 @@ class ControlServerTest {
     }
 
     @Test
-    void whatFailsInsideIsNotTakenForTheEnd() throws IOException {
-        assertEquals(List.of(), ask("{\"arguments\":[\"break\"]}\n"));
+    void whatFailsInsideIsSaidAndTheServerGoesOn() throws IOException {
+        assertEquals(List.of("e an internal error: java.lang.IllegalStateException: broken", "x 1"), ask("{\"arguments\":[\"break\"]}\n"));
         assertTrue(log.stream().anyMatch(line -> line.startsWith("internal_error:")));
         assertEquals("x 42", ask("{\"arguments\":[]}\n").get(3));
     }

@@ -13,6 +13,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 
+import org.metaotamgr.agent.ConfigFiles;
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.ota.Otamgr;
@@ -88,8 +89,8 @@ public final class OtamgrMain {
 
     private static OtamgrConfig config(Arguments arguments, EventLog log) throws ConfigException {
         Consumer<String> warnings = warning -> log.warning("config:" + warning);
-        return arguments.config().isPresent() ? OtamgrConfig.load(arguments.config().get(), warnings)
-                : OtamgrConfig.loadUsual(warnings);
+        return OtamgrConfig.of(arguments.config().isPresent() ? ConfigFiles.read(arguments.config().get(), warnings)
+                : ConfigFiles.readUsual(warnings));
     }
 
     /** The threads of the daemon do not keep Java running. */

@@ -1,35 +1,24 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.ota;
 
-import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.Consumer;
 
-import com.fasterxml.jackson.core.JsonLocation;
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.StreamReadFeature;
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.FailedUpdates;
 import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.device.ConfigException;
-import org.metaotamgr.device.Printable;
 
-/** Reads configuration files. */
+/** Makes the configuration of what the files say. */
 final class ConfigReader {
     private static final Set<String> KEYS = Set.of("attrdSocket", "updatePathPrefix", "allowedPrefixes", "reboot",
             "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit", "attributes", "control");
@@ -40,35 +29,11 @@ final class ConfigReader {
     /** What fits in sun_path with its NUL. */
     private static final int MAX_SOCKET_PATH = 107;
 
-    private final String source;
-    private final Consumer<String> warnings;
-    private final ObjectNode tree = JsonNodeFactory.instance.objectNode();
-
-    ConfigReader(String source, Consumer<String> warnings) {
-        this.source = source;
-        this.warnings = warnings;
+    private ConfigReader() {
     }
 
-    /** Adds a file: what it says replaces what was said before. */
-    void add(String name, byte[] json) throws ConfigException {
-        JsonNode more = parse(name, json);
-        // For its message, should it be none.
-        ConfigObject.of(name, more, warnings);
-        replace(tree, more);
-    }
-
-    private static void replace(ObjectNode before, JsonNode more) {
-        for (Map.Entry<String, JsonNode> entry : more.properties()) {
-            if (entry.getValue().isObject() && before.get(entry.getKey()) instanceof ObjectNode inner) {
-                replace(inner, entry.getValue());
-            } else {
-                before.set(entry.getKey(), entry.getValue());
-            }
-        }
-    }
-
-    OtamgrConfig read() throws ConfigException {
-        ConfigObject root = ConfigObject.of(source, tree, warnings).warnAboutOthersThan(keys());
+    static OtamgrConfig read(ConfigObject root) throws ConfigException {
+        root.warnAboutOthersThan(keys());
         ConfigObject commit = root.object("commit").warnAboutOthersThan(COMMIT_KEYS);
         AgentConfig agent = AgentConfig.of(root);
         boolean isHubby = agent.sourceType().equals(AgentConfig.HUBBY);
@@ -98,23 +63,6 @@ final class ConfigReader {
         Set<String> keys = new HashSet<>(KEYS);
         keys.addAll(AgentConfig.KEYS);
         return keys;
-    }
-
-    private static JsonNode parse(String source, byte[] json) throws ConfigException {
-        JsonMapper mapper = JsonMapper.builder()
-                .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-                .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-                .build();
-        try {
-            return mapper.readTree(json);
-        } catch (JsonProcessingException e) {
-            JsonLocation at = e.getLocation();
-            String where = at == null ? "" : " (line " + at.getLineNr() + ", column " + at.getColumnNr() + ")";
-            throw new ConfigException(
-                    source + ": expected JSON, found: " + Printable.of(e.getOriginalMessage()) + where);
-        } catch (IOException e) {
-            throw new ConfigException(source + ": expected JSON, found: " + Printable.of(e.toString()));
-        }
     }
 
     private static Path socket(ConfigObject root, String key, Path whenAbsent) throws ConfigException {

@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.ota;
 
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.file.DirectoryStream;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
-import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.Optional;
-import java.util.TreeSet;
-import java.util.function.Consumer;
 
 import org.metaotamgr.agent.AgentConfig;
+import org.metaotamgr.agent.ConfigFiles;
+import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.device.ConfigException;
 
@@ -71,11 +64,6 @@ public record OtamgrConfig(
             Duration deadline, boolean requireAttributes, boolean requireSource) {
     }
 
-    /** Where the configuration is when nobody names another file. */
-    public static final Path DEFAULT_FILE = Path.of("/etc/otamgr/otamgr.json");
-
-    private static final int MAX_FILE_SIZE = 64 * 1024;
-
     /** Copies the lists. */
     public OtamgrConfig {
         allowedPrefixes = List.copyOf(allowedPrefixes);
@@ -93,71 +81,20 @@ public record OtamgrConfig(
      */
     public static OtamgrConfig defaults() {
         try {
-            return new ConfigReader("defaults", warning -> { }).read();
+            return of(new ConfigFiles("defaults", warning -> { }).read());
         } catch (ConfigException e) {
             throw new IllegalStateException("defaults are valid", e);
         }
     }
 
     /**
-     * Reads a configuration file: one JSON object, every key optional. Then the files {@code conf.d/*.json} beside it, in
-     * the order of their names: what they say replaces what was said before, key by key.
+     * Makes the configuration of what the files say.
      *
-     * @param file the file, at most 64 KiB
-     * @param warnings takes one line for each key that otamgr does not know
+     * @param root the outermost object, see {@link org.metaotamgr.agent.ConfigFiles}
      * @return the configuration
-     * @throws ConfigException if a file cannot be read, is not JSON, or holds an unusable value
+     * @throws ConfigException if a value is unusable
      */
-    public static OtamgrConfig load(Path file, Consumer<String> warnings) throws ConfigException {
-        return load(Optional.of(file), file.resolveSibling("conf.d"), warnings);
-    }
-
-    /**
-     * Reads the files in the usual place, where {@code otamgr.json} itself may be missing.
-     *
-     * @param warnings takes one line for each key that otamgr does not know
-     * @return the configuration
-     * @throws ConfigException as for {@link #load(Path, Consumer)}
-     */
-    public static OtamgrConfig loadUsual(Consumer<String> warnings) throws ConfigException {
-        boolean isThere = Files.exists(DEFAULT_FILE);
-        if (!isThere) {
-            warnings.accept(DEFAULT_FILE + " does not exist, using the defaults");
-        }
-        return load(isThere ? Optional.of(DEFAULT_FILE) : Optional.empty(), DEFAULT_FILE.resolveSibling("conf.d"),
-                warnings);
-    }
-
-    private static OtamgrConfig load(Optional<Path> file, Path more, Consumer<String> warnings) throws ConfigException {
-        ConfigReader reader = new ConfigReader(file.map(Path::toString).orElse(more.toString()), warnings);
-        if (file.isPresent()) {
-            reader.add(file.get().toString(), content(file.get()));
-        }
-        TreeSet<Path> files = new TreeSet<>();
-        try (DirectoryStream<Path> entries = Files.newDirectoryStream(more, "*.json")) {
-            entries.forEach(files::add);
-        } catch (NoSuchFileException | NotDirectoryException e) {
-            // Most systems have none.
-            return reader.read();
-        } catch (IOException e) {
-            throw new ConfigException(more + ": cannot be read (" + e + ")");
-        }
-        for (Path one : files) {
-            reader.add(one.toString(), content(one));
-        }
-        return reader.read();
-    }
-
-    private static byte[] content(Path file) throws ConfigException {
-        byte[] content;
-        try (InputStream in = Files.newInputStream(file)) {
-            content = in.readNBytes(MAX_FILE_SIZE + 1);
-        } catch (IOException e) {
-            throw new ConfigException(file + ": cannot be read (" + e + "); give the configuration with --config FILE");
-        }
-        if (content.length > MAX_FILE_SIZE) {
-            throw new ConfigException(file + ": expected at most " + MAX_FILE_SIZE + " bytes, found more");
-        }
-        return content;
+    public static OtamgrConfig of(ConfigObject root) throws ConfigException {
+        return ConfigReader.read(root);
     }
 }

@@ -20,6 +20,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.Callbacks;
+import org.metaotamgr.agent.ConfigFiles;
 import org.metaotamgr.agent.Polling;
 import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.agent.Window;
@@ -31,9 +32,9 @@ class ConfigTest {
     private final List<String> warnings = new ArrayList<>();
 
     private OtamgrConfig read(String json) throws ConfigException {
-        ConfigReader reader = new ConfigReader("otamgr.json", warnings::add);
-        reader.add("otamgr.json", json.getBytes(StandardCharsets.UTF_8));
-        return reader.read();
+        ConfigFiles files = new ConfigFiles("otamgr.json", warnings::add);
+        files.add("otamgr.json", json.getBytes(StandardCharsets.UTF_8));
+        return OtamgrConfig.of(files.read());
     }
 
     private String error(String json) {
@@ -49,7 +50,7 @@ class ConfigTest {
     @Test
     void theFileThatIsInstalledHoldsTheDefaults() throws Exception {
         Path installed = Path.of("../../recipes-ota/otamgr/files/otamgr.json");
-        assertEquals(OtamgrConfig.defaults(), OtamgrConfig.load(installed, warnings::add));
+        assertEquals(OtamgrConfig.defaults(), OtamgrConfig.of(ConfigFiles.read(installed, warnings::add)));
         assertEquals(List.of(), warnings);
     }
 
@@ -98,12 +99,12 @@ class ConfigTest {
         Files.writeString(folder.resolve("conf.d/20-b.json"), "{\"commit\": {\"checkTimeoutSeconds\": 4}}");
         Files.writeString(folder.resolve("conf.d/10-a.json"), "{\"commit\": {\"checkTimeoutSeconds\": 3}}");
         Files.writeString(folder.resolve("conf.d/other.txt"), "not JSON");
-        OtamgrConfig config = OtamgrConfig.load(folder.resolve("otamgr.json"), warnings::add);
+        OtamgrConfig config = OtamgrConfig.of(ConfigFiles.read(folder.resolve("otamgr.json"), warnings::add));
         assertEquals(List.of(1L, 2L, 4L), List.of(config.rebootDelay().toSeconds(), config.commit().deadline().toSeconds(),
                 config.commit().checkTimeout().toSeconds()));
         Files.writeString(folder.resolve("conf.d/30-c.json"), "[]");
         assertEquals(folder.resolve("conf.d/30-c.json") + ": expected a JSON object, found an empty list",
-                assertThrows(ConfigException.class, () -> OtamgrConfig.load(folder.resolve("otamgr.json"), warnings::add))
+                assertThrows(ConfigException.class, () -> OtamgrConfig.of(ConfigFiles.read(folder.resolve("otamgr.json"), warnings::add)))
                         .getMessage());
     }
 
@@ -200,7 +201,7 @@ class ConfigTest {
     @Test
     void aMissingFileIsAnError() {
         Path file = folder.resolve("none.json");
-        String error = assertThrows(ConfigException.class, () -> OtamgrConfig.load(file, warnings::add)).getMessage();
+        String error = assertThrows(ConfigException.class, () -> OtamgrConfig.of(ConfigFiles.read(file, warnings::add))).getMessage();
         assertTrue(error.startsWith(file + ": cannot be read"), error);
     }
 
@@ -208,7 +209,7 @@ class ConfigTest {
     void aHugeFileIsAnError() throws Exception {
         Path file = folder.resolve("huge.json");
         Files.writeString(file, " ".repeat(65537));
-        String error = assertThrows(ConfigException.class, () -> OtamgrConfig.load(file, warnings::add)).getMessage();
+        String error = assertThrows(ConfigException.class, () -> OtamgrConfig.of(ConfigFiles.read(file, warnings::add))).getMessage();
         assertEquals(file + ": expected at most 65536 bytes, found more", error);
     }
 }
