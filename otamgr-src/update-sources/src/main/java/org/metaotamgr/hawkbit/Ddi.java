@@ -110,7 +110,6 @@ final class Ddi {
         Json link = links.object(relation);
         Matcher matcher = LINK.matcher(link.string("href"));
         if (!matcher.matches() || !matcher.group(1).equals(relation)) {
-            // An older server names the base of confirmations without an action.
             throw link.wrong("href", "a link with /" + relation + "/ and the number of an action");
         }
         return Optional.of(new Link(matcher.group(2), Optional.ofNullable(matcher.group(3))));

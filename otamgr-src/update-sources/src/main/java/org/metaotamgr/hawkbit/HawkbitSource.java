@@ -34,7 +34,7 @@ import org.metaotamgr.http.Json;
 
 /**
  * Takes the update that a hawkBit server assigns to this device, and tells the server how it goes, to the end after the
- * reboot. An action is accepted until the moment when it is written to a slot; a cancel that comes later is declined, as
+ * reboot. A cancel is accepted until the update is written to a slot; one that comes later is declined, as
  * rauc-hawkbit-updater does, and the server hears how the update ended.
  */
 final class HawkbitSource implements UpdateSource {
