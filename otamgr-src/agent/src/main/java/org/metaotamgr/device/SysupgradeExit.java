@@ -47,18 +47,6 @@ public enum SysupgradeExit {
     /** 18. */
     HEADER_MISSING(18, "header-missing", "the header is missing, empty or unreadable"),
     /** 19. */
-<<<<<<< HEAD
-    FOREIGN(19, "foreign", "the bundle is for another board, or this board does not say which one it is"),
-    /** 20. */
-    DOWNGRADE(20, "downgrade", "the bundle is older than the floor"),
-    /** 21. */
-    NO_ROOM(21, "no-room", "too little memory, room in /run, or room for header and kept files in the new system");
-
-    /** What another run on the same device would say as well. */
-    private static final Set<SysupgradeExit> OF_IMAGE =
-            EnumSet.of(IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING, FOREIGN,
-                    DOWNGRADE);
-=======
     WRONG_BOARD(19, "wrong-board", "the bundle is for another board"),
     /** 20. */
     TOO_OLD(20, "too-old", "the bundle is older than the floor of this device"),
@@ -69,7 +57,6 @@ public enum SysupgradeExit {
     private static final Set<SysupgradeExit> OF_IMAGE =
             EnumSet.of(IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING, WRONG_BOARD,
                     TOO_OLD);
->>>>>>> agent
 
     private final int status;
     private final String label;
