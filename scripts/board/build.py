@@ -33,11 +33,7 @@ SETTINGS = layer.settings(OTA_ENV_STORE="script", OTA_ENV_DEVICE="/dev/vda", OTA
 TARGET_PACKAGES = (
     "openjdk-17-jdk-headless", "busybox-static", "openssl", "libssl3", "libubootenv-tool", "libubootenv0.1", "libc6", "zlib1g", "libyaml-0-2",
     "libgcc-s1", "libstdc++6", "e2fsprogs", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "zstd", "libzstd1",
-<<<<<<< HEAD
     "liblzma5", "liblz4-1", "util-linux", "fdisk", "libfdisk1", "libsmartcols1", "libreadline8", "libtinfo6",
-=======
-    "liblzma5", "liblz4-1", "util-linux",
->>>>>>> agent
 )
 
 
@@ -58,11 +54,7 @@ INITRAMFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_p
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
 LIBRARIES = ("libssl.so.3", "libcrypto.so.3", "libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6",
              "libyaml-0.so.2", "libubootenv.so.0", "libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1",
-<<<<<<< HEAD
              "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1", "libfdisk.so.1", "libsmartcols.so.1", "libreadline.so.8", "libtinfo.so.6")
-=======
-             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1")
->>>>>>> agent
 
 # The board's name, for which bundles must be.
 COMPATIBLE = "emulated-board"
@@ -256,14 +248,9 @@ def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tr
         (tree / "bin" / applet).symlink_to("busybox")
     for applet in SYSTEM_APPLETS:
         (tree / "sbin" / applet).symlink_to("../bin/busybox")
-<<<<<<< HEAD
     for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock", "usr/bin/openssl", "sbin/e2fsck", "sbin/resize2fs",
                     "sbin/sfdisk", "usr/bin/partx"):
         _install(target.root / program, tree / program, 0o755)
-=======
-    for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock"):
-        _install(ROOT_ARM64 / program, tree / program, 0o755)
->>>>>>> agent
     (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
     for library in LIBRARIES:
         found = next(p for p in (target.root / folder / target.triplet / library for folder in ("lib", "usr/lib")) if p.exists())
