@@ -131,6 +131,7 @@ public final class Otamgr implements AutoCloseable {
     private void listen(Path socket, AgentCommands commands, EventLog log) {
         try {
             closers.add(ControlServer.start(socket, commands, log)::close);
+            log.info("control:socket=" + socket);
         } catch (IOException e) {
             log.warning("control:socket=" + socket + ",error=" + Printable.of(e.toString())
                     + ",meaning=the daemon takes no commands");

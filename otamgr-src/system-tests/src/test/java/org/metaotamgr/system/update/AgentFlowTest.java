@@ -185,7 +185,7 @@ class AgentFlowTest {
         bundle("2.0", "image of version 2.0");
         Path control = control();
         Daemon daemon = board.startDaemon(bundles("off"));
-        Board.await(() -> Files.exists(folder.resolve("control")), "the socket");
+        daemon.awaitLog("control:socket=");
         assertEquals(40, otamgr(control, "run").status());
         assertEquals(80, otamgr(control, "install").status());
         Call check = otamgr(control, "check", "--json");
@@ -206,8 +206,7 @@ class AgentFlowTest {
         daemon.stop();
 
         bootsTheTrial();
-        board.startDaemon(bundles("off")).awaitLog("otamgr_start");
-        Board.await(() -> Files.exists(folder.resolve("control")), "the socket");
+        board.startDaemon(bundles("off")).awaitLog("control:socket=");
         Call run = otamgr(control, "run");
         assertEquals(0, run.status(), run.out());
         assertEquals(List.of("check-for-update-pre", "check-for-update-post", "check-for-update-pre", "check-for-update-post",
