@@ -2,8 +2,12 @@
 SUMMARY = "Example of an update agent of a product's own"
 DESCRIPTION = "Uses the agent library of otamgr and runs in place of its daemon: OTA_AGENT = \"otamgr-example-agent\"."
 SECTION = "base"
+CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
+
+# Its jars are in the sysroot.
+DEPENDS = "otamgr"
 
 FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
 SRC_URI = "\
@@ -16,9 +20,6 @@ S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
 B = "${WORKDIR}/build"
 
 inherit ota-java
-
-# Its jars are in the sysroot.
-DEPENDS += "otamgr"
 
 do_configure[noexec] = "1"
 do_compile[cleandirs] = "${B}"

@@ -12,4 +12,5 @@ inherit packagegroup
 # depends on otamgr, whose library and services it uses.
 OTA_AGENT ?= "otamgr"
 
+# nooelint: oelint.vars.dependsordered - it sorts the expression, not its value
 RDEPENDS:${PN} = "ota-data ota-fw-env ota-record ${OTA_AGENT} sysupgrade"
