@@ -33,7 +33,8 @@ SETTINGS = layer.settings(OTA_ENV_STORE="script", OTA_ENV_DEVICE="/dev/vda", OTA
 TARGET_PACKAGES = (
     "openjdk-17-jdk-headless", "busybox-static", "openssl", "libssl3", "libubootenv-tool", "libubootenv0.1", "libc6", "zlib1g", "libyaml-0-2",
     "libgcc-s1", "libstdc++6", "e2fsprogs", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "zstd", "libzstd1",
-    "liblzma5", "liblz4-1", "util-linux", "fdisk", "libfdisk1", "libsmartcols1", "libreadline8", "libtinfo6",
+    "liblzma5", "liblz4-1", "util-linux", "fdisk", "libfdisk1", "libsmartcols1", "libreadline8", "libtinfo6", "libmount1",
+    "libselinux1", "libpcre2-8-0",
 )
 
 
@@ -54,7 +55,8 @@ INITRAMFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_p
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
 LIBRARIES = ("libssl.so.3", "libcrypto.so.3", "libc.so.6", "libm.so.6", "libz.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6",
              "libyaml-0.so.2", "libubootenv.so.0", "libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1",
-             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1", "libfdisk.so.1", "libsmartcols.so.1", "libreadline.so.8", "libtinfo.so.6")
+             "libuuid.so.1", "libzstd.so.1", "liblzma.so.5", "liblz4.so.1", "libfdisk.so.1", "libsmartcols.so.1", "libreadline.so.8", "libtinfo.so.6",
+             "libmount.so.1", "libselinux.so.1", "libpcre2-8.so.0")
 
 # The board's name, for which bundles must be.
 COMPATIBLE = "emulated-board"
@@ -66,7 +68,7 @@ RUNTIME_MODULES = "java.base,jdk.crypto.ec"
 APPLETS = """sh ash cat ls cp mv rm ln mkdir rmdir mount umount sync sleep echo dd gzip gunzip zcat grep sed awk cut head tail tr
 od hexdump cmp sha256sum stat df du kill killall ps date uname dmesg touch chmod chown test [ expr true false printf find xargs mknod hostname
 env sort uniq wc tee timeout seq usleep ping tar xz logger basename dirname readlink realpath id mktemp vi less pidof
-ln sh nohup setsid pgrep pkill mkfifo tty stty which uptime free mountpoint""".split()
+ln sh nohup setsid pgrep pkill mkfifo tty stty which uptime free""".split()
 SYSTEM_APPLETS = "init reboot poweroff halt insmod rmmod lsmod ip ifconfig route syslogd start-stop-daemon".split()
 
 

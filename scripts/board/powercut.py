@@ -306,7 +306,7 @@ def record_growth(screen, reuse):
         log = build.BUILD / "logs" / "growth.console"
         with machine.Machine(disk, log, on_line=functools.partial(scenario.show_line, screen), network=True, write_log=writes) as board:
             board.wait_all([scenario.BOOTED, "now ends at the end of the disk"], 180)
-            board.wait("hubby_state", 120)
+            board.wait("hubby_state", 400)
             board.switch_off()
         if problem := not_grown(disk):
             raise RuntimeError(f"the recorded boot itself went wrong: {problem}")
