@@ -98,7 +98,7 @@ class Session:
 
     def shell(self):
         """Waits for the system, and for its shell."""
-        booted = self.board.wait(scenario.BOOTED, 240, fail=scenario.DANGER)
+        booted, _ = self.board.wait_all([scenario.BOOTED, r"otamgr: control:socket="], 240, fail=scenario.DANGER + "|config_error")
         self.board.type("\n")
         self.run("mount -t ext4 -o ro /dev/vdb /media && mkdir -p /run/bundles", 0)
         return booted
