@@ -251,7 +251,7 @@ def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tr
     for applet in SYSTEM_APPLETS:
         (tree / "sbin" / applet).symlink_to("../bin/busybox")
     for program in ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock", "usr/bin/openssl", "sbin/e2fsck", "sbin/resize2fs",
-                    "sbin/sfdisk", "usr/bin/partx"):
+                    "sbin/sfdisk", "usr/bin/partx", "bin/mountpoint"):
         _install(target.root / program, tree / program, 0o755)
     (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
     for library in LIBRARIES:
