@@ -25,7 +25,9 @@ class Kind:
     loader_says: str = ""  # ota_failed_why afterwards
 
 
-_ARMED = ("update-started", "armed")
+# sysupgrade wrote the slot; whether it is a system shows only then.
+WRITTEN = ("update-started", "slot-written")
+_ARMED = (*WRITTEN, "armed")
 _BACK = (*_ARMED, TRIAL, "rolled-back")
 
 GOOD = "good"
@@ -35,7 +37,7 @@ KINDS = {
     "flipped": Kind("an image with one bit flipped", ("update-failed",), code=5, why="does not decompress"),
     "no-image": Kind("a file that is no image", ("update-failed",), code=4, why="neither an ext4 file system nor a tar archive"),
     "too-large": Kind("an image larger than the slot", ("update-failed",), code=8, why="slot [ab] has"),
-    "foreign": Kind("a file system that is no system", ("update-started", "update-failed"), code=7, why="the new system has no /etc"),
+    "foreign": Kind("a file system that is no system", (*WRITTEN, "update-failed"), code=7, why="the new system has no /etc"),
     "no-kernel": Kind("a system without a kernel that starts", _BACK, trial=(), why="u-boot=load-failed", loader_says="load-failed"),
     "resets": Kind("a system that ends at its first step", _BACK, trial=(), why="boots=0 .*never got as far", loader_says="tries-used-up"),
     "no-otamgr": Kind("a system whose JVM cannot start", _BACK, trial=("trial-boot", "deadline-passed"), why="not committed before the deadline",

@@ -443,7 +443,7 @@ class Runner:
         match planned.fault:
             case "power cut":
                 # A cut may take the last line with it, and every boot of the trial may have been cut short.
-                whole = ["update-started", "armed", *["trial-boot"] * before.tries, "rolled-back" if end == model.FAILED else "committed"]
+                whole = [*model.WRITTEN, "armed", *["trial-boot"] * before.tries, "rolled-back" if end == model.FAILED else "committed"]
                 if not model.is_part_of(events, whole):
                     differences.append(f"journal: {events} is no part of {whole}")
                 if end == model.FAILED and "armed" in events and events[-1] != "rolled-back":
@@ -456,7 +456,7 @@ class Runner:
             case "kill -9 sysupgrade":
                 # Whatever it would have written after the kill is missing.
                 events = [event for event, _ in journal]
-                if not model.is_part_of(events, ["update-started"] if end == model.OLD else whole):
+                if not model.is_part_of(events, model.WRITTEN if end == model.OLD else whole):
                     differences.append(f"journal: a killed sysupgrade wrote {events}")
                 return
             case "full /tmp" if not planned.offered:
