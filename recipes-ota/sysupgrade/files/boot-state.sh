@@ -289,6 +289,13 @@ update_is_running() {
     return 1
 }
 
+# txn_generated: the id of an update that got none.
+# A clock that starts in 1970 after every power cut gives the same time again, so there is a random part.
+txn_generated() {
+    random=$(cat /proc/sys/kernel/random/uuid)
+    printf '%s-%s\n' "$(date -u +%Y%m%dT%H%M%SZ)" "${random%%-*}"
+}
+
 # trial_arm SLOT TRIES TXN
 # The note in /run comes first: killed between the two, the trial still counts as armed during this boot.
 trial_arm() {
