@@ -570,19 +570,36 @@ def bundle_killed(factory):
     equal(board.sysupgrade("--no-reboot", image).code, 0, "exit code of the next")
 
 
-@promise("exit 5: a bundle that is changed behind its checks is noticed, and the slot stays unarmed: {}", cases=["ext4.zst", "tar.zst"])
-def changed_meanwhile(factory, kind):
-    board = slow_board(factory, trusting(keys(factory).public("ed25519")))
-    image = board.deliver(good_bundle(factory, kind))
+# Near the end of the image, where nobody has read yet; the pages that are in the pipe already do not matter.
+def one_bit_flipped(file):
+    file.seek(-30000, os.SEEK_END)
+    was = file.read(1)
+    file.seek(-1, os.SEEK_CUR)
+    file.write(bytes([was[0] ^ 1]))
+
+
+def end_cut_off(file):
+    file.truncate(file.seek(-30000, os.SEEK_END))
+
+
+CHANGED_MEANWHILE = {
+    "an ext4.zst in a bundle": ("ext4.zst", True, one_bit_flipped),
+    "a tar.zst in a bundle": ("tar.zst", True, one_bit_flipped),
+    "a tar.zst in a bundle, cut off": ("tar.zst", True, end_cut_off),
+    "a tar.zst": ("tar.zst", False, one_bit_flipped),
+    "a tar.zst, cut off": ("tar.zst", False, end_cut_off),
+}
+
+
+@promise("exit 5: what is changed behind its checks is noticed, and the slot stays unarmed: {}", cases=CHANGED_MEANWHILE)
+def changed_meanwhile(factory, case):
+    kind, signed, change = CHANGED_MEANWHILE[case]
+    board = slow_board(factory, trusting(keys(factory).public("ed25519")) if signed else None)
+    image = board.deliver(good_bundle(factory, kind) if signed else factory.image(kind))
     process = board.start("/sbin/sysupgrade", "--no-reboot", image)
     board.reached("reached")
-    place = board.root / image.lstrip("/")
-    with open(place, "r+b") as f:
-        # Near the end of the image, where nobody has read yet; the pages that are in the pipe already do not matter.
-        f.seek(-30000, os.SEEK_END)
-        was = f.read(1)
-        f.seek(-1, os.SEEK_CUR)
-        f.write(bytes([was[0] ^ 1]))
+    with open(board.root / image.lstrip("/"), "r+b") as file:
+        change(file)
     board.tell("go")
     refused(board, board.finish(process), 5, "changed", target_touched=True)
 

@@ -293,10 +293,12 @@ def target_mounted(factory):
 # zstd that tells when it has delivered part of the image to be written (its third run, after looking at the first bytes
 # and checking), and waits for permission to go on.
 SLOW_ZSTD = """#!/bin/sh
+set -o pipefail
 calls=$(cat /tmp/calls 2>/dev/null)
 echo "$calls." >/tmp/calls
 [ "$calls" = .. ] || exec zstd.real "$@"
-zstd.real "$@" | {
+# Without its read-ahead, which would have the whole of a small image in memory by the time it waits.
+zstd.real --no-asyncio "$@" | {
     dd bs=4096 count=500 2>/dev/null
     echo reached >/tmp/reached
     read -r word </tmp/go
