@@ -74,7 +74,7 @@ python ota_slot_size_check () {
                  'needs devices flashed anew, or the image smaller.'
                  % (needed, d.getVar('IMAGE_OVERHEAD_FACTOR'), slot, d.getVar('OTA_SLOT_SIZE')))
     # Those that the boot script starts.
-    kernels = ('fitImage', 'Image', 'zImage', 'uImage')
+    kernels = ('fitImage', 'Image', 'zImage', 'uImage', 'bzImage')
     boot = os.path.join(d.getVar('IMAGE_ROOTFS'), 'boot')
     found = os.listdir(boot) if os.path.isdir(boot) else []
     if not any(name in kernels for name in found):
