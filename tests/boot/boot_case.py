@@ -4,8 +4,9 @@
 Each slot holds a kernel of a few hundred bytes that says on the serial line which slot it came from and switches the board off, so that
 one decision takes about a second.
 
-With --native on the command line: a U-Boot that keeps the environment itself on an SD card, built from Debian's source with the layer's
-configuration fragments.
+On the command line, for a U-Boot built from Debian's source with the layer's configuration fragments:
+  --native  one that keeps the environment itself, on an SD card
+  --x86     one for a PC, where the kernel is a bzImage
 """
 
 import shutil
@@ -19,29 +20,37 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "board"
 import build  # noqa: E402
 import layer  # noqa: E402
 import machine  # noqa: E402
-from tinykernel import tiny_kernel  # noqa: E402
+from tinykernel import tiny_bzimage, tiny_kernel  # noqa: E402
 
 OFFSETS = [int(build.SETTINGS[n], 16) for n in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")]
 ENV_SIZE = int(build.SETTINGS["OTA_ENV_SIZE"], 16)
 
 
-NATIVE = "--native" in sys.argv
-if NATIVE:
-    sys.argv.remove("--native")
+def _asked_for(option):
+    if option not in sys.argv:
+        return False
+    sys.argv.remove(option)
+    return True
+
+
+NATIVE, X86 = _asked_for("--native"), _asked_for("--x86")
 HERE = Path(__file__).resolve().parent
 # An SD card in QEMU has a power of two bytes.
 CARD_MIB = 1024
 
 
-def native_uboot():
-    """U-Boot with an environment of its own, and its default variables."""
-    binary = build.Cache(print).make(
-        "U-Boot with an environment on MMC", build.BUILD / "u-boot-native.bin",
-        [HERE / "build-u-boot", HERE / "u-boot-board.cfg", layer.RECIPES / "u-boot/files/ota-boot.cfg", layer.ROOT / "lib/otamgr/layout.py",
-         layer.RECIPES / "u-boot/ota-env.inc"],
-        lambda out: subprocess.run([HERE / "build-u-boot", out], check=True))
-    text = Path(f"{binary}.env").read_text()
-    return binary, dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+def built_uboot(board):
+    """U-Boot for one of the boards that build-u-boot knows."""
+    return build.Cache(print).make(
+        f"U-Boot for {board}", build.BUILD / f"u-boot-{board}.bin",
+        [HERE / "build-u-boot", HERE / "u-boot-native.cfg", HERE / "u-boot-x86.cfg", layer.RECIPES / "u-boot/files/ota-boot.cfg",
+         layer.ROOT / "lib/otamgr/layout.py", layer.RECIPES / "u-boot/ota-env.inc"],
+        lambda out: subprocess.run([HERE / "build-u-boot", board, out], check=True))
+
+
+def default_variables(uboot):
+    """What this U-Boot has in its environment when there is none on the disk."""
+    return dict(line.split("=", 1) for line in Path(f"{uboot}.env").read_text().splitlines() if "=" in line)
 
 
 class BootCase(unittest.TestCase):
@@ -53,20 +62,24 @@ class BootCase(unittest.TestCase):
     def setUpClass(cls):
         cls.settings = layer.settings(OTA_ENV_STORE="native" if NATIVE else "script", OTA_ENV_DEVICE="/dev/vda", OTA_WATCHDOG=cls.watchdog)
         cls.defaults, cls.board = {}, {}
+        kernel_name, kernel_of = ("bzImage", tiny_bzimage) if X86 else ("Image", tiny_kernel)
         if NATIVE:
-            uboot, cls.defaults = native_uboot()
+            uboot = built_uboot("native")
+            cls.defaults = default_variables(uboot)
             cls.board = {"emulator": machine.emulator(uboot), "mmc": True}
+        elif X86:
+            cls.board = {"emulator": ("qemu-system-x86_64", "-M", "pc", "-bios", str(built_uboot("x86")))}
         cls.folder = Path(tempfile.mkdtemp(prefix="boot-script-"))
         cls.base = cls.folder / "base.img"
         cls.slots = {}
-        for name, kernel in (("a", tiny_kernel("KERNEL OF SLOT A")), ("b", tiny_kernel("KERNEL OF SLOT B")), ("broken", b"not a kernel" * 1000),
-                             ("hangs", tiny_kernel("KERNEL THAT HANGS", hangs=True)), ("none", None)):
+        for name, kernel in (("a", kernel_of("KERNEL OF SLOT A")), ("b", kernel_of("KERNEL OF SLOT B")), ("broken", b"not a kernel" * 1000),
+                             ("hangs", kernel_of("KERNEL THAT HANGS", hangs=True)), ("none", None)):
             for marked in (False, True):
                 tree = cls.folder / "tree"
                 shutil.rmtree(tree, ignore_errors=True)
                 (tree / "boot").mkdir(parents=True)
                 if kernel:
-                    (tree / "boot/Image").write_bytes(kernel)
+                    (tree / "boot" / kernel_name).write_bytes(kernel)
                 if marked:
                     (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
                 image = cls.folder / f"{name}-{marked}.ext4"
