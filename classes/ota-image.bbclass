@@ -83,6 +83,13 @@ python ota_slot_size_check () {
 }
 IMAGE_PREPROCESS_COMMAND:append = " ota_slot_size_check"
 
+python ota_uboot_commands_check () {
+    if 'qemux86-64' in d.getVar('OVERRIDES').split(':') and d.getVar('OTA_UBOOT_CONFIG') != '1':
+        bb.warn('The U-Boot of qemux86-64 is built without the command setexpr, which the boot script needs. Set OTA_UBOOT_CONFIG = "1": '
+                'then it gets the layer\'s configuration fragment.')
+}
+IMAGE_PREPROCESS_COMMAND:append = " ota_uboot_commands_check"
+
 python ota_disk_check () {
     import gzip, os
     folder = d.getVar('IMGDEPLOYDIR')
@@ -162,4 +169,7 @@ QB_DEFAULT_KERNEL:qemuarm64 = "none"
 QB_DEFAULT_FSTYPE:qemuarm = "wic"
 QB_DEFAULT_BIOS:qemuarm = "u-boot.bin"
 QB_DEFAULT_KERNEL:qemuarm = "none"
+QB_DEFAULT_FSTYPE:qemux86-64 = "wic"
+QB_DEFAULT_BIOS:qemux86-64 = "u-boot.rom"
+QB_DEFAULT_KERNEL:qemux86-64 = "none"
 IMAGE_FSTYPES:append:qemuall = " wic"

@@ -138,9 +138,18 @@ def wks_environment(settings, file_name):
 
 
 def uboot_config(settings):
-    """The configuration fragment that makes U-Boot keep a redundant environment on the MMC device, as fw_env.config says."""
+    """The configuration fragment that makes U-Boot keep a redundant environment on the MMC device, as fw_env.config says.
+
+    Empty but for a comment where the boot script keeps the environment.
+    """
     layout = Layout(settings)
-    lines = ["# Made from the OTA_ENV_ settings.", "CONFIG_ENV_IS_IN_MMC=y"]
+    lines = ["# Made from the OTA_ENV_ settings."]
+    if layout.store == "script":
+        return "\n".join([*lines, "# The boot script keeps the environment."]) + "\n"
+    # "env load" is there to see that what was saved is kept.
+    lines += ["CONFIG_CMD_SAVEENV=y", "CONFIG_CMD_NVEDIT_LOAD=y", "CONFIG_ENV_IS_IN_MMC=y"]
+    lines += [f"# CONFIG_ENV_IS_{place} is not set"
+              for place in ("NOWHERE", "IN_FAT", "IN_EXT4", "IN_FLASH", "IN_SPI_FLASH", "IN_NAND", "IN_UBI")]
     lines += [f"{name}=y" for name in REDUNDANT_SYMBOLS]
     lines += [
         f"CONFIG_ENV_SIZE={layout.env_size:#x}", f"CONFIG_ENV_OFFSET={layout.env_offsets[0]:#x}",
@@ -156,14 +165,19 @@ def uboot_config_problems(settings, config):
     """Where the configuration that U-Boot was built with disagrees with the settings, as sentences."""
     layout = Layout(settings)
     values = dict(re.findall(r"^(CONFIG_\w+)=(.*)$", config, re.M))
-    found = []
-    if values.get("CONFIG_ENV_IS_IN_MMC") != "y":
-        found.append("CONFIG_ENV_IS_IN_MMC is not set; U-Boot would not keep its environment where fw_setenv writes it")
-    if not any(values.get(name) == "y" for name in REDUNDANT_SYMBOLS):
-        found.append(f"none of {' and '.join(REDUNDANT_SYMBOLS)} is set; with one copy a power cut while saving loses the environment")
-    for symbol, setting, wanted in (
-            ("CONFIG_ENV_SIZE", "OTA_ENV_SIZE", layout.env_size), ("CONFIG_ENV_OFFSET", "OTA_ENV_OFFSET", layout.env_offsets[0]),
-            ("CONFIG_ENV_OFFSET_REDUND", "OTA_ENV_OFFSET_REDUND", layout.env_offsets[1])):
+    found, commands = [], ["SETEXPR", "ITEST", "PART", "FS_GENERIC"]
+    places = []
+    if layout.store == "script":
+        commands += ["IMPORTENV", "EXPORTENV", "MEMORY"]
+    else:
+        commands.append("SAVEENV")
+        places = [("CONFIG_ENV_SIZE", "OTA_ENV_SIZE", layout.env_size), ("CONFIG_ENV_OFFSET", "OTA_ENV_OFFSET", layout.env_offsets[0]),
+                  ("CONFIG_ENV_OFFSET_REDUND", "OTA_ENV_OFFSET_REDUND", layout.env_offsets[1])]
+        if values.get("CONFIG_ENV_IS_IN_MMC") != "y":
+            found.append("CONFIG_ENV_IS_IN_MMC is not set; U-Boot would not keep its environment where fw_setenv writes it")
+        if not any(values.get(name) == "y" for name in REDUNDANT_SYMBOLS):
+            found.append(f"none of {' and '.join(REDUNDANT_SYMBOLS)} is set; with one copy a power cut while saving loses the environment")
+    for symbol, setting, wanted in places:
         text = values.get(symbol, "")
         try:
             value = int(text, 0)
@@ -171,9 +185,7 @@ def uboot_config_problems(settings, config):
             value = None
         if value != wanted:
             found.append(f'{symbol} is "{text}", but {setting} (and with it fw_env.config) says {wanted:#x}')
-    for symbol in ("CONFIG_CMD_SAVEENV", "CONFIG_CMD_SETEXPR", "CONFIG_CMD_ITEST", "CONFIG_CMD_PART", "CONFIG_CMD_FS_GENERIC"):
-        if values.get(symbol) != "y":
-            found.append(f"{symbol} is not set; the boot script needs that command")
+    found += [f"CONFIG_CMD_{name} is not set; the boot script needs that command" for name in commands if values.get(f"CONFIG_CMD_{name}") != "y"]
     return found
 
 

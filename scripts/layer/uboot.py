@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The configuration fragment of the layer in U-Boot's own Kconfig, for the boards whose U-Boot keeps the environment."""
+"""The configuration fragment of the layer in U-Boot's own Kconfig, for the boards whose U-Boot needs it."""
 
 import re
 import subprocess
@@ -11,7 +11,8 @@ sys.path.insert(0, str(ROOT / "lib"))
 
 from otamgr import layout  # noqa: E402
 
-DEFCONFIGS = {"beaglebone-yocto": "am335x_evm_defconfig", "sama5d2-xplained-emmc": "sama5d2_xplained_emmc_defconfig"}
+DEFCONFIGS = {"beaglebone-yocto": "am335x_evm_defconfig", "sama5d2-xplained-emmc": "sama5d2_xplained_emmc_defconfig",
+              "qemux86-64": "qemu-x86_64_defconfig"}
 FILES = ROOT / "recipes-ota/u-boot"
 
 
@@ -24,7 +25,7 @@ def _settings(machine):
     """The OTA_ settings of ota-env.inc, as they are for a machine."""
     settings = _Settings()
     for name, override, value in re.findall(r'^(OTA_\w+)(?::([\w-]+))? \?= "(.*)"$', (FILES / "ota-env.inc").read_text(), re.M):
-        if override in ("", machine):
+        if override in ("", machine) or override == "qemuall" and machine.startswith("qemu"):
             settings[name] = value
     return settings
 

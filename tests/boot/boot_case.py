@@ -43,7 +43,7 @@ def built_uboot(board):
     """U-Boot for one of the boards that build-u-boot knows."""
     return build.Cache(print).make(
         f"U-Boot for {board}", build.BUILD / f"u-boot-{board}.bin",
-        [HERE / "build-u-boot", HERE / "u-boot-native.cfg", HERE / "u-boot-x86.cfg", layer.RECIPES / "u-boot/files/ota-boot.cfg",
+        [HERE / "build-u-boot", HERE / "u-boot-native.cfg", layer.RECIPES / "u-boot/files/ota-boot.cfg",
          layer.ROOT / "lib/otamgr/layout.py", layer.RECIPES / "u-boot/ota-env.inc"],
         lambda out: subprocess.run([HERE / "build-u-boot", board, out], check=True))
 

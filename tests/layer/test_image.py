@@ -63,6 +63,15 @@ class Image(MetadataCase):
             (self.folder / "rootfs/boot" / name).unlink()
         self.assertEqual(sorted(started), sorted(accepted))
 
+    def test_a_u_boot_without_setexpr_is_warned_of_with_what_to_do(self):
+        for machine, settings, expected in (("qemux86-64", {}, True), ("qemux86-64", {"OTA_UBOOT_CONFIG": "1"}, False), ("qemuarm64", {}, False)):
+            with self.subTest(machine=machine, **settings):
+                self.said.clear()
+                d = self.image(**settings)
+                d.setVar("OVERRIDES", f"{machine}:qemuall")
+                self.run_function("ota_uboot_commands_check", d)
+                self.assertEqual(expected, any('OTA_UBOOT_CONFIG = "1"' in text for _, text in self.said), self.said)
+
     def test_the_update_gets_its_name_in_the_deploy_folder(self):
         d = self.image(OTA_UPDATE_NAME="hub_update.bin")
         with self.assertRaises(Failure):

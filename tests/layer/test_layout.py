@@ -113,10 +113,26 @@ class Layout(MetadataCase):
         for line in ("CONFIG_ENV_IS_IN_MMC=y", "CONFIG_SYS_MMC_ENV_DEV=1", "CONFIG_ENV_REDUNDANT=y", "CONFIG_SYS_REDUNDAND_ENVIRONMENT=y", "CONFIG_ENV_SIZE=0x10000"):
             self.assertIn(line + "\n", text)
 
+    def test_a_u_boot_that_keeps_no_environment_gets_the_commands_and_must_have_them(self):
+        d = self.parsed("recipes-ota/u-boot/ota-uboot.inc", self.configuration("qemux86-64"))
+        self.assertNotIn("\nCONFIG_", otamgr.layout.uboot_config(d))
+        self.assertEqual("rom", d.getVar("UBOOT_SUFFIX"))
+        built = self.folder / "work/build"
+        d.setVar("B", str(built))
+        good = (ROOT / "recipes-ota/u-boot/files/ota-boot.cfg").read_text() + "CONFIG_CMD_MEMORY=y\nCONFIG_ENV_IS_NOWHERE=y\n"
+        (built / ".config").write_text(good)
+        self.run_function("ota_uboot_config_check", d)
+        for name in ("SETEXPR", "IMPORTENV", "EXPORTENV", "MEMORY"):
+            (built / ".config").write_text(good.replace(f"CONFIG_CMD_{name}=y", ""))
+            with self.assertRaises(Failure) as failure:
+                self.run_function("ota_uboot_config_check", d)
+            self.assertIn(f"CONFIG_CMD_{name} is not set; the boot script needs that command", str(failure.exception))
+
     def test_u_boot_stays_as_it_is_where_the_boot_script_keeps_the_environment(self):
-        for machine, expected in (("qemuarm64", False), ("beaglebone-yocto", True)):
-            with self.subTest(machine=machine):
-                d = self.configuration(machine, SRC_URI="")
+        for machine, settings, expected in (("qemuarm64", {}, False), ("beaglebone-yocto", {}, True), ("beaglebone-yocto", {"OTA_UBOOT_CONFIG": "0"}, False),
+                                            ("qemux86-64", {}, False), ("qemux86-64", {"OTA_UBOOT_CONFIG": "1"}, True)):
+            with self.subTest(machine=machine, **settings):
+                d = self.configuration(machine, SRC_URI="", **settings)
                 (self.folder / "u-boot_1.bb").write_text((ROOT / "recipes-ota/u-boot/u-boot_%.bbappend").read_text())
                 d.setVar("THISDIR", "")
                 parsed = metadata.bb.parse.handle(str(self.folder / "u-boot_1.bb"), d)[""]

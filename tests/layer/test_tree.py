@@ -104,7 +104,7 @@ class Kas(unittest.TestCase):
                     self.assertTrue((ROOT / included).exists(), included)
 
     def test_each_machine_has_a_file_of_its_own_and_each_series_adds_the_layer_for_it(self):
-        for machine in ("qemuarm64", "qemuarm", "beaglebone-yocto"):
+        for machine in ("qemuarm64", "qemuarm", "qemux86-64", "beaglebone-yocto"):
             self.assertEqual(machine, yaml.safe_load((ROOT / f"kas/{machine}.yml").read_text())["machine"])
         for series, folder in (("scarthgap", "."), ("wrynose", "wrynose")):
             content = yaml.safe_load((ROOT / f"kas/{series}.yml").read_text())
