@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.hawkbitsimulator;
 
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.Map;
 
 /**
@@ -19,7 +16,7 @@ import java.util.Map;
  * @param hasWindow whether it has a maintenance schedule
  * @param metadata what the module says about itself, visible for targets
  */
-public record Assignment(String name, String version, String part, String fileName, byte[] content, Kind kind,
+public record Assignment(String name, String version, String part, String fileName, Artifact content, Kind kind,
         boolean needsConfirmation, boolean hasWindow, Map<String, String> metadata) {
     /** How an assignment is meant. */
     public enum Kind {
@@ -40,6 +37,18 @@ public record Assignment(String name, String version, String part, String fileNa
      * @return the assignment
      */
     public static Assignment forced(String name, String version, byte[] content) {
+        return forced(name, version, Artifact.of(content));
+    }
+
+    /**
+     * A forced one without confirmation and schedule.
+     *
+     * @param name the name of the software module
+     * @param version its version
+     * @param content the artifact
+     * @return the assignment
+     */
+    public static Assignment forced(String name, String version, Artifact content) {
         return new Assignment(name, version, "os", name + ".bundle", content, Kind.FORCED, false, false, Map.of());
     }
 
@@ -79,13 +88,5 @@ public record Assignment(String name, String version, String part, String fileNa
      */
     public Assignment saying(Map<String, String> values) {
         return new Assignment(name, version, part, fileName, content, kind, needsConfirmation, hasWindow, values);
-    }
-
-    String hash(String algorithm) {
-        try {
-            return HexFormat.of().formatHex(MessageDigest.getInstance(algorithm).digest(content));
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java has " + algorithm, e);
-        }
     }
 }

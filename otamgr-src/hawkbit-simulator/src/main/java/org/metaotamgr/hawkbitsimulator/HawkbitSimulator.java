@@ -2,6 +2,7 @@
 package org.metaotamgr.hawkbitsimulator;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.net.URI;
@@ -270,10 +271,17 @@ public final class HawkbitSimulator implements AutoCloseable {
                 if (words.length == 4 && words[0].equals("softwaremodules") && words[2].equals("artifacts")) {
                     sendArtifact(exchange, words[1], words[3]);
                 } else {
-                    send(exchange, answer(exchange.getRequestMethod(), words, body));
+                    send(exchange, answer(exchange.getRequestMethod(), words, body, linkPrefix(exchange)));
                 }
             }
         }
+    }
+
+    /** Links name the server as the device does, which may reach it by another name than this machine has for itself. */
+    private String linkPrefix(HttpExchange exchange) {
+        String host = exchange.getRequestHeaders().getFirst("Host");
+        return (host == null ? uri().toString() : scheme + "://" + host + "/") + identity.tenant() + "/controller/v1/"
+                + identity.controllerId() + "/";
     }
 
     private boolean isAuthentic(String authorization) {
@@ -292,9 +300,9 @@ public final class HawkbitSimulator implements AutoCloseable {
         exchange.getResponseBody().write(content);
     }
 
-    private synchronized Answer answer(String method, String[] words, String body) {
+    private synchronized Answer answer(String method, String[] words, String body, String links) {
         if (words[0].isEmpty()) {
-            return method.equals("GET") ? base() : Answer.of(405);
+            return method.equals("GET") ? base(links) : Answer.of(405);
         }
         if (words[0].equals("configData")) {
             return method.equals("PUT") ? takeAttributes(body) : Answer.of(405);
@@ -310,23 +318,19 @@ public final class HawkbitSimulator implements AutoCloseable {
         return switch (words[0]) {
             case "deploymentBase" -> isFeedback ? takeFeedback(action, body)
                     : action.isCancelingOrCanceled() || action.status() == Action.Status.WAIT_FOR_CONFIRMATION
-                            ? Answer.of(404) : describe(action, "deployment");
+                            ? Answer.of(404) : describe(action, "deployment", links);
             case "confirmationBase" -> isFeedback ? takeConfirmation(action, body)
-                    : action.status() == Action.Status.WAIT_FOR_CONFIRMATION ? describe(action, "confirmation")
+                    : action.status() == Action.Status.WAIT_FOR_CONFIRMATION ? describe(action, "confirmation", links)
                             : Answer.of(404);
             case "cancelAction" -> isFeedback ? takeCancelFeedback(action, body)
                     : action.isCancelingOrCanceled() ? describeCancel(action) : Answer.of(404);
             case "installedBase" -> action.isActive() || action.isCancelingOrCanceled() ? Answer.of(404)
-                    : describe(action, "deployment");
+                    : describe(action, "deployment", links);
             default -> Answer.of(404);
         };
     }
 
-    private String url(String path) {
-        return uri() + identity.tenant() + "/controller/v1/" + identity.controllerId() + "/" + path;
-    }
-
-    private Answer base() {
+    private Answer base(String prefix) {
         ObjectNode root = MAPPER.createObjectNode();
         root.putObject("config").putObject("polling").put("sleep", sleep);
         ObjectNode links = root.putObject("_links");
@@ -335,25 +339,25 @@ public final class HawkbitSimulator implements AutoCloseable {
             // The number changes with whatever the answer depends on.
             String etag = "?c=" + (31L * action.id + (action.isWindowOpen() ? 1249 : 1237));
             switch (action.status()) {
-                case WAIT_FOR_CONFIRMATION -> link(links, "confirmationBase", "confirmationBase/" + action.id + etag);
-                case CANCELING -> link(links, "cancelAction", "cancelAction/" + action.id);
-                default -> link(links, "deploymentBase", "deploymentBase/" + action.id + etag);
+                case WAIT_FOR_CONFIRMATION -> link(links, prefix, "confirmationBase", "confirmationBase/" + action.id + etag);
+                case CANCELING -> link(links, prefix, "cancelAction", "cancelAction/" + action.id);
+                default -> link(links, prefix, "deploymentBase", "deploymentBase/" + action.id + etag);
             }
         });
         actions.values().stream().filter(action -> action.status() == Action.Status.FINISHED)
                 .reduce((one, later) -> later)
-                .ifPresent(action -> link(links, "installedBase", "installedBase/" + action.id));
+                .ifPresent(action -> link(links, prefix, "installedBase", "installedBase/" + action.id));
         if (wantsAttributes) {
-            link(links, "configData", "configData");
+            link(links, prefix, "configData", "configData");
         }
         return new Answer(200, Optional.of(root));
     }
 
-    private void link(ObjectNode links, String relation, String path) {
-        links.putObject(relation).put("href", url(path));
+    private static void link(ObjectNode links, String prefix, String relation, String path) {
+        links.putObject(relation).put("href", prefix + path);
     }
 
-    private Answer describe(Action action, String key) {
+    private Answer describe(Action action, String key, String prefix) {
         Assignment assignment = action.assignment;
         String download = assignment.kind() == Assignment.Kind.SOFT ? "attempt" : "forced";
         ObjectNode root = MAPPER.createObjectNode().put("id", Long.toString(action.id));
@@ -366,14 +370,14 @@ public final class HawkbitSimulator implements AutoCloseable {
         ObjectNode chunk = deployment.putArray("chunks").addObject().put("part", assignment.part())
                 .put("version", assignment.version()).put("name", assignment.name());
         ObjectNode artifact = chunk.putArray("artifacts").addObject().put("filename", assignment.fileName());
-        artifact.putObject("hashes").put("sha1", assignment.hash("SHA-1")).put("md5", assignment.hash("MD5"))
-                .put("sha256", assignment.hash("SHA-256"));
-        artifact.put("size", assignment.content().length);
+        artifact.putObject("hashes").put("sha1", assignment.content().hash("SHA-1"))
+                .put("md5", assignment.content().hash("MD5")).put("sha256", assignment.content().hash("SHA-256"));
+        artifact.put("size", assignment.content().size());
         String place = "softwaremodules/" + action.id + "/artifacts/" + assignment.fileName();
         String relation = scheme.equals("https") ? "" : "-http";
         ObjectNode links = artifact.putObject("_links");
-        link(links, "download" + relation, place);
-        link(links, "md5sum" + relation, place + ".MD5SUM");
+        link(links, prefix, "download" + relation, place);
+        link(links, prefix, "md5sum" + relation, place + ".MD5SUM");
         if (!assignment.metadata().isEmpty()) {
             ArrayNode metadata = chunk.putArray("metadata");
             assignment.metadata().forEach((name, value) -> metadata.addObject().put("key", name).put("value", value));
@@ -501,8 +505,8 @@ public final class HawkbitSimulator implements AutoCloseable {
             exchange.sendResponseHeaders(404, -1);
             return;
         }
-        byte[] content = found.get().content();
-        String tag = "\"" + found.get().hash("SHA-1") + "\"";
+        Artifact content = found.get().content();
+        String tag = "\"" + content.hash("SHA-1") + "\"";
         exchange.getResponseHeaders().set("ETag", tag);
         exchange.getResponseHeaders().set("Accept-Ranges", "bytes");
         exchange.getResponseHeaders().set("Last-Modified", MODIFIED);
@@ -515,21 +519,36 @@ public final class HawkbitSimulator implements AutoCloseable {
         String range = exchange.getRequestHeaders().getFirst("Range");
         String ifRange = exchange.getRequestHeaders().getFirst("If-Range");
         if (range == null || ifRange != null && !ifRange.equals(tag)) {
-            exchange.sendResponseHeaders(200, content.length);
-            exchange.getResponseBody().write(content);
+            sendPart(exchange, 200, content, 0, content.size());
             return;
         }
         Matcher matcher = RANGE.matcher(range);
-        long from = matcher.matches() ? Long.parseLong(matcher.group(1)) : content.length;
-        if (from >= content.length) {
-            exchange.getResponseHeaders().set("Content-Range", "bytes */" + content.length);
+        long from = matcher.matches() ? Long.parseLong(matcher.group(1)) : content.size();
+        if (from >= content.size()) {
+            exchange.getResponseHeaders().set("Content-Range", "bytes */" + content.size());
             exchange.sendResponseHeaders(416, -1);
             return;
         }
-        long to = matcher.group(2).isEmpty() ? content.length - 1
-                : Math.min(Long.parseLong(matcher.group(2)), content.length - 1);
-        exchange.getResponseHeaders().set("Content-Range", "bytes " + from + "-" + to + "/" + content.length);
-        exchange.sendResponseHeaders(206, to - from + 1);
-        exchange.getResponseBody().write(content, (int) from, (int) (to - from + 1));
+        long to = matcher.group(2).isEmpty() ? content.size() - 1
+                : Math.min(Long.parseLong(matcher.group(2)), content.size() - 1);
+        exchange.getResponseHeaders().set("Content-Range", "bytes " + from + "-" + to + "/" + content.size());
+        sendPart(exchange, 206, content, from, to - from + 1);
+    }
+
+    private static void sendPart(HttpExchange exchange, int status, Artifact content, long from, long length)
+            throws IOException {
+        try (InputStream in = content.open()) {
+            in.skipNBytes(from);
+            exchange.sendResponseHeaders(status, length == 0 ? -1 : length);
+            byte[] block = new byte[1 << 16];
+            for (long left = length; left > 0;) {
+                int count = in.read(block, 0, (int) Math.min(left, block.length));
+                if (count < 0) {
+                    throw new IOException("the artifact became shorter");
+                }
+                exchange.getResponseBody().write(block, 0, count);
+                left -= count;
+            }
+        }
     }
 }

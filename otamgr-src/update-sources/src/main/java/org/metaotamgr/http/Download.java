@@ -196,6 +196,7 @@ public final class Download {
                             || !validator(response).orElse(origin.get()).equals(origin.get())) {
                         return true;
                     }
+                    log.info("download_resumed:url=" + Http.text(wanted.uri()) + ",bytes=" + there);
                     append(response, wanted, folder, there, progress);
                     return false;
                 }

@@ -120,6 +120,17 @@ class HawkbitSourceTest {
     // ---- the good way ----
 
     @Test
+    void theDeviceIsSentToTheServerByTheNameItUses() throws Exception {
+        server.assign(update());
+        String elsewhere = server.uri().toString().replace("localhost", "LocalHost");
+        UpdateSource source = new HawkbitSourceProvider().open(Workshop.config("{'type': 'hawkbit', 'url': '" + elsewhere
+                + "', 'controllerId': 'board-1', 'caFile': '" + bundles.resolve("server.crt") + "', 'targetToken': '" + TOKEN
+                + "'}"), workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")));
+        CheckResult.Offers offers = assertInstanceOf(CheckResult.Offers.class, source.check(DEVICE));
+        assertTrue(offers.targets().get(0).details().get("url").startsWith(elsewhere), offers.toString());
+    }
+
+    @Test
     void anAssignmentGoesItsWholeWay() throws Exception {
         long id = server.assign(update());
         Target target = offered();

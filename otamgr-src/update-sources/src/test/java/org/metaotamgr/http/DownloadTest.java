@@ -115,6 +115,7 @@ class DownloadTest {
         server.cutAfter = -1;
         assertArrayEquals(CONTENT, Files.readAllBytes(bring()));
         assertEquals("GET /file bytes=" + cut + "-", server.asked.get(server.asked.size() - 1));
+        assertEquals(List.of("download_resumed:url=" + server.uri("file") + ",bytes=" + cut), workshop.log);
     }
 
     @Test
