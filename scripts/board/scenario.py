@@ -159,8 +159,9 @@ class Board:
         """The files of a version, in a folder."""
         build.stage_rootfs(version, record, self._release, self._jars, self._control, self._runtime, self._initramfs, tree)
 
-    def rootfs(self, version, name, spoil=None, record=None, service_key=None, flashed=False):
-        """A root file system; `spoil` changes its files, `record` is its OTA record, `service_key` the key of its hubby.
+    def rootfs(self, version, name, spoil=None, record=None, service_key=None, flashed=False, spoiled_by=()):
+        """A root file system; `spoil` changes its files, by what `spoiled_by` holds beside its name, `record` is its OTA record,
+        `service_key` the key of its hubby.
         One that is to be flashed has the marker of a complete system, which sysupgrade gives to the others."""
         record = record or build.record_of(version)
 
@@ -176,7 +177,7 @@ class Board:
             build.make_filesystem(tree, out, "rootfs")
             shutil.rmtree(tree)
 
-        inputs = [version, record, service_key, flashed, str(spoil and spoil.__name__), *self.inputs, Path(__file__)]
+        inputs = [version, record, service_key, flashed, str(spoil and spoil.__name__), *spoiled_by, *self.inputs, Path(__file__)]
         return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.ext4", inputs, make)
 
     def image(self, name, rootfs):

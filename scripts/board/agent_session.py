@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""A run of the emulated board whose shell is on its console, and what its handler of messages was told."""
+
+import re
+
+import machine
+import scenario
+
+_MESSAGE = re.compile(r"otamgr: callback:message=([a-z-]+)(?:,target=[^,]*)?(?:,result=(.*))?$")
+
+
+class Session:
+    def __init__(self, screen, disk, source, log):
+        self._screen, self._source = screen, source
+        self.lines = []
+        self.board = machine.Machine(disk, log, on_line=self._on_line, stick=source.stick, network=source.network)
+        self._count = 0
+
+    def _on_line(self, text):
+        self.lines.append(text)
+        scenario.show_line(self._screen, text)
+
+    def shell(self):
+        """Waits for the system, for its daemon, and for its shell."""
+        self.board.wait_all([scenario.BOOTED, r"otamgr: control:socket="], 240, fail=scenario.DANGER + "|config_error")
+        self.board.type("\n")
+        self._source.attach(self)
+
+    def run(self, command, expected=None, seconds=180):
+        """Types a command; returns what it printed. The exit status must be the expected one."""
+        self._screen.line("console", f"# {command}")
+        self._count += 1
+        first = len(self.lines)
+        # The quotes keep the echo of what is typed from looking like the answer.
+        self.board.type(f'{command}; echo "exit""{self._count}=$?"\n')
+        status = int(self.board.wait(rf"exit{self._count}=(\d+)", seconds)[1])
+        printed = [line for line in self.lines[first:] if not re.search(r"exit\"?\"?\d+=| (otamgr|syslog|sysupgrade|platform)[\[:]", line)]
+        for line in printed:
+            if line.strip() and not line.endswith(command):
+                self._screen.line("", line)
+        self._screen.line("", f"exit status {status}")
+        if expected is not None and status != expected:
+            raise RuntimeError(f"{command}: expected exit status {expected}, found {status}")
+        return printed
+
+    def environment(self):
+        """What the boot loader knows about slots."""
+        return [line for line in self.run("fw_printenv | grep ^ota_ | sort", 0) if line.startswith("ota_")]
+
+    def messages(self, first=0):
+        """What the handler was told, as (message, result)."""
+        found = []
+        for line in self.lines[first:]:
+            if match := _MESSAGE.search(line):
+                found.append((match[1], (match[2] or "").strip()))
+        return found
+
+    def told(self, name, first, expected):
+        """Expects that the handler was told this; a result that ends in … may go on."""
+        found = self.messages(first)
+
+        def fits(got, wanted):
+            return got[0] == wanted[0] and (got[1] == wanted[1] or wanted[1].endswith("…") and got[1].startswith(wanted[1][:-1]))
+
+        if len(found) != len(expected) or not all(map(fits, found, expected)):
+            raise RuntimeError(f"{name}: expected that the handler is told {expected}, found {found}")
+        return found

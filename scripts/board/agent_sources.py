@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""Where the update agent of the emulated board gets its updates in scripts/agent-demo: a stick, a repository over https, hawkBit."""
+
+import datetime
+import re
+import shutil
+import subprocess
+import threading
+
+import agent_board
+import build
+import layer
+import machine
+from otamgr import repository
+
+FOLDER = agent_board.FOLDER
+
+
+class Stick:
+    """Signed bundles on a second disk, one folder for each case."""
+
+    name = "bundle"
+    network = False
+    resumed = r"bundle_resumed:target=emulated-board-2\.0,bytes=[1-9]"
+    target = "emulated-board-{}"
+    # Case, the command that refuses it, its exit status.
+    refusals = (("good", "check", 0), ("none", "check", 8), ("foreign", "check", 6), ("older", "check", 102), ("stranger", "check", 15),
+                ("tampered", "pull", 70))
+    # What a check says of an update whose install has just failed.
+    failed_check = 52
+
+    def __init__(self, screen, systems):
+        tree = FOLDER / "stick"
+        shutil.rmtree(tree, ignore_errors=True)
+        (tree / "none").mkdir(parents=True)
+        for case, file in systems.bundles.items():
+            (tree / case).mkdir()
+            shutil.copy(file, tree / case / "update.bundle")
+        self.stick = FOLDER / "stick.ext4"
+        build.make_filesystem(tree, self.stick, "stick")
+        self._case = "none"
+        screen.line("stick", f"{', '.join(sorted(p.name for p in tree.iterdir()))}: one folder each")
+
+    def attach(self, session):
+        """After each start of the board."""
+        session.run("mount -t ext4 -o ro /dev/vdb /media && mkdir -p /run/bundles", 0)
+        self.offer(session, self._case)
+
+    def offer(self, session, case):
+        session.run(f"umount /run/bundles 2>/dev/null; mount --bind /media/{case} /run/bundles", 0)
+        self._case = case
+
+    def check_end(self):
+        pass
+
+    def close(self):
+        pass
+
+
+class Repository:
+    """A repository that scripts/ota-repository's library makes, behind nginx with TLS."""
+
+    name = "repository"
+    network = True
+    stick = None
+    resumed = r"download_resumed:url=https\S+,bytes=[1-9]"
+    target = "emulated-board-{}"
+    refusals = (("good", "check", 0), ("none", "check", 14), ("off", "check", 13), ("changed", "check", 11), ("mallory", "check", 11),
+                ("replayed", "check", 11), ("expired", "check", 12), ("foreign", "check", 6), ("older", "check", 102), ("gone", "pull", 14),
+                ("stranger", "pull", 15), ("tampered", "pull", 70))
+    failed_check = 52
+
+    def __init__(self, screen, systems):
+        self._screen, self._systems = screen, systems
+        self._folder = FOLDER / "repository"
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._releases = self._folder / "www/releases"
+        self._releases.mkdir(parents=True)
+        self._log = self._folder / "access.log"
+        keys = agent_board.keys()
+        (self._folder / "nginx.conf").write_text(f"""
+            daemon off; user root; worker_processes 1; pid {self._folder}/pid; error_log {self._folder}/error.log;
+            events {{ }}
+            http {{
+                log_format ranges '$request_method $uri $status $http_range $body_bytes_sent';
+                access_log {self._log} ranges;
+                client_body_temp_path {self._folder}/temporary; proxy_temp_path {self._folder}/temporary; fastcgi_temp_path {self._folder}/temporary;
+                uwsgi_temp_path {self._folder}/temporary; scgi_temp_path {self._folder}/temporary;
+                server {{
+                    listen 127.0.0.1:{agent_board.REPOSITORY_PORT} ssl;
+                    ssl_certificate {keys}/server.pem; ssl_certificate_key {keys}/server.key;
+                    root {self._folder}/www;
+                }}
+            }}
+            """)
+        self._first_list = None
+        self._server = None
+        self._start()
+
+    def _start(self):
+        self._server = subprocess.Popen(["nginx", "-c", self._folder / "nginx.conf", "-e", self._folder / "error.log"])
+        self._screen.line("server", f"nginx on port {agent_board.REPOSITORY_PORT}, {self._releases}")
+
+    def _stop(self):
+        if self._server:
+            self._server.terminate()
+            self._server.wait()
+        self._server = None
+
+    def attach(self, session):
+        pass
+
+    def _list(self, case, key=None, **more):
+        for target in repository.targets(self._releases)["targets"]:
+            repository.remove(self._releases, target["name"])
+        # The tool refuses a damaged bundle, so that one is damaged later.
+        repository.add(self._releases, self._systems.bundles["empty" if case == "tampered" else case])
+        return repository.sign(self._releases, key or build.signing_key(), 30, **more)
+
+    def offer(self, session, case):
+        if self._server is None:
+            self._start()
+        index, signature = self._releases / "index.json", self._releases / "index.json.sig"
+        if case == "none":
+            index.unlink()
+            signature.unlink()
+            self._screen.line("server", "none: no list")
+            return
+        if case == "off":
+            self._stop()
+            self._screen.line("server", "off: the server is switched off")
+            return
+        if case == "replayed":
+            index.write_bytes(self._first_list[0])
+            signature.write_bytes(self._first_list[1])
+            self._screen.line("server", "replayed: the list that was signed first, with its signature")
+            return
+        in_past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=60)
+        made = self._list({"changed": "good", "mallory": "good", "expired": "good", "gone": "empty"}.get(case, case),
+                          agent_board.keys() / "stranger.key" if case == "mallory" else None, **({"now": in_past} if case == "expired" else {}))
+        self._first_list = self._first_list or (index.read_bytes(), signature.read_bytes())
+        bundle = self._releases / made["targets"][0]["bundle"]
+        if case == "changed":
+            index.write_bytes(index.read_bytes().replace(b'"2.0"', b'"9.0"'))
+        elif case == "tampered":
+            content = bytearray(bundle.read_bytes())
+            content[len(content) // 2] ^= 1
+            # A new file, as nginx may have the old one open.
+            bundle.unlink()
+            bundle.write_bytes(content)
+        elif case == "gone":
+            bundle.unlink()
+        self._screen.line("server", f"{case}: generation {made['generation']}, {made['targets'][0]['name']}, holds until {made['expires']}")
+
+    def check_end(self):
+        """The server sent what was asked for: the rest of the bundle, not all of it."""
+        lines = self._log.read_text().splitlines()
+        parts = [line for line in lines if re.search(r"\.bundle 206 bytes=[1-9]", line)]
+        if not parts:
+            raise RuntimeError(f"expected that the server was asked for a part of the bundle, found {lines}")
+        self._screen.line("server", parts[0])
+
+    def close(self):
+        self._stop()
+
+
+class Hawkbit:
+    """The device side of a hawkBit server, scripts/hawkbit-simulator."""
+
+    name = "hawkbit"
+    network = True
+    stick = None
+    resumed = r"download_resumed:url=http\S+,bytes=[1-9]"
+    target = "system-{}"
+    refusals = (("none", "check", 0), ("cancelled", "check", 0), ("foreign", "check", 6), ("older", "check", 102), ("unmarked", "pull", 6),
+                ("stranger", "pull", 15), ("tampered", "pull", 70))
+    # The server was told of the failure and offers it no more.
+    failed_check = 0
+    VERSIONS = {"good": "2.0", "unhealthy": "3.0", "empty": "3.1", "foreign": "3.2", "unmarked": "3.2", "older": "1.5", "stranger": "3.3",
+                "tampered": "3.4", "cancelled": "2.0"}
+
+    def __init__(self, screen, systems):
+        self._screen, self._systems = screen, systems
+        self._server = subprocess.Popen(
+            [layer.ROOT / "scripts/hawkbit-simulator", str(agent_board.HAWKBIT_PORT), "board-1", agent_board.HAWKBIT_TOKEN],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._console = machine.Console(lambda line: screen.line("server", line.strip()))
+        self.said = []
+        threading.Thread(target=self._read, daemon=True).start()
+        self._console.wait("^http://", 300)
+
+    def _read(self):
+        for line in self._server.stdout:
+            self.said.append(line.strip())
+            self._console._said(line.rstrip("\n").encode())
+        self._console._silent()
+
+    def _type(self, line):
+        self._screen.line("server", f"> {line}")
+        self._server.stdin.write(f"{line}\n")
+        self._server.stdin.flush()
+
+    def attach(self, session):
+        pass
+
+    def offer(self, session, case):
+        if case == "none":
+            return
+        file = self._systems.bundles[{"unmarked": "foreign", "cancelled": "good"}.get(case, case)]
+        board = {"foreign": " compatible=toaster", "unmarked": ""}.get(case, f" compatible={build.COMPATIBLE}")
+        self._type(f"assign {self.VERSIONS[case]} {file}{board}")
+        action = self._console.wait(r"action (\d+) assigned", 30)[1]
+        if case == "cancelled":
+            self._type(f"cancel {action}")
+
+    def check_end(self):
+        """The server knows how all of it ended."""
+        for told in (r"closed/success: version 2\.0 runs and is committed", r"closed/failure: .*rolled back"):
+            if not any(re.search(told, line) for line in self.said):
+                raise RuntimeError(f"expected that the server is told {told!r}, found {self.said}")
+
+    def close(self):
+        self._server.stdin.close()
+        self._server.wait()
