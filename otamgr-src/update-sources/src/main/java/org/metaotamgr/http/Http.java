@@ -35,6 +35,12 @@ public final class Http {
     private static final Duration MAX_RETRY_AFTER = Duration.ofDays(1);
     private static final String USER_AGENT = "otamgr";
 
+    static {
+        // The library keeps a connection although the request says that it is the last one, if the answer does not say so as
+        // well. The next request, sent on what the server has closed meanwhile, would be lost. The library reads this once.
+        System.setProperty("http.keepAlive", "false");
+    }
+
     private final HttpConfig config;
     private final Optional<String> authorization;
     private Optional<SSLSocketFactory> own = Optional.empty();

@@ -211,6 +211,36 @@ class HttpTest {
     }
 
     @Test
+    void everyRequestHasAConnectionOfItsOwn() throws Exception {
+        AtomicInteger connections = new AtomicInteger();
+        try (ServerSocket socket = new ServerSocket(0)) {
+            // It would take more requests on a connection, and says nothing of its end.
+            Thread thread = new Thread(() -> {
+                while (!socket.isClosed()) {
+                    try (Socket client = socket.accept()) {
+                        connections.incrementAndGet();
+                        InputStream in = client.getInputStream();
+                        for (int read = in.read(); read >= 0; read = in.read()) {
+                            if (read == '}') {
+                                client.getOutputStream().write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+                            }
+                        }
+                    } catch (IOException e) {
+                        return;
+                    }
+                }
+            });
+            thread.start();
+            URI uri = URI.create("http://localhost:" + socket.getLocalPort() + "/");
+            Http http = http(Workshop.http(uri));
+            for (int i = 0; i < 1000; i++) {
+                assertEquals(200, http.send("POST", uri, new byte[] {'{', '}'}));
+            }
+        }
+        assertEquals(1000, connections.get());
+    }
+
+    @Test
     void aPostWhoseAnswerIsLostIsNotRepeatedByTheLibrary() throws Exception {
         AtomicInteger posts = new AtomicInteger();
         try (ServerSocket socket = new ServerSocket(0)) {
