@@ -142,7 +142,13 @@ final class HawkbitSource implements UpdateSource {
         if (!deployment.download()) {
             return new CheckResult.Waiting("the server does not want action " + link.action() + " to be pulled yet", sleep);
         }
-        return new CheckResult.Offers(List.of(target), sleep);
+        return new CheckResult.Offers(List.of(forBoard(target, installed)), sleep);
+    }
+
+    /** What is assigned to this device without the name of a board has to be for this one. */
+    private static Target forBoard(Target target, InstalledSystem installed) {
+        return new Target(target.name(), target.version(), target.compatible().or(installed::compatible), target.bytes(),
+                target.id(), target.sha256(), target.details());
     }
 
     private Deployment deployment(Ddi.Link link) throws SourceException, InterruptedException {

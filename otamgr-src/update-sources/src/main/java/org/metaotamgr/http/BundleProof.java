@@ -45,7 +45,7 @@ public final class BundleProof {
         String compatible = manifest.value("compatible").orElse("");
         if (target.compatible().isPresent() && !compatible.equals(target.compatible().get())) {
             throw new SourceException(Reason.FOREIGN, target.name() + ": expected a bundle for " + target.compatible().get()
-                    + " as was offered, found one for " + compatible);
+                    + ", found one for " + compatible);
         }
     }
 

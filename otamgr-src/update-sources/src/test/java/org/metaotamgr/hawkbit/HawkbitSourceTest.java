@@ -438,6 +438,16 @@ class HawkbitSourceTest {
     }
 
     @Test
+    void aBundleForAnotherBoardIsRefusedAlthoughTheServerDidNotNameTheBoard() throws Exception {
+        byte[] other = Files.readAllBytes(new Workshop(bundles).makeBundle("release", "raspberrypi4", "2.0", 20_000));
+        server.assign(Assignment.forced("system", "2.0", other));
+        Target target = offered();
+        SourceException foreign = assertThrows(SourceException.class, () -> source().pull(target, storage(), QUIET));
+        assertEquals(Reason.FOREIGN, foreign.reason());
+        assertEquals(List.of(), Workshop.snapshot(storage()));
+    }
+
+    @Test
     void anImageWithoutABundleIsOnlyTakenWhereItIsAllowed() throws Exception {
         byte[] image = Workshop.random(20_000, 5);
         server.assign(Assignment.forced("system", "2.0", image));
