@@ -2,6 +2,7 @@
 """scripts/agent-demo: the update agent on the emulated board, by commands on its console."""
 
 import argparse
+import functools
 import re
 import sys
 
@@ -11,19 +12,20 @@ import build
 import machine
 import scenario
 import show
-from agent_session import Session
+from agent_hubby import HubbyDemo
+from agent_session import Running
 
 # The whole call, from the shell's fork to the exit status.
 LONGEST_CALL_SECONDS = 1.0
-SOURCES = {source.name: source for source in (agent_sources.Stick, agent_sources.Repository, agent_sources.Hawkbit)}
 CHECKED = [("check-for-update-pre", ""), ("check-for-update-post", "OK")]
 
 
 class Demo:
     """What one source delivers, from the first check to a rollback."""
 
-    def __init__(self, screen, source, systems):
-        self._screen, self._source = screen, source
+    def __init__(self, source_of, screen, systems):
+        self._screen, self._source = screen, source_of(screen, systems)
+        source = self._source
         self._disk = build.BUILD / f"disk-agent-{source.name}.img"
         build.make_disk(self._disk, systems.flashed, {"ota_slot": "a", "ota_bootargs": f"board.source={source.name}"})
         self._log = build.BUILD / f"logs/agent-{source.name}.console"
@@ -32,19 +34,24 @@ class Demo:
         self.messages = {}
         self.seconds_of_calls = []
 
+    def close(self):
+        self._source.close()
+
     def run(self):
         with self._session() as session:
             self._nothing_pulled(session)
             self._power_cut_in_pull(session)
         with self._session() as session:
             self._good_update(session)
+            if self._source.goes_back:
+                self._back_and_forth(session)
             self._refusals(session)
             self._failed_install(session)
             self._rollback(session)
             self._source.check_end()
 
     def _session(self):
-        return _Running(self._screen, self._disk, self._source, self._log)
+        return Running(self._screen, self._disk, self._source, self._log)
 
     def _nothing_pulled(self, session):
         self._screen.step(f"Version 1.0 in slot a, source {self._source.name}: nothing pulled, nothing installed")
@@ -54,9 +61,7 @@ class Demo:
         session.run("otamgr check", 16)
         session.run("sed -n '/^VmRSS/p' /proc/$(cat /run/otamgr.pid)/status", 0)
         for command in ("status", "list", "status --json"):
-            calls = session.run(f"busybox time otamgr {command} 2>&1", 0)
-            real = next(re.search(r"real\s+(\d+)m\s*([\d.]+)s", line) for line in calls if "real" in line)
-            self.seconds_of_calls.append(int(real[1]) * 60 + float(real[2]))
+            self.seconds_of_calls.append(session.seconds_of(f"otamgr {command}"))
 
     def _power_cut_in_pull(self, session):
         self._screen.step("The power fails in the middle of the pull")
@@ -79,6 +84,16 @@ class Demo:
             ("install-final-pre", ""), ("install-post", "OK")])
         session.run("cat /data/otamgr/current-target; otamgr status", 0)
 
+    def _back_and_forth(self, session):
+        for slot in "ab":
+            self._screen.step(f"Back by command, to the system in slot {slot}")
+            first = len(session.lines)
+            session.run("otamgr rollback", 120)
+            session.reboot(f"OTA: trial of slot {slot}")
+            session.run("otamgr run", 0, seconds=300)
+            session.run("otamgr list; ota-slot status", 0)
+            self.messages[f"back to slot {slot}"] = session.messages(first)
+
     def _refusals(self, session):
         self._screen.step("Version 2.0 in slot b: what must not be installed is refused, and nothing changes")
         before = session.environment()
@@ -87,7 +102,7 @@ class Demo:
             first = len(session.lines)
             session.run(f"otamgr {command}", status)
         self.messages["failed download"] = session.told("failed download", first, [*CHECKED, ("download-pre", ""), ("download-post", "FAILED: …")])
-        self._unchanged(session, before)
+        session.expect_unchanged(before)
 
     def _failed_install(self, session):
         self._screen.step("An install that fails")
@@ -98,13 +113,7 @@ class Demo:
         session.run("otamgr install", 6)
         self.messages["failed install"] = session.told("failed install", first, [("install-pre", ""), ("install-post", "FAILED: …")])
         session.run("otamgr check", self._source.failed_check)
-        self._unchanged(session, before)
-
-    @staticmethod
-    def _unchanged(session, before):
-        after = session.environment()
-        if before != after:
-            raise RuntimeError(f"expected that refused updates change nothing, found {before} and {after}")
+        session.expect_unchanged(before)
 
     def _rollback(self, session):
         self._screen.step("An update that is never healthy is rolled back")
@@ -114,61 +123,40 @@ class Demo:
         session.run("otamgr install", 100, seconds=600)
         session.reboot(r"OTA: trial of slot a", r"OTA: booting slot b")
         session.run("otamgr run", 110, seconds=120)
-        found = session.messages(first)
-        # Each boot on trial says that it is about to be decided.
-        trials = [("install-final-pre", "")] * (len(found) - 3)
-        self.messages["rollback"] = session.told("rollback", first, [
-            ("install-pre", ""), ("install-post", "NEEDS_COMPLETION"), *trials, ("install-post", "FAILED: rolled back…")])
-        if not trials:
-            raise RuntimeError(f"rollback: expected install-final-pre, found {found}")
+        self.messages["rollback"] = session.told_of_rollback(first, [("install-pre", ""), ("install-post", "NEEDS_COMPLETION")])
         self._screen.step("Back by command: the other slot holds what failed, which is refused")
         session.run("otamgr rollback", 21)
         session.run("otamgr why", 4)
 
 
-class _Running(Session):
-    """A session that begins with its shell and ends switched off."""
-
-    def __enter__(self):
-        self.shell()
-        return self
-
-    def __exit__(self, *_):
-        self.board.__exit__()
-
-    def reboot(self, *loader):
-        """Into what the boot loader says in these lines."""
-        self.board.type("reboot\n")
-        for line in loader:
-            self.board.wait(line, 600)
-        self.shell()
+DEMOS = {source.name: functools.partial(Demo, source) for source in (agent_sources.Stick, agent_sources.Repository, agent_sources.Hawkbit)}
+DEMOS[HubbyDemo.name] = HubbyDemo
 
 
 def main():
     parser = argparse.ArgumentParser(
         prog="scripts/agent-demo",
         description="Boots an emulated board and gives commands on its console, for each source of updates: a good update with a power cut in its "
-        "pull, updates that must be refused, a download and an install that fail, a rollback; with a handler that hears of everything.",
+        "pull, updates that must be refused, a download and an install that fail, a rollback; with a handler that hears of everything. hubby needs "
+        "no commands.",
         epilog=f"Ports of this machine that are used: {agent_board.REPOSITORY_PORT} and {agent_board.HAWKBIT_PORT}. "
         "Exit status: 0 all was as it must be, 1 it was not, 2 usage")
-    parser.add_argument("--source", action="append", choices=[*SOURCES], help="only this one; several times")
-    chosen = parser.parse_args().source or list(SOURCES)
+    parser.add_argument("--source", action="append", choices=[*DEMOS], help="only this one; several times")
+    chosen = parser.parse_args().source or list(DEMOS)
     screen = show.Show()
-    demo = None
     failed = False
     screen.step("Build the board and what it is offered")
     systems = agent_board.Systems(screen)
     for name in chosen:
-        source = SOURCES[name](screen, systems)
         started = screen.seconds()
+        demo = DEMOS[name](screen, systems)
         try:
-            demo = Demo(screen, source, systems)
             demo.run()
         except (machine.Timeout, RuntimeError) as problem:
             screen.line("FAILED", f"{name}: {problem}")
             return 1
         finally:
-            source.close()
+            demo.close()
         for about, messages in demo.messages.items():
             screen.table([(f"{name}: {about}", "")] + [(f"  {message}", result) for message, result in messages])
         screen.table([("seconds of a command", ", ".join(f"{seconds:.2f}" for seconds in demo.seconds_of_calls)),

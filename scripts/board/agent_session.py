@@ -43,9 +43,21 @@ class Session:
             raise RuntimeError(f"{command}: expected exit status {expected}, found {status}")
         return printed
 
+    def seconds_of(self, command):
+        """How long a command takes that succeeds, from the shell's fork on."""
+        calls = self.run(f"busybox time {command} 2>&1", 0)
+        real = next(re.search(r"real\s+(\d+)m\s*([\d.]+)s", line) for line in calls if "real" in line)
+        return int(real[1]) * 60 + float(real[2])
+
     def environment(self):
         """What the boot loader knows about slots."""
         return [line for line in self.run("fw_printenv | grep ^ota_ | sort", 0) if line.startswith("ota_")]
+
+    def expect_unchanged(self, before):
+        """Expects the environment that was seen before."""
+        after = self.environment()
+        if before != after:
+            raise RuntimeError(f"expected that refused updates change nothing, found {before} and {after}")
 
     def messages(self, first=0):
         """What the handler was told, as (message, result)."""
@@ -54,6 +66,13 @@ class Session:
             if match := _MESSAGE.search(line):
                 found.append((match[1], (match[2] or "").strip()))
         return found
+
+    def told_of_rollback(self, first, expected):
+        """Expects that after these messages each boot on trial says that it is about to be decided, and the old system how it ended."""
+        trials = len(self.messages(first)) - len(expected) - 1
+        if trials < 1:
+            raise RuntimeError(f"rollback: expected install-final-pre, found {self.messages(first)}")
+        return self.told("rollback", first, [*expected, *[("install-final-pre", "")] * trials, ("install-post", "FAILED: rolled back…")])
 
     def told(self, name, first, expected):
         """Expects that the handler was told this; a result that ends in … may go on."""
@@ -65,3 +84,21 @@ class Session:
         if len(found) != len(expected) or not all(map(fits, found, expected)):
             raise RuntimeError(f"{name}: expected that the handler is told {expected}, found {found}")
         return found
+
+
+class Running(Session):
+    """A session that begins with its shell and ends switched off."""
+
+    def __enter__(self):
+        self.shell()
+        return self
+
+    def __exit__(self, *_):
+        self.board.__exit__()
+
+    def reboot(self, *loader):
+        """Into what the boot loader says in these lines."""
+        self.board.type("reboot\n")
+        for line in loader:
+            self.board.wait(line, 600)
+        self.shell()

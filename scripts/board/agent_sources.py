@@ -20,6 +20,7 @@ class Stick:
     """Signed bundles on a second disk, one folder for each case."""
 
     name = "bundle"
+    goes_back = True
     network = False
     resumed = r"bundle_resumed:target=emulated-board-2\.0,bytes=[1-9]"
     target = "emulated-board-{}"
@@ -61,6 +62,7 @@ class Repository:
     """A repository that scripts/ota-repository's library makes, behind nginx with TLS."""
 
     name = "repository"
+    goes_back = False
     network = True
     stick = None
     resumed = r"download_resumed:url=https\S+,bytes=[1-9]"
@@ -168,6 +170,7 @@ class Hawkbit:
     """The device side of a hawkBit server, scripts/hawkbit-simulator."""
 
     name = "hawkbit"
+    goes_back = False
     network = True
     stick = None
     resumed = r"download_resumed:url=http\S+,bytes=[1-9]"

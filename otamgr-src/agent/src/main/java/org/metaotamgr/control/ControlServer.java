@@ -130,6 +130,7 @@ public final class ControlServer implements AutoCloseable {
                 answer.err("expected root or the user of the daemon, found user "
                         + (peer == null ? "unknown" : Long.toString(peer.getUid())));
                 answer.end(FAILED);
+                drain(client);
                 return;
             }
             List<String> arguments;

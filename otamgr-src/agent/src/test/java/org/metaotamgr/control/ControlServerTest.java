@@ -4,6 +4,7 @@ package org.metaotamgr.control;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -82,6 +83,29 @@ class ControlServerTest {
     @Test
     void nobodyElseMayOpenTheSocket() throws IOException {
         assertEquals("rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(socket)));
+    }
+
+    @Test
+    void anotherUserIsRefusedAlsoWhereTheSocketIsOpen() throws Exception {
+        assumeTrue("root".equals(System.getProperty("user.name")), "only root can be another user");
+        for (Path above : List.of(folder, socket.getParent())) {
+            Files.setPosixFilePermissions(above, PosixFilePermissions.fromString("rwxr-xr-x"));
+        }
+        Files.setPosixFilePermissions(socket, PosixFilePermissions.fromString("rw-rw-rw-"));
+        Process client = new ProcessBuilder("setpriv", "--reuid=65534", "--clear-groups", "/usr/bin/python3", "-c", """
+                import socket, sys
+                link = socket.socket(socket.AF_UNIX)
+                link.connect(sys.argv[1])
+                link.sendall(b'{"arguments":["install"]}\\n')
+                answer = b""
+                while block := link.recv(4096):
+                    answer += block
+                print(answer.decode(), end="")
+                """, socket.toString()).redirectErrorStream(true).start();
+        String answer = new String(client.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertTrue(answer.contains("65534") && answer.endsWith("\nx 1\n"), answer);
+        assertTrue(log.stream().anyMatch(line -> line.equals("control_refused:uid=65534")), log.toString());
+        assertFalse(log.stream().anyMatch(line -> line.startsWith("control:command")), log.toString());
     }
 
     @Test
