@@ -11,9 +11,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -247,42 +245,13 @@ final class BundleSource implements UpdateSource {
     /** What is wrong with a copy, if anything. */
     private Optional<String> problemOf(Target target, Path copy) throws InterruptedException {
         try {
-            BundleFile bundle = BundleFile.open(copy);
-            if (!bundle.id().equals(target.id())) {
+            if (!BundleFile.open(copy).id().equals(target.id())) {
                 return Optional.of("expected the manifest that was offered, found another one");
             }
             context.verifier().verifyBundle(copy);
-            BundleFile.Extent image = bundle.members().get(target.details().get("image"));
-            if (image == null) {
-                return Optional.of("expected the member " + target.details().get("image") + ", found none");
-            }
-            String found = sha256(copy, image);
-            return found.equals(target.details().get("image-sha256")) ? Optional.empty()
-                    : Optional.of("expected an image with the SHA-256 " + target.details().get("image-sha256")
-                            + ", found " + found);
+            return BundleImage.problem(copy, target.details().get("image"), target.details().get("image-sha256"));
         } catch (IOException | SourceException e) {
             return Optional.of(Printable.of(String.valueOf(e.getMessage())));
         }
-    }
-
-    private static String sha256(Path file, BundleFile.Extent extent) throws IOException, InterruptedException {
-        MessageDigest digest = BundleFile.sha256();
-        try (FileChannel in = FileChannel.open(file, StandardOpenOption.READ)) {
-            in.position(extent.offset());
-            ByteBuffer chunk = ByteBuffer.allocate(CHUNK);
-            for (long left = extent.length(); left > 0;) {
-                if (Thread.interrupted()) {
-                    throw new InterruptedException();
-                }
-                chunk.clear().limit((int) Math.min(CHUNK, left));
-                int read = in.read(chunk);
-                if (read < 0) {
-                    throw new IOException("expected " + left + " more bytes of the image, found the end of the file");
-                }
-                left -= read;
-                digest.update(chunk.flip());
-            }
-        }
-        return HexFormat.of().formatHex(digest.digest());
     }
 }

@@ -6,14 +6,20 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 
 import org.metaotamgr.agent.Manifest;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.Verifier;
+import org.metaotamgr.bundle.BundleImage;
+import org.metaotamgr.device.Printable;
 
-/** Proves that a file which was pulled is a bundle, signed by a key of the device, and of the board and version that were offered. */
+/**
+ * Proves that a file which was pulled is a bundle, signed by a key of the device, of the board and version that were offered, and
+ * with the image that was signed.
+ */
 public final class BundleProof {
     private static final int HEADER = 512;
 
@@ -46,6 +52,16 @@ public final class BundleProof {
         if (target.compatible().isPresent() && !compatible.equals(target.compatible().get())) {
             throw new SourceException(Reason.FOREIGN, target.name() + ": expected a bundle for " + target.compatible().get()
                     + ", found one for " + compatible);
+        }
+        try {
+            // Whoever offered it may have hashed what somebody had changed before.
+            Optional<String> problem = BundleImage.problem(file, manifest.value("image").orElse(""),
+                    manifest.value("image-sha256").orElse(""));
+            if (problem.isPresent()) {
+                throw new SourceException(Reason.VERIFICATION_FAILED, target.name() + ": " + problem.get());
+            }
+        } catch (IOException e) {
+            throw new SourceException(Reason.BAD_BUNDLE, target.name() + ": " + Printable.of(e.getMessage()));
         }
     }
 

@@ -448,6 +448,18 @@ class HawkbitSourceTest {
     }
 
     @Test
+    void aBundleThatWasChangedBeforeTheServerHashedItIsRefusedAndRemoved() throws Exception {
+        byte[] changed = bundle.clone();
+        changed[changed.length / 2] ^= 1;
+        server.assign(Assignment.forced("system", "2.0", changed));
+        Target target = offered();
+        SourceException damaged = assertThrows(SourceException.class, () -> source().pull(target, storage(), QUIET));
+        assertEquals(Reason.VERIFICATION_FAILED, damaged.reason(), damaged.getMessage());
+        assertTrue(damaged.getMessage().contains("expected an image with the SHA-256"), damaged.getMessage());
+        assertEquals(List.of(), Workshop.snapshot(storage()));
+    }
+
+    @Test
     void anImageWithoutABundleIsOnlyTakenWhereItIsAllowed() throws Exception {
         byte[] image = Workshop.random(20_000, 5);
         server.assign(Assignment.forced("system", "2.0", image));

@@ -100,7 +100,7 @@ public final class Workshop {
         return bundle;
     }
 
-    /** Signatures are checked with openssl and the host's tool for bundles, as ota-verify does it on a device. */
+    /** Signatures are checked with openssl, those of bundles by their manifest alone, as ota-verify does it on a device. */
     public Verifier verifier(String key) {
         String publicKey = folder.resolve("keys/" + key + ".pem").toString();
         return new Verifier() {
@@ -117,9 +117,11 @@ public final class Workshop {
             @Override
             public Manifest verifyBundle(Path bundle) throws SourceException, InterruptedException {
                 try {
-                    return Manifest.of(run(script("ota-bundle"), "verify", "--keys", publicKey, bundle.toString()).lines()
-                            .toList());
-                } catch (IOException | AssertionError e) {
+                    Path members = Files.createDirectories(folder.resolve("members"));
+                    run("tar", "-xf", bundle.toString(), "-C", members.toString(), "manifest", "manifest.sig");
+                    verifyFile(members.resolve("manifest"), members.resolve("manifest.sig"));
+                    return Manifest.of(Files.readAllLines(members.resolve("manifest")));
+                } catch (IOException | AssertionError | SourceException e) {
                     throw new SourceException(Reason.BAD_BUNDLE, "the bundle is by none of the keys");
                 }
             }
