@@ -13,6 +13,10 @@ TEST_PACKAGES="shellcheck busybox-static chromium xz-utils zstd squashfs-tools m
 # To build U-Boot for the emulated board, which only scripts/test --full does.
 UBOOT_PACKAGES="gcc make dpkg-dev gcc-aarch64-linux-gnu bison flex libssl-dev bc acpica-tools swig python3-dev python3-setuptools python3-pyelftools"
 
+# shellcheck disable=SC2034
+# What the updates of scripts/agent-demo are served with.
+AGENT_PACKAGES="nginx-light"
+
 # All named Debian packages are installed afterwards; only those that are missing are fetched.
 ensure_packages() {
     missing=

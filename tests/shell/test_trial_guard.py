@@ -125,6 +125,18 @@ ROLLBACKS = {
 }
 
 
+@promise("what the guard says before the system's log runs waits for it in the kernel's")
+def before_syslog(factory):
+    board = board_in(factory, "a", {"ota_txn": "T", "ota_failed": "T", "ota_failed_why": "tries-used-up"})
+    with_journal(board, "armed txn=T slot=b tries=3")
+    kernel_log = board.root / "dev/kmsg"
+    kernel_log.touch()
+    equal(board.run(GUARD).code, 0, "exit code")
+    lines = kernel_log.read_text().splitlines()
+    equal(len(lines), 1, "lines")
+    true(lines[0].startswith("<5>ota-trial-guard: rolled-back txn=T slot=b "), lines[0])
+
+
 @promise("after a rollback the journal says, once, that {}", cases=list(ROLLBACKS))
 def rolled_back(factory, case):
     why, events, expected = ROLLBACKS[case]
