@@ -10,7 +10,7 @@ class HubbyDemo:
     """What hubby delivers, from a download that breaks to a rollback."""
 
     # Case, the exit status of sysupgrade that refuses it.
-    REFUSALS = (("tampered", 5), ("stranger", 6), ("foreign", 7), ("older", 20))
+    REFUSALS = (("tampered", 5), ("stranger", 6), ("foreign", 19), ("older", 20))
     BROUGHT = [("check-for-update-post", "OK"), ("download-post", "OK"), ("install-pre", "")]
     name = "hubby"
     # What a board of this source has beside its disk.
@@ -74,14 +74,14 @@ class HubbyDemo:
         before = session.environment()
         for case, status in self.REFUSALS:
             self._refused(session, case, rf"ota_upgrade_failed:.*exit={status},")
-        first = len(session.lines)
-        self._refused(session, "empty", "ota_upgrade_failed:.*the new system has no /sbin/init")
+        self.messages["failed install"] = self._refused(session, "empty", "ota_upgrade_failed:.*the new system has no /sbin/init")
         session.expect_unchanged(before)
-        self.messages["failed install"] = session.told("failed install", first, [*self.BROUGHT, ("install-post", "FAILED: …")])
 
     def _refused(self, session, case, line):
+        first = len(session.lines)
         self._publish(f"3-{case}", case)
-        session.board.wait(line, 180)
+        session.board.wait_all([line, "callback:message=install-post,.*result=FAILED"], 180)
+        return session.told(case, first, [*self.BROUGHT, ("install-post", "FAILED: …")])
 
     def _rollback(self, session):
         self._screen.step("An update that is never healthy is rolled back")
