@@ -460,10 +460,18 @@ public final class Agent implements AutoCloseable {
     }
 
     /**
-     * Tells the source about updates whose end it does not know yet. Done at each check-in, too.
+     * Tells the source about updates whose end it does not know yet, for example because it was noticed by somebody else
+     * than {@link #finalise}. Done at each check-in, too. What cannot be told now stays to be told.
      *
      * @throws InterruptedException if the thread was interrupted
      */
+    public void tellEnds() throws InterruptedException {
+        exclusively(() -> false, () -> {
+            deliver();
+            return true;
+        });
+    }
+
     private void deliver() throws InterruptedException {
         for (AgentState.Unreported one : device.store().state().unreported()) {
             if (!one.source().equals(source.name())) {

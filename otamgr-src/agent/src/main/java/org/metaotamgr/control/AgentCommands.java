@@ -107,7 +107,11 @@ public final class AgentCommands implements ControlServer.Handler {
                 return end(install(name, answer), json, answer);
             }
             case "run" -> {
-                return end(host.finalise(answer), json, answer);
+                Result end = host.finalise(answer);
+                if (agent.isPresent()) {
+                    agent.get().tellEnds();
+                }
+                return end(end, json, answer);
             }
             case "rollback" -> {
                 return end(rollback(), json, answer);

@@ -75,6 +75,21 @@ class AgentTest {
     }
 
     @Test
+    void anEndThatTheDaemonHasNoticedIsToldWithoutACheck() throws Exception {
+        pulledAndInstalled();
+        device.slot("b", "b", "", device.txn(), "");
+        device.reboots();
+        AgentDevice here = device.open();
+        assertTrue(here.finalisation().settle(here.slots().status()));
+        assertEquals("42 NeedsReboot[]", source.reports.get(source.reports.size() - 1));
+        new Agent(source, here).tellEnds();
+        assertEquals("42 Done[]", source.reports.get(source.reports.size() - 1));
+        int told = source.reports.size();
+        new Agent(source, here).tellEnds();
+        assertEquals(told, source.reports.size(), "told once");
+    }
+
+    @Test
     void theMessagesBeforeTheReboot() throws Exception {
         pulledAndInstalled();
         assertEquals(List.of("check-for-update-pre||", "check-for-update-post|board-x-2.0|OK", "download-pre|board-x-2.0|",
