@@ -44,12 +44,13 @@ def _replace(path, content):
         new.unlink(missing_ok=True)
 
 
-def _digest(stream):
-    """Size and SHA-256."""
+def _digest(path):
+    """Size and SHA-256 of a file."""
     digest, size = hashlib.sha256(), 0
-    while piece := stream.read(bundle.PIECE):
-        digest.update(piece)
-        size += len(piece)
+    with open(path, "rb") as stream:
+        while piece := stream.read(bundle.PIECE):
+            digest.update(piece)
+            size += len(piece)
     return size, digest.hexdigest()
 
 
@@ -100,17 +101,16 @@ def add(folder, path, name=None, minimum=None, repository=None):
             raise RepositoryError(f"repository: expected {value['repository']}, as it was signed before, or a name of letters, digits and "
                                   f". _ - for a new one, found '{repository}'")
         value["repository"] = repository
-    with open(path, "rb") as f:
-        size, digest = _digest(f)
+    size, digest = _digest(path)
     entry = {"name": name, "version": manifest["version"], "compatible": manifest["compatible"], "bytes": size, "sha256": digest,
              "bundle": f"{BUNDLES}/{name.replace(':', '_')}.{digest[:12]}.bundle", **({"minimum": minimum} if minimum else {})}
     others = [other for other in value["targets"] if other["name"] != name]
     if len(others) >= TARGET_LIMIT:
         raise RepositoryError(f"expected at most {TARGET_LIMIT} targets; remove some first")
-    # A file never changes under its name: devices may be in the middle of it.
+    # A file never changes under its name: devices may be in the middle of it. One that is damaged is of no use to them.
     place = folder / entry["bundle"]
     place.parent.mkdir(exist_ok=True)
-    if not place.exists():
+    if not place.exists() or _digest(place) != (size, digest):
         new = place.with_name(f"{place.name}.{os.getpid()}.new")
         try:
             shutil.copyfile(path, new)
@@ -172,8 +172,7 @@ def verify(folder, keys, now=None):
         raise ExpiredError(f"{folder / INDEX} has expired at {index['expires']}; sign it again")
     for entry in index["targets"]:
         place = folder / entry["bundle"]
-        with open(place, "rb") as f:
-            found = _digest(f)
+        found = _digest(place)
         if found != (entry["bytes"], entry["sha256"]):
             raise RepositoryError(f"{place}: expected {entry['bytes']} bytes with the SHA-256 {entry['sha256']}, found {found[0]} with {found[1]}")
         with bundle.open_bundle(place) as opened:

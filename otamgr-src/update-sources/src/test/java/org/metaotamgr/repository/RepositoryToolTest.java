@@ -77,6 +77,18 @@ class RepositoryToolTest {
     }
 
     @Test
+    void aDamagedFileIsReplacedWhenItsBundleIsAddedAgain() throws Exception {
+        sign();
+        byte[] damaged = Files.readAllBytes(files().get(0));
+        damaged[damaged.length / 2] ^= 1;
+        Files.write(files().get(0), damaged);
+        assertTrue(verify(1).contains("expected"));
+        workshop.run(TOOL, "add", "www", first.toString());
+        sign();
+        assertTrue(verify(0).startsWith("main: generation 2 with 1 targets"));
+    }
+
+    @Test
     void aTargetThatIsReplacedKeepsTheOldFile() throws Exception {
         workshop.run(TOOL, "add", "--name", "qemuarm64-1.9", "www", second.toString());
         assertEquals(2, files().size());
