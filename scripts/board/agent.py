@@ -24,8 +24,8 @@ class Demo:
     """What one source delivers, from the first check to a rollback."""
 
     def __init__(self, source_of, screen, systems):
-        self._screen, self._source = screen, source_of(screen, systems)
-        source = self._source
+        self._screen = screen
+        self._source = source = source_of(screen, systems)
         self._disk = build.BUILD / f"disk-agent-{source.name}.img"
         build.make_disk(self._disk, systems.flashed, {"ota_slot": "a", "ota_bootargs": f"board.source={source.name}"})
         self._log = build.BUILD / f"logs/agent-{source.name}.console"

@@ -23,7 +23,6 @@ class Stick:
     goes_back = True
     network = False
     resumed = r"bundle_resumed:target=emulated-board-2\.0,bytes=[1-9]"
-    target = "emulated-board-{}"
     # Case, the command that refuses it, its exit status.
     refusals = (("good", "check", 0), ("none", "check", 8), ("foreign", "check", 6), ("older", "check", 102), ("stranger", "check", 15),
                 ("tampered", "pull", 70))
@@ -66,7 +65,6 @@ class Repository:
     network = True
     stick = None
     resumed = r"download_resumed:url=https\S+,bytes=[1-9]"
-    target = "emulated-board-{}"
     refusals = (("good", "check", 0), ("none", "check", 14), ("off", "check", 13), ("changed", "check", 11), ("mallory", "check", 11),
                 ("replayed", "check", 11), ("expired", "check", 12), ("foreign", "check", 6), ("older", "check", 102), ("gone", "pull", 14),
                 ("stranger", "pull", 15), ("tampered", "pull", 70))
@@ -174,7 +172,6 @@ class Hawkbit:
     network = True
     stick = None
     resumed = r"download_resumed:url=http\S+,bytes=[1-9]"
-    target = "system-{}"
     refusals = (("none", "check", 0), ("cancelled", "check", 0), ("foreign", "check", 6), ("older", "check", 102), ("unmarked", "pull", 6),
                 ("stranger", "pull", 15), ("tampered", "pull", 70))
     # The server was told of the failure and offers it no more.

@@ -107,11 +107,7 @@ public final class AgentCommands implements ControlServer.Handler {
                 return end(install(name, answer), json, answer);
             }
             case "run" -> {
-                Result end = host.finalise(answer);
-                if (agent.isPresent()) {
-                    agent.get().tellEnds();
-                }
-                return end(end, json, answer);
+                return end(host.finalise(answer), json, answer);
             }
             case "rollback" -> {
                 return end(rollback(), json, answer);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.ota;
 
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 
+import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.ExitCode;
 import org.metaotamgr.agent.PollingLoop;
@@ -20,18 +22,23 @@ final class DaemonHost implements AgentCommands.Host, PollingLoop.Listener {
     private final EventLoop loop;
     private final UpdateManager updates;
     private final AgentDevice device;
+    private final Optional<Agent> agent;
 
-    DaemonHost(EventLoop loop, UpdateManager updates, AgentDevice device) {
+    DaemonHost(EventLoop loop, UpdateManager updates, AgentDevice device, Optional<Agent> agent) {
         this.loop = loop;
         this.updates = updates;
         this.device = device;
+        this.agent = agent;
     }
 
-    /** The daemon finalises by itself, as soon as the health is proven; here that is waited for. */
+    /** The daemon finalises by itself, as soon as the health is proven; here that is waited for, and told to the source. */
     @Override
     public Result finalise(Answer answer) throws InterruptedException {
         for (int looks = 0; looks < MAX_LOOKS && answer.isWanted(); looks++) {
             if (device.finalisation().pending().isEmpty()) {
+                if (agent.isPresent()) {
+                    agent.get().tellEnds();
+                }
                 return device.finalisation().last();
             }
             SlotStatus status = device.slots().status();

@@ -78,7 +78,7 @@ public final class Otamgr implements AutoCloseable {
         // Its ota-slot is also what makes later starts of programs fast: the first one takes five times as long. That
         // is over before hubby can offer anything.
         loop.execute(updates::start);
-        DaemonHost host = new DaemonHost(loop, updates, device);
+        DaemonHost host = new DaemonHost(loop, updates, device, agent);
         agent.ifPresent(one -> otamgr.poll(one, config.agent(), host, random, log));
         otamgr.listen(config.control(), new AgentCommands(device, agent, host), log);
         return otamgr;
