@@ -10,7 +10,7 @@
 # and fails with an explanation when the system does not fit into a slot, or disk, U-Boot environment and fw_env.config do not
 # agree. What the packages of this layer add to the image is printed and deployed as IMAGE.ota-size.
 
-inherit ota-layout
+inherit ota-layout ota-class-archive
 
 # Any format that sysupgrade takes: ext4, ext4.gz, ext4.xz, ext4.zst, tar, tar.gz, tar.xz, tar.zst. A device that gets .zst needs zstd, .xz
 # xzcat, tar e2fsprogs-mke2fs.
@@ -125,8 +125,7 @@ OTA_SIZE_PACKAGES ?= "\
 python ota_image_size () {
     import json, os, zlib
     root = d.getVar('IMAGE_ROOTFS')
-    lines = []
-    total = packed_total = 0
+    parts = []
     for package in d.getVar('OTA_SIZE_PACKAGES').split():
         path = os.path.join(d.getVar('PKGDATA_DIR'), 'runtime', package)
         if not os.path.exists(path):
@@ -136,15 +135,20 @@ python ota_image_size () {
             for line in f:
                 key, _, value = line.partition(': ')
                 values[key] = value.strip()
+        parts.append((package, [root + name for name in json.loads(values.get('FILES_INFO:' + package, '{}'))]))
+    # Made with the image, see ota-class-archive.bbclass.
+    parts.append(('archive of classes', [root + d.getVar('OTAMGR_CLASS_ARCHIVE_FILE')]))
+    lines = []
+    total = packed_total = 0
+    for part, files in parts:
         size = packed = 0
-        for name in json.loads(values.get('FILES_INFO:' + package, '{}')):
-            file = root + name
+        for file in files:
             if os.path.isfile(file) and not os.path.islink(file):
                 size += os.path.getsize(file)
                 with open(file, 'rb') as f:
                     packed += len(zlib.compress(f.read(), 6))
         if size:
-            lines.append('%-28s %8d KiB %8d KiB' % (package, size // 1024, packed // 1024))
+            lines.append('%-28s %8d KiB %8d KiB' % (part, size // 1024, packed // 1024))
             total += size
             packed_total += packed
     lines.append('%-28s %8d KiB %8d KiB' % ('together', total // 1024, packed_total // 1024))

@@ -53,10 +53,6 @@ do_install () {
     # jlink makes the libraries executable only for their owner's umask.
     find ${D}${JAVA_RUNTIME} -name '*.so' -exec chmod 0755 {} +
     find ${D}${JAVA_RUNTIME} -type d -exec chmod 0755 {} +
-    # A class data archive accepts exactly one time of the modules. The image class sets all files to this one, too.
-    if [ -n "${REPRODUCIBLE_TIMESTAMP_ROOTFS}" ]; then
-        touch --date=@${REPRODUCIBLE_TIMESTAMP_ROOTFS} ${D}${JAVA_RUNTIME}/lib/modules
-    fi
 }
 
 do_install:append:x86-64 () {

@@ -9,9 +9,6 @@ LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
 
 DEPENDS = "jackson-annotations jackson-core jackson-databind junixsocket"
-# For the class archive, see below.
-# nooelint: oelint.vars.dependsordered - it sorts the expression, not its value
-DEPENDS += "${@'openjdk-jre-headless qemu-native' if d.getVar('OTAMGR_CLASS_ARCHIVE') == '1' else ''}"
 
 # Only the sources of the program: a Maven build beside them changes nothing here.
 FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
@@ -28,23 +25,16 @@ SRC_URI = "\
     file://otamgr.init \
     file://otamgr.service \
     file://otamgr.json \
-    file://otamgr.classlist \
 "
 # UNPACKDIR is wrynose's, scarthgap has none.
 S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
 B = "${WORKDIR}/build"
 
-inherit ota-java qemu systemd update-rc.d
+inherit ota-java systemd update-rc.d
 
 # The Java runtime of the image: any package that has a Java 17 or later at /usr/bin/java, such as those of meta-java's successors for
 # Temurin or Corretto.
 VIRTUAL-RUNTIME_otamgr-java ?= "openjdk-jre-headless"
-
-# 1: make an archive of the loaded classes, which saves most of the time to start. It is made by the target's own JVM, so that
-# the build host must be able to run the target's programs, and is only used by the very runtime it was made with.
-OTAMGR_CLASS_ARCHIVE ?= "${@'1' if d.getVar('VIRTUAL-RUNTIME_otamgr-java') == 'openjdk-jre-headless' and bb.utils.contains('MACHINE_FEATURES', 'qemu-usermode', True, False, d) else '0'}"
-
-OTAMGR_JARS = "otamgr otamgr-agent otamgr-wire otamgr-attribute-client jackson-databind jackson-core jackson-annotations junixsocket-common"
 
 do_configure[noexec] = "1"
 do_compile[cleandirs] = "${B}"
@@ -69,33 +59,6 @@ do_compile () {
     cp -R ${S}/otamgr-src/update-sources/src/main/resources/. ${B}/update-sources
     ota_java_jar ${B}/otamgr-update-sources.jar ${B}/update-sources
     ${CC} -std=c11 -Wall -Wextra ${CFLAGS} ${CPPFLAGS} ${LDFLAGS} -o ${B}/otamgr-control ${S}/otamgr-control.c
-
-    if [ "${OTAMGR_CLASS_ARCHIVE}" = 1 ]; then
-        otamgr_class_archive
-    fi
-}
-
-# The archive remembers path, size and time of every jar. So the jars are put where the device has them, below a folder that
-# QEMU shows to the program as its root, with the time that the image class gives to all files.
-otamgr_class_archive () {
-    root=${B}/root
-    install -d $root${datadir}/java $root${libdir} $root${base_libdir}
-    cp -L ${B}/*.jar ${STAGING_DATADIR}/java/*.jar $root${datadir}/java
-    cp -RP ${RECIPE_SYSROOT}${libdir}/jvm ${RECIPE_SYSROOT}${libdir}/*.so* $root${libdir}
-    cp -RP ${RECIPE_SYSROOT}${base_libdir}/*.so* $root${base_libdir}
-    # With usrmerge; the loader's name in the programs stays the old one.
-    [ -e $root/lib ] || ln -s ${@d.getVar('base_libdir').lstrip('/')} $root/lib
-    classpath=
-    for jar in ${OTAMGR_JARS}; do
-        classpath=${classpath:+$classpath:}${datadir}/java/$jar.jar
-    done
-    find $root -exec touch -h --date=@${REPRODUCIBLE_TIMESTAMP_ROOTFS} {} +
-    # The same options as in otamgr.sh, as far as they change what an archive looks like.
-    env -u JAVA_TOOL_OPTIONS -u _JAVA_OPTIONS -u JDK_JAVA_OPTIONS -u CLASSPATH LC_ALL=C.UTF-8 \
-        ${@qemu_target_binary(d)} ${QEMU_OPTIONS} -L $root -E LD_LIBRARY_PATH=$root${libdir}:$root${base_libdir} \
-        $root${libdir}/jvm/openjdk-jre-headless/bin/java -Xshare:dump -XX:SharedClassListFile=${S}/otamgr.classlist \
-        -XX:SharedArchiveFile=${B}/otamgr.jsa -XX:+UseSerialGC -Xmx128m -XX:-UsePerfData -Xlog:disable -Xlog:all=error:stderr \
-        -cp $classpath
 }
 
 do_install () {
@@ -103,10 +66,6 @@ do_install () {
     install -m 0644 ${B}/otamgr.jar ${B}/otamgr-agent.jar ${B}/otamgr-wire.jar ${B}/otamgr-attribute-client.jar \
         ${B}/otamgr-update-sources.jar ${D}${datadir}/java
     ln -sr ${D}${libdir}/jni/libjunixsocket-native.so ${D}${nonarch_libdir}/otamgr/libjunixsocket-native.so
-    if [ -e ${B}/otamgr.jsa ]; then
-        install -m 0644 ${B}/otamgr.jsa ${D}${nonarch_libdir}/otamgr/otamgr.jsa
-        touch --date=@${REPRODUCIBLE_TIMESTAMP_ROOTFS} ${D}${datadir}/java/*.jar
-    fi
 
     install -D -m 0755 ${S}/otamgr.sh ${D}${bindir}/otamgr
     install -m 0755 ${B}/otamgr-control ${D}${nonarch_libdir}/otamgr/otamgr-control

@@ -3,6 +3,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -47,8 +48,10 @@ class Build:
         lines = " ".join(str(Path(layer).resolve()) for layer in [self._oe_core / "meta", *layers])
         self._write("conf/bblayers.conf", f'LCONF_VERSION = "7"\nBBPATH = "${{TOPDIR}}"\nBBFILES ?= ""\nBBLAYERS = "{lines}"\n')
         self._write("conf/local.conf", LOCAL_CONF + conf)
+        # Not what BitBake made in there: a server that ends takes its socket away meanwhile.
         if user:
-            subprocess.run(["chown", "-R", f"{user}:", folder], check=True)
+            shutil.chown(self.folder, user)
+            self.owned(self.folder / "conf")
 
     def _write(self, name, text):
         # Unchanged, it keeps its time, and BitBake what it has parsed.

@@ -87,11 +87,30 @@ class Image(MetadataCase):
             (self.folder / "rootfs" / package).write_bytes(content)
             (self.folder / "pkgdata/runtime" / package).write_text(
                 f"PN: x\nFILES_INFO:{package}: {json.dumps({f'/{package}': len(content)})}\n")
+        archive = self.folder / "rootfs/usr/lib/otamgr/otamgr.jsa"
+        archive.parent.mkdir(parents=True)
+        archive.write_bytes(content)
         self.run_function("ota_image_size", d)
         text = (self.folder / "deploy/image.ota-size").read_text()
         self.assertRegex(text, r"one +16 KiB +0 KiB")
-        self.assertRegex(text, r"together +32 KiB +%d KiB" % (2 * len(zlib.compress(content, 6)) // 1024))
+        self.assertRegex(text, r"archive of classes +16 KiB +0 KiB")
+        self.assertRegex(text, r"together +48 KiB +%d KiB" % (3 * len(zlib.compress(content, 6)) // 1024))
         self.assertNotIn("not-there", text)
+
+    def test_an_image_that_is_to_have_no_class_archive_loses_that_of_an_earlier_build(self):
+        archive = self.folder / "rootfs/usr/lib/otamgr/otamgr.jsa"
+        archive.parent.mkdir(parents=True)
+        bb.utils._context["qemu_run_binary"] = lambda d, root, program: root + program
+        self.addCleanup(bb.utils._context.pop, "qemu_run_binary")
+        for settings in ({"OTAMGR_CLASS_ARCHIVE": "0"}, {"OTAMGR_CLASS_ARCHIVE": "1"}):
+            # "1" has no runtime here that could make one.
+            archive.touch()
+            self.run_function("ota_class_archive", self.image(**settings))
+            self.assertFalse(archive.exists(), settings)
+
+    def test_a_class_archive_is_made_where_the_build_host_can_run_the_target_s_programs(self):
+        for features, expected in (("qemu-usermode rtc", "1"), ("rtc", "0")):
+            self.assertEqual(expected, self.image(MACHINE_FEATURES=features).getVar("OTAMGR_CLASS_ARCHIVE"))
 
     def test_core_image_minimal_stays_alone_when_that_is_asked_for(self):
         for value, expected in (("0", None), ("1", "packagegroup-otamgr")):

@@ -24,7 +24,11 @@ case ${1:-} in
         shift
         exec "$OTAMGR_WHY" "$@"
         ;;
-    '' | daemon | -*) ;;
+    '' | daemon)
+        # Where the archive of classes looks for the jars; it is not used by what was started elsewhere.
+        [ $# -gt 1 ] || cd /
+        ;;
+    -*) ;;
     *)
         status=0
         "$OTAMGR_CONTROL" "$OTAMGR_SOCKET" "$@" || status=$?
@@ -49,7 +53,7 @@ OTAMGR_JAVA=${OTAMGR_JAVA:-/usr/bin/java}
 OTAMGR_JARS=${OTAMGR_JARS:-/usr/share/java}
 # Used in place: junixsocket would otherwise unpack it into /tmp at every start.
 OTAMGR_NATIVE=${OTAMGR_NATIVE:-/usr/lib/otamgr/libjunixsocket-native.so}
-# Archive of the loaded classes, made at build time; most of the time to start is saved by it. Not used if missing.
+# Archive of the loaded classes, made with the image; most of the time to start is saved by it. Not used if missing.
 OTAMGR_CDS=${OTAMGR_CDS:-/usr/lib/otamgr/otamgr.jsa}
 # Bounds of the heap; an update is not read into memory.
 OTAMGR_HEAP=${OTAMGR_HEAP:--Xmx16m -Xmn1m}
@@ -61,15 +65,18 @@ if [ ! -x "$OTAMGR_JAVA" ]; then
     exit 127
 fi
 
-# The archive is only accepted for a class path that begins with exactly these.
+# The archive is only accepted for a class path that begins with exactly what it was made with: all but OTAMGR_MORE_JARS.
 classpath=
 for jar in otamgr otamgr-agent otamgr-wire otamgr-attribute-client jackson-databind jackson-core jackson-annotations \
-    junixsocket-common $OTAMGR_MORE_JARS; do
+    junixsocket-common; do
     classpath=${classpath:+$classpath:}$OTAMGR_JARS/$jar.jar
 done
 # Sources of updates that are packages of their own.
 for jar in "$OTAMGR_JARS"/otamgr-*sources*.jar; do
     [ ! -e "$jar" ] || classpath=$classpath:$jar
+done
+for jar in $OTAMGR_MORE_JARS; do
+    classpath=$classpath:$OTAMGR_JARS/$jar.jar
 done
 
 # Programs that otamgr starts look for theirs here; init starts services with less.

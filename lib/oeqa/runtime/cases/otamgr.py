@@ -75,6 +75,8 @@ class OtamgrTest(OERuntimeTestCase):
         self.on_device("mv /tmp/updates/update.part /tmp/updates/update.properties")
         return hashlib.sha256(header).hexdigest()
 
+    DAEMON = "pid=$(cat /var/run/otamgr.pid 2>/dev/null || systemctl show -p MainPID --value otamgr)"
+
     def header_in_etc(self):
         return self.on_device("sha256sum /etc/ota_type_5.hdr 2>/dev/null || echo none").split()[0]
 
@@ -93,8 +95,15 @@ class OtamgrTest(OERuntimeTestCase):
     @OETestDepends(["ssh.SSHTest.test_ssh"])
     @OEHasPackage(["otamgr"])
     def test_the_daemon_runs(self):
-        self.on_device("pid=$(cat /var/run/otamgr.pid 2>/dev/null || systemctl show -p MainPID --value otamgr) && "
-                       "tr '\\0' '\\n' </proc/$pid/cmdline | grep -x org.metaotamgr.daemon.OtamgrMain")
+        self.on_device(self.DAEMON + " && tr '\\0' '\\n' </proc/$pid/cmdline | grep -x org.metaotamgr.daemon.OtamgrMain")
+
+    @OETestDepends(["otamgr.OtamgrTest.test_the_daemon_runs"])
+    @OEHasPackage(["otamgr"])
+    def test_the_daemon_uses_the_archive_of_classes(self):
+        # Built without OTAMGR_CLASS_ARCHIVE, or with another Java runtime.
+        if self.target.run("test -e /usr/lib/otamgr/otamgr.jsa")[0] != 0:
+            self.skipTest("the image has no archive of classes")
+        self.on_device(self.DAEMON + " && grep /usr/lib/otamgr/otamgr.jsa /proc/$pid/maps")
 
     @OETestDepends(["ssh.SSHTest.test_ssh"])
     @OEHasPackage(["sysupgrade"])

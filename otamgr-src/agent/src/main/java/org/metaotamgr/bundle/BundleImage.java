@@ -18,6 +18,17 @@ public final class BundleImage {
     }
 
     /**
+     * Tells a bundle from an image that is none.
+     *
+     * @param file the file
+     * @return whether the file looks like a bundle; nothing is verified
+     * @throws IOException if it cannot be read
+     */
+    public static boolean isBundle(Path file) throws IOException {
+        return BundleFile.isBundle(file);
+    }
+
+    /**
      * Compares the image with what the manifest says.
      *
      * @param bundle the bundle, complete

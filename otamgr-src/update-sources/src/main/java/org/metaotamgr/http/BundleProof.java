@@ -2,9 +2,6 @@
 package org.metaotamgr.http;
 
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -21,8 +18,6 @@ import org.metaotamgr.device.Printable;
  * with the image that was signed.
  */
 public final class BundleProof {
-    private static final int HEADER = 512;
-
     private BundleProof() {
     }
 
@@ -66,10 +61,8 @@ public final class BundleProof {
     }
 
     private static boolean isBundle(Path file) throws SourceException {
-        try (InputStream in = Files.newInputStream(file)) {
-            byte[] header = in.readNBytes(HEADER);
-            String text = new String(header, StandardCharsets.ISO_8859_1);
-            return header.length == HEADER && text.startsWith("manifest\0") && text.startsWith("ustar", 257);
+        try {
+            return BundleImage.isBundle(file);
         } catch (IOException e) {
             throw new SourceException(Reason.DOWNLOAD_FAILED, file + ": " + e);
         }
