@@ -145,9 +145,9 @@ class Factory:
         shutil.copy(self.busybox, root / "bin/busybox")
         for applet in run(self.busybox, "--list", text=True).split():
             # reboot and mke2fs must never be the applet, even in a busybox that has them all
-            if applet not in ("reboot", "mke2fs", "zstd", "fw_setenv", "fw_printenv", "busybox"):
+            if applet not in ("reboot", "mke2fs", "resize2fs", "e2fsck", "zstd", "fw_setenv", "fw_printenv", "busybox"):
                 (root / "bin" / applet).symlink_to("busybox")
-        for program, place in (("fw_setenv", "usr/bin"), ("fw_printenv", "usr/bin"), ("mke2fs", "sbin"),
+        for program, place in (("fw_setenv", "usr/bin"), ("fw_printenv", "usr/bin"), ("mke2fs", "sbin"), ("resize2fs", "sbin"), ("e2fsck", "sbin"),
                                ("zstd", "usr/bin"), ("openssl", "usr/bin"), ("unsquashfs", "usr/sbin")):
             self._copy_program(shutil.which(program), root, root / place / program)
         for source, place in SCRIPTS.items():

@@ -351,6 +351,17 @@ def write_failed(factory, what):
         true("unusable" in result.err, "says that the slot is unusable")
 
 
+@promise("exit 13: a file system that was damaged while it was grown")
+def damaged_while_grown(factory):
+    def change(root):
+        executable(root / "sbin/resize2fs", "#!/bin/sh\nprintf torn-in-the-middle | dd of=$1 bs=1 seek=1080 2>/dev/null\n"
+                                            "echo 'resize2fs 1.47.0' >&2\necho 'resize2fs: the cable fell out' >&2\nexit 1\n")
+    board = new_board(factory, change=change)
+    result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz")))
+    refused(board, result, 13, "growing the file system in slot b (/dev/mmcblk0p3) failed: resize2fs: the cable fell out", target_touched=True)
+    true("unusable" in result.err, "says that the slot is unusable")
+
+
 # sync that, after the real one, lets the test look at the medium before anything goes on.
 PAUSING_SYNC = """#!/bin/sh
 busybox sync

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 
-from board import HEADER, MIB, OLD_HEADER, run, tree
+from board import HEADER, MIB, OLD_HEADER, SLOT, executable, run, tree
 from promises import equal, promise, true
 
 FORMATS = ["ext4", "ext4.gz", "ext4.zst", "ext4.xz", "tar", "tar.gz", "tar.zst", "tar.xz"]
@@ -65,6 +65,44 @@ def features(factory):
     true("Filesystem volume name:   rootfs-b" in header, "label is not rootfs-b")
 
 
+def file_system_bytes(device):
+    header = run("dumpe2fs", "-h", device, text=True)
+    blocks, size = (int(re.search(rf"^{name}: *(\d+)", header, re.M)[1]) for name in ("Block count", "Block size"))
+    return blocks * size
+
+
+@promise("the file system of an image gets the whole slot, whatever was there before")
+def grown(factory):
+    board = factory.board()
+    for size in (8 * MIB, 11 * MIB, 8 * MIB):
+        board.run("/sbin/ota-slot", "cancel")
+        board.env_before = board.env_bytes()
+        armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz", size=size))))
+        equal(file_system_bytes(board.loops["b"]), SLOT["b"][1], f"bytes of the file system after an image of {size}")
+        with board.mounted("b") as new:
+            equal(tree(new, without=ADDED), tree(factory.new), "new system")
+
+
+@promise("a file system that {} keeps its size, and the update is as good", cases=["has no program to grow it", "U-Boot could not read if it grew"])
+def not_grown(factory, case):
+    without = case.startswith("has")
+    board = factory.board(change=(lambda root: (root / "sbin/resize2fs").unlink()) if without else None)
+    features = None if without else "^resize_inode"
+    image = factory.image("ext4", features=features)
+    armed(board, board.sysupgrade("--no-reboot", board.deliver(image)))
+    equal(file_system_bytes(board.loops["b"]), 8 * MIB, "bytes of the file system")
+
+
+@promise("a file system that cannot be grown keeps its size, the update says so and is as good")
+def growing_fails(factory):
+    def change(root):
+        executable(root / "sbin/resize2fs", "#!/bin/sh\necho 'resize2fs: no' >&2\nexit 1\n")
+    board = factory.board(change=change)
+    result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4")))
+    armed(board, result)
+    true("the file system in slot b keeps its size of 8388608 bytes: resize2fs: no" in result.err, result.err)
+
+
 @promise("a board that runs from slot b updates slot a")
 def other_direction(factory):
     board = factory.board(running="b")
@@ -92,6 +130,7 @@ def odd_size(factory):
     with open(board.disk, "rb") as disk:
         disk.seek(start + size - 4096)
         equal(disk.read(4096 + 1)[:4096], content[-4096:], "end of the image in the slot")
+    equal(file_system_bytes(board.loops["b"]), 8 * MIB, "bytes of a file system that something follows")
 
 
 @promise("called as the original otamgr does, it records the reason full_ota and reboots once, after arming")

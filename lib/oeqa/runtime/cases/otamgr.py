@@ -27,6 +27,9 @@ ROLLBACK_SECONDS = 2400
 
 
 class OtamgrTest(OERuntimeTestCase):
+    # Puts the process id of the daemon into a variable of the shell.
+    DAEMON = "pid=$(cat /var/run/otamgr.pid 2>/dev/null || systemctl show -p MainPID --value otamgr)"
+
     def on_device(self, command):
         """Runs a command that must succeed; returns what it prints."""
         status, output = self.target.run(command)
@@ -74,8 +77,6 @@ class OtamgrTest(OERuntimeTestCase):
         # As the last step, and at once: hubby looks for this name.
         self.on_device("mv /tmp/updates/update.part /tmp/updates/update.properties")
         return hashlib.sha256(header).hexdigest()
-
-    DAEMON = "pid=$(cat /var/run/otamgr.pid 2>/dev/null || systemctl show -p MainPID --value otamgr)"
 
     def header_in_etc(self):
         return self.on_device("sha256sum /etc/ota_type_5.hdr 2>/dev/null || echo none").split()[0]
