@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# The archive of the classes that otamgr loads: Java starts in a third of the time with it. The target's own runtime makes it from the
+# The archive of the classes that otamgr loads: it starts in half the time with it. The target's own runtime makes it from the
 # finished file system, as the archive remembers path, size and time of every jar. It is in the image and in no package, because
 # the JVM never writes the same archive twice, and packages must be the same when they are built again.
 
