@@ -42,6 +42,12 @@ def run(*command, **options):
     return subprocess.run([str(part) for part in command], check=True, capture_output=True, **options).stdout
 
 
+def file_system_header(device):
+    """What dumpe2fs says of an ext4 file system: name → value."""
+    pairs = (line.partition(":") for line in run("dumpe2fs", "-h", device, text=True).splitlines())
+    return {name: value.strip() for name, _, value in pairs}
+
+
 def device_number(path):
     info = os.stat(path)
     return f"{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-from board import HEADER, KIB, MIB, SLOT, fill_up, run
+from board import HEADER, KIB, MIB, SLOT, file_system_header, fill_up, run
 from promises import equal, promise, true
 from test_failures import new_board, refused
 from test_sysupgrade import armed
@@ -118,8 +118,8 @@ def budget(factory):
     equal(set(json.loads(as_json.out)), set(found), "keys")
     equal((found["bytes_to_write"], found["slot_bytes"]), (8 * MIB + (SLOT["b"][1] - 8 * MIB) // 8, SLOT["b"][1]), "bytes")
     true(2 * KIB * KIB <= found["memory_needed"] < 16 * MIB < found["memory_available"], f"memory {found}")
-    said = run("dumpe2fs", "-h", factory.image("ext4"), text=True)
-    free, blocks, size = (int(re.search(rf"{name}: *(\d+)", said)[1]) for name in ("Free blocks", "Block count", "Block size"))
+    header = file_system_header(factory.image("ext4"))
+    free, blocks, size = (int(header[name]) for name in ("Free blocks", "Block count", "Block size"))
     equal(found["room_available"], (free - blocks // 50) * size, "room in the new system")
     # Header, marker, and the kept machine-id: a block each.
     true(3 * 4096 - 3072 <= found["room_needed"] <= 5 * 4096, f"room needed {found['room_needed']}")

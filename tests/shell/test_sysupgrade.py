@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 
-from board import HEADER, MIB, OLD_HEADER, SLOT, executable, run, tree
+from board import HEADER, MIB, OLD_HEADER, SLOT, executable, file_system_header, run, tree
 from promises import equal, promise, true
 
 FORMATS = ["ext4", "ext4.gz", "ext4.zst", "ext4.xz", "tar", "tar.gz", "tar.zst", "tar.xz"]
@@ -56,19 +56,18 @@ def update(factory, kind):
 def features(factory):
     board = factory.board()
     equal(board.sysupgrade("--no-reboot", board.deliver(factory.image("tar"))).code, 0, "exit code")
-    header = run("dumpe2fs", "-h", board.loops["b"], text=True)
-    found = next(line.split(":")[1].split() for line in header.splitlines() if line.startswith("Filesystem features"))
+    header = file_system_header(board.loops["b"])
+    found = header["Filesystem features"].split()
     # U-Boot's include/ext4fs.h, EXT4_FEATURE_*_SUPP, and compatible features that a reader may ignore
     known = {"filetype", "needs_recovery", "extent", "64bit", "flex_bg", "sparse_super", "large_file", "huge_file",
              "uninit_bg", "dir_nlink", "extra_isize", "has_journal", "ext_attr", "resize_inode", "dir_index"}
     equal(set(found) - known, set(), "features U-Boot does not know")
-    true("Filesystem volume name:   rootfs-b" in header, "label is not rootfs-b")
+    equal(header["Filesystem volume name"], "rootfs-b", "label")
 
 
 def file_system_bytes(device):
-    header = run("dumpe2fs", "-h", device, text=True)
-    blocks, size = (int(re.search(rf"^{name}: *(\d+)", header, re.M)[1]) for name in ("Block count", "Block size"))
-    return blocks * size
+    header = file_system_header(device)
+    return int(header["Block count"]) * int(header["Block size"])
 
 
 @promise("the file system of an image gets the whole slot, whatever was there before")
