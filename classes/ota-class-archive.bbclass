@@ -13,8 +13,10 @@ DEPENDS += "${@'qemu-native' if d.getVar('OTAMGR_CLASS_ARCHIVE') == '1' else ''}
 OTAMGR_CLASS_ARCHIVE_FILE = "${nonarch_libdir}/otamgr/otamgr.jsa"
 OTAMGR_CLASS_LIST = "${@bb.utils.which(d.getVar('BBPATH'), 'recipes-ota/otamgr/files/otamgr.classlist')}"
 do_image[file-checksums] += "${OTAMGR_CLASS_LIST}:True"
-# The runtime of the image, run by the build host.
-OTAMGR_CLASS_ARCHIVE_JAVA = "${@qemu_run_binary(d, d.getVar('IMAGE_ROOTFS'), d.getVar('libdir') + '/jvm/openjdk-jre-headless/bin/java')}"
+OTAMGR_CLASS_ARCHIVE_WORK = "${WORKDIR}/ota-class-archive"
+# The runtime of the image, and how the build host runs it.
+OTAMGR_CLASS_ARCHIVE_JAVA = "${libdir}/jvm/openjdk-jre-headless/bin/java"
+OTAMGR_CLASS_ARCHIVE_RUN = "${@qemu_run_binary(d, d.getVar('IMAGE_ROOTFS'), d.getVar('OTAMGR_CLASS_ARCHIVE_JAVA'))}"
 
 ota_class_archive () {
     archive=${IMAGE_ROOTFS}${OTAMGR_CLASS_ARCHIVE_FILE}
@@ -24,15 +26,15 @@ ota_class_archive () {
         return 0
     fi
     # With VIRTUAL-RUNTIME_otamgr-java the image has another runtime.
-    if [ ! -x ${IMAGE_ROOTFS}${libdir}/jvm/openjdk-jre-headless/bin/java ]; then
+    if [ ! -x ${IMAGE_ROOTFS}${OTAMGR_CLASS_ARCHIVE_JAVA} ]; then
         echo "no class archive: the image has no openjdk-jre-headless"
         return 0
     fi
-    work=${WORKDIR}/ota-class-archive
+    work=${OTAMGR_CLASS_ARCHIVE_WORK}
     rm -rf $work
     install -d $work
     printf '#!/bin/sh\nexec %s "$@"\n' \
-        "env -u JAVA_TOOL_OPTIONS -u _JAVA_OPTIONS -u JDK_JAVA_OPTIONS -u CLASSPATH ${OTAMGR_CLASS_ARCHIVE_JAVA}" > $work/java
+        "env -u JAVA_TOOL_OPTIONS -u _JAVA_OPTIONS -u JDK_JAVA_OPTIONS -u CLASSPATH ${OTAMGR_CLASS_ARCHIVE_RUN}" > $work/java
     chmod 0755 $work/java
 
     # The launcher of the image gives the class path and the options, so that the archive is one for them.
@@ -54,7 +56,7 @@ OTAMGR_CLASS_ARCHIVE = \"0\" builds an image without one."
 ota_class_archive_run () {
     use=$1
     shift
-    (cd ${IMAGE_ROOTFS} && OTAMGR_DEFAULTS=/dev/null OTAMGR_JARS=${@d.getVar('datadir').lstrip('/')}/java OTAMGR_JAVA=${WORKDIR}/ota-class-archive/java \
+    (cd ${IMAGE_ROOTFS} && OTAMGR_DEFAULTS=/dev/null OTAMGR_JARS=${@d.getVar('datadir').lstrip('/')}/java OTAMGR_JAVA=${OTAMGR_CLASS_ARCHIVE_WORK}/java \
         OTAMGR_CDS=$use OTAMGR_JAVA_OPTIONS="$*" sh ${IMAGE_ROOTFS}${bindir}/otamgr --version)
 }
 # After the class image has given all files their time.
