@@ -69,9 +69,10 @@ class Machine(Console):
     """One run of the board, from power on until stop or power cut."""
 
     def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
-                 skip_autoboot_delay=False, write_log=None, emulator=EMULATOR, mmc=False, failing_writes=False, devices=(), stick=None):
+                 skip_autoboot_delay=False, write_log=None, emulator=EMULATOR, mmc=False, failing_writes=False, devices=(), stick=None,
+                 ssh_port=None):
         """With `mmc` the disk is an SD card, else on virtio. Failing writes end in an error, of which an SD card tells nothing. A stick is a
-        second disk, as a USB stick is one; it appears as /dev/vdb."""
+        second disk, as a USB stick is one; it appears as /dev/vdb. A board with network can have its SSH server at a port of 127.0.0.1."""
         super().__init__(on_line)
         words = [*emulator, "-accel", "tcg,thread=multi", "-smp", str(cpus), "-m", str(memory_mib), "-nographic"]
         words += ["-device", "sdhci-pci", "-device", "sd-card,drive=disk"] if mmc else ["-device", "virtio-blk-pci,drive=disk"]
@@ -89,7 +90,8 @@ class Machine(Console):
             words += ["-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}"]
         if stick:
             words += ["-drive", f"if=none,id=stick,file={stick},format=raw,readonly=on", "-device", "virtio-blk-pci,drive=stick"]
-        words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
+        forwarded = f",hostfwd=tcp:127.0.0.1:{ssh_port}-:22" if ssh_port else ""
+        words += ["-netdev", f"user,id=net{forwarded}", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
         self._log = open(log, "ab")
         self._skip_autoboot_delay = skip_autoboot_delay
         self.started = time.monotonic()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The disk image that BitBake made, in QEMU: first boot, an update with its commit, a broken update with its rollback."""
 
+import contextlib
 import gzip
 import hashlib
 import shutil
@@ -42,7 +43,6 @@ class Run:
         self._disk = folder / "disk.img"
         self._console = folder / "console"
         self._uboot = shutil.copy(deploy / UBOOT[name], folder / "u-boot")
-        self._publisher = scenario.Publisher(folder / "published")
         self._show = show.Show()
 
     def take_disk(self, image):
@@ -70,38 +70,52 @@ class Run:
         system.unlink()
         return broken
 
-    def _environment(self):
+    def _environment(self, address):
         """The first environment, as BitBake makes it, with the address at which this image looks for updates."""
-        copy = build.make_environment({"ota_slot": "a", "ota_bootargs": f"board.url={self._publisher.address()}"})
+        copy = build.make_environment({"ota_slot": "a", "ota_bootargs": f"board.url={address}"})
         with open(self._disk, "r+b") as disk:
             for setting in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND"):
                 disk.seek(int(build.SETTINGS[setting], 16))
                 disk.write(copy)
 
-    def update_and_rollback(self):
-        """Runs it all; returns a sentence about what was seen."""
-        self._environment()
-        board = machine.Machine(self._disk, self._console, network=True, emulator=[*EMULATORS[self._name], "-bios", str(self._uboot)],
-                                on_line=lambda line: scenario.show_line(self._show, line))
+    @contextlib.contextmanager
+    def _running(self, ssh_port=None):
+        """The board, switched on, until it is no longer needed."""
         try:
-            with board:
-                return self._watch(board)
+            with machine.Machine(self._disk, self._console, network=True, ssh_port=ssh_port,
+                                 emulator=[*EMULATORS[self._name], "-bios", str(self._uboot)],
+                                 on_line=lambda line: scenario.show_line(self._show, line)) as board:
+                yield board
         except (machine.Timeout, RuntimeError) as problem:
             raise Failure(f"{problem}\n  the whole console is in {self._console}") from None
-        finally:
-            self._publisher.close()
 
-    def _watch(self, board):
+    def tested(self, port, test):
+        """Calls `test` while the board runs with its SSH server at this port of 127.0.0.1; returns what that returns."""
+        with self._running(port) as board:
+            board.wait(scenario.BOOTED, 300, fail=scenario.DANGER)
+            return test()
+
+    def update_and_rollback(self):
+        """Runs it all; returns a sentence about what was seen."""
+        publisher = scenario.Publisher(self._folder / "published")
+        try:
+            self._environment(publisher.address())
+            with self._running() as board:
+                return self._watch(board, publisher)
+        finally:
+            publisher.close()
+
+    def _watch(self, board, publisher):
         first = board.wait(scenario.BOOTED, 300, fail=scenario.DANGER)
         self._expect("first boot", first, "a", "1.0.0")
-        header = hashlib.sha256(self._publisher.publish("2.0.0", self._update)).hexdigest()
+        header = hashlib.sha256(publisher.publish("2.0.0", self._update)).hexdigest()
         board.wait("OTA: trial of slot b", 600, fail=REFUSED)
         second = board.wait(scenario.BOOTED, 300, fail=scenario.DANGER)
         self._expect("boot after the update", second, "b", "2.0.0", header)
         board.wait("slot_committed:slot=b", 240)
-        self._publisher.publish("3.0.0", self._broken())
+        publisher.publish("3.0.0", self._broken())
         board.wait("OTA: trial of slot a", 600, fail=REFUSED)
-        self._publisher.withdraw()
+        publisher.withdraw()
         board.wait(r"OTA: booting slot b \(committed\)", 600)
         # The guard writes its journal before syslog runs; otamgr says on the log what it found there.
         third, _ = board.wait_all([scenario.BOOTED, r"ota_failed_before:.*last=rolled back"], 300)

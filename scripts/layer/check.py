@@ -25,6 +25,16 @@ IMAGE_INSTALL:append = " otamgr-simulators"
 IMAGE_CLASSES += "ota-bundle"
 OTA_BUNDLE_KEY = "${TOPDIR}/keys/check.key"
 """
+# What the tests in lib/oeqa want, for a board that this check has started: TEST_TARGET_IP has its port.
+TESTIMAGE_CONF = """
+IMAGE_CLASSES += "testimage"
+IMAGE_FEATURES:append = " ssh-server-dropbear"
+TEST_SUITES = "ping ssh otamgr_image"
+TEST_TARGET = "simpleremote"
+TEST_SERVER_IP = "127.0.0.1"
+TEST_TARGET_IP = "127.0.0.1:{port}"
+"""
+SSH_PORT = 22022
 
 
 class Checks:
@@ -45,8 +55,8 @@ class Checks:
     def _log(self, name):
         return self._folder / "logs" / f"{name}.log"
 
-    def _image_build(self):
-        build = self._build("build", BOOT_CONF)
+    def _image_build(self, conf=""):
+        build = self._build("build", BOOT_CONF + conf)
         self._record(build, "1.0.0")
         key = build.folder / "keys/check.key"
         if not key.exists():
@@ -126,6 +136,22 @@ class Checks:
             said.append(f"{machine}: {run.update_and_rollback()}")
         return "; ".join(said)
 
+    def testimage(self):
+        """the tests of this layer for BitBake's testimage pass on the disk image, reached over SSH"""
+        build, said = self._image_build(TESTIMAGE_CONF.format(port=SSH_PORT)), []
+        for machine in self._arguments.machine:
+            build.bitbake(["core-image-minimal"], self._log(f"build-testimage-{machine}"), machine)
+            deploy = self._deploy(build, machine)
+            run = boot.Run(machine, build.folder / f"testimage-{machine}", deploy)
+            run.take_disk(deploy / f"core-image-minimal-{machine}.rootfs.wic")
+            log = self._log(f"testimage-{machine}")
+            text = run.tested(SSH_PORT, lambda: build.bitbake(["-c", "testimage", "core-image-minimal"], log, machine))
+            passed = re.findall(r"RESULTS - (otamgr_image\.\S+): PASSED", text)
+            if not passed:
+                raise bitbake.BuildError(f"no test of otamgr ran, see {log}")
+            said.append(f"{machine}: {len(passed)} tests of otamgr passed, {len(re.findall(r'RESULTS - otamgr_image.*: SKIPPED', text))} skipped")
+        return "; ".join(said)
+
     def reproduce(self):
         """packages of this layer's recipes are the same, byte for byte, when they are built twice from clean"""
         build, machine = self._image_build(), self._arguments.machine[0]
@@ -158,7 +184,7 @@ class Checks:
         return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-CHECKS = ("parse", "compat", "build", "boot", "reproduce", "uboot")
+CHECKS = ("parse", "compat", "build", "boot", "testimage", "reproduce", "uboot")
 QUICK = ("parse", "compat")
 
 

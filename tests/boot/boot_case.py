@@ -5,8 +5,10 @@ Each slot holds a kernel of a few hundred bytes that says on the serial line whi
 one decision takes about a second.
 
 On the command line, for a U-Boot built from Debian's source with the layer's configuration fragments:
-  --native  one that keeps the environment itself, on an SD card
-  --x86     one for a PC, where the kernel is a bzImage
+  --native       one that keeps the environment itself, on an SD card
+  --x86          one for a PC, where the kernel is a bzImage
+or for any other:
+  --u-boot FILE  a u-boot.bin of qemu_arm64_defconfig, for example the one that BitBake made for qemuarm64
 """
 
 import shutil
@@ -33,7 +35,16 @@ def _asked_for(option):
     return True
 
 
-NATIVE, X86 = _asked_for("--native"), _asked_for("--x86")
+def _value_of(option):
+    if option not in sys.argv:
+        return None
+    at = sys.argv.index(option)
+    value = Path(sys.argv[at + 1]).resolve(strict=True)
+    del sys.argv[at:at + 2]
+    return value
+
+
+NATIVE, X86, UBOOT = _asked_for("--native"), _asked_for("--x86"), _value_of("--u-boot")
 HERE = Path(__file__).resolve().parent
 # An SD card in QEMU has a power of two bytes.
 CARD_MIB = 1024
@@ -69,6 +80,8 @@ class BootCase(unittest.TestCase):
             cls.board = {"emulator": machine.emulator(uboot), "mmc": True}
         elif X86:
             cls.board = {"emulator": ("qemu-system-x86_64", "-M", "pc", "-bios", str(built_uboot("x86")))}
+        elif UBOOT:
+            cls.board = {"emulator": machine.emulator(UBOOT)}
         cls.folder = Path(tempfile.mkdtemp(prefix="boot-script-"))
         cls.base = cls.folder / "base.img"
         cls.slots = {}

@@ -52,6 +52,24 @@ class Series(MetadataCase):
         self.assertFalse((ROOT / "wrynose/wic").exists())
 
 
+class RuntimeTests(unittest.TestCase):
+    CASES = sorted(ROOT.glob("lib/oeqa/runtime/cases/*.py"))
+
+    def test_no_module_of_the_layer_has_the_name_of_a_test_module(self):
+        # testimage imports both from the same search path and refuses a test that is not where it looked.
+        modules = {path.stem for path in (ROOT / "lib").iterdir()}
+        self.assertEqual(set(), modules & {path.stem for path in self.CASES})
+
+    def test_each_test_waits_for_tests_that_exist(self):
+        for path in self.CASES:
+            text = path.read_text()
+            ours = re.findall(rf'"{path.stem}\.(\w+)\.(\w+)"', text)
+            self.assertTrue(ours, path)
+            for case, test in ours:
+                self.assertRegex(text, rf"class {case}\(")
+                self.assertRegex(text, rf"def {test}\(")
+
+
 class Services(unittest.TestCase):
     def test_systemd_finds_nothing_wrong_with_the_units(self):
         for unit in UNITS:

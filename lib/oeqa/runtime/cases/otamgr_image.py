@@ -6,7 +6,7 @@ For local.conf:
     IMAGE_CLASSES += "testimage"
     IMAGE_FEATURES:append = " ssh-server-dropbear"
     IMAGE_INSTALL:append = " otamgr-simulators"
-    TEST_SUITES = "ping ssh otamgr"
+    TEST_SUITES = "ping ssh otamgr_image"
 
 The update is the image's own hub_update.bin, or the file that OTA_TEST_UPDATE names. otamgr-simulators stand in for attrd and hubby;
 without that package the updates are skipped.
@@ -98,7 +98,7 @@ class OtamgrTest(OERuntimeTestCase):
     def test_the_daemon_runs(self):
         self.on_device(self.DAEMON + " && tr '\\0' '\\n' </proc/$pid/cmdline | grep -x org.metaotamgr.daemon.OtamgrMain")
 
-    @OETestDepends(["otamgr.OtamgrTest.test_the_daemon_runs"])
+    @OETestDepends(["otamgr_image.OtamgrTest.test_the_daemon_runs"])
     @OEHasPackage(["otamgr"])
     def test_the_daemon_uses_the_archive_of_classes(self):
         # Built without OTAMGR_CLASS_ARCHIVE, or with another Java runtime.
@@ -113,7 +113,7 @@ class OtamgrTest(OERuntimeTestCase):
         # 1: warnings, such as a program for an image format that is not used.
         self.assertIn(status, (0, 1), output)
 
-    @OETestDepends(["otamgr.OtamgrTest.test_the_committed_slot_runs_and_no_trial_is_pending"])
+    @OETestDepends(["otamgr_image.OtamgrTest.test_the_committed_slot_runs_and_no_trial_is_pending"])
     @OEHasPackage(["otamgr-simulators"])
     def test_update_boots_the_other_slot_and_is_committed(self):
         before = self.slots()
@@ -123,7 +123,7 @@ class OtamgrTest(OERuntimeTestCase):
                          UPDATE_SECONDS, "slot %s running and committed" % target)
         self.assertEqual(header, self.header_in_etc())
 
-    @OETestDepends(["otamgr.OtamgrTest.test_update_boots_the_other_slot_and_is_committed"])
+    @OETestDepends(["otamgr_image.OtamgrTest.test_update_boots_the_other_slot_and_is_committed"])
     @OEHasPackage(["otamgr-simulators"])
     def test_update_that_is_never_healthy_is_rolled_back_and_not_installed_again(self):
         before, header = self.slots(), self.header_in_etc()
