@@ -14,6 +14,18 @@ def tiny_kernel(text, hangs=False):
     return header + struct.pack(f"<{len(code)}I", *code)
 
 
+def tiny_zimage(text, hangs=False):
+    """The same as a zImage for 32-bit ARM on the same board."""
+    code = [0xE3A01409]  # mov r1, #0x9000000: the PL011
+    for character in text + "\n":
+        code += [0xE3A00000 | ord(character), 0xE5810000]  # mov r0, #c; str r0, [r1]
+    # b . | r0 = 0x84000008 SYSTEM_OFF; hvc #0; b .
+    code += [0xEAFFFFFE] if hangs else [0xE3A00484, 0xE3800008, 0xE1400070, 0xEAFFFFFE]
+    # Linux's arch/arm/boot/compressed/head.S: a branch behind the header, magic number, start, end.
+    header = [0xE1A00000] * 8 + [0xEA000006, 0x016F2818, 0, 64 + 4 * len(code), 0x04030201, 0, 0, 0]
+    return struct.pack(f"<{len(header) + len(code)}I", *header, *code)
+
+
 def tiny_bzimage(text, hangs=False):
     """The same as a bzImage for a PC with its serial port at 0x3f8 and QEMU's isa-debug-exit; without that device it halts."""
     code = b""

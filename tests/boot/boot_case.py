@@ -7,8 +7,10 @@ one decision takes about a second.
 On the command line, for a U-Boot built from Debian's source with the layer's configuration fragments:
   --native       one that keeps the environment itself, on an SD card
   --x86          one for a PC, where the kernel is a bzImage
+or with Debian's own:
+  --arm          32-bit ARM, where the kernel is a zImage
 or for any other:
-  --u-boot FILE  a u-boot.bin of qemu_arm64_defconfig, for example the one that BitBake made for qemuarm64
+  --u-boot FILE  a u-boot.bin of qemu_arm64_defconfig, with --arm of qemu_arm_defconfig, for example what BitBake made for qemuarm64 or qemuarm
 """
 
 import shutil
@@ -22,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "board"
 import build  # noqa: E402
 import layer  # noqa: E402
 import machine  # noqa: E402
-from tinykernel import tiny_bzimage, tiny_kernel  # noqa: E402
+from tinykernel import tiny_bzimage, tiny_kernel, tiny_zimage  # noqa: E402
 
 OFFSETS = [int(build.SETTINGS[n], 16) for n in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")]
 ENV_SIZE = int(build.SETTINGS["OTA_ENV_SIZE"], 16)
@@ -44,7 +46,7 @@ def _value_of(option):
     return value
 
 
-NATIVE, X86, UBOOT = _asked_for("--native"), _asked_for("--x86"), _value_of("--u-boot")
+NATIVE, X86, ARM, UBOOT = _asked_for("--native"), _asked_for("--x86"), _asked_for("--arm"), _value_of("--u-boot")
 HERE = Path(__file__).resolve().parent
 # An SD card in QEMU has a power of two bytes.
 CARD_MIB = 1024
@@ -73,13 +75,16 @@ class BootCase(unittest.TestCase):
     def setUpClass(cls):
         cls.settings = layer.settings(OTA_ENV_STORE="native" if NATIVE else "script", OTA_ENV_DEVICE="/dev/vda", OTA_WATCHDOG=cls.watchdog)
         cls.defaults, cls.board = {}, {}
-        kernel_name, kernel_of = ("bzImage", tiny_bzimage) if X86 else ("Image", tiny_kernel)
+        kernel_name, kernel_of = ("bzImage", tiny_bzimage) if X86 else ("zImage", tiny_zimage) if ARM else ("Image", tiny_kernel)
         if NATIVE:
             uboot = built_uboot("native")
             cls.defaults = default_variables(uboot)
             cls.board = {"emulator": machine.emulator(uboot), "mmc": True}
         elif X86:
             cls.board = {"emulator": ("qemu-system-x86_64", "-M", "pc", "-bios", str(built_uboot("x86")))}
+        elif ARM:
+            cls.board = {"emulator": ("qemu-system-arm", "-M", "virt,highmem=off", "-cpu", "cortex-a15",
+                                      "-bios", str(UBOOT or "/usr/lib/u-boot/qemu_arm/u-boot.bin"))}
         elif UBOOT:
             cls.board = {"emulator": machine.emulator(UBOOT)}
         cls.folder = Path(tempfile.mkdtemp(prefix="boot-script-"))
