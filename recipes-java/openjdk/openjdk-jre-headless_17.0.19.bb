@@ -77,6 +77,6 @@ RPROVIDES:${PN} = "java2-runtime"
 # Built by Debian, not with OpenEmbedded's linker flags.
 # nooelint: oelint.vars.insaneskip
 INSANE_SKIP:${PN} += "ldflags"
-# On 32-bit ARM Debian 12 counts time in 32 bits, to January 2038; docs/yocto.md tells users.
+# On 32-bit ARM Debian 12 counts time in 32 bits, to January 2038; docs/yocto.md tells users. This check knows no package names.
 # nooelint: oelint.vars.insaneskip,oelint.vars.specific - arm is TARGET_ARCH
-INSANE_SKIP:${PN}:append:arm = " 32bit-time"
+INSANE_SKIP:append:arm = " 32bit-time"

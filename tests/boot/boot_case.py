@@ -10,7 +10,8 @@ On the command line, for a U-Boot built from Debian's source with the layer's co
 or with Debian's own:
   --arm          32-bit ARM, where the kernel is a zImage
 or for any other:
-  --u-boot FILE  a u-boot.bin of qemu_arm64_defconfig, with --arm of qemu_arm_defconfig, for example what BitBake made for qemuarm64 or qemuarm
+  --u-boot FILE  a u-boot.bin of qemu_arm64_defconfig, with --arm of qemu_arm_defconfig, for example what BitBake made for qemuarm64 or qemuarm;
+                 with --native its u-boot-initial-env has to be FILE.env
 """
 
 import shutil
@@ -77,7 +78,7 @@ class BootCase(unittest.TestCase):
         cls.defaults, cls.board = {}, {}
         kernel_name, kernel_of = ("bzImage", tiny_bzimage) if X86 else ("zImage", tiny_zimage) if ARM else ("Image", tiny_kernel)
         if NATIVE:
-            uboot = built_uboot("native")
+            uboot = UBOOT or built_uboot("native")
             cls.defaults = default_variables(uboot)
             cls.board = {"emulator": machine.emulator(uboot), "mmc": True}
         elif X86:
