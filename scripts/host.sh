@@ -11,7 +11,7 @@ TEST_PACKAGES="shellcheck busybox-static chromium xz-utils zstd squashfs-tools m
 
 # shellcheck disable=SC2034
 # To build U-Boot for the emulated board, which only scripts/test --full does.
-UBOOT_PACKAGES="gcc make dpkg-dev gcc-aarch64-linux-gnu bison flex libssl-dev bc acpica-tools swig python3-dev python3-setuptools python3-pyelftools"
+UBOOT_PACKAGES="gcc make dpkg-dev gcc-aarch64-linux-gnu bison flex libssl-dev bc acpica-tools swig python3-dev python3-setuptools python3-pyelftools qemu-system-x86"
 
 # shellcheck disable=SC2034
 # What the updates of scripts/agent-demo are served with.

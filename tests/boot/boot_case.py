@@ -82,7 +82,8 @@ class BootCase(unittest.TestCase):
             cls.defaults = default_variables(uboot)
             cls.board = {"emulator": machine.emulator(uboot), "mmc": True}
         elif X86:
-            cls.board = {"emulator": ("qemu-system-x86_64", "-M", "pc", "-bios", str(built_uboot("x86")))}
+            # Without a display: this release hangs in about one start of thirty while the display's ROM runs.
+            cls.board = {"emulator": ("qemu-system-x86_64", "-M", "pc", "-vga", "none", "-bios", str(built_uboot("x86")))}
         elif ARM:
             cls.board = {"emulator": ("qemu-system-arm", "-M", "virt,highmem=off", "-cpu", "cortex-a15",
                                       "-bios", str(UBOOT or "/usr/lib/u-boot/qemu_arm/u-boot.bin"))}
