@@ -9,11 +9,15 @@ import threading
 import time
 
 UBOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
+# The board, and its 32-bit brother with Debian's U-Boot for it.
+BOARD = ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53")
+ARM_BOARD = ("qemu-system-arm", "-M", "virt,highmem=off", "-cpu", "cortex-a15")
+ARM_UBOOT = "/usr/lib/u-boot/qemu_arm/u-boot.bin"
 
 
-def emulator(uboot):
-    """The words that start the board with this U-Boot."""
-    return ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-bios", str(uboot))
+def emulator(uboot, board=BOARD):
+    """The words that start a board with this U-Boot."""
+    return (*board, "-bios", str(uboot))
 
 
 EMULATOR = emulator(UBOOT)

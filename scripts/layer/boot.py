@@ -21,7 +21,7 @@ REFUSED = "ota_upgrade_failed|ota_refused|NO BOOTABLE SLOT"
 # The emulated machine, and U-Boot's file name in BitBake's deploy folder.
 EMULATORS = {
     "qemuarm64": ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"),
-    "qemuarm": ("qemu-system-arm", "-M", "virt,highmem=off", "-cpu", "cortex-a15"),
+    "qemuarm": machine.ARM_BOARD,
     "qemux86-64": ("qemu-system-x86_64", "-M", "pc", "-cpu", "max"),
 }
 UBOOT = {"qemuarm64": "u-boot.bin", "qemuarm": "u-boot.bin", "qemux86-64": "u-boot.rom"}
@@ -44,8 +44,9 @@ class Run:
         self._console = folder / "console"
         self._uboot = shutil.copy(deploy / UBOOT[name], folder / "u-boot")
         self._show = show.Show()
+        self._take_disk(deploy / f"core-image-minimal-{name}.rootfs.wic")
 
-    def take_disk(self, image):
+    def _take_disk(self, image):
         """A copy of the disk image, on a medium that is larger, as media are."""
         subprocess.run(["cp", "--sparse=always", image, self._disk], check=True)
         with open(self._disk, "r+b") as disk:
@@ -83,7 +84,7 @@ class Run:
         """The board, switched on, until it is no longer needed."""
         try:
             with machine.Machine(self._disk, self._console, network=True, ssh_port=ssh_port,
-                                 emulator=[*EMULATORS[self._name], "-bios", str(self._uboot)],
+                                 emulator=machine.emulator(self._uboot, EMULATORS[self._name]),
                                  on_line=lambda line: scenario.show_line(self._show, line)) as board:
                 yield board
         except (machine.Timeout, RuntimeError) as problem:

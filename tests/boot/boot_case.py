@@ -14,6 +14,7 @@ or for any other:
                  with --native its u-boot-initial-env has to be FILE.env
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -31,23 +32,13 @@ OFFSETS = [int(build.SETTINGS[n], 16) for n in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSE
 ENV_SIZE = int(build.SETTINGS["OTA_ENV_SIZE"], 16)
 
 
-def _asked_for(option):
-    if option not in sys.argv:
-        return False
-    sys.argv.remove(option)
-    return True
-
-
-def _value_of(option):
-    if option not in sys.argv:
-        return None
-    at = sys.argv.index(option)
-    value = Path(sys.argv[at + 1]).resolve(strict=True)
-    del sys.argv[at:at + 2]
-    return value
-
-
-NATIVE, X86, ARM, UBOOT = _asked_for("--native"), _asked_for("--x86"), _asked_for("--arm"), _value_of("--u-boot")
+# unittest, or the test itself, reads what is left.
+_options = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+for _option in ("--native", "--x86", "--arm"):
+    _options.add_argument(_option, action="store_true")
+_options.add_argument("--u-boot", type=lambda path: Path(path).resolve(strict=True))
+_asked, sys.argv[1:] = _options.parse_known_args()
+NATIVE, X86, ARM, UBOOT = _asked.native, _asked.x86, _asked.arm, _asked.u_boot
 HERE = Path(__file__).resolve().parent
 # An SD card in QEMU has a power of two bytes.
 CARD_MIB = 1024
@@ -75,7 +66,7 @@ class BootCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.settings = layer.settings(OTA_ENV_STORE="native" if NATIVE else "script", OTA_ENV_DEVICE="/dev/vda", OTA_WATCHDOG=cls.watchdog)
-        cls.defaults, cls.board = {}, {}
+        cls.defaults = {}
         kernel_name, kernel_of = ("bzImage", tiny_bzimage) if X86 else ("zImage", tiny_zimage) if ARM else ("Image", tiny_kernel)
         if NATIVE:
             uboot = UBOOT or built_uboot("native")
@@ -83,12 +74,11 @@ class BootCase(unittest.TestCase):
             cls.board = {"emulator": machine.emulator(uboot), "mmc": True}
         elif X86:
             # Without a display: this release hangs in about one start of thirty while the display's ROM runs.
-            cls.board = {"emulator": ("qemu-system-x86_64", "-M", "pc", "-vga", "none", "-bios", str(built_uboot("x86")))}
+            cls.board = {"emulator": machine.emulator(built_uboot("x86"), ("qemu-system-x86_64", "-M", "pc", "-vga", "none"))}
         elif ARM:
-            cls.board = {"emulator": ("qemu-system-arm", "-M", "virt,highmem=off", "-cpu", "cortex-a15",
-                                      "-bios", str(UBOOT or "/usr/lib/u-boot/qemu_arm/u-boot.bin"))}
-        elif UBOOT:
-            cls.board = {"emulator": machine.emulator(UBOOT)}
+            cls.board = {"emulator": machine.emulator(UBOOT or machine.ARM_UBOOT, machine.ARM_BOARD)}
+        else:
+            cls.board = {"emulator": machine.emulator(UBOOT or machine.UBOOT)}
         cls.folder = Path(tempfile.mkdtemp(prefix="boot-script-"))
         cls.base = cls.folder / "base.img"
         cls.slots = {}
