@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include "commands.h"
+
+int cmd_check(int argc, char **argv, struct reason *reason) {
+    (void)argc;
+    return fail(reason, CODE_UNEXPECTED, "%s is not there yet", argv[0]);
+}

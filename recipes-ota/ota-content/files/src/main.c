@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* ota-content: everything that sysupgrade does with the bytes of an image. */
+#include "commands.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#ifndef VERSION
+#define VERSION "0.1.0"
+#endif
+
+static const struct {
+    const char *name;
+    command *run;
+} commands[] = {
+    {"hold", cmd_hold},     {"open", cmd_open},     {"verify-file", cmd_verify_file},
+    {"check", cmd_check},   {"write", cmd_write},   {"verify", cmd_verify},
+    {"unpack", cmd_unpack}, {"stage", cmd_stage},   {"compare", cmd_compare},
+    {"probe", cmd_probe},   {"index", cmd_index},
+};
+
+static const char usage[] =
+    "Usage: ota-content SUB-COMMAND ...        a part of sysupgrade; it reads the image from descriptor 8\n"
+    "  hold [--image NAME] [--header NAME] -- COMMAND ARGUMENT...\n"
+    "  open --keys DIR FOLDER\n"
+    "  verify-file --keys DIR FILE SIGNATURE [CERTIFICATES]\n"
+    "  check --folder FOLDER --slot DEVICE [--running DEVICE] [--slot-bytes N] [--progress-fd N]\n"
+    "  write --folder FOLDER --slot DEVICE [--running DEVICE] [--progress-fd N]\n"
+    "  verify --folder FOLDER --slot DEVICE [--progress-fd N]\n"
+    "  unpack --folder FOLDER\n"
+    "  stage --folder FOLDER --slot DEVICE\n"
+    "  compare --folder FOLDER --root DIR\n"
+    "  probe env FILE OFFSET SIZE ... | probe ext4 DEVICE\n"
+    "Exit codes are those of sysupgrade --help.\n";
+
+int main(int argc, char **argv) {
+    struct reason reason = {0};
+    umask(077);
+    /* A reader that goes away stops nothing. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+        puts("ota-content " VERSION);
+        return 0;
+    }
+    for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            if (commands[i].run == NULL) {
+                fail(&reason, CODE_USAGE, "ota-content was built without its sub-command %s", argv[1]);
+                say_reason(&reason);
+                return CODE_USAGE;
+            }
+            int code = commands[i].run(argc - 1, argv + 1, &reason);
+            if (code == 0 && (fflush(stdout) != 0 || ferror(stdout) != 0)) {
+                code = fail_errno(&reason, CODE_UNEXPECTED, "standard output cannot be written");
+            }
+            if (code != 0) {
+                say_reason(&reason);
+            }
+            return code;
+        }
+    }
+    fputs(usage, stderr);
+    return CODE_USAGE;
+}

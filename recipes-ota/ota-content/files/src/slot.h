@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* A slot: read and written past the page cache where the device can do that, else with few dirty pages. */
+#ifndef SLOT_H
+#define SLOT_H
+
+#include "say.h"
+
+#include <stddef.h>
+
+/* Of buffers, offsets and sizes for which the page cache is passed by. */
+#define SLOT_ALIGNMENT 4096
+/* The first bytes of a file system, which are written last. */
+#define HELD_BACK 4096
+
+struct slot {
+    const char *name;
+    int fd;          /* through the page cache */
+    int direct;      /* past it; -1: the device cannot */
+    uint64_t bytes;
+    bool writable;
+    uint64_t unsynced, synced_to; /* of writing through the page cache */
+};
+
+int slot_open(struct slot *slot, const char *device, bool writable, struct reason *reason);
+void slot_close(struct slot *slot);
+/* Aligned memory for reads and writes. */
+void *slot_buffer(size_t size);
+
+/* Whatever was asked for, from the medium where that can be. Any offset and size; fast where they are aligned. */
+int slot_read(struct slot *slot, void *buffer, size_t size, uint64_t offset, struct reason *reason);
+int slot_write(struct slot *slot, const void *buffer, size_t size, uint64_t offset, struct reason *reason);
+/* Everything is on the medium, and the page cache holds nothing of the slot. */
+int slot_flush(struct slot *slot, struct reason *reason);
+
+#endif
