@@ -4,6 +4,7 @@
 Needs Python's standard library and the program openssl, plus zstd for images compressed with it; importable by BitBake.
 """
 
+import base64
 import contextlib
 import gzip
 import hashlib
@@ -11,10 +12,10 @@ import io
 import lzma
 import os
 import re
-import shutil
 import subprocess
 import tarfile
 import tempfile
+import typing
 from pathlib import Path
 
 FORMAT = "otamgr-bundle-1"
@@ -28,22 +29,28 @@ IMAGE_LIMIT = 8 << 30
 PIECE = 1 << 20
 
 VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}(-[A-Za-z0-9._+-]{1,32})?")
-# In the order in which they are written: key, expression, required.
+VERSION_WORDS = "numbers of at most 9 digits with dots such as 1.4.2, perhaps with - and a suffix such as -rc1"
+_BYTES = (re.compile(r"[1-9][0-9]{0,14}"), "a number of bytes: 1 to 15 digits that do not begin with 0")
+_SHA256 = (re.compile(r"[0-9a-f]{64}"), "a SHA-256: 64 hexadecimal digits in lower case")
+# In the order in which they are written: key, expression, what it expects in words, required. The device judges by the same rules,
+# recipes-ota/ota-content/files/src/manifest.c.
 KEYS = (
-    ("format", re.compile(re.escape(FORMAT)), True),
-    ("compatible", re.compile(r"[!-~]{1,64}"), True),
-    ("version", VERSION, True),
-    ("image", re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"), True),
-    ("image-bytes", re.compile(r"[1-9][0-9]{0,14}"), True),
-    ("image-sha256", re.compile(r"[0-9a-f]{64}"), True),
-    ("rootfs-bytes", re.compile(r"[1-9][0-9]{0,14}"), False),
-    ("rootfs-sha256", re.compile(r"[0-9a-f]{64}"), False),
-    ("description", re.compile(r"[ -~]{1,1000}"), False),
+    ("format", re.compile(re.escape(FORMAT)), FORMAT, True),
+    ("compatible", re.compile(r"[!-~]{1,64}"), "the name of a board: 1 to 64 characters without blanks", True),
+    ("version", VERSION, VERSION_WORDS, True),
+    ("image", re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"),
+     "the name of a file: at most 100 letters, digits and . _ + -, beginning with a letter or digit", True),
+    ("image-bytes", *_BYTES, True),
+    ("image-sha256", *_SHA256, True),
+    ("rootfs-bytes", *_BYTES, False),
+    ("rootfs-sha256", *_SHA256, False),
+    ("description", re.compile(r"[ -~]{1,1000}"), "free text of 1 to 1000 characters", False),
 )
 
-# The beginning of the DER form of a public key, in base64, which is the same for all keys of a kind.
-_ALGORITHMS = (("MCowBQYDK2VwAyEA", "ed25519"), ("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE", "p256"),
-               ("MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgAC", "p256"), ("MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgAD", "p256"))
+# The beginning of the DER form of a public key, which is the same for all keys of a kind, and its length.
+_P256 = "301306072a8648ce3d020106082a8648ce3d030107"
+_ALGORITHMS = (("302a300506032b6570032100", 44, "ed25519"), (f"3059{_P256}03420004", 91, "p256"), (f"3039{_P256}03220002", 59, "p256"),
+               (f"3039{_P256}03220003", 59, "p256"))
 
 
 class BundleError(Exception):
@@ -67,11 +74,20 @@ def _openssl(*words, content=None, fails="openssl failed"):
     return done.stdout
 
 
+def public_keys(text):
+    """(PEM, ed25519 or p256) of each public key in a text that devices accept; what else is in there is passed over."""
+    found = []
+    for block in re.finditer(r"-----BEGIN PUBLIC KEY-----\s([A-Za-z0-9+/=\s]*)-----END PUBLIC KEY-----", text):
+        with contextlib.suppress(ValueError):
+            der = base64.b64decode("".join(block[1].split()), validate=True)
+            found += [(f"{block[0]}\n", name) for beginning, length, name in _ALGORITHMS
+                      if len(der) == length and der.startswith(bytes.fromhex(beginning))]
+    return found
+
+
 def algorithm_of(public_key):
     """ed25519, p256 or None, from the text of a public key in PEM."""
-    match = re.search(r"-----BEGIN PUBLIC KEY-----(.*?)-----END PUBLIC KEY-----", public_key, re.S)
-    body = "".join(match[1].split()) if match else ""
-    return next((name for beginning, name in _ALGORITHMS if body.startswith(beginning)), None)
+    return next((kind for _, kind in public_keys(public_key)), None)
 
 
 def public_key_of(key):
@@ -155,7 +171,7 @@ def check_trusted(path):
     text = Path(path).read_text(errors="replace")
     if "PRIVATE KEY-----" in text:
         raise BundleError(f"{path} holds a private key; devices get public keys and certificates only")
-    if not _certificates(text) and algorithm_of(text) is None:
+    if not _certificates(text) and not public_keys(text):
         raise BundleError(f"{path}: expected a public key (Ed25519 or P-256) or certificates in PEM, found neither")
 
 
@@ -166,7 +182,8 @@ def _certificates(text):
 def _may_sign(certificate):
     for extension, needed in (("keyUsage", "Digital Signature"), ("extendedKeyUsage", "Code Signing")):
         said = _openssl("x509", "-noout", "-ext", extension, content=certificate.encode()).decode()
-        if said.strip() and needed not in said:
+        # One use is not another whose name holds its name: Microsoft Commercial Code Signing.
+        if said.strip() and needed not in (use.strip() for line in said.splitlines()[1:] for use in line.split(",")):
             return False
     return True
 
@@ -180,7 +197,7 @@ def verify_signature(path, signature, chain, trusted):
     keys = _trusted(trusted)
     with tempfile.TemporaryDirectory() as folder:
         for name, text in keys:
-            if algorithm_of(text) and _made_by(text, path, signature, folder):
+            if any(_made_by(key, path, signature, folder) for key, _ in public_keys(text)):
                 return str(name)
         certificates = _certificates(chain)
         if not certificates:
@@ -192,14 +209,21 @@ def verify_signature(path, signature, chain, trusted):
             raise SignatureError("the signature is neither by a public key nor by the certificate that came with it (Ed25519 or P-256)")
         if not _may_sign(certificates[0]):
             raise SignatureError("the certificate of the signer is not for signing code")
+        anchors = Path(folder, "anchors.pem")
+        complaints = []
         for name, text in keys:
             if not _certificates(text):
                 continue
-            with contextlib.suppress(BundleError):
-                _openssl("verify", "-no_check_time", "-no-CApath", "-no-CAstore", "-partial_chain", "-CAfile", name,
-                         *(["-untrusted", others] if certificates[1:] else []), leaf)
+            anchors.write_text("".join(_certificates(text)))
+            try:
+                # Level 2: no RSA below 2048 bits, no MD5, no SHA-1.
+                _openssl("verify", "-auth_level", "2", "-no_check_time", "-no-CApath", "-no-CAstore", "-partial_chain", "-CAfile", anchors,
+                         *(["-untrusted", others] if certificates[1:] else []), leaf, fails=str(name))
                 return str(name)
-    raise SignatureError("the certificate of the signer leads to none of the certificates that are trusted")
+            except BundleError as e:
+                complaints.append(str(e))
+    raise SignatureError("the certificate of the signer leads to none of the certificates that are trusted, with keys and hashes of security "
+                         f"level 2 (RSA of 2048 bits or more, SHA-256 or better): {'; '.join(complaints) or 'there are none'}")
 
 
 # ---- images ----------------------------------------------------------------------------------------------------------
@@ -270,8 +294,8 @@ def manifest_text(values):
     for key, value in values.items():
         if not re.fullmatch(r"[ -~]*", f"{key}={value}"):
             raise BundleError(f"the manifest's {key}: expected one line of printable ASCII, found {value!r}")
-    lines = [f"{key}={values[key]}\n" for key, _, _ in KEYS if values.get(key)]
-    known = {key for key, _, _ in KEYS}
+    lines = [f"{key}={values[key]}\n" for key, *_ in KEYS if values.get(key)]
+    known = {key for key, *_ in KEYS}
     lines += [f"{key}={value}\n" for key, value in sorted(values.items()) if key not in known]
     text = "".join(lines)
     parse_manifest(text.encode("ascii"))
@@ -285,17 +309,18 @@ def parse_manifest(content):
     if not re.fullmatch(rb"([ -~]+\n)+", content):
         raise BundleError("the manifest is no text: expected lines KEY=VALUE of printable ASCII, each ended by a newline")
     values = {}
-    known = {key: expression for key, expression, _ in KEYS}
+    known = {key: (expression, words) for key, expression, words, _ in KEYS}
     for line in content.decode("ascii").splitlines():
         key, equals, value = line.partition("=")
         if not equals or (key not in known and not re.fullmatch(r"x-.+", key)):
             raise BundleError(f"the manifest has a line that is not known: '{line}' (keys of your own begin with x-)")
         if key in values:
             raise BundleError(f"the manifest has the key {key} twice")
-        if key in known and not known[key].fullmatch(value):
-            raise BundleError(f"the manifest has {key} '{value}', expected {known[key].pattern}")
+        if key in known and not known[key][0].fullmatch(value):
+            why = f": {_version_problem(value)}" if key == "version" else ""
+            raise BundleError(f"the manifest has {key} '{value}', expected {known[key][1]}{why}")
         values[key] = value
-    missing = [key for key, _, required in KEYS if required and key not in values]
+    missing = [key for key, *_, required in KEYS if required and key not in values]
     if ("rootfs-bytes" in values) != ("rootfs-sha256" in values):
         missing.append("rootfs-bytes and rootfs-sha256, both or none")
     if missing:
@@ -303,10 +328,30 @@ def parse_manifest(content):
     return values
 
 
+def _version_problem(version):
+    """What is wrong with a version that is none, in words."""
+    if not version:
+        return "it is empty"
+    numbers, dash, suffix = version.partition("-")
+    for count, number in enumerate(numbers.split(".")):
+        digits = re.match("[0-9]*", number)[0]
+        if not digits:
+            return "a number is missing after a dot" if count else f"it begins with '{version[0]}'"
+        if len(digits) > 9:
+            return f"one of its numbers has {len(digits)} digits"
+        if count == 8:
+            return "it has more than 8 numbers"
+        if digits != number:
+            return f"it has '{number[len(digits)]}' without - before it"
+    if dash and not 1 <= len(suffix) <= 32:
+        return f"its suffix has {len(suffix)} characters, at most 32 and at least one may follow the -"
+    return f"its suffix holds '{re.search('[^A-Za-z0-9._+-]', suffix)[0]}'"
+
+
 def version_key(version):
     """For comparing versions: number by number, a missing one is 0; the suffix does not count."""
     if not VERSION.fullmatch(version):
-        raise BundleError(f"version: expected numbers with dots such as 1.4.2, perhaps with a suffix such as -rc1, found '{version}'")
+        raise BundleError(f"version: expected {VERSION_WORDS}, found '{version}': {_version_problem(version)}")
     numbers = [int(number) for number in version.partition("-")[0].split(".")]
     return tuple(numbers + [0] * (8 - len(numbers)))
 
@@ -328,7 +373,8 @@ def create(output, image, key, compatible, version, certificates=None, descripti
     certificates: a PEM file, the chain of the key, leaf first. extra: more manifest lines, keys that begin with x-.
     """
     output, image = Path(output), Path(image)
-    values = {"format": FORMAT, "compatible": compatible, "version": version, **describe_image(image), "description": description, **(extra or {})}
+    values = {"format": FORMAT, "compatible": compatible, "version": version, **describe_image(image), "description": description,
+              **(extra or {})}
     if image.name.startswith(MANIFEST):
         raise BundleError(f"{image.name}: the name of an image must not begin with {MANIFEST}")
     content = manifest_text(values).encode()
@@ -360,39 +406,108 @@ def create(output, image, key, compatible, version, certificates=None, descripti
     return parse_manifest(content)
 
 
-class Bundle:
-    """An open bundle: manifest (bytes), signature (bytes), chain (PEM text), image (name) and image_bytes."""
+_LAYOUT = f"expected {MANIFEST}, {SIGNATURE}, perhaps {CHAIN}, and an image"
+BLOCK = 512
 
-    def __init__(self, archive, path):
-        self._archive, self.path = archive, path
-        self.manifest = self._small(MANIFEST, MANIFEST_LIMIT)
-        self.signature = self._small(SIGNATURE, SIGNATURE_LIMIT)
-        member = self._next("an image")
+
+class _Found(typing.NamedTuple):
+    """A member of a bundle."""
+    name: str
+    at: int
+    size: int
+
+    @property
+    def next(self):
+        return self.at + -(-self.size // BLOCK) * BLOCK
+
+
+def _octal(field):
+    """A number in a tar header: octal digits, perhaps after blanks, ended by NUL or blank or the end of the field; or None."""
+    match = re.fullmatch(rb" *([0-7]+)[\0 ]*", field)
+    return int(match[1], 8) if match else None
+
+
+def _size(field):
+    if field[0] != 0x80:
+        return _octal(field)
+    # 8 GiB and more do not fit into octal digits.
+    size = int.from_bytes(field[1:], "big")
+    return size if size >= 8 << 30 else None
+
+
+class Bundle:
+    """An open bundle: manifest (bytes), signature (bytes), chain (PEM text), image (name) and image_bytes.
+
+    As strict as the device, recipes-ota/ota-content/files/src/bundle.c; the module tarfile takes signs and more for a size.
+    """
+
+    def __init__(self, file, path):
+        self._file, self.path = file, path
+        self._length = file.seek(0, os.SEEK_END)
+        member = self._named(0, MANIFEST)
+        self.manifest = self._content(member, MANIFEST_LIMIT)
+        member = self._named(member.next, SIGNATURE)
+        self.signature = self._content(member, SIGNATURE_LIMIT)
+        member = self._member(member.next, "an image")
         self.chain = ""
         if member.name == CHAIN:
             self.chain = self._content(member, CHAIN_LIMIT).decode("ascii", "replace")
-            member = self._next("an image")
+            member = self._member(member.next, "an image")
         self._image = member
         self.image, self.image_bytes = member.name, member.size
-        if archive.next() is not None:
+        if member.size == 0:
+            raise BundleError(f"{path}: the image {member.name} is empty")
+        if self._length < member.next + 2 * BLOCK:
+            raise BundleError(f"{path} is cut off: {self._length} bytes, {member.name} needs {member.next + 2 * BLOCK}")
+        if self._bytes(member.next, 2 * BLOCK).strip(b"\0"):
             raise BundleError(f"{path}: holds more than one image, something follows {member.name}")
 
-    def _next(self, wanted):
-        member = self._archive.next()
-        if member is None or not member.isreg():
-            raise BundleError(f"{self.path}: expected {wanted}, found {'the end' if member is None else member.name}")
-        return member
+    def _bytes(self, at, count):
+        self._file.seek(at)
+        return self._file.read(count)
 
-    def _small(self, name, limit):
-        member = self._next(name)
+    def _member(self, at, wanted):
+        header = self._bytes(at, BLOCK)
+        if len(header) < BLOCK:
+            raise BundleError(f"{self.path} is no bundle, or a damaged one: {_LAYOUT}; it ends where {wanted} should be")
+        name = re.match(rb"[^\0]{0,100}", header)[0].decode("ascii", "replace")
+        size = _size(header[124:136])
+        if header[257:262] != b"ustar" or _octal(header[148:156]) != sum(header) - sum(header[148:156]) + 8 * 32:
+            problem = "is no header of an archive, or its checksum is wrong"
+        elif header[156:157] not in (b"0", b"\0"):
+            problem = "is no plain file"
+        elif header[345] or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+            problem = "has a name that members of a bundle do not have"
+        elif size is None or size > 999999999999999:
+            problem = "has a size that is no number, or not written as tar does"
+        else:
+            return _Found(name, at + BLOCK, size)
+        raise BundleError(f"{self.path} is no bundle, or a damaged one: {_LAYOUT}; where {wanted} should be, at byte {at}, "
+                          f"what is there {problem}")
+
+    def _named(self, at, name):
+        member = self._member(at, name)
         if member.name != name:
-            raise BundleError(f"{self.path} is no bundle: expected {name}, found {member.name}")
-        return self._content(member, limit)
+            raise BundleError(f"{self.path} is no bundle, or a damaged one: {_LAYOUT}; found {member.name} where {name} should be")
+        return member
 
     def _content(self, member, limit):
         if not 0 < member.size <= limit:
             raise BundleError(f"{self.path}: {member.name} has {member.size} bytes, expected 1 to {limit}")
-        return self._archive.extractfile(member).read()
+        content = self._bytes(member.at, member.size)
+        if len(content) < member.size:
+            raise BundleError(f"{self.path} ends within its member {member.name}")
+        return content
+
+    def _pieces(self):
+        """The image, piece by piece."""
+        self._file.seek(self._image.at)
+        left = self._image.size
+        while left and (piece := self._file.read(min(PIECE, left))):
+            left -= len(piece)
+            yield piece
+        if left:
+            raise BundleError(f"{self.path} ends within its member {self.image}")
 
     def values(self):
         """The values of the manifest; not verified."""
@@ -408,22 +523,22 @@ class Bundle:
     def check_image(self):
         """Raises BundleError unless the image is the one that the manifest speaks of."""
         values = self.values()
-        size, digest = _hash(self._archive.extractfile(self._image))
-        found = {"image": self.image, "image-bytes": str(size), "image-sha256": digest}
+        digest = hashlib.sha256()
+        for piece in self._pieces():
+            digest.update(piece)
+        found = {"image": self.image, "image-bytes": str(self.image_bytes), "image-sha256": digest.hexdigest()}
         for key, value in found.items():
             if values[key] != value:
                 raise BundleError(f"{self.path}: the manifest has {key} {values[key]}, the bundle {value}")
 
     def copy_image(self, output):
         """Writes the image into an open file."""
-        shutil.copyfileobj(self._archive.extractfile(self._image), output, PIECE)
+        for piece in self._pieces():
+            output.write(piece)
 
 
 @contextlib.contextmanager
 def open_bundle(path):
     """Opens a bundle. Raises BundleError for what is none."""
-    try:
-        with tarfile.open(path, "r:", format=tarfile.USTAR_FORMAT) as archive:
-            yield Bundle(archive, path)
-    except tarfile.TarError as e:
-        raise BundleError(f"{path} is no bundle, or a damaged one: {e}") from None
+    with open(path, "rb") as file:
+        yield Bundle(file, path)

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Manifests of bundles: docs/bundles.md has the keys. Whether a manifest is signed is not looked at here. */
+#ifndef MANIFEST_H
+#define MANIFEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "say.h"
+
+enum { MANIFEST_LIMIT = 65536, VERSION_NUMBERS = 8, VERSION_LIMIT = 128 };
+
+/* A version, for comparing: a number that is missing is 0, the suffix does not count. */
+struct version {
+    uint32_t number[VERSION_NUMBERS];
+};
+
+struct manifest {
+    int format; /* 1 or 2 */
+    char compatible[65];
+    char version[VERSION_LIMIT];
+    struct version numbers;
+    char image[101];
+    uint64_t image_bytes;
+    uint8_t image_sha256[32];
+    bool has_rootfs; /* the two that follow are there */
+    uint64_t rootfs_bytes;
+    uint8_t rootfs_sha256[32];
+    char description[1001];
+};
+
+/* 0, or the code of a refusal: 4. */
+int manifest_read(struct manifest *manifest, const char *text, size_t length, struct reason *reason);
+
+/* Reads a version; where it is none, why says what is wrong with it, in words. */
+bool version_read(struct version *version, const char *text, size_t length, char *why, size_t room);
+
+/* Below 0, 0 or above 0, as one is older than, as new as or newer than other. */
+int version_compare(const struct version *one, const struct version *other);
+
+/* Whether a name may be that of a member of a bundle: [A-Za-z0-9][A-Za-z0-9._+-]*, at most 100 bytes. */
+bool member_name_is_plain(const char *name, size_t length);
+
+#endif

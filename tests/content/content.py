@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the content engine share: the engine, built once with sanitizers, and how it is run."""
+
+import fcntl
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCES = REPOSITORY / "recipes-ota/ota-content/files"
+IMAGE_FD = 8
+
+sys.path.insert(0, str(REPOSITORY / "lib"))
+sys.dont_write_bytecode = True
+
+
+@functools.cache
+def engine():
+    """The path of ota-content, built for tests: memory that is misused ends it with a code that no test expects."""
+    folder = REPOSITORY / "build/ota-content-tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        flags = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+        subprocess.run(["make", "-s", "-C", SOURCES, f"B={folder}", f"CFLAGS={flags}", f"LDFLAGS={flags}"], check=True)
+    return folder / "ota-content"
+
+
+def run(*words, image=None, timeout=60, **options):
+    """Runs a sub-command with the image on its descriptor. Returns what subprocess.run does, text captured."""
+    environment = {**os.environ, "ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "exitcode=99", **options.pop("environment", {})}
+    held = os.open(image, os.O_RDONLY) if image is not None else -1
+
+    def inherited():
+        if held >= 0:
+            os.dup2(held, IMAGE_FD)
+    try:
+        # The descriptor is made in the child, after Python has closed what it does not pass on.
+        return subprocess.run([engine(), *map(str, words)], capture_output=True, text=options.pop("text", True), timeout=timeout, check=False,
+                              preexec_fn=inherited, close_fds=False, env=environment, **options)
+    finally:
+        if held >= 0:
+            os.close(held)
+
+
+def facts(text):
+    """KEY=VALUE lines as a dictionary."""
+    return dict(line.split("=", 1) for line in text.splitlines())
