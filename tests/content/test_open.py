@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """ota-content open and verify-file: which bundles and signatures are taken. The host's lib/otamgr/bundle.py must say the same."""
 
+import hashlib
 import io
 import shutil
 import subprocess
@@ -385,6 +386,35 @@ class Layout(Opening):
         result = self.open(path)
         self.assertEqual(result.returncode, 5)
         self.assertIn("cut off", result.stderr)
+
+    def test_a_bundle_of_format_2_has_a_signed_index(self):
+        index = b"OTAINDEX" + bytes(100000)
+        values = {"format": "otamgr-bundle-2", "image_type": "ext4", "image_compression": "zstd-blocks", "index_bytes": len(index),
+                  "index_sha256": hashlib.sha256(index).hexdigest(), "rootfs_bytes": 4096, "rootfs_sha256": "0" * 64}
+
+        def made(content=index, name="index", **changes):
+            manifest = self.manifest(**{key: value for key, value in {**values, **changes}.items() if value is not None})
+            members = [("manifest", manifest), ("manifest.sig", self.signed(manifest, self.key)), (name, content), ("image.tar", self.image.read_bytes())]
+            return assembled([member for member in members if member[1] is not None])
+        result = self.open(made())
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        found = content.facts(result.stdout)
+        self.assertEqual((self.work / "index").read_bytes(), index)
+        self.assertEqual({key: found[key] for key in ("bundle", "image_type", "image_compression", "index_bytes", "index_sha256", "rootfs_bytes", "rootfs_sha256")},
+                         {**{key: str(value) for key, value in values.items() if key in found}, "bundle": "2"})
+        self.assertEqual(self.open(self.bundle(self.key)).returncode, 0)
+        self.assertFalse((self.work / "index").exists(), "the index of an earlier bundle")
+        for code, words, data in ((5, "not the one that was signed", made(index[:-1] + b"x")), (5, "speaks of an index", made(index + b"x")),
+                                  (5, "an index of 100008 bytes", made(None)),
+                                  (5, "more than one image", made(index, "something")), (4, "image-type '', expected ext4", made(image_type=None)),
+                                  (4, "image-type 'tar', expected ext4", made(image_type="tar")), (4, "expected zstd-blocks", made(image_compression="zstd")),
+                                  (4, "index-bytes", made(index_bytes=None)), (4, "index-sha256", made(index_sha256=None)), (4, "rootfs-bytes", made(rootfs_bytes=None)),
+                                  (4, "rootfs-sha256", made(rootfs_sha256=None)), (4, "image-type of format 2", made(format="otamgr-bundle-1")),
+                                  (4, "otamgr-bundle-3", made(format="otamgr-bundle-3")), (5, "speaks of an index", made(
+                                      format="otamgr-bundle-1", image_type=None, image_compression=None, index_bytes=None, index_sha256=None))):
+            with self.subTest(words=words):
+                self.refused(data, code, words, host=False)
+                self.assertFalse((self.work / "index").exists(), "an index of what was refused")
 
     def test_what_cannot_be_held_is_no_image(self):
         for image in (self.keys, Path("/dev/null")):

@@ -72,7 +72,7 @@ bool bundle_is_recognised(const struct bundle_bytes *bytes) {
            memcmp(header + 257, "ustar", 5) == 0;
 }
 
-static const char layout[] = "the bundle is damaged: expected manifest, manifest.sig, perhaps manifest.crt, and an image";
+static const char layout[] = "the bundle is damaged: expected manifest, manifest.sig, perhaps manifest.crt, perhaps index, and an image";
 
 /* The header at this place: of a plain file with a plain name. Sizes of 8 GiB and more do not fit into octal digits. */
 static int member_read(struct bundle_member *member, const struct bundle_bytes *bytes, uint64_t at, const char *wanted,
@@ -150,6 +150,13 @@ int bundle_read(struct bundle *bundle, const struct bundle_bytes *bytes, struct 
             return code;
         }
     }
+    if (strcmp(bundle->payload.name, "index") == 0) {
+        bundle->index = bundle->payload;
+        if ((code = small(&bundle->index, bytes, INDEX_LIMIT, reason)) != 0 ||
+            (code = member_read(&bundle->payload, bytes, next_to(&bundle->index), "the image", reason)) != 0) {
+            return code;
+        }
+    }
     uint64_t after = next_to(&bundle->payload);
     if (bundle->payload.bytes < 1) {
         return fail(reason, 5, "the image %s in the bundle is empty", bundle->payload.name);
@@ -173,6 +180,10 @@ int bundle_fits(const struct bundle *bundle, const struct manifest *manifest, st
     if (strcmp(bundle->payload.name, manifest->image) != 0 || bundle->payload.bytes != manifest->image_bytes) {
         return fail(reason, 5, "the manifest speaks of %s with %" PRIu64 " bytes, the bundle holds %s with %" PRIu64, manifest->image,
                     manifest->image_bytes, bundle->payload.name, bundle->payload.bytes);
+    }
+    if (bundle->index.bytes != manifest->index_bytes) {
+        return fail(reason, 5, "the manifest of format %d speaks of an index of %" PRIu64 " bytes, the bundle holds one of %" PRIu64,
+                    manifest->format, manifest->index_bytes, bundle->index.bytes);
     }
     return 0;
 }

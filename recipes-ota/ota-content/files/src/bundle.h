@@ -24,8 +24,10 @@ struct bundle_member {
 };
 
 struct bundle {
-    struct bundle_member manifest, signature, chain, payload; /* chain.bytes is 0 if there is none */
+    struct bundle_member manifest, signature, chain, index, payload; /* chain and index have 0 bytes if there is none */
 };
+
+enum { INDEX_LIMIT = 192 << 20 };
 
 /* Larger sizes are nonsense. */
 #define BUNDLE_MEMBER_LIMIT UINT64_C(999999999999999)
@@ -36,7 +38,7 @@ bool bundle_is_recognised(const struct bundle_bytes *bytes);
 /* 0, or 5 for what is damaged, or 3 for what cannot be read. The content of the members is not read, apart from the end mark. */
 int bundle_read(struct bundle *bundle, const struct bundle_bytes *bytes, struct reason *reason);
 
-/* Whether the signed manifest speaks of the image that is in the bundle, by name and size: 0 or 5. */
+/* Whether the signed manifest speaks of the image that is in the bundle, by name and size, and of the index likewise: 0 or 5. */
 int bundle_fits(const struct bundle *bundle, const struct manifest *manifest, struct reason *reason);
 
 /* A size or number in a tar header: octal digits, perhaps after blanks, ended by NUL or blank or the end of the field. */

@@ -42,15 +42,12 @@ static int read_fully(void *self, uint64_t offset, void *to, size_t count) {
     return 0;
 }
 
-/* Reads a member, and leaves the same bytes in FOLDER. One that is not in the bundle is not in the folder either. */
+/* Reads a member, if it is there, and leaves the same bytes in FOLDER. */
 static int member_copied(const struct bundle_bytes *image, const struct bundle_member *member, const char *folder, const char *name,
                          struct content *to, struct reason *reason) {
     char path[512];
     if (!path_in(path, sizeof path, folder, name)) {
         return fail(reason, CODE_USAGE, "the name of the folder is too long: %.100s", folder);
-    }
-    if (unlink(path) != 0 && errno != ENOENT) {
-        return fail_errno(reason, CODE_UNEXPECTED, "%s cannot be removed", path);
     }
     if (member->bytes == 0) {
         return 0;
@@ -70,6 +67,51 @@ static int member_copied(const struct bundle_bytes *image, const struct bundle_m
         good = close(fd) == 0 && good;
     }
     return good ? 0 : fail_errno(reason, CODE_RESOURCES, "%s cannot be written", path);
+}
+
+/* The block index, which is too large to be held: what is copied is what is hashed. */
+static int index_copied(const struct bundle_bytes *image, const struct bundle_member *member, const struct manifest *manifest,
+                        const char *folder, struct reason *reason) {
+    enum { PIECE = 65536 };
+    char path[512];
+    uint8_t hash[EVP_MAX_MD_SIZE], *piece = NULL;
+    unsigned length = 0;
+    int fd = -1, code = 0;
+    if (!path_in(path, sizeof path, folder, "index")) {
+        return fail(reason, CODE_USAGE, "the name of the folder is too long: %.100s", folder);
+    }
+    if (member->bytes == 0) {
+        return 0;
+    }
+    EVP_MD_CTX *sha256 = EVP_MD_CTX_new();
+    piece = malloc(PIECE);
+    if (sha256 == NULL || piece == NULL || EVP_DigestInit_ex(sha256, EVP_sha256(), NULL) != 1) {
+        code = fail(reason, CODE_RESOURCES, "no memory to copy the index");
+    } else if ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0) {
+        code = fail_errno(reason, CODE_RESOURCES, "%s cannot be written", path);
+    }
+    for (uint64_t at = 0; code == 0 && at < member->bytes; at += PIECE) {
+        size_t count = member->bytes - at < PIECE ? (size_t)(member->bytes - at) : PIECE;
+        if (image->read(image->self, member->offset + at, piece, count) != 0) {
+            code = errno != 0 ? fail_errno(reason, CODE_UNREADABLE, "the bundle's index cannot be read")
+                              : fail(reason, CODE_CORRUPT, "the bundle ends within its member index");
+        } else if (EVP_DigestUpdate(sha256, piece, count) != 1 || write(fd, piece, count) != (ssize_t)count) {
+            code = fail_errno(reason, CODE_RESOURCES, "%s cannot be written", path);
+        }
+    }
+    if (code == 0 && (EVP_DigestFinal_ex(sha256, hash, &length) != 1 || length != sizeof manifest->index_sha256 ||
+                      memcmp(hash, manifest->index_sha256, length) != 0)) {
+        code = fail(reason, CODE_CORRUPT, "the index in the bundle is not the one that was signed");
+    }
+    if (fd >= 0 && close(fd) != 0 && code == 0) {
+        code = fail_errno(reason, CODE_RESOURCES, "%s cannot be written", path);
+    }
+    if (code != 0) {
+        unlink(path);
+    }
+    EVP_MD_CTX_free(sha256);
+    free(piece);
+    return code;
 }
 
 static int facts_written(const char *folder, const struct bundle *bundle, const struct manifest *manifest, const char *signer,
@@ -95,6 +137,13 @@ static int facts_written(const char *folder, const struct bundle *bundle, const 
         hex(hash, manifest->rootfs_sha256, sizeof manifest->rootfs_sha256);
         facts_add(&facts, "rootfs_sha256", hash);
     }
+    if (manifest->format == 2) {
+        facts_add(&facts, "image_type", manifest->image_type);
+        facts_add(&facts, "image_compression", manifest->image_compression);
+        facts_add_number(&facts, "index_bytes", manifest->index_bytes);
+        hex(hash, manifest->index_sha256, sizeof manifest->index_sha256);
+        facts_add(&facts, "index_sha256", hash);
+    }
     if (manifest->description[0] != '\0') {
         facts_add(&facts, "description", manifest->description);
     }
@@ -117,7 +166,8 @@ static int bundle_opened(const struct bundle_bytes *image, const char *keys, con
         (code = signature_check(trust, text.bytes, text.length, signature.bytes, signature.length, chain.bytes, chain.length, signer,
                                 reason)) == 0 &&
         (code = manifest_read(&manifest, (const char *)text.bytes, text.length, reason)) == 0 &&
-        (code = bundle_fits(&bundle, &manifest, reason)) == 0) {
+        (code = bundle_fits(&bundle, &manifest, reason)) == 0 &&
+        (code = index_copied(image, &bundle.index, &manifest, folder, reason)) == 0) {
         code = facts_written(folder, &bundle, &manifest, signer, reason);
     }
     free(text.bytes);
@@ -134,10 +184,13 @@ int cmd_open(int argc, char **argv, struct reason *reason) {
         return fail(reason, CODE_USAGE, "usage: ota-content open --keys DIR FOLDER");
     }
     const char *keys = argv[2], *folder = argv[3];
-    char opened[512];
     /* What an earlier run has left does not speak of this image. */
-    if (!path_in(opened, sizeof opened, folder, "opened") || (unlink(opened) != 0 && errno != ENOENT)) {
-        return fail_errno(reason, CODE_UNEXPECTED, "%.100s/opened cannot be removed", folder);
+    static const char *const left[] = {"opened", "manifest", "manifest.sig", "manifest.crt", "index", "facts", "chunks", "ranges"};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        char path[512];
+        if (!path_in(path, sizeof path, folder, left[i]) || (unlink(path) != 0 && errno != ENOENT)) {
+            return fail_errno(reason, CODE_UNEXPECTED, "%.100s/%s cannot be removed", folder, left[i]);
+        }
     }
     if (fstat(fd, &is) != 0 || !S_ISREG(is.st_mode)) {
         return fail(reason, CODE_UNREADABLE, "descriptor %d is no regular file; it must be the image that `hold` has opened", fd);

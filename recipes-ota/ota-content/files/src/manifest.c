@@ -160,12 +160,15 @@ static int hash_read(struct reason *reason, const char *key, struct text value, 
 
 /* ---- lines ---- */
 
-enum key { FORMAT, COMPATIBLE, VERSION, IMAGE, IMAGE_BYTES, IMAGE_SHA256, ROOTFS_BYTES, ROOTFS_SHA256, DESCRIPTION, KEYS };
+/* From IMAGE_TYPE on they are keys of format 2 only. */
+enum key { FORMAT, COMPATIBLE, VERSION, IMAGE, IMAGE_BYTES, IMAGE_SHA256, ROOTFS_BYTES, ROOTFS_SHA256, DESCRIPTION, IMAGE_TYPE,
+           IMAGE_COMPRESSION, INDEX_BYTES, INDEX_SHA256, KEYS };
 
 static const char *const keys[KEYS] = {
     [FORMAT] = "format", [COMPATIBLE] = "compatible", [VERSION] = "version", [IMAGE] = "image", [IMAGE_BYTES] = "image-bytes",
     [IMAGE_SHA256] = "image-sha256", [ROOTFS_BYTES] = "rootfs-bytes", [ROOTFS_SHA256] = "rootfs-sha256",
-    [DESCRIPTION] = "description",
+    [DESCRIPTION] = "description", [IMAGE_TYPE] = "image-type", [IMAGE_COMPRESSION] = "image-compression",
+    [INDEX_BYTES] = "index-bytes", [INDEX_SHA256] = "index-sha256",
 };
 
 static int key_order(const void *one, const void *other) {
@@ -205,13 +208,46 @@ static int line_read(struct text line, struct text values[KEYS], bool there[KEYS
     return fail(reason, 4, "the manifest has a line that this sysupgrade does not know, which may be a restriction: '%.*s'", SHOWN(line));
 }
 
+/* One of a few words. A new one would be a way of unpacking that nobody has built here. */
+static int word_read(struct reason *reason, enum key key, const struct text *values, const char *word, char *to) {
+    if (values[key].length != strlen(word) || memcmp(values[key].at, word, values[key].length) != 0) {
+        return expected(reason, keys[key], values[key], word);
+    }
+    memcpy(to, word, strlen(word) + 1);
+    return 0;
+}
+
+static int format_read(struct manifest *to, const struct text values[KEYS], const bool there[KEYS], struct reason *reason) {
+    static const char name[] = "otamgr-bundle-";
+    const struct text *format = &values[FORMAT];
+    int code;
+    if (format->length != sizeof name || memcmp(format->at, name, sizeof name - 1) != 0 ||
+        (format->at[format->length - 1] != '1' && format->at[format->length - 1] != '2')) {
+        return expected(reason, keys[FORMAT], *format, "otamgr-bundle-1 or otamgr-bundle-2");
+    }
+    to->format = format->at[format->length - 1] - '0';
+    if (to->format == 2) {
+        if ((code = word_read(reason, IMAGE_TYPE, values, "ext4", to->image_type)) != 0 ||
+            (code = word_read(reason, IMAGE_COMPRESSION, values, "zstd-blocks", to->image_compression)) != 0 ||
+            (code = number_read(reason, keys[INDEX_BYTES], values[INDEX_BYTES], &to->index_bytes)) != 0) {
+            return code;
+        }
+        return hash_read(reason, keys[INDEX_SHA256], values[INDEX_SHA256], to->index_sha256);
+    }
+    for (int key = IMAGE_TYPE; key < KEYS; key++) {
+        if (there[key]) {
+            return fail(reason, 4, "the manifest of format 1 has the key %s of format 2", keys[key]);
+        }
+    }
+    return 0;
+}
+
 static int values_read(struct manifest *to, const struct text values[KEYS], const bool there[KEYS], struct reason *reason) {
     char why[200], what[400];
     int code;
-    if (values[FORMAT].length != 15 || memcmp(values[FORMAT].at, "otamgr-bundle-1", 15) != 0) {
-        return expected(reason, keys[FORMAT], values[FORMAT], "otamgr-bundle-1");
+    if ((code = format_read(to, values, there, reason)) != 0) {
+        return code;
     }
-    to->format = 1;
     if ((code = copied(reason, keys[COMPATIBLE], values[COMPATIBLE], to->compatible, sizeof to->compatible, false,
                        "the name of a board: 1 to 64 characters without blanks")) != 0) {
         return code;
@@ -231,7 +267,7 @@ static int values_read(struct manifest *to, const struct text values[KEYS], cons
         (code = hash_read(reason, keys[IMAGE_SHA256], values[IMAGE_SHA256], to->image_sha256)) != 0) {
         return code;
     }
-    to->has_rootfs = there[ROOTFS_BYTES] || there[ROOTFS_SHA256];
+    to->has_rootfs = to->format == 2 || there[ROOTFS_BYTES] || there[ROOTFS_SHA256];
     if (to->has_rootfs && ((code = number_read(reason, keys[ROOTFS_BYTES], values[ROOTFS_BYTES], &to->rootfs_bytes)) != 0 ||
                            (code = hash_read(reason, keys[ROOTFS_SHA256], values[ROOTFS_SHA256], to->rootfs_sha256)) != 0)) {
         return code;

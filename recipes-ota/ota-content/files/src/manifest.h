@@ -21,12 +21,15 @@ struct manifest {
     char compatible[65];
     char version[VERSION_LIMIT];
     struct version numbers;
-    char image[101];
+    char image[101]; /* what follows is of the payload, as it is in the bundle */
     uint64_t image_bytes;
     uint8_t image_sha256[32];
     bool has_rootfs; /* the two that follow are there */
     uint64_t rootfs_bytes;
     uint8_t rootfs_sha256[32];
+    char image_type[16], image_compression[16]; /* format 2; empty in format 1 */
+    uint64_t index_bytes;
+    uint8_t index_sha256[32];
     char description[1001];
 };
 
