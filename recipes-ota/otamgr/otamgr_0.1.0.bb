@@ -18,6 +18,7 @@ SRC_URI = "\
     file://otamgr-src/attribute-client/src/main \
     file://otamgr-src/agent/src/main \
     file://otamgr-src/otamgr/src/main \
+    file://otamgr-src/tuf/src/main \
     file://otamgr-src/update-sources/src/main \
     file://otamgr.sh \
     file://otamgr-control.c \
@@ -55,7 +56,9 @@ do_compile () {
     cp -R ${S}/otamgr-src/otamgr/src/main/resources/. ${B}/otamgr
     sed -i 's/\${project\.version}/${PV}/' ${B}/otamgr/org/metaotamgr/daemon/version.properties
     ota_java_jar ${B}/otamgr.jar ${B}/otamgr
-    ota_java_compile ${B}/update-sources ${B}/agent:$jackson ${S}/otamgr-src/update-sources/src/main/java
+    ota_java_compile ${B}/tuf $jackson ${S}/otamgr-src/tuf/src/main/java
+    ota_java_jar ${B}/otamgr-tuf.jar ${B}/tuf
+    ota_java_compile ${B}/update-sources ${B}/agent:${B}/tuf:$jackson ${S}/otamgr-src/update-sources/src/main/java
     cp -R ${S}/otamgr-src/update-sources/src/main/resources/. ${B}/update-sources
     ota_java_jar ${B}/otamgr-update-sources.jar ${B}/update-sources
     ${CC} -std=c11 -Wall -Wextra ${CFLAGS} ${CPPFLAGS} ${LDFLAGS} -o ${B}/otamgr-control ${S}/otamgr-control.c
@@ -64,7 +67,7 @@ do_compile () {
 do_install () {
     install -d ${D}${datadir}/java ${D}${nonarch_libdir}/otamgr
     install -m 0644 ${B}/otamgr.jar ${B}/otamgr-agent.jar ${B}/otamgr-wire.jar ${B}/otamgr-attribute-client.jar \
-        ${B}/otamgr-update-sources.jar ${D}${datadir}/java
+        ${B}/otamgr-update-sources.jar ${B}/otamgr-tuf.jar ${D}${datadir}/java
     ln -sr ${D}${libdir}/jni/libjunixsocket-native.so ${D}${nonarch_libdir}/otamgr/libjunixsocket-native.so
 
     install -D -m 0755 ${S}/otamgr.sh ${D}${bindir}/otamgr
@@ -88,7 +91,7 @@ INITSCRIPT_PARAMS = "defaults 97 3"
 # Updates from a repository on a web server, and from hawkBit. A package of its own, so that who gets updates otherwise pays nothing:
 # IMAGE_INSTALL:append = " otamgr-update-sources"; docs/source-repository.md, docs/source-hawkbit.md.
 PACKAGES =+ "${PN}-update-sources"
-FILES:${PN}-update-sources += "${datadir}/java/otamgr-update-sources.jar"
+FILES:${PN}-update-sources += "${datadir}/java/otamgr-update-sources.jar ${datadir}/java/otamgr-tuf.jar"
 FILES:${PN} += "${datadir}/java ${nonarch_libdir}/otamgr ${systemd_system_unitdir}"
 # A link to a library that is loaded by name.
 FILES_SOLIBSDEV = ""

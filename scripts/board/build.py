@@ -147,8 +147,9 @@ def build_jars(folder):
         jar, = (project / module / "target").glob(f"{name}-[0-9]*.jar")
         shutil.copy(jar, folder / f"{name}.jar")
     # Sources of updates that are modules of their own.
-    for jar in project.glob("update-sources/target/otamgr-update-sources-[0-9]*.jar"):
-        shutil.copy(jar, folder / "otamgr-update-sources.jar")
+    for name in ("tuf", "update-sources"):
+        for jar in project.glob(f"{name}/target/otamgr-{name}-[0-9]*.jar"):
+            shutil.copy(jar, folder / f"otamgr-{name}.jar")
     libraries = folder / "libraries"
     run("mvn", "-q", "-B", "-f", project / "pom.xml", "-pl", "otamgr,simulators", "-am", "package", "-DskipTests", "-Dmaven.test.skip=true",
         "dependency:copy-dependencies", "-DincludeScope=runtime", "-DexcludeGroupIds=org.metaotamgr", f"-DoutputDirectory={libraries}",
@@ -169,7 +170,7 @@ def control(cache, what="otamgr-control", program=BUILD / "otamgr-control", targ
 def jars(cache):
     """The folder of the jars, built when their sources have changed."""
     source = layer.ROOT / "otamgr-src"
-    mains = [source / module / "src/main" for module in ("wire", "attribute-client", "agent", "otamgr", "simulators", "update-sources")]
+    mains = [source / module / "src/main" for module in ("wire", "attribute-client", "agent", "otamgr", "simulators", "tuf", "update-sources")]
     return cache.make("jars", BUILD / "jars", [*sorted(source.glob("**/pom.xml")), *mains], build_jars)
 
 

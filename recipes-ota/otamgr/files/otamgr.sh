@@ -71,8 +71,8 @@ for jar in otamgr otamgr-agent otamgr-wire otamgr-attribute-client jackson-datab
     junixsocket-common; do
     classpath=${classpath:+$classpath:}$OTAMGR_JARS/$jar.jar
 done
-# Sources of updates that are packages of their own.
-for jar in "$OTAMGR_JARS"/otamgr-*sources*.jar; do
+# Sources of updates that are packages of their own, and what they stand on.
+for jar in "$OTAMGR_JARS"/otamgr-*sources*.jar "$OTAMGR_JARS/otamgr-tuf.jar"; do
     [ ! -e "$jar" ] || classpath=$classpath:$jar
 done
 for jar in $OTAMGR_MORE_JARS; do
