@@ -36,9 +36,6 @@ static const char usage[] =
 
 int main(int argc, char **argv) {
     struct reason reason = {0};
-    umask(077);
-    /* A reader that goes away stops nothing. */
-    signal(SIGPIPE, SIG_IGN);
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(usage, stdout);
         return 0;
@@ -53,6 +50,12 @@ int main(int argc, char **argv) {
                 fail(&reason, CODE_USAGE, "ota-content was built without its sub-command %s", argv[1]);
                 say_reason(&reason);
                 return CODE_USAGE;
+            }
+            /* What hold runs keeps what it would have had without us. */
+            if (commands[i].run != cmd_hold) {
+                umask(077);
+                /* A reader that goes away stops nothing. */
+                signal(SIGPIPE, SIG_IGN);
             }
             int code = commands[i].run(argc - 1, argv + 1, &reason);
             if (code == 0 && (fflush(stdout) != 0 || ferror(stdout) != 0)) {

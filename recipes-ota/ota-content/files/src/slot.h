@@ -14,19 +14,21 @@
 
 struct slot {
     const char *name;
-    int fd;          /* through the page cache */
-    int direct;      /* past it; -1: the device cannot */
+    int fd;     /* through the page cache */
+    int direct; /* past it; -1: the device cannot */
     uint64_t bytes;
-    bool writable;
-    uint64_t unsynced, synced_to; /* of writing through the page cache */
+    size_t sector; /* offsets and sizes past the page cache are multiples of it */
+    uint64_t cached; /* bytes that were read through the page cache */
+    uint64_t dirty_from, dirty_to; /* written through the page cache and not yet on the medium */
 };
 
+/* Opened once, by name; a device that is mounted cannot be opened for writing. */
 int slot_open(struct slot *slot, const char *device, bool writable, struct reason *reason);
 void slot_close(struct slot *slot);
-/* Aligned memory for reads and writes. */
+/* Aligned memory for reads and writes; for free(3). */
 void *slot_buffer(size_t size);
 
-/* Whatever was asked for, from the medium where that can be. Any offset and size; fast where they are aligned. */
+/* All of what was asked for, from the medium. Any offset and size; fast where they and the buffer are aligned. */
 int slot_read(struct slot *slot, void *buffer, size_t size, uint64_t offset, struct reason *reason);
 int slot_write(struct slot *slot, const void *buffer, size_t size, uint64_t offset, struct reason *reason);
 /* Everything is on the medium, and the page cache holds nothing of the slot. */

@@ -29,7 +29,8 @@ struct source {
     uint64_t offset, bytes; /* the payload in the image */
     uint64_t position;      /* of the next chunk, in the payload */
     struct record *chunks;
-    bool verifies; /* chunks are compared with the record, otherwise recorded */
+    bool verifies;          /* chunks are compared with the record, otherwise recorded */
+    size_t shown;           /* bytes of the first chunk that was only looked at */
     EVP_MD_CTX *sha256; /* of the first pass */
     unsigned char hash[32];
     unsigned char *chunk;
@@ -49,6 +50,8 @@ void source_close(struct source *source);
 
 /* The next chunk, good until the next call; size 0 at the end. */
 int source_next(struct source *source, const unsigned char **data, size_t *size, struct reason *reason);
+/* The first chunk, which the next source_next gives again. Before the first source_next. */
+int source_peek(struct source *source, const unsigned char **data, size_t *size, struct reason *reason);
 /* Verifying sources only: chunk number `index`, in any order. */
 int source_chunk(struct source *source, uint64_t index, const unsigned char **data, size_t *size, struct reason *reason);
 
