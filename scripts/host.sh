@@ -8,7 +8,7 @@ BOARD_PACKAGES="python3 openjdk-17-jdk-headless maven qemu-system-arm u-boot-qem
 e2fsprogs cpio gzip unzip qemu-user-static binutils-aarch64-linux-gnu gcc-aarch64-linux-gnu libc6-dev-arm64-cross debian-archive-keyring openssl"
 # shellcheck disable=SC2034
 TEST_PACKAGES="shellcheck busybox-static chromium xz-utils zstd squashfs-tools mount util-linux gcc libc6-dev make dpkg-dev python3-venv systemd \
-libssl-dev libzstd-dev zlib1g-dev liblzma-dev"
+libssl-dev libzstd-dev zlib1g-dev liblzma-dev clang libclang-rt-14-dev"
 
 # shellcheck disable=SC2034
 # To build U-Boot for the emulated board, which only scripts/test --full does.

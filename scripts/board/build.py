@@ -35,6 +35,8 @@ TARGET_PACKAGES = (
     "libgcc-s1", "libstdc++6", "e2fsprogs", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "zstd", "libzstd1",
     "liblzma5", "liblz4-1", "util-linux", "fdisk", "libfdisk1", "libsmartcols1", "libreadline8", "libtinfo6", "libmount1",
     "libselinux1", "libpcre2-8-0",
+    # What the content engine is compiled with.
+    "libssl-dev", "libzstd-dev", "zlib1g-dev", "liblzma-dev",
 )
 
 
@@ -167,6 +169,24 @@ def control(cache, what="otamgr-control", program=BUILD / "otamgr-control", targ
     return cache.make(what, program, [layer.RECIPES / "otamgr/files/otamgr-control.c"], lambda out: build_control(out, target))
 
 
+def build_content(program, target=ARM64):
+    """The content engine, for the libraries of the target's packages. Their names for the linker are links to other places."""
+    folder = BUILD / f"ota-content-{target.triplet}"
+    include = target.root / "usr/include"
+    libraries = " ".join(f"-l:{name}" for name in ("libcrypto.so.3", "libzstd.so.1", "libz.so.1", "liblzma.so.5"))
+    places = " ".join(f"-L{target.root / place / target.triplet}" for place in ("usr/lib", "lib"))
+    run("make", "-s", "-C", layer.RECIPES / "ota-content/files", f"B={folder}", f"CC={target.triplet}-gcc", "CFLAGS=-O2",
+        f"CPPFLAGS=-isystem {include} -isystem {include / target.triplet}" if target.root != Path("/") else "CPPFLAGS=",
+        f"LDFLAGS={places}", f"libraries={libraries}")
+    shutil.copy(folder / "ota-content", program)
+
+
+def content(cache, what="ota-content", program=BUILD / "ota-content-arm64", target=ARM64):
+    """The content engine, built when its sources have changed."""
+    files = layer.RECIPES / "ota-content/files"
+    return cache.make(what, program, [files / "src", files / "Makefile"], lambda out: build_content(out, target))
+
+
 def jars(cache):
     """The folder of the jars, built when their sources have changed."""
     source = layer.ROOT / "otamgr-src"
@@ -234,9 +254,9 @@ def record_of(version):
                        "versionNumber": version.replace(".", "")}, indent=4, sort_keys=True)
 
 
-def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tree, target=ARM64):
+def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, tree, target=ARM64):
     """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them.
-    Without a release there is no kernel in it."""
+    programs: what control() and content() made. Without a release there is no kernel in it."""
     shutil.rmtree(tree, ignore_errors=True)
     for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "dev", "proc", "sys", "tmp", "run", "data", "root", "boot", "etc/otamgr",
                    "lib/upgrade/keep.d", "var/log", "usr/share/java", "usr/lib/otamgr", "lib/modules"):
@@ -290,7 +310,8 @@ def stage_rootfs(version, record, release, jars, control, runtime, initramfs, tr
     _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
     _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
     _install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)
-    _install(control, tree / "usr/lib/otamgr/otamgr-control", 0o755)
+    for name, program in zip(("otamgr-control", "ota-content"), programs):
+        _install(program, tree / "usr/lib/otamgr" / name, 0o755)
     _install(daemon / "otamgr-watcher", tree / "usr/sbin/otamgr-watcher", 0o755)
     _install(daemon / "otamgr.init", tree / "etc/init.d/otamgr", 0o755)
     # Before the guard's deadline of this board, whose trials are short.

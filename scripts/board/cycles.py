@@ -165,15 +165,16 @@ class Images:
     def _shared_kernel(cache):
         target = sharedkernel.target()
         jars = build.jars(cache)
-        control = build.control(cache, "otamgr-control for this machine", FOLDER / "otamgr-control", target)
+        programs = (build.control(cache, "otamgr-control for this machine", FOLDER / "otamgr-control", target),
+                    build.content(cache, "ota-content for this machine", FOLDER / "ota-content", target))
         runtime = cache.make("Java runtime for this machine", FOLDER / "runtime", [build.RUNTIME_MODULES],
                              lambda out: build.build_runtime(out, target))
 
         def stage(tree):
-            build.stage_rootfs(VERSION_PLACE, build.record_of(VERSION_PLACE), None, jars, control, runtime, None, tree, target)
+            build.stage_rootfs(VERSION_PLACE, build.record_of(VERSION_PLACE), None, jars, programs, runtime, None, tree, target)
             sharedkernel.adapt(tree)
 
-        return [jars, control, build.HERE / "sharedkernel.py"], stage
+        return [jars, *programs, build.HERE / "sharedkernel.py"], stage
 
     def _template(self, kind, steps, deadline):
         def make(out):

@@ -149,15 +149,15 @@ class Board:
         self._release = build.fetch_packages(lambda text: show.line("build", text))
         self._jars = build.jars(cache)
         self._runtime = cache.make("Java runtime", build.RUNTIME, [self._release, build.RUNTIME_MODULES], build.build_runtime)
-        self._control = build.control(cache)
+        self._programs = (build.control(cache), build.content(cache))
         self._initramfs = cache.make("initramfs", build.BUILD / "initrd", [self._release, build.HERE / "initramfs-init"],
                                      lambda out: build.build_initramfs(self._release, out))
-        self.inputs = [self._release, self._initramfs, self._jars, self._control, build.RUNTIME / "release", build.RUNTIME_MODULES, build.HERE / "rootfs", build.HERE / "build.py",
+        self.inputs = [self._release, self._initramfs, self._jars, *self._programs, build.RUNTIME / "release", build.RUNTIME_MODULES, build.HERE / "rootfs", build.HERE / "build.py",
                         build.layer.RECIPES]
 
     def stage(self, version, record, tree):
         """The files of a version, in a folder."""
-        build.stage_rootfs(version, record, self._release, self._jars, self._control, self._runtime, self._initramfs, tree)
+        build.stage_rootfs(version, record, self._release, self._jars, self._programs, self._runtime, self._initramfs, tree)
 
     def rootfs(self, version, name, spoil=None, record=None, service_key=None, flashed=False, spoiled_by=()):
         """A root file system; `spoil` changes its files, by what `spoiled_by` holds beside its name, `record` is its OTA record,

@@ -48,6 +48,13 @@ def file_system_header(device):
     return {name: value.strip() for name, _, value in pairs}
 
 
+def content_engine(repository):
+    """The program that does everything with the bytes of an image, built for this machine where its sources are newer."""
+    folder = repository / "build/ota-content"
+    run("make", "-s", "-C", repository / "recipes-ota/ota-content/files", f"B={folder}")
+    return folder / "ota-content"
+
+
 def device_number(path):
     info = os.stat(path)
     return f"{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
@@ -158,6 +165,7 @@ class Factory:
             self._copy_program(shutil.which(program), root, root / place / program)
         for source, place in SCRIPTS.items():
             shutil.copy(self.files / source, root / place)
+        self._copy_program(content_engine(self.repository), root, root / "usr/lib/otamgr/ota-content")
         executable(root / "sbin/reboot", REBOOT)
         (root / "afero_nv").symlink_to("data/afero_nv")
         # As in OE; fw_setenv's own lock is there.
