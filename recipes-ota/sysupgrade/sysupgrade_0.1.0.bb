@@ -53,6 +53,6 @@ CONFFILES:${PN} = "${sysconfdir}/otamgr/trial.conf"
 
 # fw_setenv and the place of the journal. Its configuration is the machine's, so packagegroup-otamgr asks for it. What else the
 # scripts run is in OpenEmbedded's busybox.
-RDEPENDS:${PN} = "libubootenv-bin ota-data"
+RDEPENDS:${PN} = "libubootenv-bin ota-content ota-data"
 # Images in a tar archive need mke2fs, signatures openssl; resize2fs lets the new system have all of its slot.
 RRECOMMENDS:${PN} = "e2fsprogs-mke2fs e2fsprogs-resize2fs openssl-bin"

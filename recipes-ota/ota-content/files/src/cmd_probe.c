@@ -1,7 +1,126 @@
 /* SPDX-License-Identifier: MIT */
+/* probe: binary headers as facts, for scripts that only look. */
 #include "commands.h"
+#include "ext4.h"
+#include "slot.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+/* Copies of 16 MiB are far more than any board has. */
+#define ENV_LIMIT (UINT64_C(16) << 20)
+
+static int bytes_read(const char *name, uint64_t offset, unsigned char *bytes, size_t size, struct reason *reason) {
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        return fail_errno(reason, CODE_UNREADABLE, "%.150s cannot be read", name);
+    }
+    size_t have = 0;
+    ssize_t got = 0;
+    while (have < size && (got = pread(fd, bytes + have, size - have, (off_t)(offset + have))) > 0) {
+        have += (size_t)got;
+    }
+    int code = 0;
+    if (got < 0) {
+        code = fail_errno(reason, CODE_UNREADABLE, "%.150s cannot be read at byte %llu", name, (unsigned long long)(offset + have));
+    } else if (have < size) {
+        code = fail(reason, CODE_UNREADABLE, "%.150s ends at byte %llu, before %llu", name, (unsigned long long)(offset + have),
+                    (unsigned long long)(offset + size));
+    }
+    close(fd);
+    return code;
+}
+
+/* One copy of U-Boot's environment: a CRC-32, where there are two copies a byte that tells the newer one, and the variables. */
+static int env_copy_probed(const char *name, uint64_t offset, uint64_t size, unsigned number, bool redundant, struct reason *reason) {
+    char key[32];
+    unsigned char *bytes = malloc((size_t)size);
+    if (bytes == NULL) {
+        return fail(reason, CODE_RESOURCES, "no memory for an environment of %llu bytes", (unsigned long long)size);
+    }
+    int code = bytes_read(name, offset, bytes, (size_t)size, reason);
+    if (code == 0) {
+        size_t begin = redundant ? 5 : 4;
+        uint32_t says = (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+        uint32_t found = (uint32_t)crc32(0, bytes + begin, (uInt)(size - begin));
+        snprintf(key, sizeof key, "copy%u_crc", number);
+        say_fact(stdout, key, says == found ? "good" : "bad");
+        if (redundant) {
+            snprintf(key, sizeof key, "copy%u_flag", number);
+            say_number(stdout, key, bytes[4]);
+        }
+        /* Until two zeros: what is in use. */
+        size_t end = begin;
+        while (end + 1 < size && (bytes[end] != 0 || bytes[end + 1] != 0)) {
+            end++;
+        }
+        snprintf(key, sizeof key, "copy%u_used", number);
+        say_number(stdout, key, end + 1 - begin);
+    }
+    free(bytes);
+    return code;
+}
+
+static int env_probed(int argc, char **argv, struct reason *reason) {
+    if (argc < 3 || argc > 6 || argc % 3 != 0) {
+        return fail(reason, CODE_USAGE, "probe env needs FILE OFFSET SIZE, once or for both copies");
+    }
+    for (int i = 0; i < argc; i += 3) {
+        uint64_t offset, size;
+        if (!number_understood(argv[i + 1], &offset) || !number_understood(argv[i + 2], &size) || size < 16 || size > ENV_LIMIT ||
+            offset > INT64_MAX - size) {
+            return fail(reason, CODE_USAGE, "probe env: %.40s and %.40s are no offset and size", argv[i + 1], argv[i + 2]);
+        }
+        int code = env_copy_probed(argv[i], offset, size, (unsigned)i / 3 + 1, argc == 6, reason);
+        if (code != 0) {
+            return code;
+        }
+    }
+    return 0;
+}
+
+static int ext4_probed(const char *name, struct reason *reason) {
+    unsigned char head[HELD_BACK];
+    struct ext4 ext4;
+    int code = bytes_read(name, 0, head, sizeof head, reason);
+    if (code == 0) {
+        bool blank = head[0] == 0 && memcmp(head, head + 1, sizeof head - 1) == 0;
+        say_fact(stdout, "blank", blank ? "yes" : "no");
+        if (blank) {
+            return fail(reason, CODE_CORRUPT, "%.150s begins with 4 KiB of zeros: an update took the file system away and did not end", name);
+        }
+        code = ext4_judged(&ext4, head, sizeof head, reason);
+    }
+    if (code == 0) {
+        say_number(stdout, "filesystem_bytes", ext4.bytes);
+        say_number(stdout, "block_bytes", ext4.block_bytes);
+        say_number(stdout, "free_bytes", ext4.free_bytes);
+        say_number(stdout, "features_compat", ext4.compat);
+        say_number(stdout, "features_incompat", ext4.incompat);
+        say_number(stdout, "features_ro_compat", ext4.ro_compat);
+        say_fact(stdout, "checksum", ext4.has_checksum ? "good" : "none");
+        say_fact(stdout, "clean", ext4.clean ? "yes" : "no");
+        say_fact(stdout, "needs_recovery", ext4.needs_recovery ? "yes" : "no");
+        say_fact(stdout, "resize_inode", ext4.resize_inode ? "yes" : "no");
+        struct reason why;
+        bool bootable = ext4_is_bootable(&ext4, &why) == 0;
+        say_fact(stdout, "bootable", bootable ? "yes" : "no");
+        if (!bootable) {
+            say_fact(stdout, "why_not", why.text);
+        }
+    }
+    return code;
+}
 
 int cmd_probe(int argc, char **argv, struct reason *reason) {
-    (void)argc;
-    return fail(reason, CODE_UNEXPECTED, "%s is not there yet", argv[0]);
+    if (argc >= 3 && strcmp(argv[1], "env") == 0) {
+        return env_probed(argc - 2, argv + 2, reason);
+    }
+    if (argc == 3 && strcmp(argv[1], "ext4") == 0) {
+        return ext4_probed(argv[2], reason);
+    }
+    return fail(reason, CODE_USAGE, "probe env FILE OFFSET SIZE [FILE OFFSET SIZE], or probe ext4 DEVICE");
 }
