@@ -315,7 +315,8 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     _install(daemon / "otamgr-watcher", tree / "usr/sbin/otamgr-watcher", 0o755)
     _install(daemon / "otamgr.init", tree / "etc/init.d/otamgr", 0o755)
     # Before the guard's deadline of this board, whose trials are short.
-    (tree / "etc/otamgr/otamgr.json").write_text((daemon / "otamgr.json").read_text().replace('"deadlineSeconds": 240', '"deadlineSeconds": 45', 1))
+    (tree / "etc/otamgr/otamgr.json").write_text((daemon / "otamgr.json").read_text().replace('"deadlineSeconds": 240', '"deadlineSeconds": 45', 1)
+        .replace('"hubbyStableSeconds": 20', '"hubbyStableSeconds": 5', 1))
     (tree / "etc/fw_env.config").write_text(layer.fill(layer.RECIPES / "u-boot/files/fw_env.config.in", SETTINGS))
 
     shutil.copytree(HERE / "rootfs", tree, dirs_exist_ok=True)

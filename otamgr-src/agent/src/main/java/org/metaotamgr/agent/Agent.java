@@ -128,8 +128,10 @@ public final class Agent implements AutoCloseable {
     }
 
     private InstalledSystem installed() throws InterruptedException {
+        SlotStatus status = device.slots().status();
+        device.noteRollback(status);
         InstalledSystem known = device.installed();
-        return new InstalledSystem(known.name(), known.version(), known.compatible(), device.slots().status().floor());
+        return new InstalledSystem(known.name(), known.version(), known.compatible(), status.floor());
     }
 
     private CheckIn judge(CheckResult answer, InstalledSystem installed) throws InterruptedException {
@@ -199,7 +201,27 @@ public final class Agent implements AutoCloseable {
             return Optional.of(new Result(ExitCode.DOWNGRADE_REFUSED, target.name() + " is older than version "
                     + installed.version().get() + ", which runs"));
         }
+        if (!source.isAssigning() && wasLeft(target)) {
+            return Optional.of(new Result(ExitCode.LEFT_BY_HAND, target.name() + ": the device was rolled back from "
+                    + device.left().orElseThrow().version() + " by hand; name this target in a command to install it"));
+        }
         return knownBad(target);
+    }
+
+    private boolean wasLeft(Target target) {
+        return device.left().filter(left -> left.id().equals(target.id()) || !left.version().isEmpty()
+                && new Version(target.version()).compareTo(new Version(left.version())) <= 0).isPresent();
+    }
+
+    /**
+     * A command names a target, so that it may be taken although somebody rolled back from it by hand.
+     *
+     * @param target what is named
+     */
+    public void named(Target target) {
+        if (wasLeft(target)) {
+            device.forgetLeft();
+        }
     }
 
     private Optional<Result> knownBad(Target target) {

@@ -9,6 +9,7 @@ import org.metaotamgr.device.BootClock;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
 import org.metaotamgr.device.ProcessRunner;
+import org.metaotamgr.device.SlotStatus;
 import org.metaotamgr.device.Programs;
 import org.metaotamgr.device.SystemProcessRunner;
 
@@ -30,6 +31,18 @@ import org.metaotamgr.device.SystemProcessRunner;
 public record AgentDevice(AgentStore store, Slots slots, Installer installer, Verifier verifier, Callbacks callbacks,
         FailedUpdates failures, TransactionIds ids, SystemFacts facts, Finalisation finalisation, Clock clock,
         EventLog log) {
+    /** What the ids of {@code ota-slot rollback} begin with. */
+    public static final String ROLLBACK = "rollback-";
+
+    /**
+     * What ran before somebody rolled back by hand.
+     *
+     * @param version its version, or empty if that is unknown
+     * @param id the id of its target, or empty if it came by no update that is remembered
+     */
+    public record LeftByHand(String version, String id) {
+    }
+
     /**
      * A device made of exchangeable parts.
      *
@@ -85,12 +98,81 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
      */
     public Result rollback() throws InterruptedException {
         Slots.Answer answer = slots.rollback();
+        if (answer.exitStatus() == 0) {
+            noteRollback(slots.status());
+        }
         return new Result(switch (answer.exitStatus()) {
             case 0 -> ExitCode.ROLLBACK_NEEDS_REBOOT;
             case 4, 12 -> ExitCode.IN_PROGRESS;
             case 5 -> ExitCode.NO_ROLLBACK_TARGET;
             default -> ExitCode.ROLLBACK_FAILED;
         }, answer.message());
+    }
+
+    /**
+     * Remembers what somebody rolls back from by hand, with whatever program and also while no daemon ran: it is not to
+     * be installed again by itself.
+     *
+     * @param status the boot state
+     */
+    public void noteRollback(SlotStatus status) {
+        if (!status.txn().startsWith(ROLLBACK)
+                || store.state().left().filter(left -> left.txn().equals(status.txn())).isPresent()) {
+            return;
+        }
+        Optional<AgentState.Installed> remembered = store.state().installed();
+        Optional<String> running = facts.version();
+        String id = remembered.map(one -> one.target().id()).orElse("");
+        String version = remembered.map(one -> one.target().version()).orElse("");
+        switch (status.state()) {
+            case ARMED -> {
+                // What runs is about to be left.
+                if (running.isPresent() && !running.get().equals(version)) {
+                    id = "";
+                    version = running.get();
+                }
+            }
+            case COMMITTED -> {
+                // Nobody saw it being armed: what was installed last, if that is not what runs.
+                if (remembered.isEmpty() || running.isEmpty() || running.get().equals(version)) {
+                    return;
+                }
+            }
+            default -> {
+                return;
+            }
+        }
+        AgentState.Left left = new AgentState.Left(version, id, status.txn());
+        store.change(state -> state.withLeft(Optional.of(left)));
+        log.info("left_by_hand:version=" + version + ",txn=" + status.txn()
+                + ",meaning=it is not installed again by itself");
+    }
+
+    /**
+     * What somebody rolled back from by hand.
+     *
+     * @return it, or empty
+     */
+    public Optional<LeftByHand> left() {
+        return store.state().left().filter(left -> !left.version().isEmpty() || !left.id().isEmpty())
+                .map(left -> new LeftByHand(left.version(), left.id()));
+    }
+
+    /** A command names a target: what was left by hand may be installed again. */
+    void forgetLeft() {
+        // The rollback itself stays known: it is not to be noted once more.
+        store.change(state -> state.withLeft(state.left().map(left -> new AgentState.Left("", "", left.txn()))));
+    }
+
+    /**
+     * Whether the update that was committed last, and runs, has this id.
+     *
+     * @param id the id of a target
+     * @return whether it has
+     */
+    public boolean isInstalled(String id) {
+        AgentState state = store.state();
+        return state.left().isEmpty() && state.installed().filter(one -> one.target().id().equals(id)).isPresent();
     }
 
     private static InstalledSystem installed(AgentStore store, SystemFacts facts) {

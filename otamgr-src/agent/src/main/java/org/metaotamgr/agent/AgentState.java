@@ -26,11 +26,13 @@ import org.metaotamgr.device.Printable;
  * @param installed the target that runs, if it came by an update that is remembered
  * @param pending the update that was started and has not come to its end
  * @param last the last update that came to its end
+ * @param left the update that somebody rolled back from by hand
  * @param unreported ends of updates that their source was not told yet, oldest first, at most {@value #MAX_UNREPORTED}
  */
-record AgentState(Optional<Installed> installed, Optional<Pending> pending, Optional<Last> last,
+record AgentState(Optional<Installed> installed, Optional<Pending> pending, Optional<Last> last, Optional<Left> left,
         List<Unreported> unreported) {
-    static final AgentState EMPTY = new AgentState(Optional.empty(), Optional.empty(), Optional.empty(), List.of());
+    static final AgentState EMPTY = new AgentState(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty(),
+            List.of());
     static final int MAX_UNREPORTED = 16;
 
     /**
@@ -66,6 +68,16 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
     }
 
     /**
+     * What ran before somebody rolled back by hand: it is not installed again by itself.
+     *
+     * @param version its version, or empty if that was unknown
+     * @param id the id of its target, or empty if it came by no update that is remembered
+     * @param txn the id of the rollback
+     */
+    record Left(String version, String id, String txn) {
+    }
+
+    /**
      * The end of an update that its source has to be told.
      *
      * @param source the name of the source
@@ -81,17 +93,17 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
     }
 
     AgentState withPending(Optional<Pending> update) {
-        return new AgentState(installed, update, last, unreported);
+        return new AgentState(installed, update, last, left, unreported);
     }
 
     AgentState withUnreported(Unreported one) {
         List<Unreported> all = new ArrayList<>(unreported);
         all.add(one);
-        return new AgentState(installed, pending, last, all);
+        return new AgentState(installed, pending, last, left, all);
     }
 
     AgentState withoutUnreported(Unreported one) {
-        return new AgentState(installed, pending, last,
+        return new AgentState(installed, pending, last, left,
                 unreported.stream().filter(other -> !other.equals(one)).toList());
     }
 
@@ -99,7 +111,12 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
     AgentState finished(Last end) {
         Optional<Installed> now = end.rolledBack() ? installed
                 : pending.map(update -> new Installed(update.target(), update.txn()));
-        return new AgentState(now, Optional.empty(), Optional.of(end), unreported);
+        return new AgentState(now, Optional.empty(), Optional.of(end), end.rolledBack() ? left : Optional.empty(),
+                unreported);
+    }
+
+    AgentState withLeft(Optional<Left> update) {
+        return new AgentState(installed, pending, last, update, unreported);
     }
 
     byte[] toJson() {
@@ -128,6 +145,13 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
                 json.writeStringField("reason", last.get().reason());
                 json.writeStringField("bootId", last.get().bootId());
                 write(json, last.get().target());
+                json.writeEndObject();
+            }
+            if (left.isPresent()) {
+                json.writeObjectFieldStart("left");
+                json.writeStringField("version", left.get().version());
+                json.writeStringField("id", left.get().id());
+                json.writeStringField("txn", left.get().txn());
                 json.writeEndObject();
             }
             json.writeArrayFieldStart("unreported");
@@ -220,6 +244,7 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
         JsonNode installed = root.get("installed");
         JsonNode pending = root.get("pending");
         JsonNode last = root.get("last");
+        JsonNode left = root.get("left");
         return new AgentState(
                 installed == null ? Optional.empty()
                         : Optional.of(new Installed(target(installed), line(installed, "txn"))),
@@ -229,6 +254,8 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
                 last == null ? Optional.empty()
                         : Optional.of(new Last(target(last), last.path("rolledBack").asBoolean(), line(last, "reason"),
                                 line(last, "bootId"))),
+                left == null ? Optional.empty()
+                        : Optional.of(new Left(line(left, "version"), line(left, "id"), line(left, "txn"))),
                 unreported);
     }
 

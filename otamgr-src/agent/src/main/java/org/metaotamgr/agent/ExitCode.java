@@ -60,6 +60,8 @@ public enum ExitCode {
     DOWNGRADE_REFUSED(102, "older than this device allows"),
     /** The install failed; the running system is as before. */
     INSTALL_FAILED(103, "the install failed"),
+    /** Somebody rolled back from the target by hand; it is only installed when a command names it. */
+    LEFT_BY_HAND(104, "rolled back from by hand"),
     /** The update was rolled back: its trial failed. */
     ROLLED_BACK(110, "the update was rolled back"),
     /** The previous system is armed: a reboot is needed. */

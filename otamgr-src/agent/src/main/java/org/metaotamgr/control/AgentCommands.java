@@ -186,7 +186,9 @@ public final class AgentCommands implements ControlServer.Handler {
                 return checkIn.offers().isEmpty() && !checkIn.result().isSuccess() ? checkIn.result()
                         : new Result(ExitCode.TARGET_NOT_FOUND, "the source does not offer " + Printable.of(name.get()));
             }
-            if (offer.get().refusal().isPresent()) {
+            if (offer.get().refusal().filter(refusal -> refusal.code() == ExitCode.LEFT_BY_HAND).isPresent()) {
+                agent.get().named(offer.get().target());
+            } else if (offer.get().refusal().isPresent()) {
                 return offer.get().refusal().get();
             }
             target = offer.map(CheckIn.Offer::target);
@@ -219,6 +221,9 @@ public final class AgentCommands implements ControlServer.Handler {
         if (target.isEmpty()) {
             return new Result(ExitCode.NOT_PULLED, name.map(Printable::of).orElse("an update")
                     + " has to be pulled first: otamgr pull");
+        }
+        if (name.isPresent()) {
+            agent.get().named(target.get());
         }
         Result result = agent.get().install(target.get(), progress ->
                 answer.progress(progress.phase() + " " + progress.number() + " %"));

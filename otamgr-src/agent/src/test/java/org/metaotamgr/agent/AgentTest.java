@@ -288,4 +288,56 @@ class AgentTest {
         assertEquals(ExitCode.NO_SPACE, agent().pull(huge, bytes -> { }).code());
         assertEquals(0, source.pulls);
     }
+
+    // ---- rolled back by hand ----
+
+    /** Version 2.0 was installed and committed, and then somebody rolled back to 1.0. */
+    private void rolledBackByHand(boolean isSeenArmed) throws Exception {
+        pulledAndInstalled();
+        device.runs("2.0");
+        device.slot("b", "b", "", device.txn(), "");
+        device.reboots();
+        assertEquals(ExitCode.OK, agent().finalise(trial -> Optional.empty()).code());
+        if (isSeenArmed) {
+            device.slot("b", "b", "a", "rollback-1", "");
+            agent().checkIn();
+        }
+        device.runs("1.0");
+        device.slot("a", "a", "", "rollback-1", "");
+        device.reboots();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"true", "false"})
+    void whatWasLeftByHandIsNotInstalledAgainByItself(boolean isSeenArmed) throws Exception {
+        rolledBackByHand(isSeenArmed);
+        for (int i = 0; i < 3; i++) {
+            CheckIn found = agent().checkIn();
+            assertEquals(ExitCode.LEFT_BY_HAND, found.result().code(), found.result().message());
+            assertEquals(Optional.empty(), found.selected());
+        }
+        source.offers.set(0, ScriptedSource.target("1.5"));
+        assertEquals(ExitCode.LEFT_BY_HAND, agent().checkIn().result().code(), "what is older is no way forward");
+        source.offers.set(0, ScriptedSource.target("3.0"));
+        assertEquals(ExitCode.NEW_VERSION, agent().checkIn().result().code());
+    }
+
+    @Test
+    void aCommandThatNamesItInstallsItAgain() throws Exception {
+        rolledBackByHand(true);
+        assertEquals(ExitCode.LEFT_BY_HAND, agent().checkIn().result().code());
+        Agent agent = agent();
+        agent.named(TARGET);
+        assertEquals(ExitCode.NEW_VERSION, agent.checkIn().result().code());
+        assertEquals(ExitCode.NEW_VERSION, agent().checkIn().result().code(), "named once is enough");
+        assertEquals(ExitCode.OK, pull(agent));
+        assertEquals(ExitCode.NEEDS_REBOOT, install(agent));
+    }
+
+    @Test
+    void whoeverAssignsUpdatesMayAssignItAgain() throws Exception {
+        rolledBackByHand(true);
+        source.isAssigning = true;
+        assertEquals(ExitCode.NEW_VERSION, agent().checkIn().result().code());
+    }
 }

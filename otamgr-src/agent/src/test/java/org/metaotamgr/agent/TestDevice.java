@@ -74,6 +74,11 @@ final class TestDevice {
                 + "\nfloor=0.9\nstate=" + state + "\n");
     }
 
+    /** The version of the system that runs. */
+    void runs(String version) throws IOException {
+        Files.writeString(folder.resolve("etc/manifest"), "version=" + version + "\n");
+    }
+
     /** The id of the update that was armed last. */
     String txn() throws IOException {
         return Files.readAllLines(folder.resolve("slot")).stream().filter(line -> line.startsWith("txn="))

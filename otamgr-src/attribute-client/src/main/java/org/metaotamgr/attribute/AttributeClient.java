@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 
@@ -22,9 +23,10 @@ import org.metaotamgr.wire.Protocol;
  * A client of the attribute daemon. Once started it connects, and connects again whenever the daemon goes away or
  * throws it out, until it is closed.
  *
- * <p>Reading, writing, time-outs and the handler have threads of their own: a daemon that does not read cannot stop
- * this client from reading, and a slow handler stops neither acks nor answers. All of them are daemon threads, so that
- * they do not keep a process alive.
+ * <p>Reading, the protocol with its time-outs, writing, the handler and the log have threads of their own: a daemon that
+ * does not read cannot stop this client from reading, a slow handler stops neither acks nor answers, and a log that
+ * stalls stops nothing. What waits for any of them is bounded. All of them are daemon threads, so that they do not keep
+ * a process alive.
  *
  * <p>The socket is closed with care, because the original daemon dies when it answers into a closed one (attribute
  * protocol, section 13, Q4): answers are waited for first, then the sending side is shut down, and only when the daemon
@@ -48,6 +50,7 @@ public final class AttributeClient implements AutoCloseable {
     private final EventQueue events;
     private final EventQueue answers;
     private Thread connector;
+    private volatile Thread protocol;
     private Link link;
     private boolean closing;
     private boolean stopped;
@@ -59,17 +62,7 @@ public final class AttributeClient implements AutoCloseable {
         open = new Message.Open(builder.ownName, builder.ranges);
         handler = builder.handler;
         backoff = new Backoff(builder.firstWait, builder.longestWait, new Random());
-        log = new Consumer<>() {
-            @Override
-            public void accept(String line) {
-                try {
-                    builder.log.accept(line);
-                } catch (RuntimeException e) {
-                    // There is nowhere to tell; a log that cannot be written must not end the connection.
-                    return;
-                }
-            }
-        };
+        log = new LogThread(builder.log);
         nanoClock = builder.nanoClock;
         order = builder.order;
         events = new EventQueue("attribute-events", log);
@@ -109,12 +102,13 @@ public final class AttributeClient implements AutoCloseable {
                     connectForEver();
                 }
             });
-            thread("attribute-timer", new Runnable() {
+            protocol = thread("attribute-protocol", new Runnable() {
                 @Override
                 public void run() {
-                    watchTime();
+                    actAndWatchTime();
                 }
-            }).start();
+            });
+            protocol.start();
             connector.start();
         }
     }
@@ -246,6 +240,7 @@ public final class AttributeClient implements AutoCloseable {
             }
             stopped = true;
             lock.notifyAll();
+            wake();
             if (interrupted) {
                 Thread.currentThread().interrupt();
             }
@@ -310,45 +305,59 @@ public final class AttributeClient implements AutoCloseable {
         }
     }
 
-    // ---- the timer thread ----
+    // ---- the thread that acts on what arrived, and on what did not arrive in time ----
 
-    private void watchTime() {
-        synchronized (lock) {
-            while (!stopped) {
-                long nanos = link == null ? Long.MAX_VALUE : link.expire();
+    private void actAndWatchTime() {
+        while (true) {
+            long nanos;
+            synchronized (lock) {
+                if (stopped) {
+                    return;
+                }
+                if (link != null) {
+                    link.process();
+                }
+                nanos = link == null ? Long.MAX_VALUE : link.expire();
                 if (closing) {
                     // close() waits for requests that may just have timed out
                     lock.notifyAll();
                 }
                 timerIdle = nanos == Long.MAX_VALUE;
                 timerDue = nanoClock.getAsLong() + nanos;
-                try {
-                    // A little late rather than a little early, which would mean waiting again.
-                    lock.wait(timerIdle ? 0 : Math.max(1, nanos / 1_000_000 + 1));
-                } catch (InterruptedException e) {
-                    log.accept("attribute timer thread was interrupted, going on");
-                }
+            }
+            // Woken early, it only looks once more. A little late rather than a little early, which would mean the same.
+            if (nanos == Long.MAX_VALUE) {
+                LockSupport.park(this);
+            } else {
+                LockSupport.parkNanos(this, Math.max(1, nanos) + 1_000_000);
+            }
+            if (Thread.interrupted()) {
+                log.accept("attribute protocol thread was interrupted, going on");
             }
         }
+    }
+
+    /** Something has arrived. */
+    void wake() {
+        LockSupport.unpark(protocol);
     }
 
     /** Something happened on the link: wakes whoever has to know. Called with the lock held. */
     void changed() {
         if (closing) {
             lock.notifyAll();
+            wake();
             return;
         }
         long nanos = link == null ? Long.MAX_VALUE : link.nanosToDeadline();
         if (nanos != Long.MAX_VALUE && (timerIdle || nanoClock.getAsLong() + nanos - timerDue < 0)) {
-            lock.notifyAll();
+            wake();
         }
     }
 
     /** Makes the timer thread look at the clock again; for tests that move it. */
     void clockMoved() {
-        synchronized (lock) {
-            lock.notifyAll();
-        }
+        wake();
     }
 
     /** Settings of a client. */
@@ -446,8 +455,8 @@ public final class AttributeClient implements AutoCloseable {
         /**
          * Where log lines go.
          *
-         * @param log takes one line without line end; called from any thread, also with locks held, so it must be quick
-         *     and must not call the client
+         * @param log takes one line without line end; called from a thread of its own. When it is too slow, lines are
+         *     dropped, and how many is logged
          * @return this
          */
         public Builder log(Consumer<String> log) {

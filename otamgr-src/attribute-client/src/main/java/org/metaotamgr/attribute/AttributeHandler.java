@@ -43,6 +43,12 @@ public interface AttributeHandler {
     }
 
     /**
+     * Notifications were refused, because too much waited for this handler. What is needed has to be got now.
+     */
+    default void missed() {
+    }
+
+    /**
      * Somebody gets an attribute which this client owns. Called from a thread of its own, so it must be safe to call
      * while another call is running. The asker gives up after 5 s; shortly before that the client answers
      * {@link AttributeStatus#NOT_IMPLEMENTED} itself.

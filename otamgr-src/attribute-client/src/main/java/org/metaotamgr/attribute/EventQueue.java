@@ -7,13 +7,16 @@ import java.util.function.Consumer;
 
 /** A thread that runs what it is given, one after the other, and survives whatever that throws. */
 final class EventQueue implements Runnable {
+    /** What an event costs beside its value, roughly. */
+    static final int OVERHEAD = 128;
+
     /** Something to run, and how much memory it holds while it waits. */
     interface Event {
         void run();
 
         /** Bytes. */
         default int size() {
-            return 0;
+            return OVERHEAD;
         }
     }
 

@@ -26,7 +26,10 @@ import org.newsclub.net.unix.AFUNIXSocket;
 import org.newsclub.net.unix.AFUNIXSocketAddress;
 import org.newsclub.net.unix.AFUNIXSocketCredentials;
 
-/** One connection to the daemon, from connect to close. Everything but the socket is guarded by the client's lock. */
+/**
+ * One connection to the daemon, from connect to close. Everything but the socket and what has arrived from it is guarded
+ * by the client's lock.
+ */
 final class Link implements Conversation.Output, Conversation.Listener {
     /** Longest that the daemon is given to close its side after the sending side was shut down. */
     static final Duration LONGEST_DRAIN = Protocol.GET_TIMEOUT.plusSeconds(1);
@@ -45,8 +48,11 @@ final class Link implements Conversation.Output, Conversation.Listener {
     /** Bytes of values that may wait for the handler; further values are refused with NO_SPACE. */
     private static final int MAX_UNHANDLED = 1 << 20;
 
-    /** What an event costs beside its value, roughly. */
-    private static final int EVENT_OVERHEAD = 128;
+    /** Answers that the handler may owe; further gets and sets are refused at once. */
+    private static final int MAX_OWED = 512;
+
+    /** The original daemon drops a client that leaves about 278 small messages unread: one read takes all of them. */
+    private static final int READ_AT_ONCE = 32 * 1024;
 
     private final AttributeClient client;
     private final Object lock;
@@ -57,6 +63,7 @@ final class Link implements Conversation.Output, Conversation.Listener {
     private final EventQueue answers;
     private final Consumer<String> log;
     private final Conversation conversation;
+    private final Arrived arrived = new Arrived();
     private final Deque<byte[]> unwritten = new ArrayDeque<>();
     private final List<Owed> owed = new ArrayList<>();
     private AFUNIXSocket socket;
@@ -67,6 +74,8 @@ final class Link implements Conversation.Output, Conversation.Listener {
     private boolean opened;
     private boolean ending;
     private boolean gone;
+    /** Whether the handler is going to be told that values were refused. */
+    private boolean missed;
     private String endReason;
     private long drainUntil;
 
@@ -142,6 +151,7 @@ final class Link implements Conversation.Output, Conversation.Listener {
         }
         String reason = read();
         synchronized (lock) {
+            process();
             end(reason);
             gone = true;
             lock.notifyAll();
@@ -190,21 +200,31 @@ final class Link implements Conversation.Output, Conversation.Listener {
         }
     }
 
+    /** Does nothing but read: whatever took time here would let the daemon drop this client. */
     private String read() {
-        byte[] buffer = new byte[2 * Protocol.MAX_MESSAGE];
+        byte[] buffer = new byte[READ_AT_ONCE];
         try {
             for (int count = in.read(buffer); count >= 0; count = in.read(buffer)) {
-                synchronized (lock) {
-                    // Once ended, what still comes is read only so that its sender does not write into a closed socket.
-                    if (!ending) {
-                        received(buffer, count);
-                    }
-                    client.changed();
+                if (arrived.add(buffer, count)) {
+                    client.wake();
                 }
             }
             return "attrd closed the connection";
         } catch (IOException | RuntimeException e) {
             return "cannot read from attrd: " + e.getMessage();
+        } catch (InterruptedException e) {
+            return "attribute reader thread was interrupted";
+        }
+    }
+
+    /** Acts on what has arrived, with the lock held. */
+    void process() {
+        for (byte[] bytes = arrived.poll(); bytes != null; bytes = arrived.poll()) {
+            // Once ended, what still comes is read only so that its sender does not write into a closed socket.
+            if (!ending) {
+                received(bytes, bytes.length);
+            }
+            client.changed();
         }
     }
 
@@ -268,6 +288,7 @@ final class Link implements Conversation.Output, Conversation.Listener {
 
     /** Closes the socket without further ado; whoever is reading or writing it gets an error. */
     void closeSocket() {
+        arrived.close();
         if (socket != null) {
             try {
                 socket.close();
@@ -329,6 +350,10 @@ final class Link implements Conversation.Output, Conversation.Listener {
 
     @Override
     public void wanted(int requestId, Message.Get get) {
+        if (owed.size() >= MAX_OWED) {
+            conversation.refuseGet(requestId, get, AttributeStatus.NO_SPACE.code());
+            return;
+        }
         OwedGet answer = new OwedGet(requestId, get);
         owed.add(answer);
         answers.add(answer);
@@ -336,6 +361,10 @@ final class Link implements Conversation.Output, Conversation.Listener {
 
     @Override
     public void arrived(Opcode opcode, int operationId, int attributeId, byte[] value) {
+        if (opcode == Opcode.SET && owed.size() >= MAX_OWED) {
+            conversation.replySet(operationId, AttributeStatus.NO_SPACE.code());
+            return;
+        }
         if (opcode == Opcode.SET) {
             OwedSet answer = new OwedSet(operationId, attributeId, value);
             owed.add(answer);
@@ -350,14 +379,30 @@ final class Link implements Conversation.Output, Conversation.Listener {
 
             @Override
             public int size() {
-                return value.length + EVENT_OVERHEAD;
+                return value.length + EventQueue.OVERHEAD;
             }
         });
     }
 
     @Override
     public boolean hasRoom(int size) {
-        return events.bytes() + size <= MAX_UNHANDLED;
+        if (events.bytes() + size <= MAX_UNHANDLED) {
+            return true;
+        }
+        if (!missed) {
+            missed = true;
+            // Comes after all that waits, when there is room again.
+            events.add(new EventQueue.Event() {
+                @Override
+                public void run() {
+                    synchronized (lock) {
+                        missed = false;
+                    }
+                    handler.missed();
+                }
+            });
+        }
+        return false;
     }
 
     @Override
@@ -459,7 +504,7 @@ final class Link implements Conversation.Output, Conversation.Listener {
 
         @Override
         public int size() {
-            return value.length + EVENT_OVERHEAD;
+            return value.length + EventQueue.OVERHEAD;
         }
 
         @Override

@@ -21,9 +21,11 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 
@@ -591,8 +593,73 @@ class AttributeClientTest {
         for (int i = 0; i < taken; i++) {
             recorder.expect("notified 51612=65000 bytes");
         }
+        // Whoever needs the values that were refused has to get them.
+        recorder.expect("missed");
         transfer(connection, Opcode.NOTIFY, 0, STATE, ONE);
         recorder.expect("notified 51611=01");
+    }
+
+    @Test
+    @DisplayName("reads 10,000 notifications without a pause although neither its acks nor its log get anywhere")
+    void withoutPause() throws Exception {
+        BlockingQueue<Integer> seen = new LinkedBlockingQueue<>();
+        CountDownLatch stalled = new CountDownLatch(1);
+        client = builder(new AttributeHandler() {
+            @Override
+            public void notified(int attributeId, byte[] value) {
+                seen.add(Byte.toUnsignedInt(value[0]) << 8 | Byte.toUnsignedInt(value[1]));
+            }
+        }).log(line -> {
+            try {
+                stalled.await();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }).build();
+        client.start();
+        // It reads no acks meanwhile, as the original does not while hubby goes on.
+        FakeDaemon.Connection connection = daemon.acceptOpen();
+        connection.stopReading();
+        for (int i = 0; i < 10_000; i++) {
+            connection.send(daemon.codec.encode(0x8001 + i, new Message.Packet(Opcode.NOTIFY, 0, 0, STATE, 2, 0,
+                    new byte[] {(byte) (i >> 8), (byte) i})));
+        }
+        for (int i = 0; i < 10_000; i++) {
+            assertEquals(i, seen.poll(FakeDaemon.PATIENCE_SECONDS, TimeUnit.SECONDS));
+        }
+        stalled.countDown();
+        connection.goOnReading();
+    }
+
+    @Test
+    @DisplayName("answers, notifies and closes while its log stalls, and says later how many lines are missing")
+    void stalledLog() throws Exception {
+        CountDownLatch stalled = new CountDownLatch(1);
+        client = builder(recorder).log(line -> {
+            try {
+                stalled.await();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+            log(line);
+        }).build();
+        client.start();
+        FakeDaemon.Connection connection = daemon.acceptOpen();
+        recorder.expect("connected");
+        for (int i = 0; i < 1000; i++) {
+            // Each is worth a line.
+            connection.answer(new Incoming.Request(4711, new Message.Get(1, 1)), new Message.GetValue(ONE));
+        }
+        connection.ask(1, new Message.Get(PREFIX, 1));
+        assertEquals(new Message.GetFailed(16, 1), daemon.codec.getReply(connection.answerTo(1)));
+        transfer(connection, Opcode.NOTIFY, 0, STATE, ONE);
+        recorder.expect("notified 51611=01");
+        CompletableFuture<Void> closed = CompletableFuture.runAsync(client::close);
+        connection.awaitEnd();
+        connection.close();
+        result(closed);
+        stalled.countDown();
+        awaitLog("the log was too slow, ");
     }
 
     // ---- in trouble ----

@@ -32,6 +32,11 @@ class Recorder implements AttributeHandler {
     }
 
     @Override
+    public void missed() {
+        events.add("missed");
+    }
+
+    @Override
     public void notified(int attributeId, byte[] value) {
         String shown = value.length > 16 ? value.length + " bytes" : HexFormat.of().formatHex(value);
         events.add("notified " + attributeId + "=" + shown);

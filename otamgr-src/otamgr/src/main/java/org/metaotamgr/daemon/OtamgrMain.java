@@ -27,6 +27,8 @@ import org.metaotamgr.device.Printable;
 /** Starts the daemon from the command line; see {@code otamgr --help}. */
 public final class OtamgrMain {
     private static final Duration LONGEST_START = Duration.ofSeconds(10);
+    /** How long the end waits for whoever reads the log. */
+    private static final long LAST_LINES_MILLIS = 1000;
     private static final int EXIT_OK = 0;
     private static final int EXIT_INTERNAL = 1;
     private static final int EXIT_USAGE = 2;
@@ -58,22 +60,27 @@ public final class OtamgrMain {
             out.flush();
             return;
         }
-        EventLog log = new StandardErrorLog(err, parsed.syslogPrefix() || System.getenv("JOURNAL_STREAM") != null);
+        StandardErrorLog log = new StandardErrorLog(err, parsed.syslogPrefix() || System.getenv("JOURNAL_STREAM") != null);
         try {
             if (!parsed.command().isEmpty()) {
-                System.exit(OneCommand.run(config(parsed, log), parsed.command(), out, err, log));
+                exit(OneCommand.run(config(parsed, log), parsed.command(), out, err, log), log);
             }
             run(parsed, log);
         } catch (ConfigException e) {
             log.error("config_error:" + e.getMessage());
-            System.exit(EXIT_CONFIG);
+            exit(EXIT_CONFIG, log);
         } catch (RuntimeException e) {
             log.error("internal_error:" + Printable.of(e.toString()));
-            System.exit(EXIT_INTERNAL);
+            exit(EXIT_INTERNAL, log);
         }
     }
 
-    private static void run(Arguments arguments, EventLog log) throws ConfigException {
+    private static void exit(int status, StandardErrorLog log) {
+        log.flush(LAST_LINES_MILLIS);
+        System.exit(status);
+    }
+
+    private static void run(Arguments arguments, StandardErrorLog log) throws ConfigException {
         OtamgrConfig config = config(arguments, log);
         log.info("otamgr_start:version=" + version() + ",pid=" + ProcessHandle.current().pid() + ",socket="
                 + config.attrdSocket());
@@ -89,6 +96,7 @@ public final class OtamgrMain {
                 log.warning("otamgr_stop:the daemon did not start within " + LONGEST_START.toSeconds() + " s");
             }
             log.info("otamgr_stop:");
+            log.flush(LAST_LINES_MILLIS);
             // Otherwise Java reports the signal as status 143, which supervisors take for a failure.
             Runtime.getRuntime().halt(EXIT_OK);
         }, "otamgr-stop"));

@@ -22,10 +22,11 @@ import org.metaotamgr.device.ConfigException;
 final class ConfigReader {
     private static final Set<String> KEYS = Set.of("attrdSocket", "updatePathPrefix", "allowedPrefixes", "reboot",
             "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit", "attributes", "control");
-    private static final Set<String> COMMIT_KEYS = Set.of("requireHubbyConnected", "healthDirectory",
-            "checkTimeoutSeconds", "deadlineSeconds", "requireSource");
+    private static final Set<String> COMMIT_KEYS = Set.of("requireHubbyConnected", "hubbyStableSeconds",
+            "healthDirectory", "checkTimeoutSeconds", "deadlineSeconds", "requireSource");
     private static final int MAX_REBOOT_DELAY_SECONDS = 3600;
     private static final int MAX_CHECK_TIMEOUT_SECONDS = 3600;
+    private static final int MAX_STABLE_SECONDS = 3600;
     /** What fits in sun_path with its NUL. */
     private static final int MAX_SOCKET_PATH = 107;
 
@@ -120,6 +121,7 @@ final class ConfigReader {
         }
         return new OtamgrConfig.Commit(
                 requireHubby,
+                commit.seconds("hubbyStableSeconds", 0, MAX_STABLE_SECONDS, Duration.ofSeconds(20)),
                 commit.path("healthDirectory", Path.of("/etc/otamgr/health.d")),
                 commit.seconds("checkTimeoutSeconds", 1, MAX_CHECK_TIMEOUT_SECONDS, Duration.ofSeconds(60)),
                 commit.seconds("deadlineSeconds", 0, Integer.MAX_VALUE, Duration.ofSeconds(240)),

@@ -14,6 +14,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
 import org.metaotamgr.agent.AgentConfig;
+import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.Callbacks;
 import org.metaotamgr.agent.Callbacks.Message;
 import org.metaotamgr.agent.Finalisation;
@@ -29,17 +30,19 @@ import org.metaotamgr.device.SlotStatus;
  */
 final class HandlerCalls {
     /** What the ids of {@code ota-slot rollback} begin with. */
-    private static final String ROLLBACK = "rollback-";
+    private static final String ROLLBACK = AgentDevice.ROLLBACK;
 
     private final EventLoop loop;
     private final Callbacks callbacks;
     private final Finalisation finalisation;
+    private final AgentDevice device;
     private final ExecutorService thread;
 
-    HandlerCalls(EventLoop loop, Callbacks callbacks, Finalisation finalisation) {
+    HandlerCalls(EventLoop loop, AgentDevice device) {
         this.loop = loop;
-        this.callbacks = callbacks;
-        this.finalisation = finalisation;
+        this.device = device;
+        this.callbacks = device.callbacks();
+        this.finalisation = device.finalisation();
         // One thread keeps the order; it ends when there is nothing to say.
         ThreadPoolExecutor executor = new ThreadPoolExecutor(1, 1, 1, TimeUnit.SECONDS, new LinkedBlockingQueue<>(),
                 task -> {
@@ -139,8 +142,19 @@ final class HandlerCalls {
         }, goOn -> then.run());
     }
 
+    /** Whether an update runs already, according to what is remembered of its install. */
+    boolean isInstalled(UpdateCandidate candidate) {
+        return device.isInstalled(candidate.headerSha256());
+    }
+
+    /** Whether somebody rolled back from an update by hand. */
+    boolean wasLeftByHand(UpdateCandidate candidate) {
+        return device.left().filter(left -> left.id().equals(candidate.headerSha256())).isPresent();
+    }
+
     /** The boot state was looked at. */
     void settled(SlotStatus status) {
+        device.noteRollback(status);
         if (finalisation.pending().isEmpty()) {
             return;
         }

@@ -4,12 +4,16 @@ package org.metaotamgr.ota;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.Consumer;
 import java.util.function.IntFunction;
 
+import org.metaotamgr.attribute.AttributeException;
 import org.metaotamgr.attribute.AttributeHandler;
 import org.metaotamgr.attribute.Peer;
 import org.metaotamgr.device.Backoff;
@@ -26,6 +30,7 @@ final class OtaAttributes implements AttributeHandler {
     private static final Duration HUBBY_FIRST_WAIT = Duration.ofSeconds(5);
     private static final Duration HUBBY_LONGEST_WAIT = Duration.ofSeconds(60);
     private static final int COMMAND_LENGTH = 4;
+    private static final int MAX_WAITING = 16;
 
     private final EventLoop loop;
     private final ProcessRunner runner;
@@ -38,8 +43,12 @@ final class OtaAttributes implements AttributeHandler {
     private boolean open;
     private int connection;
     private boolean hubbyKnown;
+    private boolean pathKnown;
     private HubbyState hubby = HubbyState.UNKNOWN;
     private final Backoff hubbyWait = new Backoff(HUBBY_FIRST_WAIT, HUBBY_LONGEST_WAIT);
+    private final Backoff pathWait = new Backoff(HUBBY_FIRST_WAIT, HUBBY_LONGEST_WAIT);
+    /** What the event loop has not taken yet; bounded, whatever comes and however long the loop takes. */
+    private final List<Waiting> waiting = new ArrayList<>();
     private String lastHubbyError = "";
     private boolean factoryTestRuns;
 
@@ -64,11 +73,23 @@ final class OtaAttributes implements AttributeHandler {
         loop.execute(() -> {
             open = true;
             connection++;
-            hubbyKnown = false;
-            hubbyWait.reset();
-            updates.slots().health(open, hubby);
-            askHubbyState(connection);
+            ask();
         });
+    }
+
+    @Override
+    public void missed() {
+        loop.execute(this::ask);
+    }
+
+    private void ask() {
+        hubbyKnown = false;
+        pathKnown = false;
+        hubbyWait.reset();
+        pathWait.reset();
+        updates.slots().health(open, hubby, false);
+        askHubbyState(connection);
+        askPath(connection);
     }
 
     @Override
@@ -77,24 +98,65 @@ final class OtaAttributes implements AttributeHandler {
             open = false;
             connection++;
             hubby = HubbyState.UNKNOWN;
-            updates.slots().health(open, hubby);
+            updates.slots().health(open, hubby, true);
         });
+    }
+
+    /** A notification that waits for the event loop; of states and paths only the newest one matters. */
+    private record Waiting(int attributeId, byte[] value) {
     }
 
     @Override
     public void notified(int attributeId, byte[] value) {
-        loop.execute(() -> {
-            switch (attributeId) {
+        synchronized (waiting) {
+            boolean isNewestOnly =
+                    attributeId == Attributes.HUBBY_STATE || attributeId == Attributes.HUBBY_OTA_UPGRADE_PATH;
+            boolean isFirst = waiting.isEmpty();
+            if (isNewestOnly) {
+                waiting.removeIf(one -> one.attributeId() == attributeId);
+            }
+            if (!isNewestOnly && waiting.size() >= MAX_WAITING) {
+                log.warning("notification_dropped:attributeId=" + Integer.toUnsignedString(attributeId)
+                        + ",reason=" + MAX_WAITING + " wait already");
+                return;
+            }
+            waiting.add(new Waiting(attributeId, value));
+            if (!isFirst) {
+                return;
+            }
+        }
+        loop.execute(this::takeNotifications);
+    }
+
+    /** What waits for the event loop. */
+    int bytesWaiting() {
+        synchronized (waiting) {
+            return waiting.stream().mapToInt(one -> one.value().length).sum();
+        }
+    }
+
+    private void takeNotifications() {
+        List<Waiting> taken;
+        synchronized (waiting) {
+            taken = List.copyOf(waiting);
+            waiting.clear();
+        }
+        for (Waiting one : taken) {
+            switch (one.attributeId()) {
                 case Attributes.HUBBY_STATE -> {
                     // The answer to a get that is still under way is older than this.
                     hubbyKnown = true;
-                    hubbyState(value);
+                    hubbyState(one.value(), true);
                 }
-                case Attributes.HUBBY_OTA_UPGRADE_PATH -> updates.offered(value);
-                case Attributes.HUBBY_COMMAND -> command(value);
-                default -> log.warning("notification_unknown:attributeId=" + Integer.toUnsignedString(attributeId));
+                case Attributes.HUBBY_OTA_UPGRADE_PATH -> {
+                    pathKnown = true;
+                    updates.offered(one.value());
+                }
+                case Attributes.HUBBY_COMMAND -> command(one.value());
+                default -> log.warning("notification_unknown:attributeId="
+                        + Integer.toUnsignedString(one.attributeId()));
             }
-        });
+        }
     }
 
     @Override
@@ -121,12 +183,10 @@ final class OtaAttributes implements AttributeHandler {
             }
             if (failure == null) {
                 hubbyKnown = true;
-                hubbyState(value);
+                hubbyState(value, false);
                 return;
             }
-            Throwable cause = failure instanceof CompletionException && failure.getCause() != null
-                    ? failure.getCause() : failure;
-            String error = Printable.of(String.valueOf(cause.getMessage()));
+            String error = message(failure);
             if (!error.equals(lastHubbyError)) {
                 lastHubbyError = error;
                 log.warning("get_hubby_state:error=" + error);
@@ -135,7 +195,58 @@ final class OtaAttributes implements AttributeHandler {
         }));
     }
 
-    private void hubbyState(byte[] value) {
+    private static Throwable cause(Throwable failure) {
+        return failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
+    }
+
+    private static String message(Throwable failure) {
+        return Printable.of(String.valueOf(cause(failure).getMessage()));
+    }
+
+    /** What was offered while there was no connection is notified to nobody. */
+    private void askPath(int asker) {
+        if (asker != connection || pathKnown) {
+            return;
+        }
+        getter.apply(Attributes.HUBBY_OTA_UPGRADE_PATH).whenComplete((value, failure) -> loop.execute(() -> {
+            if (asker != connection || pathKnown) {
+                return;
+            }
+            if (failure == null) {
+                pathKnown = true;
+                updates.offeredEarlier(value);
+            } else if (cause(failure) instanceof AttributeException refused
+                    && refused.status() != AttributeStatus.TIMEOUT) {
+                // No hubby, or one that offers nothing; what it offers from now on is notified.
+                return;
+            } else {
+                loop.schedule(pathWait.next(), () -> askPath(asker));
+            }
+        }));
+    }
+
+    /** Asks for hubby's state once more, right before a commit. */
+    void askAgain(Consumer<HubbyState> then) {
+        int asker = connection;
+        getter.apply(Attributes.HUBBY_STATE).whenComplete((value, failure) -> loop.execute(() -> {
+            if (asker != connection) {
+                then.accept(HubbyState.UNKNOWN);
+                return;
+            }
+            if (failure == null) {
+                hubbyState(value, false);
+            } else {
+                log.warning("get_hubby_state:error=" + message(failure) + ",meaning=hubby was connected, and is not now");
+                hubby = HubbyState.UNKNOWN;
+                hubbyKnown = false;
+                updates.slots().health(open, hubby, true);
+                loop.schedule(hubbyWait.next(), () -> askHubbyState(asker));
+            }
+            then.accept(hubby);
+        }));
+    }
+
+    private void hubbyState(byte[] value, boolean isNews) {
         lastHubbyError = "";
         if (value.length != 1) {
             log.warning("on_get_hubby_state_len:length=" + value.length);
@@ -144,7 +255,7 @@ final class OtaAttributes implements AttributeHandler {
             hubby = HubbyState.of(value[0]);
             log.info("hubby_state:value=" + value[0] + ",meaning=" + hubby);
         }
-        updates.slots().health(open, hubby);
+        updates.slots().health(open, hubby, isNews);
     }
 
     private void command(byte[] value) {

@@ -67,13 +67,13 @@ public final class Otamgr implements AutoCloseable {
         boolean isHubby = config.agent().sourceType().equals(AgentConfig.HUBBY);
         Optional<Agent> agent = isHubby ? Optional.empty()
                 : Optional.of(new Agent(Sources.open(config.agent(), device), device));
+        TrialHealth health =
+                new TrialHealth(loop, new HealthChecks(loop, runner, config.commit(), log), config.commit(), boot, log);
         UpdateManager updates = new UpdateManager(loop, runner, commands, config, rebooter, device.ids(),
-                device.failures(),
-                new TrialHealth(loop, new HealthChecks(loop, runner, config.commit(), log), config.commit(), boot, log),
-                new HandlerCalls(loop, device.callbacks(), device.finalisation()), log);
+                device.failures(), health, new HandlerCalls(loop, device), log);
         TrialGuard.warnIfEarlier(TrialGuard.CONFIGURATION, config.commit().deadline(), log);
         if (config.attributes()) {
-            otamgr.connect(config, loop, runner, updates, log);
+            otamgr.connect(config, loop, runner, updates, health, log);
         }
         // Its ota-slot is also what makes later starts of programs fast: the first one takes five times as long. That
         // is over before hubby can offer anything.
@@ -85,12 +85,14 @@ public final class Otamgr implements AutoCloseable {
     }
 
     private void connect(OtamgrConfig config, EventLoop loop, ProcessRunner runner, UpdateManager updates,
-            EventLog log) {
+            TrialHealth health, EventLog log) {
         AtomicReference<AttributeClient> client = new AtomicReference<>();
+        OtaAttributes attributes = new OtaAttributes(loop, runner, config, updates, id -> client.get().get(id), log);
+        health.confirmWith(attributes::askAgain);
         client.set(AttributeClient.builder(config.attrdSocket(), OWN_NAME)
                 .listen(Attributes.HUBBY_STATE, Attributes.HUBBY_OTA_UPGRADE_PATH)
                 .listen(Attributes.HUBBY_COMMAND, Attributes.HUBBY_COMMAND)
-                .handler(new OtaAttributes(loop, runner, config, updates, id -> client.get().get(id), log))
+                .handler(attributes)
                 .backoff(FIRST_RECONNECT, LONGEST_RECONNECT)
                 .log(line -> log.info("attribute_client:" + Printable.of(line)))
                 .build());

@@ -53,6 +53,7 @@ public record OtamgrConfig(
      *
      * @param requireHubbyConnected whether hubby has to be connected to the cloud; needs the attribute
      *     daemon, too
+     * @param hubbyStable how long hubby has to be connected without a break
      * @param healthDirectory the folder of the health checks, all of which have to pass
      * @param checkTimeout how long one health check may take
      * @param deadline the time since power-on at which otamgr gives up a trial that is not healthy, or zero to leave
@@ -60,8 +61,8 @@ public record OtamgrConfig(
      * @param requireAttributes whether the attribute daemon has to have accepted otamgr
      * @param requireSource whether the source of updates has to have answered
      */
-    public record Commit(boolean requireHubbyConnected, Path healthDirectory, Duration checkTimeout,
-            Duration deadline, boolean requireAttributes, boolean requireSource) {
+    public record Commit(boolean requireHubbyConnected, Duration hubbyStable, Path healthDirectory,
+            Duration checkTimeout, Duration deadline, boolean requireAttributes, boolean requireSource) {
     }
 
     /** Copies the lists. */

@@ -118,11 +118,12 @@ final class SlotKeeper {
      *
      * @param open whether the attribute daemon has accepted otamgr
      * @param state what is known about hubby
+     * @param isNews whether hubby tells it by itself
      */
-    void health(boolean open, HubbyState state) {
+    void health(boolean open, HubbyState state, boolean isNews) {
         boolean wasConnected = health.isConnected();
         boolean wasOpen = health.isOpen();
-        health.update(open, state);
+        health.update(open, state, isNews);
         changed(wasConnected, !wasOpen && open);
     }
 

@@ -3,6 +3,7 @@ package org.metaotamgr.ota;
 
 import java.time.Duration;
 import java.util.Optional;
+import java.util.function.Consumer;
 
 import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.BootClock;
@@ -31,9 +32,15 @@ final class TrialHealth {
     private final EventLog log;
     private final Backoff wait = new Backoff(FIRST_WAIT, LONGEST_WAIT);
 
+    private Confirmation confirmation = then -> then.accept(HubbyState.CONNECTED);
     private boolean attrdOpen;
     private boolean sourceAnswered;
     private HubbyState hubby = HubbyState.UNKNOWN;
+    /** Since when hubby is connected without a break, in time since power-on. */
+    private Duration hubbySince = Duration.ZERO;
+    private boolean settling;
+    private boolean confirming;
+    private boolean confirmed;
     private boolean checking;
     private boolean waiting;
     private boolean passed;
@@ -49,13 +56,45 @@ final class TrialHealth {
         this.log = log;
     }
 
-    /** What is known about the attribute daemon and hubby. */
-    void update(boolean open, HubbyState state) {
+    /** Asks hubby how it is now: what it said earlier may be over, as nobody tells of its end. */
+    interface Confirmation {
+        /**
+         * Asks.
+         *
+         * @param then told the answer on the event loop, {@link HubbyState#UNKNOWN} if there is none
+         */
+        void ask(Consumer<HubbyState> then);
+    }
+
+    /** Who is asked before a commit. */
+    void confirmWith(Confirmation asked) {
+        confirmation = asked;
+    }
+
+    /**
+     * What is known about the attribute daemon and hubby.
+     *
+     * @param isNews whether hubby tells it by itself; if it repeats what it said before, it may be a new hubby
+     */
+    void update(boolean open, HubbyState state, boolean isNews) {
+        if (state != hubby || isNews || open != attrdOpen) {
+            hubbySince = clock.uptime();
+        }
         attrdOpen = open;
         hubby = state;
-        if (!isConnected()) {
+        if (!isConnected() || !isStable()) {
             passed = false;
+            confirmed = false;
         }
+    }
+
+    private Duration unstableFor() {
+        return config.hubbyStable().minus(clock.uptime().minus(hubbySince));
+    }
+
+    private boolean isStable() {
+        return !config.requireHubbyConnected() || config.hubbyStable().isZero() || unstableFor().isNegative()
+                || unstableFor().isZero();
     }
 
     /** The source of updates, if it is one that is asked, has answered. */
@@ -86,15 +125,55 @@ final class TrialHealth {
             logWaitingFor(trial, missing());
             return false;
         }
-        if (passed) {
+        if (!isStable()) {
+            awaitStability(trial, changed);
+            return false;
+        }
+        if (confirmed) {
+            confirmed = false;
             passed = false;
             return true;
+        }
+        if (passed) {
+            confirm(changed);
+            return false;
         }
         if (!checking && !waiting) {
             checking = true;
             checks.run(trial, failure -> checked(failure, changed));
         }
         return false;
+    }
+
+    private void awaitStability(SlotStatus trial, Runnable changed) {
+        logWaitingFor(trial, "hubby,stable_seconds=" + config.hubbyStable().toSeconds());
+        if (settling) {
+            return;
+        }
+        settling = true;
+        loop.schedule(unstableFor(), () -> {
+            settling = false;
+            changed.run();
+        });
+    }
+
+    /** The last step before a commit. */
+    private void confirm(Runnable changed) {
+        if (!config.requireHubbyConnected()) {
+            confirmed = true;
+            loop.execute(changed);
+            return;
+        }
+        if (confirming) {
+            return;
+        }
+        confirming = true;
+        confirmation.ask(state -> {
+            confirming = false;
+            confirmed = state == HubbyState.CONNECTED && passed && isConnected() && isStable();
+            passed = confirmed;
+            changed.run();
+        });
     }
 
     private String missing() {
@@ -117,7 +196,7 @@ final class TrialHealth {
         if (failure.isEmpty()) {
             wait.reset();
             // Those who were cut off meanwhile have to prove themselves again.
-            passed = isConnected();
+            passed = isConnected() && isStable();
             changed.run();
             return;
         }
@@ -162,6 +241,11 @@ final class TrialHealth {
                 case "hubby" -> "hubby is not connected to the cloud, its state is " + hubby;
                 default -> "the source of updates has not answered";
             }));
+        }
+        if (!isStable()) {
+            return Optional.of(new HealthChecks.Failure("hubby", "hubby has been connected for only "
+                    + clock.uptime().minus(hubbySince).toSeconds() + " s, expected "
+                    + config.hubbyStable().toSeconds() + " s"));
         }
         // What failed in the last whole round says more than what happens to run just now.
         return lastFailure.or(() -> unfinished);

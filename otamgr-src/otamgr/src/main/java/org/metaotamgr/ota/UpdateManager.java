@@ -4,7 +4,6 @@ package org.metaotamgr.ota;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -62,6 +61,8 @@ final class UpdateManager {
     private Optional<UpdateCandidate> next = Optional.empty();
     /** The update that waits because it failed before, and for which a timer runs. */
     private Optional<UpdateCandidate> delayed = Optional.empty();
+    /** The last update that hubby has offered to this daemon. */
+    private Optional<UpdateCandidate> heard = Optional.empty();
     private boolean reported;
     private boolean rebootWaits;
     private boolean orphanPossible = true;
@@ -111,10 +112,31 @@ final class UpdateManager {
         return slots;
     }
 
+    /**
+     * What hubby says it offered before this connection to attrd: an update that was offered while nobody listened is
+     * taken, and what was heard of already is no new offer.
+     */
+    void offeredEarlier(byte[] value) {
+        if (UpdatePath.untilNul(value).length == 0) {
+            return;
+        }
+        try {
+            UpdateCandidate candidate = UpdateCandidate.examine(UpdatePath.parse(value), config.allowedPrefixes());
+            if (heard.equals(Optional.of(candidate)) || handler.isInstalled(candidate)) {
+                return;
+            }
+        } catch (UpdateRefusedException e) {
+            // Files that have gone since belong to an update that is over.
+            log.info("ota_not_offered_any_more:path=" + Printable.of(UpdatePath.untilNul(value)) + ",reason="
+                    + e.getMessage());
+            return;
+        }
+        offered(value);
+    }
+
     /** Hubby offers an update: the value of attribute 51612. */
     void offered(byte[] value) {
-        String shown = Printable.of(value.length > 0 && value[value.length - 1] == 0
-                ? Arrays.copyOf(value, value.length - 1) : value);
+        String shown = Printable.of(UpdatePath.untilNul(value));
         log.info("ota_notification:path=" + shown);
         UpdateCandidate candidate;
         try {
@@ -122,6 +144,11 @@ final class UpdateManager {
         } catch (UpdateRefusedException e) {
             log.error("ota_refused:path=" + shown + ",reason=" + e.getMessage());
             handler.refused(e.getMessage());
+            return;
+        }
+        heard = Optional.of(candidate);
+        if (handler.wasLeftByHand(candidate)) {
+            log.warning("ota_refused:path=" + shown + ",reason=the device was rolled back from this update by hand");
             return;
         }
         FailedUpdates.Verdict verdict = failures.verdict(candidate.headerSha256());

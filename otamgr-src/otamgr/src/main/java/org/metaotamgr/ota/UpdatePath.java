@@ -29,22 +29,13 @@ record UpdatePath(String text) {
     /**
      * Reads the value of attribute 51612.
      *
-     * @param value UTF-8 with or without one NUL at its end
+     * @param value UTF-8; it ends at its first NUL, as for the C programs that it is made for, or without one
      * @return the path
-     * @throws UpdateRefusedException if a NUL is inside, if it is not UTF-8, or for any {@link #problemOf}
+     * @throws UpdateRefusedException if it is not UTF-8, or for any {@link #problemOf}
      */
     static UpdatePath parse(byte[] value) throws UpdateRefusedException {
-        int length = value.length;
-        if (length > 0 && value[length - 1] == 0) {
-            length--;
-        }
-        byte[] bytes = Arrays.copyOf(value, length);
-        for (int i = 0; i < length; i++) {
-            if (bytes[i] == 0) {
-                throw new UpdateRefusedException("a NUL is only allowed at the end, found one at byte " + i + " of "
-                        + value.length);
-            }
-        }
+        byte[] bytes = untilNul(value);
+        int length = bytes.length;
         if (length > MAX_BYTES) {
             throw new UpdateRefusedException(tooLong(length));
         }
@@ -60,6 +51,15 @@ record UpdatePath(String text) {
             throw new UpdateRefusedException(problem.get());
         }
         return new UpdatePath(text);
+    }
+
+    /** What comes before the first NUL. */
+    static byte[] untilNul(byte[] value) {
+        int length = 0;
+        while (length < value.length && value[length] != 0) {
+            length++;
+        }
+        return Arrays.copyOf(value, length);
     }
 
     /**

@@ -3,16 +3,19 @@ package org.metaotamgr.daemon;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
 
 import org.junit.jupiter.api.Test;
-import org.metaotamgr.device.EventLog;
 
 class ArgumentsTest {
     @Test
@@ -43,11 +46,50 @@ class ArgumentsTest {
 
     private static String logged(boolean syslogPrefix) {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        EventLog log = new StandardErrorLog(new PrintStream(bytes, false, StandardCharsets.UTF_8), syslogPrefix);
+        StandardErrorLog log = new StandardErrorLog(new PrintStream(bytes, false, StandardCharsets.UTF_8), syslogPrefix);
         log.info("one");
         log.warning("two");
         log.error("three \u00fc");
+        log.flush(60_000);
         return bytes.toString(StandardCharsets.UTF_8);
+    }
+
+    /** A stream whose reader has stopped. */
+    private static final class Stalled extends OutputStream {
+        final CountDownLatch goesOn = new CountDownLatch(1);
+        final ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+
+        @Override
+        public void write(int one) throws IOException {
+            try {
+                goesOn.await();
+            } catch (InterruptedException e) {
+                throw new IOException(e);
+            }
+            bytes.write(one);
+        }
+    }
+
+    @Test
+    void aLogThatNobodyReadsStopsNobodyAndSaysLaterWhatIsMissing() {
+        Stalled stalled = new Stalled();
+        StandardErrorLog log = new StandardErrorLog(new PrintStream(stalled, false, StandardCharsets.UTF_8), false);
+        String line = "x".repeat(511);
+        for (int i = 0; i < 100_000; i++) {
+            log.info(line);
+        }
+        log.flush(10);
+        stalled.goesOn.countDown();
+        log.flush(60_000);
+        log.info("the end");
+        log.flush(60_000);
+        List<String> lines = stalled.bytes.toString(StandardCharsets.UTF_8).lines().toList();
+        // One may be with the writer already.
+        int kept = lines.size() - 2;
+        assertTrue(kept * 512 <= StandardErrorLog.MAX_CHARACTERS + 4 * 512, kept + " lines were kept");
+        assertEquals("log_dropped:lines=" + (100_000 - kept) + ",meaning=whoever reads the log was too slow",
+                lines.get(kept));
+        assertEquals("the end", lines.get(kept + 1));
     }
 
     @Test

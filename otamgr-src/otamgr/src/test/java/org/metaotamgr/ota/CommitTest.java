@@ -7,9 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -70,7 +73,84 @@ class CommitTest {
         device.connects();
         device.gets.remove().complete(new byte[] {1});
         device.loop.settle();
+        assertEquals(0, commits());
+        // It is asked again right before the commit.
+        device.gets.remove().complete(new byte[] {1});
+        device.loop.settle();
         assertEquals(1, commits());
+    }
+
+    @Nested
+    class AHubbyThatDoesNotStay {
+        private static final Duration STABLE = Duration.ofSeconds(20);
+
+        @BeforeEach
+        void makeDevice() throws IOException {
+            device = new Device(folder.toRealPath(), STABLE);
+        }
+
+        @Test
+        void itHasToBeConnectedForAWhile() {
+            device.started("trial");
+            device.connects();
+            device.hubbyState(1);
+            device.pass(19);
+            assertEquals(0, commits());
+            device.pass(1);
+            assertEquals(1, commits());
+        }
+
+        @Test
+        void oneThatDiedWithoutAWordIsFoundOutRightBeforeTheCommit() {
+            String check = device.hasCheck("six-seconds");
+            device.started("trial");
+            device.connects();
+            device.hubbyState(1);
+            device.hubbyDies();
+            device.pass(26);
+            device.programs.running(check).ends(0);
+            assertEquals(0, commits());
+            CompletableFuture<byte[]> asked = device.gets.removeLast();
+            asked.completeExceptionally(new IllegalStateException("OWNER_NOT_AVAILABLE"));
+            device.loop.settle();
+            assertEquals(0, commits());
+            // It comes back, and has to stay as long as if it were new.
+            device.pass(30);
+            assertEquals(0, commits());
+            device.hubbyState(1);
+            device.pass(19);
+            assertFalse(device.programs.all(check).size() > 1);
+            device.pass(1);
+            device.programs.running(check).ends(0);
+            assertEquals(1, commits());
+        }
+
+        @Test
+        void oneThatLivesASecondAgainAndAgainIsNeverEnough() {
+            device.started("trial");
+            device.connects();
+            for (int i = 0; i < 60; i++) {
+                // Nobody tells of its end, only of the next begin.
+                device.hubbyState(1);
+                device.pass(2);
+            }
+            assertEquals(0, commits());
+            device.pass(20);
+            assertEquals(1, commits());
+        }
+
+        @Test
+        void whatWasMissingAtTheDeadlineIsSaid() {
+            device.started("trial");
+            device.connects();
+            for (int i = 0; i < 24; i++) {
+                device.hubbyState(1);
+                device.pass(10);
+            }
+            device.status("trial");
+            assertTrue(device.log.has("slot_health_failed:slot=b,txn=T1,check=hubby,reason=hubby has been connected for "
+                    + "only 10 s, expected 20 s"), device.log.lines().toString());
+        }
     }
 
     @Test

@@ -47,6 +47,9 @@ final class Device {
     final UpdateManager updates;
     final OtaAttributes attributes;
     final Deque<CompletableFuture<byte[]>> gets = new ArrayDeque<>();
+    final Deque<CompletableFuture<byte[]>> pathGets = new ArrayDeque<>();
+    /** What a get of hubby's state is answered with at once: what hubby told last. */
+    private Optional<byte[]> answersWith = Optional.empty();
     private int numbers = 0x5e6f;
 
     Device(Path folder) {
@@ -54,17 +57,24 @@ final class Device {
     }
 
     Device(Path folder, boolean needsHubby, List<String> factoryTest, List<String> pushLogs) {
-        this(folder, needsHubby, factoryTest, pushLogs, "boot-1");
+        this(folder, needsHubby, factoryTest, pushLogs, "boot-1", Duration.ZERO);
+    }
+
+    /** One whose hubby has to be connected for a time. */
+    Device(Path folder, Duration hubbyStable) {
+        this(folder, true, List.of(), List.of(), "boot-1", hubbyStable);
     }
 
     /** The device as it comes up in another boot. */
     Device rebooted(String bootId) {
-        Device next = new Device(folder, config.commit().requireHubbyConnected(), List.of(), List.of(), bootId);
+        Device next = new Device(folder, config.commit().requireHubbyConnected(), List.of(), List.of(), bootId,
+                config.commit().hubbyStable());
         next.numbers = numbers + 100;
         return next;
     }
 
-    private Device(Path folder, boolean needsHubby, List<String> factoryTest, List<String> pushLogs, String bootId) {
+    private Device(Path folder, boolean needsHubby, List<String> factoryTest, List<String> pushLogs, String bootId,
+            Duration hubbyStable) {
         this.folder = folder;
         OtamgrConfig defaults = OtamgrConfig.defaults();
         OtamgrConfig.Commit commit = defaults.commit();
@@ -83,7 +93,7 @@ final class Device {
         config = new OtamgrConfig(defaults.attrdSocket(), folder.toString(), List.of(folder.toString()),
                 defaults.sysupgrade(), defaults.otaSlot(), defaults.reboot(), defaults.rebootDelay(), factoryTest,
                 pushLogs, folder.resolve("reboot_reason"),
-                new OtamgrConfig.Commit(needsHubby, folder.resolve("health.d"), commit.checkTimeout(),
+                new OtamgrConfig.Commit(needsHubby, hubbyStable, folder.resolve("health.d"), commit.checkTimeout(),
                         commit.deadline(), true, false),
                 new RetryPolicy(folder.resolve("memory"), 3, defaults.retry().backoff()), true, defaults.control(),
                 new AgentConfig(folder.resolve("agent"), defaults.sysupgrade(), defaults.otaSlot(),
@@ -98,8 +108,9 @@ final class Device {
                 log);
         updates = new UpdateManager(loop, programs, commands, config, rebooter,
                 new TransactionIds(clock, () -> numbers++), failures, health,
-                new HandlerCalls(loop, agent.callbacks(), agent.finalisation()), log);
+                new HandlerCalls(loop, agent), log);
         attributes = new OtaAttributes(loop, programs, config, updates, this::get, log);
+        health.confirmWith(attributes::askAgain);
     }
 
     /** A health check; what it does is up to the test. */
@@ -115,12 +126,24 @@ final class Device {
     }
 
     private CompletableFuture<byte[]> get(int attributeId) {
-        if (attributeId != Attributes.HUBBY_STATE) {
-            throw new AssertionError("expected a get of 51611, found " + attributeId);
-        }
         CompletableFuture<byte[]> get = new CompletableFuture<>();
-        gets.add(get);
+        switch (attributeId) {
+            case Attributes.HUBBY_STATE -> {
+                if (answersWith.isPresent()) {
+                    get.complete(answersWith.get());
+                } else {
+                    gets.add(get);
+                }
+            }
+            case Attributes.HUBBY_OTA_UPGRADE_PATH -> pathGets.add(get);
+            default -> throw new AssertionError("expected a get of 51611 or 51612, found " + attributeId);
+        }
         return get;
+    }
+
+    /** hubby goes away without a word; until it tells its state again, gets have to be answered by the test. */
+    void hubbyDies() {
+        answersWith = Optional.empty();
     }
 
     /** Starts it, with what {@code ota-slot status} prints. */
@@ -152,6 +175,7 @@ final class Device {
     }
 
     void connects() {
+        answersWith = Optional.empty();
         attributes.connected(new Peer(7, 0, 0));
         loop.settle();
     }
@@ -167,6 +191,7 @@ final class Device {
     }
 
     void hubbyState(int value) {
+        answersWith = Optional.of(new byte[] {(byte) value});
         notifies(Attributes.HUBBY_STATE, new byte[] {(byte) value});
     }
 

@@ -172,6 +172,72 @@ class OtaAttributesTest {
     }
 
     @Test
+    void anOfferThatWasMadeInAGapIsSeen() {
+        device.has("a", "header a").started("committed").connects();
+        assertEquals(1, device.pathGets.size());
+        device.pathGets.remove().complete(new byte[0]);
+        device.loop.settle();
+        assertEquals(List.of(), device.images());
+        device.disconnects();
+        device.connects();
+        device.pathGets.remove().complete((device.path("a") + "\0").getBytes(StandardCharsets.UTF_8));
+        device.loop.settle();
+        assertEquals(List.of("a.img"), device.images());
+        device.sysupgradeFails(14);
+        // It is what was heard of already, so it is no new offer.
+        device.disconnects();
+        device.connects();
+        device.pathGets.remove().complete((device.path("a") + "\0").getBytes(StandardCharsets.UTF_8));
+        device.loop.settle();
+        assertEquals(List.of("a.img"), device.images());
+    }
+
+    @Test
+    void anOfferThatIsAskedForIsOlderThanANotificationThatOvertookIt() {
+        device.has("a", "header a").has("b", "header b").started("committed").connects();
+        device.offers("b");
+        device.pathGets.remove().complete((device.path("a") + "\0").getBytes(StandardCharsets.UTF_8));
+        device.loop.settle();
+        assertEquals(List.of("b.img"), device.images());
+    }
+
+    @Test
+    void whatIsOfferedIsAskedForAgainOnlyWhileNobodyAnswers() {
+        device.started("committed").connects();
+        device.pathGets.remove().completeExceptionally(new TimeoutException("no answer within 5 s"));
+        device.pass(5);
+        device.pathGets.remove().complete(new byte[1]);
+        device.pass(3600);
+        assertEquals(0, device.pathGets.size());
+    }
+
+    @Test
+    void afterNotificationsWereRefusedBothAreAskedForAgain() {
+        device.started("committed").connects();
+        device.gets.clear();
+        device.pathGets.clear();
+        device.attributes.missed();
+        device.loop.settle();
+        assertEquals(1, device.gets.size());
+        assertEquals(1, device.pathGets.size());
+    }
+
+    @Test
+    void whatWaitsForTheEventLoopIsBounded() {
+        device.has("a", "header a").started("committed");
+        for (int i = 0; i < 10_000; i++) {
+            device.attributes.notified(51612, new byte[65_534]);
+            device.attributes.notified(65012, new byte[65_534]);
+            device.attributes.notified(51611, new byte[65_534]);
+            device.attributes.notified(100 + i, new byte[65_534]);
+        }
+        assertTrue(device.attributes.bytesWaiting() <= 17 * 65_534, device.attributes.bytesWaiting() + " bytes");
+        device.attributes.notified(51612, device.path("a").getBytes(StandardCharsets.UTF_8));
+        device.loop.settle();
+        assertEquals(List.of("a.img"), device.images(), "the newest offer counts");
+    }
+
+    @Test
     void anUnknownNotificationIsLogged() {
         device.notifies(51613, new byte[] {1});
         assertTrue(device.log.has("notification_unknown:attributeId=51613"));

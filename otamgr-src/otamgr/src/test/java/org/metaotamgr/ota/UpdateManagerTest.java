@@ -503,7 +503,7 @@ class UpdateManagerTest {
         UpdateManager updates = new UpdateManager(loop, programs, commands, config,
                 new Rebooter(loop, commands, config, new RebootReason(config.rebootReason(), device.files), log),
                 new TransactionIds(Clock.systemUTC(), () -> 1), device.failures, device.health,
-                new HandlerCalls(loop, device.agent.callbacks(), device.agent.finalisation()), log);
+                new HandlerCalls(loop, device.agent), log);
         updates.start();
         programs.running(Device.OTA_SLOT, "status").ends(0);
         updates.offered((tmp + "/a").getBytes(StandardCharsets.UTF_8));

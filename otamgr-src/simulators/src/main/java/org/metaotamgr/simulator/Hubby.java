@@ -55,6 +55,7 @@ public final class Hubby {
     private final Object lock = new Object();
     private byte[] command = new byte[4];
     private byte state;
+    private byte[] path = new byte[0];
     private boolean stopped;
 
     /** What the last download brought, so that it is not done again when only the announcement has to be repeated. */
@@ -317,6 +318,9 @@ public final class Hubby {
         log("client_set_own_attribute:attrId=" + Attribute.HUBBY_OTA_UPGRADE_PATH
                 + ",name=HUBBY_OTA_UPGRADE_PATH,owner=" + Attribute.HUBBY + ",value[" + value.length + "]="
                 + Hex.of(value));
+        synchronized (lock) {
+            path = value;
+        }
         client.set(Attribute.HUBBY_OTA_UPGRADE_PATH, value);
     }
 
@@ -330,6 +334,8 @@ public final class Hubby {
                         return new byte[] {state};
                     case Attribute.HUBBY_COMMAND:
                         return command.clone();
+                    case Attribute.HUBBY_OTA_UPGRADE_PATH:
+                        return path.clone();
                     default:
                         return null;
                 }

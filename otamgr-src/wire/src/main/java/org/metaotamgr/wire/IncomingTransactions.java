@@ -14,8 +14,8 @@ import java.util.Map;
  */
 final class IncomingTransactions {
     /**
-     * Values arriving at the same time. A peer in good order needs one per operation; the bound keeps a broken one from
-     * filling the memory.
+     * Values half-arrived at the same time. A peer in good order needs one per operation; the bound keeps a broken one
+     * from filling the memory.
      */
     static final int MAX_OPEN = 16;
 
@@ -55,7 +55,8 @@ final class IncomingTransactions {
             if (packet.position() != 0 || packet.size() > Protocol.MAX_VALUE) {
                 return error(AttributeStatus.BAD_DATA);
             }
-            if (open.size() == MAX_OPEN) {
+            // A value that is whole needs no place: half-arrived ones must not keep it away.
+            if (open.size() == MAX_OPEN && packet.chunk().length != packet.size()) {
                 return error(AttributeStatus.TOO_MANY_TRANSACTIONS);
             }
             partial = new Partial(packet);

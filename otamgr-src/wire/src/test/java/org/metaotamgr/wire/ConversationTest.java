@@ -334,6 +334,25 @@ class ConversationTest {
     }
 
     @Test
+    @DisplayName("takes a value that comes in one packet although 16 others are half arrived: it needs no place")
+    void wholeValueNeedsNoPlace() throws Exception {
+        for (int i = 0; i < 16; i++) {
+            client.receive(0x8001 + i, new Message.Packet(Opcode.NOTIFY, 0, 0, 51611, 2, 0, new byte[1]));
+        }
+        client.take();
+        byte[] path = {'/', 't', 'm', 'p', '/', 'a', 0};
+        client.receive(0x8100, new Message.Packet(Opcode.NOTIFY, 0, 0, PATH, path.length, 0, path));
+        client.receive(0x8101, new Message.Packet(Opcode.NOTIFY, 0, 0, 65012, 0, 0, new byte[0]));
+        for (Frame answer : client.take()) {
+            assertEquals(0, ack(answer).status());
+        }
+        assertArrayEquals(path, client.values.get(0));
+        assertEquals(List.of("NOTIFY 51612 op 0", "NOTIFY 65012 op 0"), client.events);
+        client.receive(0x8102, new Message.Packet(Opcode.NOTIFY, 0, 0, PATH, 2, 0, new byte[1]));
+        assertEquals(7, ack(client.takeOne()).status());
+    }
+
+    @Test
     @DisplayName("reassembles values that arrive interleaved")
     void interleaved() throws Exception {
         byte[] a = value(6000);

@@ -22,6 +22,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.DisplayName;
@@ -259,53 +260,93 @@ class ClientAgainstAttrdTest {
         assertArrayEquals(value, hubby.get(OTAMGR_LARGE));
     }
 
-    @Test
-    @DisplayName("takes 10,000 notifications, 64 under way at a time, without losing one")
-    void manyNotifications() throws Exception {
-        startAttrd(options());
-        int count = 10_000;
-        Semaphore window = new Semaphore(64);
-        CountDownLatch all = new CountDownLatch(count);
-        BlockingQueue<String> wrong = new LinkedBlockingQueue<>();
-        CountDownLatch connected = new CountDownLatch(1);
-        AttributeHandler handler = new AttributeHandler() {
-            private int next;
+    /** Expects numbers in their order. */
+    private static final class InOrder implements AttributeHandler {
+        final BlockingQueue<String> wrong = new LinkedBlockingQueue<>();
+        final CountDownLatch connected = new CountDownLatch(1);
+        final CountDownLatch all;
+        final Semaphore window;
+        private int next;
 
-            @Override
-            public void connected(Peer peer) {
-                connected.countDown();
-            }
+        InOrder(int count, int window) {
+            this.all = new CountDownLatch(count);
+            this.window = new Semaphore(window);
+        }
 
-            @Override
-            public void disconnected(String reason) {
-                wrong.add(reason);
-            }
+        @Override
+        public void connected(Peer peer) {
+            connected.countDown();
+        }
 
-            @Override
-            public void notified(int attributeId, byte[] value) {
-                int found = Byte.toUnsignedInt(value[0]) << 8 | Byte.toUnsignedInt(value[1]);
-                if (found != next) {
-                    wrong.add("expected " + next + ", got " + found);
-                }
-                next++;
-                window.release();
-                all.countDown();
+        @Override
+        public void disconnected(String reason) {
+            wrong.add(reason);
+        }
+
+        @Override
+        public void missed() {
+            wrong.add("missed");
+        }
+
+        @Override
+        public void notified(int attributeId, byte[] value) {
+            int found = Byte.toUnsignedInt(value[0]) << 8 | Byte.toUnsignedInt(value[1]);
+            if (found != next) {
+                wrong.add("expected " + next + ", got " + found);
             }
-        };
-        start(otamgr(handler));
-        assertTrue(connected.await(PATIENCE_SECONDS, TimeUnit.SECONDS));
-        // Sets by several threads at a time would not be in order, so one client sets and does not wait for the end.
+            next++;
+            window.release();
+            all.countDown();
+        }
+    }
+
+    /** Sets by several threads at a time would not be in order, so one client sets and does not wait for the end. */
+    private AttributeClient setter() throws Exception {
         AttributeClient setter = start(AttributeClient.builder(socket(), Attribute.HUBBY)
                 .backoff(Duration.ofMillis(20), Duration.ofMillis(100)));
         while (failsToConnect(setter)) {
             Thread.onSpinWait();
         }
+        return setter;
+    }
+
+    @Test
+    @DisplayName("takes 10,000 notifications, 64 under way at a time, without losing one")
+    void manyNotifications() throws Exception {
+        startAttrd(options());
+        int count = 10_000;
+        InOrder handler = new InOrder(count, 64);
+        start(otamgr(handler));
+        assertTrue(handler.connected.await(PATIENCE_SECONDS, TimeUnit.SECONDS));
+        AttributeClient setter = setter();
         for (int i = 0; i < count; i++) {
-            assertTrue(window.tryAcquire(PATIENCE_SECONDS, TimeUnit.SECONDS), "stuck after " + i + ": " + wrong);
+            assertTrue(handler.window.tryAcquire(PATIENCE_SECONDS, TimeUnit.SECONDS), "stuck after " + i + ": "
+                    + handler.wrong);
             setter.set(Attribute.HUBBY_OTA_UPGRADE_PATH, new byte[] {(byte) (i >> 8), (byte) i});
         }
-        assertTrue(all.await(PATIENCE_SECONDS, TimeUnit.SECONDS));
-        assertEquals(List.of(), List.copyOf(wrong));
+        assertTrue(handler.all.await(PATIENCE_SECONDS, TimeUnit.SECONDS));
+        assertEquals(List.of(), List.copyOf(handler.wrong));
+    }
+
+    @Test
+    @DisplayName("takes 10,000 notifications at 10,000 a second, without a pause and whatever it has answered, and is not dropped")
+    void withoutPause() throws Exception {
+        startAttrd(options());
+        int count = 10_000;
+        InOrder handler = new InOrder(count, 0);
+        start(otamgr(handler));
+        assertTrue(handler.connected.await(PATIENCE_SECONDS, TimeUnit.SECONDS));
+        AttributeClient setter = setter();
+        long start = System.nanoTime();
+        for (int i = 0; i < count; i++) {
+            // Ten at once, once in a millisecond.
+            while (i % 10 == 0 && System.nanoTime() - start < i * 100_000L) {
+                LockSupport.parkNanos(100_000);
+            }
+            setter.set(Attribute.HUBBY_OTA_UPGRADE_PATH, new byte[] {(byte) (i >> 8), (byte) i});
+        }
+        assertTrue(handler.all.await(PATIENCE_SECONDS, TimeUnit.SECONDS), () -> String.valueOf(handler.wrong));
+        assertEquals(List.of(), List.copyOf(handler.wrong));
     }
 
     private static boolean failsToConnect(AttributeClient client) throws Exception {

@@ -37,6 +37,7 @@ final class Board {
     private int deadline;
     private int checkTimeout = 60;
     private int backoff = 600;
+    private int hubbyStable;
     private Attrd attrd;
     private SimulatedClient hubby;
 
@@ -166,6 +167,16 @@ final class Board {
         hubby.set(Attribute.HUBBY_STATE, new byte[] {(byte) state});
     }
 
+    /** hubby has an offer, and tells nobody. */
+    void hasOffered(Path path) {
+        hubbyValues.put(Attribute.HUBBY_OTA_UPGRADE_PATH, (path + "\0").getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** hubby sets an attribute to anything. */
+    void hubbySets(int attributeId, byte[] value) throws IOException {
+        hubby.set(attributeId, value);
+    }
+
     void offer(Path path) throws IOException {
         offer(path.toString());
     }
@@ -188,9 +199,10 @@ final class Board {
                 {"attrdSocket": "%1$s/IPC.ATTRD", "updatePathPrefix": "%1$s/tmp", "sysupgrade": ["%1$s/sysupgrade"],
                  "otaSlot": ["%1$s/ota-slot"], "reboot": ["%1$s/reboot"], "rebootDelaySeconds": 0,
                  "rebootReason": "%1$s/reboot_reason", "storage": "%1$s/storage", "control": "%1$s/control",
-                 "commit": {"healthDirectory": "%1$s/health.d", "deadlineSeconds": %2$d, "checkTimeoutSeconds": %3$d},
+                 "commit": {"healthDirectory": "%1$s/health.d", "deadlineSeconds": %2$d, "checkTimeoutSeconds": %3$d,
+                  "hubbyStableSeconds": %6$d},
                  "retry": {"directory": "%1$s/memory", "backoffSeconds": %4$d}%5$s}
-                """.formatted(folder, deadline, checkTimeout, backoff, more));
+                """.formatted(folder, deadline, checkTimeout, backoff, more, hubbyStable));
     }
 
     /** The trial is given up so many seconds from now. */
@@ -200,6 +212,10 @@ final class Board {
 
     void checkTimeout(int seconds) {
         checkTimeout = seconds;
+    }
+
+    void hubbyStable(int seconds) {
+        hubbyStable = seconds;
     }
 
     void backoff(int seconds) {
@@ -212,12 +228,25 @@ final class Board {
 
     /** Starts the daemon with more keys in its configuration. */
     Daemon startDaemon(String more) throws IOException {
-        return start(new ProcessBuilder(
+        return start(daemon(more));
+    }
+
+    /** A daemon whose log nobody reads, with the heap that it has on a device. */
+    Process startDaemonUnread() throws IOException {
+        ProcessBuilder builder = daemon("");
+        builder.command().addAll(1, List.of("-Xmx16m", "-Xmn1m", "-XX:+UseSerialGC"));
+        Process process = builder.start();
+        toClose.push(process::destroyForcibly);
+        return process;
+    }
+
+    private ProcessBuilder daemon(String more) throws IOException {
+        return new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-XX:TieredStopAtLevel=1",
                 "-Dorg.newsclub.net.unix.library.override="
                         + System.getProperty("org.newsclub.net.unix.library.override"),
                 "-cp", System.getProperty("java.class.path"), "org.metaotamgr.daemon.OtamgrMain",
-                "--config", config(more).toString()));
+                "--config", config(more).toString());
     }
 
     Daemon start(ProcessBuilder builder) throws IOException {

@@ -14,6 +14,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.metaotamgr.simulator.SimulatedClient;
 
 /** Trials with health checks, as processes. */
 @Timeout(180)
@@ -86,5 +87,45 @@ class HealthFlowTest {
                 board.linesOf("notes"));
         assertEquals(List.of(), board.linesOf("commits"));
         daemon.awaitLog("slot_health_failed:slot=b,txn=T1,check=50-net,reason=exit status 3: no \"route\"");
+    }
+
+    @Test
+    void aHubbyThatDiedWhileACheckRanIsNotTakenForConnected() throws Exception {
+        board.close();
+        board = new Board(Files.createDirectory(folder.toRealPath().resolve("other")));
+        board.slot("trial");
+        board.startAttrd();
+        SimulatedClient hubby = board.startHubby(1);
+        board.healthCheck("slow", "echo >>tries; while [ ! -e on ]; do sleep 0.05; done\n");
+        Daemon daemon = board.startDaemon();
+        board.awaitLines("tries", 1);
+        hubby.close();
+        Files.writeString(board.folder().resolve("on"), "");
+        daemon.awaitLog("get_hubby_state:error=");
+        assertEquals(List.of(), board.linesOf("commits"));
+        board.startHubby(1);
+        board.hubbyState(1);
+        daemon.awaitLog("slot_committed:slot=b,txn=T1");
+    }
+
+    @Test
+    void aHubbyThatLivesASecondAgainAndAgainIsNeverEnough() throws Exception {
+        board.close();
+        board = new Board(Files.createDirectory(folder.toRealPath().resolve("other")));
+        board.hubbyStable(4);
+        board.slot("trial");
+        board.startAttrd();
+        Daemon daemon = board.startDaemon();
+        daemon.awaitLog("attribute_client:connected to attrd");
+        for (int i = 0; i < 8; i++) {
+            SimulatedClient hubby = board.startHubby(1);
+            board.hubbyState(1);
+            Thread.sleep(1000);
+            hubby.close();
+        }
+        assertEquals(List.of(), board.linesOf("commits"));
+        board.startHubby(1);
+        board.hubbyState(1);
+        daemon.awaitLog("slot_committed:slot=b,txn=T1");
     }
 }

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
@@ -131,6 +132,46 @@ class UpdateFlowTest {
             assertTrue(millis < 1000, "answered after " + millis + " ms");
         }
         assertTrue(run.isRunning());
+    }
+
+    @Test
+    void anOfferThatWasMadeWhileTheConnectionWasDownIsTaken() throws Exception {
+        Attrd attrd = board.startAttrd();
+        board.startHubby(1);
+        Daemon daemon = connectedDaemon("");
+        attrd.close();
+        daemon.awaitLog("attribute_client:disconnected from attrd");
+        Path offered = board.download("ota_type_5", "header");
+        board.startAttrd();
+        board.hasOffered(offered);
+        board.startHubby(1);
+        assertEquals(offered + ".img", board.awaitRun(1).image());
+    }
+
+    @Test
+    void aLogThatNobodyReadsAndManyLargeValuesStopNothing() throws Exception {
+        board.startAttrd();
+        SimulatedClient hubby = board.startHubby(1);
+        Process daemon = board.startDaemonUnread();
+        Board.await(() -> {
+            try {
+                return hubby.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX).length > 0;
+            } catch (IOException e) {
+                return false;
+            }
+        }, "an answer");
+        byte[] large = new byte[65_534];
+        Arrays.fill(large, (byte) 'x');
+        for (int i = 0; i < 432; i++) {
+            board.hubbySets(i % 2 == 0 ? Attribute.HUBBY_OTA_UPGRADE_PATH : Attribute.HUBBY_STATE, large);
+        }
+        assertArrayEquals((board.downloads() + "\0").getBytes(StandardCharsets.UTF_8),
+                hubby.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX));
+        board.offer(board.download("ota_type_5", "header"));
+        board.awaitRun(1).end(5);
+        daemon.toHandle().destroy();
+        assertTrue(daemon.waitFor(20, TimeUnit.SECONDS), "SIGTERM has no effect");
+        assertEquals(0, daemon.exitValue());
     }
 
     @Test
