@@ -17,8 +17,19 @@ SRC_URI = "\
     file://ota-trial-guard.init \
     file://ota-trial-guard.service \
     file://ota-verify \
+    file://exit-codes \
+    file://private.sh \
+    file://settings.sh \
+    file://settings.awk \
+    file://journal.sh \
+    file://journal.awk \
+    file://journal-value.awk \
+    file://slots.sh \
+    file://environment.sh \
+    file://fw-env-config.awk \
     file://boot-state.sh \
     file://bundle.sh \
+    file://why.awk \
     file://trial.conf \
 "
 # UNPACKDIR is wrynose's, scarthgap has none.
@@ -32,7 +43,7 @@ do_compile[noexec] = "1"
 do_install () {
     install -d ${D}${base_sbindir} ${D}${nonarch_libdir}/otamgr ${D}${sysconfdir}/otamgr ${D}${nonarch_base_libdir}/upgrade/keep.d
     install -m 0755 ${S}/sysupgrade ${S}/ota-slot ${S}/ota-trial-guard ${S}/ota-why ${S}/ota-doctor ${S}/ota-verify ${D}${base_sbindir}
-    install -m 0644 ${S}/boot-state.sh ${S}/bundle.sh ${D}${nonarch_libdir}/otamgr
+    install -m 0644 ${S}/*.sh ${S}/*.awk ${S}/exit-codes ${D}${nonarch_libdir}/otamgr
     install -m 0644 ${S}/trial.conf ${D}${sysconfdir}/otamgr
 
     if ${@bb.utils.contains('DISTRO_FEATURES', 'sysvinit', 'true', 'false', d)}; then

@@ -302,11 +302,13 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     scripts, daemon = layer.RECIPES / "sysupgrade/files", layer.RECIPES / "otamgr/files"
     for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor", "ota-verify"):
         _install(scripts / name, tree / "sbin" / name, 0o755)
-    _install(scripts / "boot-state.sh", tree / "usr/lib/otamgr/boot-state.sh", 0o644)
-    _install(scripts / "bundle.sh", tree / "usr/lib/otamgr/bundle.sh", 0o644)
+    for shared in (*scripts.glob("*.sh"), *scripts.glob("*.awk"), scripts / "exit-codes"):
+        _install(shared, tree / "usr/lib/otamgr" / shared.name, 0o644)
     (tree / "etc/otamgr/keys.d").mkdir()
     bundle.write_public_key(signing_key(), tree / "etc/otamgr/keys.d/board.pem")
     (tree / "etc/otamgr/compatible").write_text(f"{COMPATIBLE}\n")
+    # The cloud simulator delivers images without a signature as well.
+    (tree / "etc/otamgr/sysupgrade.conf").write_text("REQUIRE_SIGNATURE=no\n")
     _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
     _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
     _install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)

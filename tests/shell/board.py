@@ -29,11 +29,13 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 HEADER = b"OTA header of update 42\n\x00\x01\xff"
 OLD_HEADER = b"header of the running system\n"
 
+FILES = Path(__file__).resolve().parents[2] / "recipes-ota/sysupgrade/files"
+PROGRAMS = ["sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor", "ota-verify"]
+# What they share, in /usr/lib/otamgr.
+SHARED = sorted(path.name for path in FILES.iterdir() if path.suffix in (".sh", ".awk")) + ["exit-codes"]
 SCRIPTS = {
-    "sysupgrade": "sbin/sysupgrade", "ota-slot": "sbin/ota-slot", "ota-trial-guard": "sbin/ota-trial-guard",
-    "boot-state.sh": "usr/lib/otamgr/boot-state.sh", "trial.conf": "etc/otamgr/trial.conf",
-    "ota-trial-guard.init": "etc/init.d/ota-trial-guard", "ota-why": "sbin/ota-why", "ota-doctor": "sbin/ota-doctor",
-    "ota-verify": "sbin/ota-verify", "bundle.sh": "usr/lib/otamgr/bundle.sh",
+    **{name: f"sbin/{name}" for name in PROGRAMS}, **{name: f"usr/lib/otamgr/{name}" for name in SHARED},
+    "trial.conf": "etc/otamgr/trial.conf", "ota-trial-guard.init": "etc/init.d/ota-trial-guard",
 }
 REBOOT = "#!/bin/sh\necho \"reboot $*\" >>/tmp/reboots\n"
 

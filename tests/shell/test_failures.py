@@ -83,8 +83,10 @@ def no_image(factory):
     (board.root / "tmp/empty").touch()
     (board.root / "tmp/folder").mkdir()
     (board.root / "tmp/dangling").symlink_to("/nowhere")
+    board.deliver(factory.image("ext4"))
+    (board.root / "tmp/link").symlink_to("ota_type_5.img")
     for place, words in (("/tmp/none.img", "does not exist"), ("/tmp/empty", "is empty"), ("/tmp/folder", "regular file"),
-                         ("/dev/mmcblk0p3", "regular file"), ("/tmp/dangling", "does not exist")):
+                         ("/dev/mmcblk0p3", "regular file"), ("/tmp/dangling", "symbolic link"), ("/tmp/link", "symbolic link")):
         refused(board, board.sysupgrade(place), 3, words)
 
 
@@ -209,6 +211,15 @@ def no_header(factory):
     refused(board, board.sysupgrade("--header", "/tmp/none", image), 18, "/tmp/none")
     refused(board, board.sysupgrade("--header", "/tmp", image), 18, "regular")
     refused(board, board.sysupgrade("-F", image), 18, "is empty")
+    (board.root / "tmp/ota_type_5.hdr").unlink()
+    (board.root / "tmp/ota_type_5.hdr").symlink_to("/etc/machine-id")
+    refused(board, board.sysupgrade(image), 18, "symbolic link")
+    (board.root / "tmp/ota_type_5.hdr").unlink()
+    (board.root / "tmp/ota_type_5.hdr").touch()
+    os.truncate(board.root / "tmp/ota_type_5.hdr", MIB + 1)
+    refused(board, board.sysupgrade(image), 18, "more than 1048576 bytes")
+    os.truncate(board.root / "tmp/ota_type_5.hdr", MIB)
+    equal(board.sysupgrade("-T", image).code, 0, "exit code with a header of 1 MiB")
 
 
 # ---- boot state --------------------------------------------------------------------------------------------------
@@ -243,19 +254,30 @@ def second_update(factory):
 @promise("exit 10: {} stops an update", cases=[
     "an environment with both copies bad", "an environment without ota_slot", "a running slot that is not the committed one",
     "a disk without slots", "two partitions of the same name", "a root that is no partition", "an environment of one copy",
-    "slots.conf with a wrong device", "a trial of the committed slot"])
+    "slots.conf with a wrong device", "slots.conf with a line that is not understood", "a trial of the committed slot",
+    "an environment on another disk", "an environment of one copy in the YAML form"])
 def boot_state(factory, what):
     change = None
     if what == "an environment of one copy":
         def change(root):
             config = root / "etc/fw_env.config"
             config.write_text("\n".join(config.read_text().splitlines()[:2]) + "\n")
+    elif what == "an environment of one copy in the YAML form":
+        def change(root):
+            (root / "etc/fw_env.config").rename(root / "etc/text.config")
+            (root / "usr/bin/fw_printenv").rename(root / "usr/bin/fw_printenv.real")
+            executable(root / "usr/bin/fw_printenv", "#!/bin/sh\nexec fw_printenv.real -c /etc/text.config \"$@\"\n")
+            (root / "etc/fw_env.config").write_text("uboot:\n  size: 0x10000\n  devices:\n    - path: /dev/mmcblk0\n      offset: 0x400000\n")
+    elif what == "slots.conf with a line that is not understood":
+        def change(root):
+            (root / "etc/otamgr/slots.conf").write_text("SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE: /dev/mmcblk0p3\n")
     elif what == "slots.conf with a wrong device":
         def change(root):
             (root / "etc/otamgr/slots.conf").write_text("SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE=/dev/null\n")
     board = new_board(factory, names=what != "a disk without slots", change=change,
                       env_copies=1 if what == "an environment of one copy" else 2)
-    words = {"an environment of one copy": "needs two", "slots.conf with a wrong device": "/dev/null",
+    words = {"an environment of one copy": "needs two", "an environment of one copy in the YAML form": "needs two",
+             "slots.conf with a line that is not understood": "slots.conf, line 2: 'SLOT_B_DEVICE: /dev/mmcblk0p3'", "slots.conf with a wrong device": "/dev/null",
              "a disk without slots": "rootfs-a and rootfs-b"}.get(what)
     if what == "an environment with both copies bad":
         board.destroy_env()
@@ -273,10 +295,24 @@ def boot_state(factory, what):
         uevent = board.sys_folder("data") / "uevent"
         uevent.write_text(uevent.read_text().replace("PARTNAME=data", "PARTNAME=rootfs-b"))
         words = "two partitions are named rootfs-b"
+    elif what == "an environment on another disk":
+        # Another card, whose environment is good: what is armed there starts another system.
+        elsewhere = board.place / "other-disk"
+        elsewhere.write_bytes(board.disk.read_bytes()[:5 * MIB])
+        board.loops["elsewhere"] = board._loop(elsewhere)
+        board.make_node("mmcblk1", "elsewhere")
+        text = (board.root / "etc/fw_env.config").read_text()
+        (board.root / "etc/fw_env.config").write_text(text.replace("mmcblk0", "mmcblk1"))
+        board.settle()
+        words = "ENV_DEVICE=/dev/mmcblk1"
     elif what == "a root that is no partition":
         (board.root / "sys/dev/block" / device_number(board.loops["a"])).unlink()
         words = "not on a partition"
     refused(board, board.sysupgrade("-F", board.deliver(factory.image("ext4"))), 10, words)
+    if what == "an environment on another disk":
+        equal(board.run("/sbin/ota-slot", "status").code, 10, "exit code of ota-slot")
+        (board.root / "etc/otamgr/sysupgrade.conf").write_text("ENV_DEVICE=/dev/mmcblk1\n")
+        equal(board.sysupgrade("-T", board.deliver(factory.image("ext4"))).code, 0, "exit code with the exception")
 
 
 @promise("exit 11: a mounted target slot is not written to")

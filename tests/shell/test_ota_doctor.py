@@ -154,6 +154,31 @@ def env_config(factory):
     same_as_text(board)
 
 
+@promise("ota-doctor understands the YAML form of fw_env.config as the text form: {}", cases=["two copies", "one copy", "two sets", "no offset"])
+def env_config_yaml(factory, what):
+    board = healthy(factory)
+    device = "    - path : /dev/mmcblk0\n      offset : {:#x}\n      sectorsize: 0x200\n"
+    text = f"# comment\nuboot:\n  size : {ENV_BYTES:#x}\n  lockfile : /var/lock/fw_printenv.lock\n  devices:\n" + device.format(ENV[0])
+    words = {"two copies": "two copies of 65536 bytes", "one copy": "names 1 copies", "two sets": "more than one set", "no offset": "without path or offset"}[what]
+    if what != "one copy":
+        text += device.format(ENV[0] + ENV_BYTES)
+    if what == "two sets":
+        text += "more:\n  size: 0x4000\n  devices:\n    - path: /dev/mmcblk0\n      offset: 0\n"
+    if what == "no offset":
+        text += "    - path : /dev/mmcblk0\n"
+    (board.root / "etc/fw_env.config").write_text(text)
+    board.settle()
+    # The fw_printenv of the tests may be older than this form.
+    expect(board, "env-config", "ok" if what == "two copies" else "problem", words,
+           others=["env-linux", "env-u-boot", "boot-state", "env-copy-1", "env-copy-2", "env-history"])
+    (board.root / "usr/bin/fw_printenv").rename(board.root / "usr/bin/fw_printenv.real")
+    executable(board.root / "usr/bin/fw_printenv", "#!/bin/sh\nexec fw_printenv.real -c /etc/text.config \"$@\"\n")
+    (board.root / "etc/text.config").write_text(f"/dev/mmcblk0 {ENV[0]:#x} {ENV_BYTES:#x}\n/dev/mmcblk0 {ENV[0] + ENV_BYTES:#x} {ENV_BYTES:#x}\n")
+    board.settle()
+    result = board.sysupgrade("-T", board.deliver(factory.image("ext4")))
+    equal(result.code, 0 if what == "two copies" else 10, f"exit code of sysupgrade, said {result.err}")
+
+
 @promise("ota-doctor: an environment that overlaps itself, a partition or a partition table, or is elsewhere, is a problem")
 def env_place(factory):
     board = healthy(factory)
@@ -175,7 +200,10 @@ def env_place(factory):
     board.loops["elsewhere"] = board._loop(other)
     board.make_node("sdz", "elsewhere")
     configure(board, copy_line(0x20000, device="/dev/sdz"), second)
-    expect(board, "env-place", "problem", "/dev/sdz is not on the disk of /", others=dependent)
+    expect(board, "env-place", "problem", "/dev/sdz is not on the disk of /", "ENV_DEVICE=/dev/sdz", others=dependent)
+    (board.root / "etc/otamgr/sysupgrade.conf").write_text("ENV_DEVICE=/dev/sdz\n")
+    board.settle()
+    expect(board, "env-place", "ok", others=dependent)
 
 
 @promise("ota-doctor: an environment in a hardware partition of the eMMC must not be write-protected")

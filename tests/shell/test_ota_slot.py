@@ -134,7 +134,7 @@ def note(factory):
     board = on_trial(factory)
     equal(board.run("/sbin/ota-slot", "note", "health-failed", "txn=T", "slot=b", "check=50-net",
                     "why=no \"route\"\nto $(touch /tmp/x) host=1 é", "empty=").code, 0, "exit code")
-    equal(board.events(), ["health-failed txn=T slot=b check=50-net why=\"no 'route' to $(touch /tmp/x) host=1 é\" empty=\"\""],
+    equal(board.events(), ["health-failed txn=T slot=b check=50-net why=\"no \\\"route\\\"\\nto $(touch /tmp/x) host=1 é\" empty=\"\""],
           "journal")
     true(not (board.root / "tmp/x").exists(), "a command in a value was run")
     equal(board.run("/sbin/ota-slot", "note", "x").code, 0, "an event alone")
@@ -227,3 +227,39 @@ def rollback_not_now(factory):
     with open(board.root / "run/otamgr/sysupgrade.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         equal(board.run("/sbin/ota-slot", "rollback").code, 12, "exit code while the lock is taken")
+
+
+@promise("lines inside the value of another variable are no variables, whoever reads the environment")
+def several_lines(factory):
+    import zlib
+    from board import ENV, ENV_BYTES, run
+    board = factory.board()
+    body = b"bootdelay=2\0ota_slot=a\0script=setenv x 1\nota_slot=b\nota_trial=a\nota_bootargs=ota.canary=1\0\0".ljust(ENV_BYTES - 5, b"\0")
+    board._write_at(ENV[0], (zlib.crc32(body).to_bytes(4, "little") + b"\1" + body) * 2)
+    run("blockdev", "--flushbufs", board.loops["disk"])
+    equal(board.run("/sbin/ota-slot", "status").out.splitlines()[-1], "state=committed", "state")
+    equal(board.sysupgrade("-T", board.deliver(factory.image("ext4"))).code, 0, "exit code of sysupgrade")
+    true("canary 1" not in board.run("/sbin/ota-doctor").out, "ota-doctor took it for a variable")
+    equal(board.run("/sbin/ota-trial-guard").code, 0, "exit code of the guard")
+
+
+@promise("one of our own variables with several lines is named, and nothing is concluded from it")
+def own_several_lines(factory):
+    import zlib
+    from board import ENV, ENV_BYTES, run
+    board = factory.board()
+    body = b"ota_slot=a\0ota_txn=T\nota_trial=b\0\0".ljust(ENV_BYTES - 5, b"\0")
+    board._write_at(ENV[0], (zlib.crc32(body).to_bytes(4, "little") + b"\1" + body) * 2)
+    run("blockdev", "--flushbufs", board.loops["disk"])
+    result = board.run("/sbin/ota-slot", "status")
+    equal(result.code, 10, "exit code")
+    true("several lines" in result.err, result.err)
+
+
+@promise("versions are decimal: leading zeros change nothing")
+def decimal_versions(factory):
+    board = factory.board()
+    for older, newer in (("1.9", "1.010"), ("1.08", "1.9"), ("08", "9"), ("1.2.3", "1.2.3.1"), ("2026.07", "2026.010"), ("0", "0.0.1"), ("1-9", "2-1")):
+        for first, second, code in ((older, newer, 0), (newer, older, 1), (older, older, 1)):
+            result = board.run("/bin/sh", "-uc", f". /usr/lib/otamgr/boot-state.sh; version_is_older {first} {second}")
+            equal(result.code, code, f"{first} is older than {second}")

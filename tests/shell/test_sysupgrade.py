@@ -70,6 +70,33 @@ def file_system_bytes(device):
     return int(header["Block count"]) * int(header["Block size"])
 
 
+@promise("the file system of an image that was mounted once gets the whole slot, too")
+def grown_after_a_mount(factory):
+    image, place = factory.place / "mounted.ext4", factory.place / "mounted"
+    shutil.copy(factory.image("ext4"), image)
+    place.mkdir(exist_ok=True)
+    # The mount has to be later than the last check.
+    run("tune2fs", "-T", "20200101", image)
+    run("mount", "-t", "ext4", "-o", "loop", image, place)
+    (place / "etc/extra").write_text("x")
+    run("umount", place)
+    board = factory.board()
+    armed(board, board.sysupgrade("--no-reboot", board.deliver(image)))
+    equal(file_system_bytes(board.loops["b"]), SLOT["b"][1], "bytes of the file system")
+
+
+@promise("a file system that cannot be grown, since e2fsck does not know a feature of it, keeps its size, and that is said with the reason")
+def not_grown(factory):
+    image = factory.place / "feature.ext4"
+    shutil.copy(factory.image("ext4"), image)
+    run("debugfs", "-w", "-R", "feature FEATURE_C20", image)
+    board = factory.board()
+    result = board.sysupgrade("--no-reboot", board.deliver(image))
+    equal(result.code, 0, f"exit code, said {result.err}")
+    equal(file_system_bytes(board.loops["b"]), 8 * MIB, "bytes of the file system")
+    true("keeps its size of 8388608 bytes: e2fsck: " in result.err and "FEATURE_C20" in result.err, result.err)
+
+
 @promise("the file system of an image gets the whole slot, whatever was there before")
 def grown(factory):
     board = factory.board()
@@ -370,6 +397,7 @@ def tries(factory):
         result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4")))
         equal(board.env()["ota_tries"], expected, f"TRIAL_TRIES={value}")
         equal("expected a number from 1 to 9" in result.err, value == "10", "warning")
+        equal("trial.conf, line 1: 'TRIAL_TRIES=', expected a value" in result.err, value == "", "warning of a value that is missing")
 
 
 @promise("updates without --txn get different ids that the boot loader and the journal agree on")

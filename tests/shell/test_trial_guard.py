@@ -49,7 +49,10 @@ def committed_in_time(factory):
     board.fifo("slept")
     board.replace("bin/sleep", "#!/bin/sh\necho \"$1\" >/tmp/slept\nexec busybox sleep \"$1\"\n")
     guard = board.start(GUARD)
-    equal(board.reached("slept"), b"5\n", "seconds until it looks again")
+    # Besides the look there is the process that counts the time.
+    slept = b""
+    while b"5\n" not in slept.splitlines(keepends=True):
+        slept += board.reached("slept")
     equal(board.run("/sbin/ota-slot", "commit").code, 0, "commit")
     result = board.finish(guard)
     equal((result.code, board.reboots()), (0, []), "guard")
@@ -63,8 +66,9 @@ def short_sleep(factory):
     board.replace("sbin/reboot", REBOOT_STOPS)
     board.replace("bin/sleep", "#!/bin/sh\necho \"$1\" >>/tmp/slept\nexec busybox sleep \"$1\"\n")
     board.run(GUARD)
-    for slept in (board.root / "tmp/slept").read_text().split():
-        true(int(slept) <= 3, f"slept {slept} s with 3 s left")
+    naps = [int(slept) for slept in (board.root / "tmp/slept").read_text().split()]
+    # The other is the process that counts the time: REBOOT_GRACE and 30 s more.
+    true(len([nap for nap in naps if nap > 3]) == 1 and 90 <= max(naps) <= 93, f"slept {naps} s with 3 s left")
     equal(board.reboots(), ["reboot "], "reboots")
     passed = dict(word.split("=") for word in board.events()[-1].split()[1:])
     true(int(passed["uptime"]) >= int(passed["deadline"]), "the deadline had passed")
