@@ -33,6 +33,8 @@ public final class Agent implements AutoCloseable {
     private static final long REPORT_NANOS = TimeUnit.SECONDS.toNanos(5);
     /** What the file system needs beside the update. */
     private static final long SPARE_BYTES = 1 << 20;
+    /** How often a pull may bring something else than the update before its source hears that it failed: some two hours. */
+    private static final int MAX_TRIES = 8;
 
     private final UpdateSource source;
     private final AgentDevice device;
@@ -149,7 +151,7 @@ public final class Agent implements AutoCloseable {
     private CheckIn judge(CheckResult.Offers answer, InstalledSystem installed) throws InterruptedException {
         List<CheckIn.Offer> offers = new ArrayList<>();
         answer.targets().stream()
-                .sorted(Comparator.comparing((Target target) -> new Version(target.version())).reversed())
+                .sorted(Comparator.comparing((Target target) -> new Version(target.version()), Version.OLDEST_FIRST).reversed())
                 .forEach(target -> offers.add(new CheckIn.Offer(target, refusal(target, installed))));
         Optional<Target> selected = offers.stream().filter(offer -> offer.refusal().isEmpty())
                 .map(CheckIn.Offer::target).findFirst();
@@ -191,15 +193,24 @@ public final class Agent implements AutoCloseable {
             return Optional.of(new Result(ExitCode.DOWNGRADE_REFUSED, target.name() + ": expected at least version "
                     + installed.floor().get() + ", found " + target.version()));
         }
-        boolean isInstalled = device.store().state().installed().map(one -> one.target().id())
-                .filter(target.id()::equals).isPresent() && installed.name().equals(Optional.of(target.name()));
-        if (isInstalled || installed.version().equals(Optional.of(target.version()))) {
+        Optional<String> known = device.store().state().installed().map(AgentState.Installed::target)
+                .filter(one -> installed.name().equals(Optional.of(one.name()))).map(Target::id);
+        boolean isSameVersion = installed.version().filter(one -> new Version(one).isSame(version)).isPresent();
+        // What a server assigns may be another build of the same version; that it runs is only said of one that was pulled.
+        if (known.filter(target.id()::equals).isPresent() || isSameVersion && !source.isAssigning()) {
             return Optional.of(new Result(ExitCode.ALREADY_INSTALLED, target.name() + " is installed already"));
         }
-        if (!source.isAssigning() && installed.version().isPresent()
-                && version.compareTo(new Version(installed.version().get())) < 0) {
-            return Optional.of(new Result(ExitCode.DOWNGRADE_REFUSED, target.name() + " is older than version "
-                    + installed.version().get() + ", which runs"));
+        if (!source.isAssigning() && installed.version().isPresent()) {
+            Version running = new Version(installed.version().get());
+            if (version.compareTo(running) < 0) {
+                return Optional.of(new Result(ExitCode.DOWNGRADE_REFUSED, target.name() + " is older than version "
+                        + running.text() + ", which runs"));
+            }
+            if (Version.OLDEST_FIRST.compare(version, running) <= 0) {
+                // Else a release and its candidate would replace each other for ever.
+                return Optional.of(new Result(ExitCode.ALREADY_INSTALLED, target.name() + " is not newer than version "
+                        + running.text() + ", which runs"));
+            }
         }
         if (!source.isAssigning() && wasLeft(target)) {
             return Optional.of(new Result(ExitCode.LEFT_BY_HAND, target.name() + ": the device was rolled back from "
@@ -258,7 +269,7 @@ public final class Agent implements AutoCloseable {
             device.store().keepOnly(target);
             Path folder = device.store().folderFor(target);
             needRoom(target, folder);
-            report(target, new UpdateEvent.Pulling(0, target.bytes()));
+            report(target, new UpdateEvent.Pulling(Math.min(source.there(target, folder), target.bytes()), target.bytes()));
             long[] reported = {nanoTime.getAsLong()};
             Path file = source.pull(target, folder, bytes -> {
                 progress.pulled(bytes);
@@ -287,10 +298,29 @@ public final class Agent implements AutoCloseable {
         } else if (result.code() == ExitCode.CANCELLED) {
             device.store().remove(target);
             report(target, new UpdateEvent.Cancelled());
-        } else if (result.problem().isEmpty() || !result.problem().get().reason().isTransient()) {
+        } else if (isOver(target, result)) {
             report(target, new UpdateEvent.Failed(result.message()));
         }
         return result;
+    }
+
+    /** Whether a pull that failed is not worth another try. */
+    private boolean isOver(Target target, Result failed) {
+        if (failed.problem().isEmpty()) {
+            return true;
+        }
+        SourceException.Reason reason = failed.problem().get().reason();
+        if (!reason.isCounted()) {
+            return !reason.isTransient();
+        }
+        int tries = device.store().failedAgain(target);
+        log.info("pull_again:target=" + target.name() + ",tries=" + tries + ",most=" + MAX_TRIES + ",reason=" + reason);
+        if (tries < MAX_TRIES) {
+            return false;
+        }
+        // Should it be offered once more, it gets as many tries.
+        device.store().forgetTries(target);
+        return true;
     }
 
     private static void needRoom(Target target, Path folder) throws IOException, SourceException {

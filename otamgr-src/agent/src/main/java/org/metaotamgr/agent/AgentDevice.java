@@ -180,7 +180,8 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
         Optional<String> compatible = facts.compatible();
         // Somebody may have installed another one by hand since.
         Optional<Target> remembered = store.state().installed().map(AgentState.Installed::target)
-                .filter(target -> version.isEmpty() || version.get().equals(target.version()));
+                .filter(target -> version.isEmpty()
+                        || new Version(version.get()).isSame(new Version(target.version())));
         Optional<String> name = remembered.map(Target::name)
                 .or(() -> version.map(text -> compatible.map(board -> board + "-").orElse("") + text));
         return new InstalledSystem(name, version.or(() -> remembered.map(Target::version)), compatible,

@@ -12,11 +12,9 @@ import java.util.Optional;
 import com.fasterxml.jackson.core.JsonEncoding;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
-import com.fasterxml.jackson.core.StreamReadFeature;
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 
+import org.metaotamgr.device.BoundedJson;
 import org.metaotamgr.device.Printable;
 
 /**
@@ -265,10 +263,7 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
     }
 
     private static JsonNode tree(byte[] text) throws IOException {
-        JsonNode root = JsonMapper.builder()
-                .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-                .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-                .build().readTree(text);
+        JsonNode root = BoundedJson.tree(text);
         if (!root.isObject()) {
             throw new IOException("expected an object, found " + Printable.of(root.toString()));
         }

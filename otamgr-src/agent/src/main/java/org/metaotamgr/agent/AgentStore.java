@@ -29,6 +29,7 @@ public final class AgentStore {
     static final String UPDATES = "updates";
     private static final String TARGET = "target.json";
     private static final String COMPLETE = "complete";
+    private static final String TRIES = "tries";
     private static final int MAX_FILE_SIZE = 1 << 20;
 
     private final Path folder;
@@ -153,6 +154,7 @@ public final class AgentStore {
     void pulled(Target target, Path file) throws IOException {
         Path own = folderFor(target);
         new DurableFile(own.resolve(TARGET), files).write(AgentState.toJson(target));
+        forgetTries(target);
         new DurableFile(own.resolve(COMPLETE), files)
                 .write(file.getFileName().toString().getBytes(StandardCharsets.UTF_8));
     }
@@ -190,6 +192,29 @@ public final class AgentStore {
             log.warning("agent_updates:folder=" + folder.resolve(UPDATES) + ",error=" + Printable.of(e.toString()));
         }
         return all;
+    }
+
+    /** Counts a pull that brought something else than the target; returns how many there were. */
+    int failedAgain(Target target) {
+        int tries = 1;
+        try {
+            Path file = folderFor(target).resolve(TRIES);
+            if (Files.exists(file)) {
+                tries = Math.max(0, Integer.parseInt(new String(read(file), StandardCharsets.US_ASCII).strip())) + 1;
+            }
+            new DurableFile(file, files).write((tries + "\n").getBytes(StandardCharsets.US_ASCII));
+        } catch (IOException | NumberFormatException e) {
+            log.warning("agent_updates:folder=" + folder.resolve(UPDATES) + ",error=" + Printable.of(e.toString()));
+        }
+        return tries;
+    }
+
+    void forgetTries(Target target) {
+        try {
+            Files.deleteIfExists(folder.resolve(UPDATES).resolve(target.id()).resolve(TRIES));
+        } catch (IOException e) {
+            log.warning("agent_updates:folder=" + folder.resolve(UPDATES) + ",error=" + Printable.of(e.toString()));
+        }
     }
 
     /** Removes what was pulled of a target. */

@@ -19,6 +19,7 @@ public final class PollingLoop {
     private static final Duration LONGEST = Duration.ofDays(30);
     private static final Duration LONGEST_FIRST = Duration.ofSeconds(30);
     private static final long MEGABYTE = 1_000_000;
+    private static final long NANOS_OF_MILLI = 1_000_000;
 
     /** Time, as the loop sees it. */
     public interface Time {
@@ -36,6 +37,39 @@ public final class PollingLoop {
          * @throws InterruptedException if the loop shall end
          */
         void pause(Duration time) throws InterruptedException;
+
+        /** Ends a pause, or the next one if there is none; called by other threads. */
+        default void wake() {
+        }
+    }
+
+    /** Time of the device. */
+    public static final class RealTime implements Time {
+        private boolean isAwake;
+
+        /** Makes it. */
+        public RealTime() {
+        }
+
+        @Override
+        public LocalDateTime now() {
+            return LocalDateTime.now();
+        }
+
+        @Override
+        public synchronized void pause(Duration time) throws InterruptedException {
+            long end = System.nanoTime() + time.toNanos();
+            for (long left = time.toMillis(); !isAwake && left > 0; left = (end - System.nanoTime()) / NANOS_OF_MILLI) {
+                wait(left);
+            }
+            isAwake = false;
+        }
+
+        @Override
+        public synchronized void wake() {
+            isAwake = true;
+            notifyAll();
+        }
     }
 
     /** What the loop tells those around it. */
@@ -175,8 +209,8 @@ public final class PollingLoop {
     private Duration waitAfter(Result result, Duration usual) {
         if (result.problem().isPresent()) {
             SourceException problem = result.problem().get();
-            return problem.reason() == SourceException.Reason.DEFERRED || !problem.reason().isTransient() ? usual
-                    : after(problem);
+            boolean isAgain = problem.reason().isTransient() || problem.reason().isCounted();
+            return problem.reason() == SourceException.Reason.DEFERRED || !isAgain ? usual : after(problem);
         }
         return switch (result.code()) {
             case IN_PROGRESS -> polling.firstBackoff();

@@ -34,10 +34,17 @@ public final class SourceException extends Exception {
         DOWNGRADE(ExitCode.DOWNGRADE_REFUSED, false),
         /** It could not be pulled to its end; the part is kept. */
         DOWNLOAD_FAILED(ExitCode.DOWNLOAD_FAILED, true),
+        /**
+         * What came is another thing than the update, such as the page of a portal: it says nothing of the update. The part
+         * is kept.
+         */
+        WRONG_ANSWER(ExitCode.DOWNLOAD_FAILED, true),
         /** There is no room for it. */
         NO_SPACE(ExitCode.NO_SPACE, true),
-        /** What was pulled has not the length, hash or signature that was promised; it was removed. */
+        /** What was pulled has not the hash that was promised; it was removed. */
         VERIFICATION_FAILED(ExitCode.VERIFICATION_FAILED, false),
+        /** It came as it was promised, but what was signed is something else: whoever published it has to do that again. */
+        DAMAGED(ExitCode.VERIFICATION_FAILED, false),
         /** Whoever offered it has withdrawn it. */
         WITHDRAWN(ExitCode.CANCELLED, false),
         /** Not now: outside of the window, over a link that costs money, or a callback said so. */
@@ -67,6 +74,16 @@ public final class SourceException extends Exception {
          */
         public boolean isTransient() {
             return isTransient;
+        }
+
+        /**
+         * Whether a pull that failed so is worth a bounded number of further tries, because somebody on the way may have
+         * answered instead of the server, or changed a bit.
+         *
+         * @return whether the agent counts how often it happens, and gives up in the end
+         */
+        public boolean isCounted() {
+            return this == WRONG_ANSWER || this == NOT_FOUND || this == VERIFICATION_FAILED;
         }
     }
 

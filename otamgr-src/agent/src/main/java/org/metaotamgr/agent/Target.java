@@ -14,7 +14,7 @@ import org.metaotamgr.device.Printable;
  *
  * @param name a name for people and for callbacks: 1 to 128 letters, digits and {@code . _ + ~ : -}, not beginning with
  *     a dot or hyphen
- * @param version the version, 1 to 64 such characters; {@link Version} compares them
+ * @param version the version; {@link Version} says what one is
  * @param compatible the board it is for, as in the manifest of a bundle; empty if the source does not know, and the
  *     install finds out
  * @param bytes the length of the file to pull; at least 1
@@ -28,7 +28,6 @@ import org.metaotamgr.device.Printable;
 public record Target(String name, String version, Optional<String> compatible, long bytes, String id,
         Optional<String> sha256, Map<String, String> details) {
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_+~:][A-Za-z0-9._+~:-]{0,127}");
-    private static final Pattern VERSION = Pattern.compile("[A-Za-z0-9_+~:][A-Za-z0-9._+~:-]{0,63}");
     private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
     private static final int MAX_DETAILS = 32;
     private static final int MAX_DETAIL_LENGTH = 4096;
@@ -41,7 +40,9 @@ public record Target(String name, String version, Optional<String> compatible, l
      */
     public Target {
         require(isName(name), "a name of 1 to 128 letters, digits and . _ + ~ : -", name);
-        require(isVersion(version), "a version of 1 to 64 letters, digits and . _ + ~ : -", version);
+        if (!isVersion(version)) {
+            throw new IllegalArgumentException(Version.problem(version));
+        }
         compatible.ifPresent(board -> require(isName(board), "a board's name as in /etc/otamgr/compatible", board));
         require(bytes >= 1, "a length of at least 1 byte", Long.toString(bytes));
         require(isSha256(id), "an id of 64 lower case hex digits", id);
@@ -77,7 +78,7 @@ public record Target(String name, String version, Optional<String> compatible, l
      * @return whether it may
      */
     public static boolean isVersion(String text) {
-        return VERSION.matcher(text).matches();
+        return Version.isVersion(text);
     }
 
     /**

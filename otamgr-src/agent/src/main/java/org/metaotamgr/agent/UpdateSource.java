@@ -69,6 +69,17 @@ public interface UpdateSource extends AutoCloseable {
     Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException;
 
     /**
+     * How much of a target an earlier pull has left; its progress goes on there. The default is nothing.
+     *
+     * @param target the target
+     * @param storage its folder
+     * @return the number of bytes
+     */
+    default long there(Target target, Path storage) {
+        return 0;
+    }
+
+    /**
      * Whether a target is still wanted, asked right before it is installed, which may be long after it was offered.
      * The default is yes.
      *

@@ -187,6 +187,15 @@ final class BundleSource implements UpdateSource {
         }
     }
 
+    @Override
+    public long there(Target target, Path storage) {
+        try {
+            return Files.size(storage.resolve(PART_NAME));
+        } catch (IOException e) {
+            return 0;
+        }
+    }
+
     /** The file with a target, wherever the stick is mounted now. */
     private Path find(Target target) throws SourceException {
         List<Path> places = new ArrayList<>();

@@ -189,8 +189,64 @@ class AgentTest {
         source.isAssigning = true;
         assertEquals(ExitCode.NEW_VERSION, agent().checkIn().result().code(), "a server may assign it, above the floor");
         source.offers.set(0, ScriptedSource.target("1.0", "board-x", '6'));
+        assertEquals(ExitCode.NEW_VERSION, agent().checkIn().result().code(), "another build of the version that runs");
+        assertEquals(List.of(), source.reports, "nothing is said of what was never pulled");
+        source.isAssigning = false;
+        assertEquals(ExitCode.OK, agent().checkIn().result().code());
+    }
+
+    @Test
+    void whatIsAssignedOnceMoreIsDoneOnlyIfItIsTheSameBuild() throws Exception {
+        source.isAssigning = true;
+        pulledAndInstalled();
+        device.slot("b", "b", "", device.txn(), "");
+        Files.writeString(folder.resolve("etc/manifest"), "version=2.0.0\n");
+        device.reboots();
+        assertEquals(ExitCode.OK, agent().finalise(trial -> Optional.empty()).code());
+        source.reports.clear();
         assertEquals(ExitCode.OK, agent().checkIn().result().code());
         assertEquals(List.of("42 Done[]"), source.reports);
+        source.reports.clear();
+        source.offers.set(0, ScriptedSource.target("2.0", "board-x", '7'));
+        assertEquals(ExitCode.NEW_VERSION, agent().checkIn().result().code());
+        assertEquals(List.of(), source.reports);
+    }
+
+    @Test
+    void aReleaseReplacesItsCandidateAndNeverTheOtherWay() throws Exception {
+        source.offers.clear();
+        source.offers.addAll(List.of(ScriptedSource.target("2.0-rc2", "board-x", '1'), ScriptedSource.target("2.0", "board-x", '2'),
+                ScriptedSource.target("2.0-rc10", "board-x", '3')));
+        Files.writeString(folder.resolve("etc/manifest"), "version=2.0-rc1\n");
+        assertEquals("2.0", agent().checkIn().selected().orElseThrow().version());
+        Files.writeString(folder.resolve("etc/manifest"), "version=2.0\n");
+        assertEquals(ExitCode.OK, agent().checkIn().result().code());
+        Files.writeString(folder.resolve("etc/manifest"), "version=2.0.0\n");
+        assertEquals(ExitCode.OK, agent().checkIn().result().code());
+        source.offers.remove(1);
+        Files.writeString(folder.resolve("etc/manifest"), "version=2.0-rc2\n");
+        assertEquals("2.0-rc10", agent().checkIn().selected().orElseThrow().version());
+    }
+
+    @Test
+    void aWrongPageIsTriedSeveralTimesBeforeTheSourceHearsOfAFailure() throws Exception {
+        for (SourceException.Reason reason : List.of(SourceException.Reason.WRONG_ANSWER, SourceException.Reason.NOT_FOUND,
+                SourceException.Reason.VERIFICATION_FAILED)) {
+            source.reports.clear();
+            source.pullFails = Optional.of(new SourceException(reason, "please log in"));
+            for (int tries = 1; tries < 8; tries++) {
+                pull(agent());
+            }
+            assertFalse(source.reports.toString().contains("Failed"), source.reports.toString());
+            pull(agent());
+            assertEquals("42 Failed[reason=please log in]", source.reports.get(source.reports.size() - 1));
+        }
+        source.pullFails = Optional.of(new SourceException(SourceException.Reason.BAD_BUNDLE, "not signed"));
+        source.reports.clear();
+        pull(agent());
+        assertEquals("42 Failed[reason=not signed]", source.reports.get(source.reports.size() - 1), "trying again changes nothing");
+        source.pullFails = Optional.empty();
+        assertEquals(ExitCode.OK, pull(agent()));
     }
 
     @Test

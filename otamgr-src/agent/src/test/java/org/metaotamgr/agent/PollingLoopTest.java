@@ -182,9 +182,77 @@ class PollingLoopTest {
         assertEquals(Optional.empty(), Window.parse(text));
     }
 
+    @Test
+    void aPullThatBringsSomethingElseIsTriedAgainWithBackOff() throws Exception {
+        source.offers.add(ScriptedSource.target("2.0"));
+        source.pullFails = Optional.of(new SourceException(SourceException.Reason.VERIFICATION_FAILED, "x"));
+        PollingLoop loop = loop(polling(Polling.Automatic.INSTALL));
+        assertEquals(List.of(30L, 60L), List.of(loop.round().toSeconds(), loop.round().toSeconds()));
+        source.pullFails = Optional.of(new SourceException(SourceException.Reason.BAD_BUNDLE, "x"));
+        assertEquals(300, loop.round().toSeconds());
+    }
+
+    @Test
+    void anEndThatTheDaemonNoticesIsToldAtOnce() throws Exception {
+        AgentDevice here = device.open();
+        Agent agent = new Agent(source, here);
+        source.offers.add(ScriptedSource.target("2.0"));
+        agent.pull(ScriptedSource.target("2.0"), bytes -> { });
+        agent.install(ScriptedSource.target("2.0"), line -> { });
+        device.slot("b", "a", "b", device.txn(), "");
+        PollingLoop.Time time = new PollingLoop.RealTime();
+        here.finalisation().onEnd(time::wake);
+        Polling patient = new Polling(Polling.Automatic.CHECK, Duration.ofHours(1), 0, Duration.ofHours(1), Duration.ofHours(1),
+                List.of(), false, List.of(), 0);
+        java.util.concurrent.CountDownLatch checked = new java.util.concurrent.CountDownLatch(1);
+        Thread polling = new Thread(() -> {
+            try {
+                new PollingLoop(agent, patient, time, new MeteredLink(List.of(), folder), () -> 0.5, new PollingLoop.Listener() {
+                    @Override
+                    public void answered() {
+                        checked.countDown();
+                    }
+
+                    @Override
+                    public void armed(Result result) {
+                        throw new AssertionError(result);
+                    }
+                }, device.eventLog()).run();
+            } catch (InterruptedException e) {
+                return;
+            }
+        });
+        polling.start();
+        assertTrue(checked.await(20, java.util.concurrent.TimeUnit.SECONDS));
+        device.slot("b", "b", "", device.txn(), "");
+        assertTrue(here.finalisation().settle(here.slots().status()));
+        for (int i = 0; i < 2000 && !source.reports.contains("42 Done[]"); i++) {
+            Thread.sleep(10);
+        }
+        polling.interrupt();
+        polling.join();
+        assertTrue(source.reports.contains("42 Done[]"), source.reports.toString());
+    }
+
     @ParameterizedTest
-    @CsvSource({"1.9, 1.10, -1", "1.0, 1, 0", "2.0-rc1, 2.0, 0", "10, 9.9.9, 1", "1.2.3, 1.2, 1", "x, 0, 0",
-        "99999999999999999999, 1, 1", "1..2, 1.0.2, 0"})
+    @CsvSource({"2.0-rc1, 2.0", "2.0-rc1, 2.0.0", "2.0-rc9, 2.0-rc10", "2.0-alpha, 2.0-beta", "2.0-rc, 2.0-rc1", "1.9, 2.0-rc1", "2.0-1, 2.0-rc1",
+        "2.0-99999999999999999999, 2.0-100000000000000000000"})
+    void whatHasASuffixIsOlderThanWhatHasNone(String older, String newer) {
+        assertTrue(Version.OLDEST_FIRST.compare(new Version(older), new Version(newer)) < 0);
+        assertTrue(Version.OLDEST_FIRST.compare(new Version(newer), new Version(older)) > 0);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"v2.0", "", ".", "1.", ".1", "1..2", "1.2-", "-rc1", "1:2.0", "2.0+5", "2.0~rc1", "1234567890", "1.2.3.4.5.6.7.8.9",
+        "x", "1.2 ", "1.2\n", "\u0661.0", "1.0-\u00e4", "1.0-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"})
+    void whatIsNoVersion(String text) {
+        assertFalse(Version.isVersion(text));
+        assertTrue(Version.problem(text).contains("is no version"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1.9, 1.10, -1", "1.0, 1, 0", "2.0-rc1, 2.0, 0", "10, 9.9.9, 1", "1.2.3, 1.2, 1", "2.0, 2.0.0, 0",
+        "999999999, 1, 1", "007, 7, 0", "1.2.3.4.5.6.7.8, 1.2.3.4.5.6.7.9, -1"})
     void versions(String one, String other, int order) {
         assertEquals(order, Integer.signum(new Version(one).compareTo(new Version(other))));
         assertEquals(-order, Integer.signum(new Version(other).compareTo(new Version(one))));

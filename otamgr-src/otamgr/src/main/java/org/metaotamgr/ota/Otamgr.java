@@ -6,7 +6,6 @@ import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Clock;
 import java.time.Duration;
-import java.time.LocalDateTime;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -79,7 +78,7 @@ public final class Otamgr implements AutoCloseable {
         // is over before hubby can offer anything.
         loop.execute(updates::start);
         DaemonHost host = new DaemonHost(loop, updates, device, agent);
-        agent.ifPresent(one -> otamgr.poll(one, config.agent(), host, random, log));
+        agent.ifPresent(one -> otamgr.poll(one, device, config.agent(), host, random, log));
         otamgr.listen(config.control(), new AgentCommands(device, agent, host), log);
         return otamgr;
     }
@@ -100,24 +99,16 @@ public final class Otamgr implements AutoCloseable {
         closers.add(client.get()::close);
     }
 
-    private void poll(Agent agent, AgentConfig config, DaemonHost host, SecureRandom random, EventLog log) {
+    private void poll(Agent agent, AgentDevice device, AgentConfig config, DaemonHost host, SecureRandom random, EventLog log) {
         log.info("source:name=" + agent.sourceName() + ",automatic=" + config.polling().automatic()
                 + ",interval_seconds=" + config.polling().interval().toSeconds());
         if (!agent.isRemote()) {
             // There is nobody to be reached.
             host.answered();
         }
-        PollingLoop polling = new PollingLoop(agent, config.polling(), new PollingLoop.Time() {
-            @Override
-            public LocalDateTime now() {
-                return LocalDateTime.now();
-            }
-
-            @Override
-            public void pause(Duration time) throws InterruptedException {
-                Thread.sleep(time.toMillis());
-            }
-        }, new MeteredLink(config.polling().meteredInterfaces(), Path.of("/proc/net")), random::nextDouble, host, log);
+        PollingLoop.Time time = new PollingLoop.RealTime();
+        device.finalisation().onEnd(time::wake);
+        PollingLoop polling = new PollingLoop(agent, config.polling(), time, new MeteredLink(config.polling().meteredInterfaces(), Path.of("/proc/net")), random::nextDouble, host, log);
         Thread thread = new Thread(() -> {
             try {
                 polling.run();
