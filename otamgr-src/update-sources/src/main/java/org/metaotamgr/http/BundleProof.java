@@ -10,6 +10,7 @@ import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.Verifier;
+import org.metaotamgr.agent.Version;
 import org.metaotamgr.bundle.BundleImage;
 import org.metaotamgr.device.Printable;
 
@@ -39,7 +40,7 @@ public final class BundleProof {
         }
         Manifest manifest = verifier.verifyBundle(file);
         String version = manifest.value("version").orElse("");
-        if (!version.equals(target.version())) {
+        if (!new Version(version).isSame(new Version(target.version()))) {
             throw new SourceException(Reason.BAD_BUNDLE, target.name() + ": expected a bundle of version " + target.version()
                     + " as was offered, found " + version + " in its manifest");
         }
@@ -53,7 +54,7 @@ public final class BundleProof {
             Optional<String> problem = BundleImage.problem(file, manifest.value("image").orElse(""),
                     manifest.value("image-sha256").orElse(""));
             if (problem.isPresent()) {
-                throw new SourceException(Reason.VERIFICATION_FAILED, target.name() + ": " + problem.get());
+                throw new SourceException(Reason.DAMAGED, target.name() + ": " + problem.get());
             }
         } catch (IOException e) {
             throw new SourceException(Reason.BAD_BUNDLE, target.name() + ": " + Printable.of(e.getMessage()));

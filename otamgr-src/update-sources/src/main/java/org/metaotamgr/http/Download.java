@@ -3,7 +3,6 @@ package org.metaotamgr.http;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.HttpURLConnection;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -12,15 +11,9 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.time.Duration;
-import java.time.ZonedDateTime;
-import java.time.format.DateTimeFormatter;
-import java.time.format.DateTimeParseException;
-import java.util.HashMap;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Optional;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceException;
@@ -33,8 +26,9 @@ import org.metaotamgr.device.FileOperations;
  * Brings one large file into a folder of its own: {@value #PART}, which grows and survives power cuts, {@value #ORIGIN}, which
  * says of what it is a part, and in the end {@value #FILE}, of the right length and hash and on the storage.
  *
- * <p>A part is only continued while the server says, by a strong ETag or by the date of the file (RFC 9110, 13.1.5), that the
- * file is still the one that the part was taken from; otherwise it begins anew. Whatever the server says, the hash decides.
+ * <p>Length and hash decide, and nothing that a server says of versions: tags and dates differ from one server of a group to
+ * the next, and with them a part would never grow. An answer that cannot be the file, because it has another length, another
+ * status or is compressed, says nothing of the file: what is there stays.
  */
 public final class Download {
     static final String PART = "update.part";
@@ -42,12 +36,17 @@ public final class Download {
     static final String FILE = "update.bundle";
 
     private static final int CHUNK = 256 * 1024;
+    /** A server that gives less at a time is asked again later, and not at once. */
+    private static final int LEAST_GAIN = 64 * 1024;
     /** As much as a power cut may cost. */
     private static final long SYNC_EVERY = 8L << 20;
     /** What the file system needs beside the file. */
     private static final long SPARE_BYTES = 1 << 20;
     private static final int MAX_ORIGIN = 4096;
-    private static final Pattern CONTENT_RANGE = Pattern.compile("bytes (\\d{1,18})-(\\d{1,18})/(\\d{1,18}|\\*)");
+    private static final int MAX_DIGITS = 18;
+    private static final int OK = 200;
+    private static final int PARTIAL = 206;
+    private static final int NO_SUCH_RANGE = 416;
 
     private final Http http;
     private final Hasher hasher;
@@ -74,9 +73,20 @@ public final class Download {
      *
      * @param uri where it is
      * @param bytes its length, at least 1
-     * @param sha256 its hash, 64 lower case hex digits
+     * @param sha256 its hash, 64 lower case hex digits; empty if only the proof can tell
+     * @param id by what a part of it is known, in one line
      */
-    public record Wanted(URI uri, long bytes, String sha256) {
+    public record Wanted(URI uri, long bytes, Optional<String> sha256, String id) {
+        /**
+         * A file whose hash is known.
+         *
+         * @param uri where it is
+         * @param bytes its length, at least 1
+         * @param sha256 its hash, 64 lower case hex digits
+         */
+        public Wanted(URI uri, long bytes, String sha256) {
+            this(uri, bytes, Optional.of(sha256), sha256);
+        }
     }
 
     /** Says more about a complete file than its hash, for example whether it is signed. */
@@ -108,16 +118,26 @@ public final class Download {
         Path part = folder.resolve(PART);
         Path file = folder.resolve(FILE);
         try {
-            if (Files.exists(file)) {
+            boolean wasComplete = Files.exists(file);
+            if (wasComplete) {
                 // A power cut came right after the rename. What the storage made of it is judged below.
                 files.rename(file, part);
+            }
+            boolean isOf = isOf(folder, wanted);
+            if (!isOf && !wasComplete || size(part) > wanted.bytes()) {
+                discard(folder);
+                isOf = false;
+            }
+            if (!isOf) {
+                new DurableFile(folder.resolve(ORIGIN), files)
+                        .write((wanted.id() + "\n").getBytes(StandardCharsets.UTF_8));
             }
             boolean resumed = size(part) > 0;
             transfer(wanted, folder, progress);
             Optional<String> problem = problemOf(wanted, part);
             if (problem.isPresent() && resumed) {
                 log.info("download_again:url=" + Http.text(wanted.uri()) + ",reason=" + problem.get());
-                discard(folder);
+                files.delete(part);
                 transfer(wanted, folder, progress);
                 problem = problemOf(wanted, part);
             }
@@ -125,7 +145,7 @@ public final class Download {
                 discard(folder);
                 throw new SourceException(Reason.VERIFICATION_FAILED, Http.text(wanted.uri()) + ": " + problem.get());
             }
-            prove(part, folder, proof);
+            prove(wanted, part, folder, proof);
             files.rename(part, file);
             files.delete(folder.resolve(ORIGIN));
             files.syncFolder(folder);
@@ -135,12 +155,30 @@ public final class Download {
         }
     }
 
-    private void prove(Path part, Path folder, Proof proof) throws IOException, SourceException, InterruptedException {
+    /**
+     * How much of a file is there.
+     *
+     * @param folder its folder
+     * @return the number of bytes; 0 if that cannot be found out
+     */
+    public static long there(Path folder) {
+        try {
+            return Math.max(size(folder.resolve(PART)), size(folder.resolve(FILE)));
+        } catch (IOException e) {
+            return 0;
+        }
+    }
+
+    private void prove(Wanted wanted, Path part, Path folder, Proof proof)
+            throws IOException, SourceException, InterruptedException {
         try {
             proof.check(part);
         } catch (SourceException e) {
             discard(folder);
-            throw e;
+            boolean isOfTransfer = e.reason() == Reason.BAD_BUNDLE || e.reason() == Reason.DAMAGED;
+            // Without a hash a bit that was changed on the way looks like a bundle that was never right.
+            throw wanted.sha256().isEmpty() && isOfTransfer
+                    ? new SourceException(Reason.VERIFICATION_FAILED, e.getMessage()) : e;
         }
     }
 
@@ -148,9 +186,12 @@ public final class Download {
         if (size(part) != wanted.bytes()) {
             return Optional.of("expected " + wanted.bytes() + " bytes, found " + size(part));
         }
+        if (wanted.sha256().isEmpty()) {
+            return Optional.empty();
+        }
         String found = hasher.sha256(part);
-        return found.equals(wanted.sha256()) ? Optional.empty()
-                : Optional.of("expected the SHA-256 " + wanted.sha256() + ", found " + found);
+        return found.equals(wanted.sha256().get()) ? Optional.empty()
+                : Optional.of("expected the SHA-256 " + wanted.sha256().get() + ", found " + found);
     }
 
     private void discard(Path folder) throws IOException {
@@ -170,106 +211,112 @@ public final class Download {
     private void transfer(Wanted wanted, Path folder, PullProgress progress)
             throws IOException, SourceException, InterruptedException {
         Path part = folder.resolve(PART);
-        if (size(part) == wanted.bytes()) {
-            progress.pulled(wanted.bytes());
-            return;
+        progress.pulled(size(part));
+        try {
+            while (size(part) < wanted.bytes()) {
+                long there = size(part);
+                needRoom(folder, wanted.bytes() - there);
+                if (!ask(wanted, folder, there, progress)) {
+                    log.info("download_whole:url=" + Http.text(wanted.uri()) + ",reason=the server cannot continue it");
+                    if (there == 0 || !ask(wanted, folder, 0, progress)) {
+                        throw new SourceException(Reason.WRONG_ANSWER, Http.text(wanted.uri())
+                                + ": expected the whole file, found an answer for a part of it");
+                    }
+                }
+                long now = size(part);
+                if (now < wanted.bytes() && now - there < LEAST_GAIN) {
+                    throw new SourceException(Reason.DOWNLOAD_FAILED, Http.text(wanted.uri()) + ": expected " + wanted.bytes()
+                            + " bytes, found " + now + "; the rest is pulled next time");
+                }
+            }
+        } finally {
+            if (size(part) == 0) {
+                discard(folder);
+            }
         }
-        Optional<String> validator = origin(folder, wanted);
-        if (validator.isEmpty() || size(part) > wanted.bytes()) {
-            discard(folder);
-            validator = Optional.empty();
-        }
-        long there = size(part);
-        needRoom(folder, wanted.bytes() - there);
-        Map<String, String> headers = new HashMap<>();
-        if (there > 0) {
-            headers.put("Range", "bytes=" + there + "-");
-            headers.put("If-Range", validator.get());
-        }
-        Optional<String> origin = validator;
+    }
+
+    /** Asks once, from a byte on; returns whether the server could begin there. */
+    private boolean ask(Wanted wanted, Path folder, long from, PullProgress progress)
+            throws SourceException, InterruptedException {
+        Map<String, String> headers = from > 0 ? Map.of("Range", "bytes=" + from + "-") : Map.of();
         Http.Request request = new Http.Request("GET", wanted.uri(), headers, Optional.empty(), Optional.empty(),
                 Reason.DOWNLOAD_FAILED);
-        boolean useless = http.exchange(request, response -> {
+        return http.exchange(request, response -> {
             switch (response.status()) {
-                case HttpURLConnection.HTTP_PARTIAL -> {
-                    if (there == 0 || !isRest(response, there, wanted.bytes())
-                            || !validator(response).orElse(origin.get()).equals(origin.get())) {
-                        return true;
+                case PARTIAL -> {
+                    Optional<Range> range = Range.of(response.header("Content-Range").orElse(""), wanted.bytes());
+                    if (range.isEmpty() || range.get().first() > from
+                            || response.length() >= 0 && response.length() != range.get().length()) {
+                        return false;
                     }
-                    log.info("download_resumed:url=" + Http.text(wanted.uri()) + ",bytes=" + there);
-                    append(response, wanted, folder, there, progress);
-                    return false;
-                }
-                case HttpURLConnection.HTTP_OK -> {
-                    if (there > 0) {
-                        log.info("download_anew:url=" + Http.text(wanted.uri())
-                                + ",reason=the server has no ranges or another file now");
+                    if (from > 0) {
+                        log.info("download_resumed:url=" + Http.text(wanted.uri()) + ",bytes=" + from);
                     }
-                    begin(response, wanted, folder);
-                    append(response, wanted, folder, 0, progress);
-                    return false;
-                }
-                case 416 -> {
+                    take(response.body(), wanted, folder, range.get(), true, progress);
                     return true;
+                }
+                case OK -> {
+                    if (response.length() >= 0 && response.length() != wanted.bytes()) {
+                        throw new SourceException(Reason.WRONG_ANSWER, Http.text(wanted.uri()) + ": expected "
+                                + wanted.bytes() + " bytes, found " + response.length()
+                                + "; that is not the file, perhaps the page of a portal or proxy");
+                    }
+                    if (from > 0) {
+                        log.info("download_whole:url=" + Http.text(wanted.uri()) + ",reason=the server has no ranges");
+                    }
+                    take(response.body(), wanted, folder, new Range(0, wanted.bytes() - 1), response.length() >= 0,
+                            progress);
+                    return true;
+                }
+                case NO_SUCH_RANGE -> {
+                    return false;
                 }
                 default -> throw Http.problem(request, response);
             }
         });
-        if (useless && there > 0) {
-            log.info("download_anew:url=" + Http.text(wanted.uri()) + ",reason=the server cannot continue it");
-            discard(folder);
-            transfer(wanted, folder, progress);
-        } else if (useless) {
-            throw new SourceException(Reason.DOWNLOAD_FAILED, Http.text(wanted.uri())
-                    + ": expected the whole file, found an answer for a part of it");
+    }
+
+    /**
+     * Which bytes of the file an answer holds.
+     *
+     * @param first the first one, from 0
+     * @param last the last one
+     */
+    private record Range(long first, long last) {
+        long length() {
+            return last - first + 1;
+        }
+
+        /** What Content-Range says; empty if it is not a part of a file of this length. */
+        static Optional<Range> of(String text, long total) {
+            int dash = text.indexOf('-');
+            int slash = text.indexOf('/');
+            if (!text.regionMatches(true, 0, "bytes ", 0, 6) || dash < 6 || slash < dash) {
+                return Optional.empty();
+            }
+            long first = number(text.substring(6, dash).strip());
+            long last = number(text.substring(dash + 1, slash).strip());
+            String whole = text.substring(slash + 1).strip();
+            boolean isOfFile = whole.equals("*") || number(whole) == total;
+            return isOfFile && first >= 0 && first <= last && last < total ? Optional.of(new Range(first, last))
+                    : Optional.empty();
+        }
+
+        private static long number(String digits) {
+            boolean isNumber = !digits.isEmpty() && digits.length() <= MAX_DIGITS
+                    && digits.chars().allMatch(one -> one >= '0' && one <= '9');
+            return isNumber ? Long.parseLong(digits) : -1;
         }
     }
 
-    private static boolean isRest(Http.Response response, long there, long total) {
-        Matcher matcher = CONTENT_RANGE.matcher(response.header("Content-Range").orElse(""));
-        return matcher.matches() && Long.parseLong(matcher.group(1)) == there
-                && Long.parseLong(matcher.group(2)) == total - 1
-                && (matcher.group(3).equals("*") || Long.parseLong(matcher.group(3)) == total);
-    }
-
-    /** The file begins: what was there is gone, and how to recognise this file is on the storage before it. */
-    private void begin(Http.Response response, Wanted wanted, Path folder) throws IOException, SourceException {
-        discard(folder);
-        if (response.length() >= 0 && response.length() != wanted.bytes()) {
-            throw new SourceException(Reason.VERIFICATION_FAILED, Http.text(wanted.uri()) + ": expected " + wanted.bytes()
-                    + " bytes, found " + response.length());
-        }
-        needRoom(folder, wanted.bytes());
-        Optional<String> validator = validator(response);
-        if (validator.isPresent()) {
-            new DurableFile(folder.resolve(ORIGIN), files)
-                    .write((wanted.sha256() + "\n" + validator.get() + "\n").getBytes(StandardCharsets.UTF_8));
-        }
-    }
-
-    /** What If-Range may say: a strong ETag, else a date that is old enough to name one version of the file. */
-    private static Optional<String> validator(Http.Response response) {
-        Optional<String> tag = response.header("ETag");
-        if (tag.isPresent()) {
-            return tag.filter(value -> value.matches("\"[!#-~]{0,200}\""));
-        }
-        Optional<String> modified = response.header("Last-Modified");
-        try {
-            ZonedDateTime changed = ZonedDateTime.parse(modified.orElse(""), DateTimeFormatter.RFC_1123_DATE_TIME);
-            ZonedDateTime now = ZonedDateTime.parse(response.header("Date").orElse(""),
-                    DateTimeFormatter.RFC_1123_DATE_TIME);
-            return Duration.between(changed, now).toSeconds() >= 1 ? modified : Optional.empty();
-        } catch (DateTimeParseException e) {
-            return Optional.empty();
-        }
-    }
-
-    private static Optional<String> origin(Path folder, Wanted wanted) throws IOException {
+    /** Whether what is in the folder is a part of this file. */
+    private static boolean isOf(Path folder, Wanted wanted) throws IOException {
         try (InputStream in = Files.newInputStream(folder.resolve(ORIGIN))) {
-            String[] lines = new String(in.readNBytes(MAX_ORIGIN), StandardCharsets.UTF_8).split("\n");
-            return lines.length == 2 && lines[0].equals(wanted.sha256()) ? Optional.of(lines[1]) : Optional.empty();
+            return new String(in.readNBytes(MAX_ORIGIN), StandardCharsets.UTF_8).lines().findFirst()
+                    .filter(wanted.id()::equals).isPresent();
         } catch (NoSuchFileException e) {
-            return Optional.empty();
+            return false;
         }
     }
 
@@ -281,47 +328,72 @@ public final class Download {
         }
     }
 
-    private void append(Http.Response response, Wanted wanted, Path folder, long from, PullProgress progress)
+    /**
+     * Puts bytes of the file in their place. Those that are there already are compared: what is the same stays as it is, and
+     * where it begins to differ the part ends, as one of the two is wrong and the end will tell.
+     *
+     * @param isSure whether the server has said how much it is, and that is right; else a first piece that is small is not
+     *     taken, as it may as well be a page of somebody else
+     */
+    private void take(InputStream in, Wanted wanted, Path folder, Range range, boolean isSure, PullProgress progress)
             throws IOException, SourceException, InterruptedException {
-        long done = from;
-        try (FileChannel out = FileChannel.open(folder.resolve(PART), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+        try (FileChannel out = FileChannel.open(folder.resolve(PART), StandardOpenOption.CREATE, StandardOpenOption.READ,
+                StandardOpenOption.WRITE)) {
             try {
-                out.position(from);
-                InputStream in = response.body();
                 byte[] chunk = new byte[CHUNK];
-                long synced = done;
-                progress.pulled(done);
-                // One byte more than there should be shows a file that is longer.
-                for (int read = read(in, chunk, wanted.bytes() - done); read > 0;
-                        read = read(in, chunk, wanted.bytes() - done)) {
-                    if (read > wanted.bytes() - done) {
-                        out.truncate(0);
-                        throw new SourceException(Reason.VERIFICATION_FAILED, Http.text(wanted.uri()) + ": expected "
-                                + wanted.bytes() + " bytes, found more");
+                long before = out.size();
+                long at = range.first();
+                long synced = at;
+                // One byte more than there should be shows an answer that is longer.
+                for (int read = read(in, chunk, range.last() + 1 - at); read > 0;
+                        read = read(in, chunk, range.last() + 1 - at)) {
+                    if (read > range.last() + 1 - at) {
+                        // Only what was there before may be of the file.
+                        out.truncate(Math.min(before, out.size()));
+                        throw new SourceException(Reason.WRONG_ANSWER, Http.text(wanted.uri()) + ": expected "
+                                + wanted.bytes() + " bytes, found more; that is not the file");
                     }
-                    ByteBuffer buffer = ByteBuffer.wrap(chunk, 0, read);
-                    while (buffer.hasRemaining()) {
-                        done += out.write(buffer);
+                    if (!isSure && at == 0 && read < Math.min(CHUNK, wanted.bytes())) {
+                        throw new SourceException(Reason.WRONG_ANSWER, Http.text(wanted.uri()) + ": expected "
+                                + wanted.bytes() + " bytes, found " + read + "; that may not be the file");
                     }
-                    if (done - synced >= SYNC_EVERY) {
+                    put(out, chunk, read, at);
+                    at += read;
+                    if (at - synced >= SYNC_EVERY) {
                         out.force(false);
-                        synced = done;
+                        synced = at;
                     }
-                    progress.pulled(done);
+                    progress.pulled(Math.max(at, out.size()));
+                }
+                if (at <= range.last()) {
+                    throw new SourceException(Reason.DOWNLOAD_FAILED, Http.text(wanted.uri()) + ": expected "
+                            + wanted.bytes() + " bytes, found " + out.size()
+                            + " and the end of the connection; the rest is pulled next time");
                 }
             } finally {
                 // What came before a break counts as well.
                 out.force(true);
             }
-        } catch (SourceException e) {
-            if (e.reason() == Reason.VERIFICATION_FAILED) {
-                discard(folder);
-            }
-            throw e;
         }
-        if (done < wanted.bytes()) {
-            throw new SourceException(Reason.DOWNLOAD_FAILED, Http.text(wanted.uri()) + ": expected " + wanted.bytes()
-                    + " bytes, found " + done + " and the end of the connection; the rest is pulled next time");
+    }
+
+    private static void put(FileChannel out, byte[] chunk, int length, long at) throws IOException {
+        int same = 0;
+        if (at < out.size()) {
+            byte[] there = new byte[(int) Math.min(length, out.size() - at)];
+            ByteBuffer buffer = ByteBuffer.wrap(there);
+            while (buffer.hasRemaining() && out.read(buffer, at + buffer.position()) > 0) {
+                continue;
+            }
+            int differs = Arrays.mismatch(there, 0, buffer.position(), chunk, 0, buffer.position());
+            same = differs < 0 ? buffer.position() : differs;
+            if (differs >= 0) {
+                out.truncate(at + differs);
+            }
+        }
+        ByteBuffer rest = ByteBuffer.wrap(chunk, same, length - same);
+        for (long place = at + same; rest.hasRemaining();) {
+            place += out.write(rest, place);
         }
     }
 

@@ -4,29 +4,37 @@ package org.metaotamgr.http;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
-import java.net.HttpRetryException;
-import java.net.HttpURLConnection;
 import java.time.Duration;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /**
- * One request, made on a thread of its own: neither an interrupt nor another thread ends a read of {@link HttpURLConnection},
- * whose streams hold their lock while they wait. Whoever waits here can leave at any time: for an interrupt, when a request
- * takes too long although a byte comes now and then, and when a download crawls. The thread then ends with its read, at the
- * latest after the connection's own time-out.
+ * One request, made on a thread of its own: an interrupt ends neither the search for an address nor the read of a socket.
+ * Whoever waits here can leave at any time: for an interrupt, when a request takes too long although a byte comes now and
+ * then, and when a download crawls. Closing the connection then ends the thread.
  */
 final class Exchange implements AutoCloseable {
     private static final int PIECE = 64 * 1024;
-    /** A slower download would hold the device for days; rauc-hawkbit-updater gives up at the same rate. */
-    private static final long LEAST_BYTES = 6000;
-    private static final long LEAST_BYTES_NANOS = TimeUnit.SECONDS.toNanos(60);
 
-    private final HttpURLConnection connection;
-    private final Optional<byte[]> sent;
+    /**
+     * How slow a download may be.
+     *
+     * @param bytes at least so many of the body
+     * @param window in each such time
+     * @param longest how long all of it may take; the part is kept, and the rest is asked for again
+     */
+    record Pace(long bytes, Duration window, Duration longest) {
+        /** 100 bytes per second: even slower links move, but a day is enough to ask again. */
+        static final Pace USUAL = new Pace(30_000, Duration.ofMinutes(5), Duration.ofHours(24));
+    }
+
+    private final Connection connection;
+    private final Call call;
     private final Optional<Duration> deadline;
+    private final Pace pace;
     private final long start = System.nanoTime();
     private final BlockingQueue<Event> events = new ArrayBlockingQueue<>(4);
     private final BlockingQueue<byte[]> free = new ArrayBlockingQueue<>(2);
@@ -37,7 +45,7 @@ final class Exchange implements AutoCloseable {
 
     /** What the thread has to tell. */
     private sealed interface Event {
-        record Head(int status) implements Event {
+        record Head(AnswerReader.Head head) implements Event {
         }
 
         record Piece(byte[] buffer, int length) implements Event {
@@ -51,16 +59,28 @@ final class Exchange implements AutoCloseable {
     }
 
     /**
+     * What to say.
+     *
+     * @param method the method
+     * @param headers what to say beside it
+     * @param body what to send with it
+     */
+    record Call(String method, Map<String, String> headers, Optional<byte[]> body) {
+    }
+
+    /**
      * Begins it.
      *
-     * @param connection set up, not connected
-     * @param sent what to send with it
+     * @param connection not connected yet; closed with this
+     * @param call what to say
      * @param deadline how long all of it may take; empty for a download, which only has to go on
+     * @param pace how slow a download may be
      */
-    Exchange(HttpURLConnection connection, Optional<byte[]> sent, Optional<Duration> deadline) {
+    Exchange(Connection connection, Call call, Optional<Duration> deadline, Pace pace) {
         this.connection = connection;
-        this.sent = sent;
+        this.call = call;
         this.deadline = deadline;
+        this.pace = pace;
         free.add(new byte[PIECE]);
         free.add(new byte[PIECE]);
         thread.setDaemon(true);
@@ -70,43 +90,22 @@ final class Exchange implements AutoCloseable {
     private void run() {
         try {
             try {
-                int status = send();
-                events.put(new Event.Head(status));
-                if (status < 300) {
-                    pass(connection.getInputStream());
+                Connection.Answer answer = connection.ask(call.method(), call.headers(), call.body());
+                events.put(new Event.Head(answer.head()));
+                if (answer.head().status() < 300) {
+                    pass(answer.body());
                 }
             } catch (IOException e) {
                 events.put(new Event.Broken(e));
             } catch (RuntimeException e) {
-                // The library trips over some answers that are none.
+                // Whatever a server makes a library trip over is an answer that cannot be read.
                 events.put(new Event.Broken(new IOException("expected an answer of HTTP, found " + e, e)));
             }
         } catch (InterruptedException e) {
             // Nobody waits for it any more.
             return;
         } finally {
-            connection.disconnect();
-        }
-    }
-
-    private int send() throws IOException {
-        try {
-            if (sent.isPresent()) {
-                connection.setDoOutput(true);
-                // Without a fixed length the library sends a request again by itself when the connection breaks.
-                connection.setFixedLengthStreamingMode(sent.get().length);
-                try (var out = connection.getOutputStream()) {
-                    out.write(sent.get());
-                }
-            }
-            int status = connection.getResponseCode();
-            if (status < 200) {
-                throw new IOException("expected an answer of HTTP, found something else");
-            }
-            return status;
-        } catch (HttpRetryException e) {
-            // What the library says of 401 after a body of fixed length.
-            return e.responseCode();
+            connection.close();
         }
     }
 
@@ -123,14 +122,14 @@ final class Exchange implements AutoCloseable {
     }
 
     /**
-     * Waits for the status.
+     * Waits for the status and the headers.
      *
-     * @throws IOException if none comes
+     * @throws IOException if none come
      * @throws InterruptedException if the waiting thread was interrupted
      */
-    int status() throws IOException, InterruptedException {
-        if (next() instanceof Event.Head head) {
-            return head.status();
+    AnswerReader.Head head() throws IOException, InterruptedException {
+        if (next() instanceof Event.Head event) {
+            return event.head();
         }
         throw new IOException("expected an answer of HTTP, found its end");
     }
@@ -150,15 +149,21 @@ final class Exchange implements AutoCloseable {
                             + " s");
                 }
             } else {
-                left = LEAST_BYTES_NANOS - (now - since);
+                if (now - start >= pace.longest().toNanos()) {
+                    throw new IOException("expected the end within " + pace.longest().toSeconds()
+                            + " s, found none; the rest is asked for anew");
+                }
+                left = pace.window().toNanos() - (now - since);
                 if (left <= 0) {
-                    if (bytes < LEAST_BYTES) {
-                        throw new IOException("expected at least " + LEAST_BYTES + " bytes in 60 s, found " + bytes);
+                    if (bytes < pace.bytes()) {
+                        throw new IOException("expected at least " + pace.bytes() + " bytes in "
+                                + pace.window().toSeconds() + " s, found " + bytes);
                     }
                     since = now;
                     bytes = 0;
                     continue;
                 }
+                left = Math.min(left, pace.longest().toNanos() - (now - start));
             }
             event = events.poll(left, TimeUnit.NANOSECONDS);
         }
@@ -227,5 +232,6 @@ final class Exchange implements AutoCloseable {
     @Override
     public void close() {
         thread.interrupt();
+        connection.close();
     }
 }

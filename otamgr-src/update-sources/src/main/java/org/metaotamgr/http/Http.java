@@ -3,18 +3,17 @@ package org.metaotamgr.http;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.HttpURLConnection;
 import java.net.URI;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeParseException;
+import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
-import javax.net.ssl.HttpsURLConnection;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLSocketFactory;
 
@@ -23,8 +22,8 @@ import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.device.Printable;
 
 /**
- * Talks to a web server. {@link HttpURLConnection} does it, as java.net.http costs more memory and, on a slow board, about
- * ten times as long.
+ * Talks to a web server, by {@link Connection}: java.net.http costs more memory and, on a slow board, about ten times as long,
+ * and neither it nor {@code HttpURLConnection} bounds what it reads.
  *
  * <p>Certificates of servers are always checked. Redirects are followed five times, never from https to http; credentials go
  * only to the server of the configuration. Messages name servers and paths, never queries or credentials.
@@ -33,15 +32,11 @@ public final class Http {
     private static final int MAX_REDIRECTS = 5;
     /** Longer waits are not believed. */
     private static final Duration MAX_RETRY_AFTER = Duration.ofDays(1);
-    private static final String USER_AGENT = "otamgr";
-
-    static {
-        // The library keeps a connection although the request says that it is the last one, if the answer does not say so as
-        // well. The next request, sent on what the server has closed meanwhile, would be lost. The library reads this once.
-        System.setProperty("http.keepAlive", "false");
-    }
+    static final String USER_AGENT = "otamgr";
+    private static final int OK = 200;
 
     private final HttpConfig config;
+    private final Exchange.Pace pace;
     private final Optional<String> authorization;
     private Optional<SSLSocketFactory> own = Optional.empty();
     private Optional<SSLSocketFactory> others = Optional.empty();
@@ -53,7 +48,12 @@ public final class Http {
      * @param authorization the header for it, with which the device says who it is, if it needs one
      */
     public Http(HttpConfig config, Optional<String> authorization) {
+        this(config, authorization, Exchange.Pace.USUAL);
+    }
+
+    Http(HttpConfig config, Optional<String> authorization, Exchange.Pace pace) {
         this.config = config;
+        this.pace = pace;
         this.authorization = authorization;
     }
 
@@ -136,7 +136,7 @@ public final class Http {
         Request request = new Request("GET", uri, headers, Optional.empty(), Optional.of(config.requestTimeout()),
                 Reason.FETCH_FAILED);
         return exchange(request, response -> {
-            if (response.status() != HttpURLConnection.HTTP_OK) {
+            if (response.status() != OK) {
                 throw problem(request, response);
             }
             byte[] content = response.body().readNBytes(limit + 1);
@@ -187,13 +187,14 @@ public final class Http {
     public <T> T exchange(Request request, Handler<T> handler) throws SourceException, InterruptedException {
         URI uri = request.uri();
         for (int redirects = 0;; redirects++) {
-            HttpURLConnection connection = open(request, uri);
-            try (Exchange exchange = new Exchange(connection, request.body(), request.deadline())) {
-                int status = exchange.status();
-                if (!isRedirect(status) || !request.method().equals("GET")) {
-                    return handler.handle(new Answer(connection, status, exchange));
+            try (Exchange exchange = new Exchange(new Connection(plan(uri)),
+                    new Exchange.Call(request.method(), headers(request, uri), request.body()), request.deadline(), pace)) {
+                AnswerReader.Head head = exchange.head();
+                if (!isRedirect(head.status()) || !request.method().equals("GET")) {
+                    refuseCompressed(request, head);
+                    return handler.handle(new Answer(head, exchange));
                 }
-                uri = redirected(uri, connection.getHeaderField("Location"), redirects, request);
+                uri = redirected(uri, head.header("Location"), redirects, request);
             } catch (IOException e) {
                 if (Thread.interrupted()) {
                     throw new InterruptedException();
@@ -203,30 +204,32 @@ public final class Http {
         }
     }
 
-    private HttpURLConnection open(Request request, URI uri) throws SourceException {
-        boolean isOwn = isOwn(uri);
-        try {
-            HttpURLConnection connection = (HttpURLConnection) uri.toURL().openConnection();
-            if (connection instanceof HttpsURLConnection secure) {
-                secure.setSSLSocketFactory(isOwn ? ownSockets() : otherSockets());
-            }
-            connection.setRequestMethod(request.method());
-            connection.setInstanceFollowRedirects(false);
-            connection.setUseCaches(false);
-            connection.setConnectTimeout((int) config.connectTimeout().toMillis());
-            connection.setReadTimeout((int) config.readTimeout().toMillis());
-            connection.setRequestProperty("User-Agent", USER_AGENT);
-            // A length or hash is that of the file, not of a compressed form.
-            connection.setRequestProperty("Accept-Encoding", "identity");
-            // Polls are minutes apart.
-            connection.setRequestProperty("Connection", "close");
-            request.headers().forEach(connection::setRequestProperty);
-            if (isOwn && authorization.isPresent()) {
-                connection.setRequestProperty("Authorization", authorization.get());
-            }
-            return connection;
-        } catch (IOException | IllegalArgumentException e) {
-            throw new SourceException(request.whenBroken(), text(uri) + ": " + e.getMessage());
+    private Connection.Plan plan(URI uri) {
+        Connection.Sockets sockets = isOwn(uri) ? this::ownSockets : this::otherSockets;
+        return new Connection.Plan(uri, config.proxies().forServer(Urls.isSecure(uri), Urls.host(uri), Urls.port(uri)),
+                sockets, config.connectTimeout(), config.readTimeout());
+    }
+
+    private Map<String, String> headers(Request request, URI uri) {
+        Map<String, String> headers = new HashMap<>();
+        headers.put("User-Agent", USER_AGENT);
+        headers.put("Accept", "*/*");
+        // A length or hash is that of the file, not of a compressed form.
+        headers.put("Accept-Encoding", "identity");
+        headers.putAll(request.headers());
+        if (isOwn(uri) && authorization.isPresent()) {
+            headers.put("Authorization", authorization.get());
+        }
+        return headers;
+    }
+
+    /** A proxy that compresses although nobody asked for it changes lengths and hashes. */
+    private static void refuseCompressed(Request request, AnswerReader.Head head) throws SourceException {
+        Optional<String> coding = head.header("Content-Encoding").filter(one -> !one.equalsIgnoreCase("identity"));
+        if (head.status() < 300 && coding.isPresent()) {
+            throw new SourceException(request.whenBroken() == Reason.DOWNLOAD_FAILED ? Reason.WRONG_ANSWER
+                    : request.whenBroken(), text(request.uri()) + ": expected the file as it is, found it in the coding "
+                    + coding.get() + ", which nobody asked for; check the proxies on the way");
         }
     }
 
@@ -234,25 +237,22 @@ public final class Http {
         return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     }
 
-    private static URI redirected(URI from, String location, int redirects, Request request) throws SourceException {
+    private static URI redirected(URI from, Optional<String> location, int redirects, Request request)
+            throws SourceException {
         if (redirects == MAX_REDIRECTS) {
             throw new SourceException(request.whenBroken(), text(request.uri()) + ": expected at most " + MAX_REDIRECTS
                     + " redirects, found more");
         }
-        URI to;
-        try {
-            to = location == null || location.isEmpty() ? null : from.resolve(location);
-        } catch (IllegalArgumentException e) {
-            to = null;
+        Optional<URI> to = location.flatMap(one -> Urls.resolve(from, one));
+        if (to.isEmpty()) {
+            throw new SourceException(request.whenBroken(), text(from) + ": expected a redirect to a URL of http or https, "
+                    + "found one to " + (location.isEmpty() || location.get().isEmpty() ? "nowhere" : "something else"));
         }
-        if (to == null || to.getHost() == null || !("https".equals(to.getScheme()) || "http".equals(to.getScheme()))) {
-            throw new SourceException(request.whenBroken(), text(from) + ": expected a redirect to another URL, found none");
-        }
-        if ("https".equals(from.getScheme()) && "http".equals(to.getScheme())) {
+        if (Urls.isSecure(from) && !Urls.isSecure(to.get())) {
             throw new SourceException(request.whenBroken(), text(from) + ": expected a redirect to https, found one to "
-                    + text(to) + "; it is not followed, as nothing would be protected there");
+                    + text(to.get()) + "; it is not followed, as nothing would be protected there");
         }
-        return to;
+        return to.get();
     }
 
     /** Whether credentials of this device are for this place. */
@@ -261,8 +261,7 @@ public final class Http {
     }
 
     private static String origin(URI uri) {
-        int port = uri.getPort() >= 0 ? uri.getPort() : "https".equals(uri.getScheme()) ? 443 : 80;
-        return uri.getScheme() + "://" + String.valueOf(uri.getHost()).toLowerCase(Locale.ROOT) + ":" + port;
+        return uri.getScheme() + "://" + Urls.host(uri).toLowerCase(Locale.ROOT) + ":" + Urls.port(uri);
     }
 
     private SSLSocketFactory ownSockets() throws IOException {
@@ -290,9 +289,10 @@ public final class Http {
     public static SourceException problem(Request request, Response response) {
         int status = response.status();
         boolean isPull = request.whenBroken() == Reason.DOWNLOAD_FAILED;
-        Optional<Duration> later = response.header("Retry-After").flatMap(Http::retryAfter);
+        Optional<Duration> later = response.header("Retry-After")
+                .flatMap(value -> retryAfter(value, response.header("Date")));
         Reason reason = switch (status) {
-            case 401, 403, 407 -> isPull ? Reason.DOWNLOAD_FAILED : Reason.NOT_ALLOWED;
+            case 401, 403 -> isPull ? Reason.DOWNLOAD_FAILED : Reason.NOT_ALLOWED;
             case 404, 410 -> Reason.NOT_FOUND;
             case 408, 425, 429 -> request.whenBroken();
             default -> status >= 500 || isPull ? request.whenBroken() : Reason.MALFORMED;
@@ -303,7 +303,7 @@ public final class Http {
 
     private static String meaning(int status) {
         return switch (status) {
-            case 401, 403, 407 -> "; check the token or certificate of this device, and whether the server knows it";
+            case 401, 403 -> "; check the token or certificate of this device, and whether the server knows it";
             case 404 -> "; check the URL in the configuration";
             case 410 -> " (gone)";
             case 429 -> " (too many requests)";
@@ -311,15 +311,26 @@ public final class Http {
         };
     }
 
-    /** The time that a server asks for, in seconds or as a date. */
     static Optional<Duration> retryAfter(String value) {
+        return retryAfter(value, Optional.empty());
+    }
+
+    /**
+     * The time that a server asks for, in seconds or as a date.
+     *
+     * @param value what it says
+     * @param date the time of its own clock, as it says: the clock of this device may stand anywhere
+     */
+    static Optional<Duration> retryAfter(String value, Optional<String> date) {
         Duration wait;
-        try {
-            wait = value.matches("[0-9]{1,9}") ? Duration.ofSeconds(Long.parseLong(value))
-                    : Duration.between(Instant.now(),
-                            ZonedDateTime.parse(value, DateTimeFormatter.RFC_1123_DATE_TIME).toInstant());
-        } catch (DateTimeParseException e) {
-            return Optional.empty();
+        if (value.length() <= 9 && !value.isEmpty() && value.chars().allMatch(one -> one >= '0' && one <= '9')) {
+            wait = Duration.ofSeconds(Long.parseLong(value));
+        } else {
+            Optional<Instant> until = time(value);
+            if (until.isEmpty()) {
+                return Optional.empty();
+            }
+            wait = Duration.between(date.flatMap(Http::time).orElseGet(Instant::now), until.get());
         }
         if (wait.isNegative() || wait.isZero()) {
             return Optional.empty();
@@ -327,7 +338,18 @@ public final class Http {
         return Optional.of(wait.compareTo(MAX_RETRY_AFTER) > 0 ? MAX_RETRY_AFTER : wait);
     }
 
+    private static Optional<Instant> time(String date) {
+        try {
+            return Optional.of(ZonedDateTime.parse(date, DateTimeFormatter.RFC_1123_DATE_TIME).toInstant());
+        } catch (DateTimeParseException e) {
+            return Optional.empty();
+        }
+    }
+
     private static String meaning(IOException e) {
+        if (e instanceof Connection.ProxyException) {
+            return e.getMessage();
+        }
         if (e instanceof SSLException) {
             return "no secure connection: " + e.getMessage()
                     + "; check the authorities in caFile, and the clock of this device";
@@ -348,19 +370,25 @@ public final class Http {
      * @return its scheme, host and path
      */
     public static String text(URI uri) {
-        return Printable.of(uri.getScheme() + "://" + uri.getHost() + (uri.getPort() < 0 ? "" : ":" + uri.getPort())
+        String authority = String.valueOf(uri.getRawAuthority());
+        return Printable.of(uri.getScheme() + "://" + authority.substring(authority.lastIndexOf('@') + 1)
                 + uri.getRawPath());
     }
 
-    private record Answer(HttpURLConnection connection, int status, Exchange exchange) implements Response {
+    private record Answer(AnswerReader.Head head, Exchange exchange) implements Response {
+        @Override
+        public int status() {
+            return head.status();
+        }
+
         @Override
         public Optional<String> header(String name) {
-            return Optional.ofNullable(connection.getHeaderField(name));
+            return head.header(name);
         }
 
         @Override
         public long length() {
-            return header("Transfer-Encoding").isPresent() ? -1 : connection.getContentLengthLong();
+            return head.length();
         }
 
         @Override

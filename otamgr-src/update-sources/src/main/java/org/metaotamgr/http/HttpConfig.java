@@ -3,16 +3,18 @@ package org.metaotamgr.http;
 
 import java.io.IOException;
 import java.net.URI;
-import java.net.URISyntaxException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.device.ConfigException;
+import org.metaotamgr.device.Proxies;
 
 /**
  * How a server is reached.
@@ -24,25 +26,46 @@ import org.metaotamgr.device.ConfigException;
  * @param connectTimeout how long a connection may take
  * @param readTimeout how long the server may say nothing
  * @param requestTimeout how long a whole request may take, except for downloads
+ * @param proxies through which proxies
  */
 public record HttpConfig(URI base, Path caFile, Optional<Path> clientCertificate, Optional<Path> clientKey,
-        Duration connectTimeout, Duration readTimeout, Duration requestTimeout) {
+        Duration connectTimeout, Duration readTimeout, Duration requestTimeout, Proxies proxies) {
     /** The keys that are read here. */
     public static final Set<String> KEYS = Set.of("url", "plainHttp", "caFile", "clientCertificate", "clientKey",
-            "connectTimeoutSeconds", "readTimeoutSeconds", "requestTimeoutSeconds");
+            "proxy", "noProxy", "connectTimeoutSeconds", "readTimeoutSeconds", "requestTimeoutSeconds");
     /** Where ca-certificates puts what everybody trusts. */
     private static final Path USUAL_CA_FILE = Path.of("/etc/ssl/certs/ca-certificates.crt");
     private static final int MAX_TIMEOUT_SECONDS = 600;
     private static final int MAX_SECRET = 4096;
 
     /**
-     * Reads it.
+     * Without proxies.
+     *
+     * @param base as above
+     * @param caFile as above
+     * @param clientCertificate as above
+     * @param clientKey as above
+     * @param connectTimeout as above
+     * @param readTimeout as above
+     * @param requestTimeout as above
+     */
+    public HttpConfig(URI base, Path caFile, Optional<Path> clientCertificate, Optional<Path> clientKey,
+            Duration connectTimeout, Duration readTimeout, Duration requestTimeout) {
+        this(base, caFile, clientCertificate, clientKey, connectTimeout, readTimeout, requestTimeout, Proxies.NONE);
+    }
+
+    /**
+     * Reads it, and the environment of this process, which may name proxies.
      *
      * @param source the object {@code source} of the configuration
      * @return the configuration
      * @throws ConfigException if a value is missing or unusable
      */
     public static HttpConfig of(ConfigObject source) throws ConfigException {
+        return of(source, System.getenv());
+    }
+
+    static HttpConfig of(ConfigObject source, Map<String, String> environment) throws ConfigException {
         Optional<Path> certificate = path(source, "clientCertificate");
         Optional<Path> key = path(source, "clientKey");
         if (certificate.isPresent() != key.isPresent()) {
@@ -52,7 +75,9 @@ public record HttpConfig(URI base, Path caFile, Optional<Path> clientCertificate
         return new HttpConfig(base(source), source.path("caFile", USUAL_CA_FILE), certificate, key,
                 source.seconds("connectTimeoutSeconds", 1, MAX_TIMEOUT_SECONDS, Duration.ofSeconds(20)),
                 source.seconds("readTimeoutSeconds", 1, MAX_TIMEOUT_SECONDS, Duration.ofSeconds(30)),
-                source.seconds("requestTimeoutSeconds", 1, MAX_TIMEOUT_SECONDS, Duration.ofSeconds(60)));
+                source.seconds("requestTimeoutSeconds", 1, MAX_TIMEOUT_SECONDS, Duration.ofSeconds(60)),
+                source.has("proxy") ? Proxies.of(source.string("proxy", ""), source.strings("noProxy", List.of()))
+                        : Proxies.ofEnvironment(environment));
     }
 
     private static Optional<Path> path(ConfigObject source, String key) throws ConfigException {
@@ -66,14 +91,11 @@ public record HttpConfig(URI base, Path caFile, Optional<Path> clientCertificate
             throw source.missing("url", expected);
         }
         boolean plainHttp = source.flag("plainHttp", false);
-        URI uri;
-        try {
-            uri = new URI(text.endsWith("/") ? text : text + "/");
-        } catch (URISyntaxException e) {
-            throw source.wrong("url", expected, source.get("url"));
-        }
-        if (uri.getHost() == null || uri.getRawUserInfo() != null || uri.getRawQuery() != null
-                || uri.getRawFragment() != null) {
+        // What may not stand in a URL is a mistake here, where somebody can correct it.
+        boolean isClean = text.chars().allMatch(one -> one > ' ' && one < 0x7f && "\"<>[]\\^`{|}#?".indexOf(one) < 0
+                || one == '[' || one == ']') && !text.contains("@");
+        URI uri = isClean ? Urls.parse(text.endsWith("/") ? text : text + "/").orElse(null) : null;
+        if (uri == null) {
             throw source.wrong("url", expected + " without user, query and fragment", source.get("url"));
         }
         if (!"https".equals(uri.getScheme()) && !("http".equals(uri.getScheme()) && plainHttp)) {

@@ -9,29 +9,24 @@ import java.util.Set;
 import java.util.TreeSet;
 
 import com.fasterxml.jackson.core.JacksonException;
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.StreamReadConstraints;
-import com.fasterxml.jackson.core.StreamReadFeature;
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import org.metaotamgr.device.BoundedJson;
 import org.metaotamgr.device.Printable;
 
 /**
- * A JSON tree from outside, read strictly: bounded depth, no key twice, nothing behind it. What is missing or of another kind
+ * A JSON tree from outside, read strictly by {@link BoundedJson}: bounded depth and size, no key twice, nothing behind it. What is missing or of another kind
  * ends in a {@link MalformedException} that names it.
  *
  * @param where what it is part of, for messages
  * @param node the tree
  */
 public record Json(String where, JsonNode node) {
-    private static final int MAX_DEPTH = 32;
-    private static final ObjectMapper MAPPER = new ObjectMapper(JsonFactory.builder()
-            .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(MAX_DEPTH).build())
-            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build())
-            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+    /** How much of what was found is worth repeating. */
+    private static final int MAX_FOUND = 200;
+    private static final ObjectMapper MAPPER = new ObjectMapper();
 
     /** It is not what was expected; the message says what, in one line. */
     public static final class MalformedException extends Exception {
@@ -57,7 +52,7 @@ public record Json(String where, JsonNode node) {
      */
     public static Json object(String where, byte[] content) throws MalformedException {
         try {
-            JsonNode node = MAPPER.readTree(content);
+            JsonNode node = BoundedJson.tree(content);
             if (node == null || !node.isObject()) {
                 throw new MalformedException(where + ": expected a JSON object, found something else");
             }
@@ -65,7 +60,7 @@ public record Json(String where, JsonNode node) {
         } catch (JacksonException e) {
             throw new MalformedException(where + ": expected JSON, found: " + e.getOriginalMessage());
         } catch (IOException e) {
-            throw new IllegalStateException("memory can be read", e);
+            throw new MalformedException(where + ": " + e.getMessage());
         }
     }
 
@@ -112,7 +107,11 @@ public record Json(String where, JsonNode node) {
     public MalformedException wrong(String key, String expected) {
         JsonNode found = node.get(key);
         return new MalformedException(where + ": expected " + expected + " as " + key + ", found "
-                + (found == null ? "nothing" : found.toString()));
+                + (found == null ? "nothing" : found.isContainerNode() ? "something else" : excerpt(found.asText())));
+    }
+
+    private static String excerpt(String text) {
+        return text.length() <= MAX_FOUND ? text : text.substring(0, MAX_FOUND) + "...";
     }
 
     /**

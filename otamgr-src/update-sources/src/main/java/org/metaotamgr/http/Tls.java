@@ -101,7 +101,7 @@ final class Tls {
         Matcher matcher = KEY.matcher(new String(read(file), StandardCharsets.ISO_8859_1));
         if (!matcher.find()) {
             throw new IOException(file + ": expected BEGIN PRIVATE KEY (PKCS #8, without a password), found none; convert it "
-                    + "with: openssl pkcs8 -topk8 -nodes");
+                    + "with: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW");
         }
         PKCS8EncodedKeySpec encoded;
         try {

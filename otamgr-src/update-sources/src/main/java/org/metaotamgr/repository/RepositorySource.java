@@ -33,6 +33,7 @@ import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Download;
 import org.metaotamgr.http.Http;
 import org.metaotamgr.http.Json;
+import org.metaotamgr.http.Urls;
 
 /**
  * Offers the bundles of a folder on a web server. The server needs to be trusted with nothing: its list is signed by a key of
@@ -222,18 +223,18 @@ final class RepositorySource implements UpdateSource {
 
     @Override
     public Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException {
-        URI uri;
-        try {
-            uri = URI.create(target.details().getOrDefault("url", ""));
-        } catch (IllegalArgumentException e) {
-            uri = URI.create("");
-        }
+        URI uri = Urls.parse(target.details().getOrDefault("url", "")).orElse(URI.create(""));
         if (!uri.toString().startsWith(folder.toString())) {
             throw new SourceException(Reason.NOT_FOUND, target.name() + ": expected a bundle in " + Http.text(folder)
                     + ", found one from elsewhere; check for updates again");
         }
         return download.bring(new Download.Wanted(uri, target.bytes(), target.id()), storage, progress,
                 file -> BundleProof.check(file, target, context.verifier(), false));
+    }
+
+    @Override
+    public long there(Target target, Path storage) {
+        return Download.there(storage);
     }
 
     @Override

@@ -147,37 +147,236 @@ class DownloadTest {
         server.cutAfter = -1;
         server.put("file", CONTENT);
         assertArrayEquals(CONTENT, Files.readAllBytes(bring()));
-        // Asked for the rest of the old one, the server sent the new one.
-        assertEquals("GET /file bytes=700000-", server.asked.get(1));
+        // The rest of the new one did not fit to the part of the old one, as the hash showed.
+        assertEquals(List.of("GET /file", "GET /file bytes=700000-", "GET /file"), server.asked);
+    }
+
+    /** What a server of a group, a cache or a simple server says of the version of a file, each time anew. */
+    @ParameterizedTest
+    @ValueSource(strings = {"\"n\"", "W/\"1\"", "W/\"n\"", "none", "date", "unquoted-n"})
+    void whateverAServerSaysOfVersionsThePartGrows(String tag) throws Exception {
+        int[] count = new int[1];
+        server.handle("file", exchange -> {
+            count[0]++;
+            if (tag.equals("date")) {
+                exchange.getResponseHeaders().set("Last-Modified", "Mon, 02 Feb 2026 10:00:0" + count[0] % 10 + " GMT");
+            } else if (!tag.equals("none")) {
+                exchange.getResponseHeaders().set("ETag", tag.replace("n", Integer.toString(count[0])));
+            }
+            String range = exchange.getRequestHeaders().getFirst("Range");
+            int from = range == null ? 0 : Integer.parseInt(range.replaceAll("[^0-9]", ""));
+            // RFC 9110, 13.1.5: another validator than the one it has now means the whole file.
+            from = exchange.getRequestHeaders().containsKey("If-Range") ? 0 : from;
+            exchange.getResponseHeaders().set("Content-Range", "bytes " + from + "-" + (LENGTH - 1) + "/" + LENGTH);
+            exchange.sendResponseHeaders(range == null ? 200 : 206, LENGTH - from);
+            exchange.getResponseBody().write(CONTENT, from, Math.min(400_000, LENGTH - from));
+        });
+        for (int tries = 0; tries < 3; tries++) {
+            fails();
+        }
+        assertArrayEquals(CONTENT, Files.readAllBytes(bring()));
+        assertEquals(4, count[0]);
+    }
+
+    /** Answers with a part of the file. */
+    private void part(com.sun.net.httpserver.HttpExchange exchange, int from, int to, String range) throws IOException {
+        exchange.getResponseHeaders().set("Content-Range", range);
+        exchange.sendResponseHeaders(206, to - from);
+        exchange.getResponseBody().write(CONTENT, from, to - from);
+    }
+
+    private static int asked(com.sun.net.httpserver.HttpExchange exchange) {
+        String range = exchange.getRequestHeaders().getFirst("Range");
+        return range == null ? 0 : Integer.parseInt(range.replaceAll("[^0-9]", ""));
+    }
+
+    @Test
+    void aServerThatGivesLessAtATimeIsAskedForTheRestAtOnce() throws Exception {
+        server.handle("file", exchange -> {
+            int from = asked(exchange);
+            int to = Math.min(from + 500_000, LENGTH);
+            part(exchange, from, to, "bytes " + from + "-" + (to - 1) + "/" + LENGTH);
+        });
+        assertArrayEquals(CONTENT, Files.readAllBytes(bring()));
+        assertEquals(List.of("GET /file", "GET /file bytes=500000-", "GET /file bytes=1000000-"), server.asked);
+    }
+
+    @Test
+    void aServerThatGivesAFewBytesAtATimeIsAskedAgainLater() throws Exception {
+        server.handle("file", exchange -> {
+            int from = asked(exchange);
+            part(exchange, from, from + 10, "bytes " + from + "-" + (from + 9) + "/*");
+        });
+        assertTrue(fails().reason().isTransient());
+        assertEquals(1, server.asked.size());
+        assertEquals(10, part());
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 524_288, 699_999})
+    void aPartThatBeginsEarlierThanAskedIsUsedFromTheRightByte(int earlier) throws Exception {
+        server.cutAfter = 700_000;
+        fails();
+        server.handle("file", exchange ->
+                part(exchange, earlier, LENGTH, "bytes " + earlier + "-" + (LENGTH - 1) + "/" + LENGTH));
+        assertArrayEquals(CONTENT, Files.readAllBytes(bring()));
         assertEquals(2, server.asked.size());
     }
 
-    @Test
-    void aServerThatContinuesAnotherFileIsNotBelieved() throws Exception {
+    @ParameterizedTest
+    @ValueSource(strings = {"bytes 700001-1499999/1500000", "bytes 700000-1499999/1600000", "bytes 700000-699999/1500000",
+        "bytes 700000-1500000/1500000", "items 700000-1499999/1500000", "", "bytes */1500000", "bytes -5-10/1500000"})
+    void aPartThatDoesNotFitCostsNothingThatIsThere(String range) throws Exception {
         server.cutAfter = 700_000;
         fails();
+        server.handle("file", exchange -> part(exchange, 700_000, LENGTH, range));
+        SourceException useless = fails();
+        assertEquals(Reason.WRONG_ANSWER, useless.reason());
+        assertEquals(700_000, part());
         server.cutAfter = -1;
-        server.tagSuffix = "x";
-        server.handle("file", exchange -> {
-            server.repair("file");
-            exchange.getResponseHeaders().set("ETag", "\"other\"");
-            exchange.getResponseHeaders().set("Content-Range", "bytes 700000-" + (LENGTH - 1) + "/" + LENGTH);
-            exchange.sendResponseHeaders(206, LENGTH - 700_000);
-            exchange.getResponseBody().write(CONTENT, 700_000, LENGTH - 700_000);
-        });
+        server.repair("file");
         assertArrayEquals(CONTENT, Files.readAllBytes(bring()));
-        assertEquals("GET /file", server.asked.get(server.asked.size() - 1));
+        assertEquals("GET /file bytes=700000-", server.asked.get(server.asked.size() - 1));
     }
 
     @Test
-    void withoutAnyValidatorItBeginsAnew() throws Exception {
+    void withoutAnyValidatorItGoesOn() throws Exception {
         server.hasTags = false;
         server.cutAfter = 700_000;
         fails();
-        assertEquals(List.of("update.part"), files());
         server.cutAfter = -1;
         assertArrayEquals(CONTENT, Files.readAllBytes(bring()));
-        assertEquals("GET /file", server.asked.get(1));
+        assertEquals("GET /file bytes=700000-", server.asked.get(1));
+    }
+
+    @Test
+    void aServerWithoutRangesThatBreaksEarlierCostsNothingThatIsThere() throws Exception {
+        server.cutAfter = 700_000;
+        fails();
+        server.ignoresRanges = true;
+        server.cutAfter = 300_000;
+        fails();
+        assertEquals(700_000, part());
+        server.cutAfter = 900_000;
+        fails();
+        assertEquals(900_000, part());
+    }
+
+    // ---- answers of somebody else ----
+
+    private void page(int status, boolean isLengthKnown, String... headers) {
+        server.handle("file", exchange -> {
+            byte[] page = "<html>please log in</html>".getBytes(java.nio.charset.StandardCharsets.UTF_8);
+            for (int i = 0; i < headers.length; i += 2) {
+                exchange.getResponseHeaders().set(headers[i], headers[i + 1]);
+            }
+            exchange.sendResponseHeaders(status, isLengthKnown ? page.length : 0);
+            exchange.getResponseBody().write(page);
+        });
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"portal", "chunked", "empty", "compressed", "redirect", "not found", "gone", "forbidden", "longer"})
+    void aPageOfSomebodyElseCostsNothing(String kind) throws Exception {
+        server.cutAfter = 600_000;
+        fails();
+        server.cutAfter = -1;
+        switch (kind) {
+            case "portal" -> page(200, true);
+            case "chunked" -> page(200, false);
+            case "empty" -> server.fail("file", 200);
+            case "compressed" -> page(200, false, "Content-Encoding", "gzip");
+            case "redirect" -> {
+                server.fail("file", 302, "Location", "/login?from=/file");
+                server.put("login", "<html>please log in</html>");
+            }
+            case "not found" -> page(404, true);
+            case "gone" -> page(410, true);
+            case "forbidden" -> page(403, true);
+            default -> server.put("file", new byte[LENGTH + 1]);
+        }
+        SourceException wrong = fails();
+        assertTrue(wrong.reason().isTransient() || wrong.reason().isCounted(), wrong.reason() + " is not tried again");
+        assertEquals(600_000, part());
+        server.repair("file");
+        server.put("file", CONTENT);
+        assertArrayEquals(CONTENT, Files.readAllBytes(bring()));
+        assertEquals("GET /file bytes=600000-", server.asked.get(server.asked.size() - 1));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"/My File", "/file[1]", "/file?sig=a|b", "HTTP://localhost:PORT/file", "?x=1", "//localhost:PORT/file",
+        "./My%20File", "/a/../file", "file#top"})
+    void aRedirectThatEverybodyElseFollowsIsFollowed(String location) throws Exception {
+        for (String path : List.of("My%20File", "file%5B1%5D")) {
+            server.put(path, CONTENT);
+        }
+        server.handle("start", exchange -> {
+            if (exchange.getRequestURI().getQuery() != null) {
+                exchange.sendResponseHeaders(200, LENGTH);
+                exchange.getResponseBody().write(CONTENT);
+                return;
+            }
+            exchange.getResponseHeaders().set("Location", location.replace("PORT", "" + server.uri().getPort()));
+            exchange.sendResponseHeaders(302, -1);
+        });
+        assertArrayEquals(CONTENT, Files.readAllBytes(download().bring(
+                new Download.Wanted(server.uri("start"), LENGTH, sha256(CONTENT)), folder, bytes -> { }, file -> { })));
+    }
+
+    @Test
+    void withoutAHashTheProofDecidesAndAWrongBitIsWorthAnotherTry() throws Exception {
+        Download.Wanted wanted = new Download.Wanted(server.uri("file"), LENGTH, Optional.empty(), "sha1:x");
+        SourceException damaged = assertThrows(SourceException.class, () -> download().bring(wanted, folder, bytes -> { },
+                file -> {
+                    throw new SourceException(Reason.BAD_BUNDLE, "not signed");
+                }));
+        assertTrue(damaged.reason().isCounted(), damaged.reason().toString());
+        assertEquals(List.of(), files());
+        server.cutAfter = 600_000;
+        assertThrows(SourceException.class, () -> download().bring(wanted, folder, bytes -> { }, file -> { }));
+        server.cutAfter = -1;
+        assertArrayEquals(CONTENT, Files.readAllBytes(download().bring(wanted, folder, bytes -> { }, file -> { })));
+        assertEquals("GET /file bytes=600000-", server.asked.get(server.asked.size() - 1));
+    }
+
+    @Test
+    void progressGoesOnWhereItWas() throws Exception {
+        server.cutAfter = 700_000;
+        fails();
+        server.cutAfter = -1;
+        List<Long> told = new ArrayList<>();
+        download().bring(wanted(), folder, told::add, file -> { });
+        assertEquals(700_000, told.get(0));
+        assertEquals(told.stream().sorted().toList(), told);
+    }
+
+    @Test
+    void aServerThatCrawlsIsGivenUpAndSoIsOneThatNeverEnds() throws Exception {
+        server.handle("file", exchange -> {
+            exchange.sendResponseHeaders(200, LENGTH);
+            for (int i = 0; i < 100; i++) {
+                exchange.getResponseBody().write(CONTENT, i * 1000, 1000);
+                exchange.getResponseBody().flush();
+                sleep(100);
+            }
+        });
+        SourceException slow = assertThrows(SourceException.class, () -> paced(new Exchange.Pace(100_000,
+                Duration.ofSeconds(1), Duration.ofMinutes(1))).bring(wanted(), folder, bytes -> { }, file -> { }));
+        assertEquals(Reason.DOWNLOAD_FAILED, slow.reason());
+        assertTrue(slow.getMessage().contains("expected at least 100000 bytes in 1 s"), slow.getMessage());
+        long kept = part();
+        assertTrue(kept > 1000);
+        SourceException endless = assertThrows(SourceException.class, () -> paced(new Exchange.Pace(100,
+                Duration.ofSeconds(1), Duration.ofSeconds(2))).bring(wanted(), folder, bytes -> { }, file -> { }));
+        assertTrue(endless.getMessage().contains("expected the end within 2 s"), endless.getMessage());
+        assertTrue(part() >= kept);
+    }
+
+    private Download paced(Exchange.Pace pace) {
+        return new Download(new Http(Workshop.http(server.uri()), Optional.empty(), pace),
+                Hasher.ofProgram(new Programs(new SystemProcessRunner(workshop.eventLog))), new FileOperations.Real(),
+                workshop.eventLog);
     }
 
     @Test
@@ -226,7 +425,7 @@ class DownloadTest {
     void aWrongLengthIsRefusedBeforeAnythingIsLoaded(int length) throws Exception {
         server.put("file", Workshop.random(length, 1));
         SourceException wrong = fails();
-        assertEquals(Reason.VERIFICATION_FAILED, wrong.reason());
+        assertEquals(Reason.WRONG_ANSWER, wrong.reason());
         assertTrue(wrong.getMessage().contains("expected " + LENGTH + " bytes, found " + length), wrong.getMessage());
         assertEquals(List.of(), files());
     }
@@ -244,7 +443,7 @@ class DownloadTest {
                 return;
             }
         });
-        assertEquals(Reason.VERIFICATION_FAILED, fails().reason());
+        assertEquals(Reason.WRONG_ANSWER, fails().reason());
         assertEquals(List.of(), files());
     }
 

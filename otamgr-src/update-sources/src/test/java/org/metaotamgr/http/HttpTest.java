@@ -277,6 +277,136 @@ class HttpTest {
         assertTrue(wait.toSeconds() > 80 && wait.toSeconds() <= 100, wait.toString());
     }
 
+    /** A server on a bare socket, as Java's writes a date of its own. It answers each request alike. */
+    private static URI answering(ServerSocket socket, String answer) {
+        new Thread(() -> {
+            while (!socket.isClosed()) {
+                try (Socket client = socket.accept()) {
+                    for (int read = client.getInputStream().read(), ends = 0; read >= 0 && ends < 2;) {
+                        ends = read == '\n' ? ends + 1 : read == '\r' ? ends : 0;
+                        read = ends < 2 ? client.getInputStream().read() : read;
+                    }
+                    client.getOutputStream().write(answer.getBytes(StandardCharsets.ISO_8859_1));
+                } catch (IOException e) {
+                    continue;
+                }
+            }
+        }).start();
+        return URI.create("http://localhost:" + socket.getLocalPort() + "/");
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {-5 * 3600, 0, 5 * 3600, 57L * 365 * 86400})
+    void aDateIsTakenFromTheServersOwnClock(long secondsAhead) throws Exception {
+        ZonedDateTime theirs = ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(secondsAhead);
+        try (ServerSocket socket = new ServerSocket(0)) {
+            URI uri = answering(socket, "HTTP/1.1 503 x\r\nDate: " + DateTimeFormatter.RFC_1123_DATE_TIME.format(theirs)
+                    + "\r\nRetry-After: " + DateTimeFormatter.RFC_1123_DATE_TIME.format(theirs.plusSeconds(60))
+                    + "\r\nContent-Length: 0\r\n\r\n");
+            assertEquals(Optional.of(Duration.ofSeconds(60)), fails(http(Workshop.http(uri)), uri).retryAfter());
+        }
+    }
+
+    // ---- proxies ----
+
+    private static HttpConfig through(String proxy, URI base) throws Exception {
+        HttpConfig direct = Workshop.http(base);
+        return new HttpConfig(base, direct.caFile(), Optional.empty(), Optional.empty(), direct.connectTimeout(),
+                direct.readTimeout(), direct.requestTimeout(), org.metaotamgr.device.Proxies.of(proxy, List.of()));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"https,407", "http,407", "https,403", "https,502"})
+    void aProxyThatSaysNoIsNamed(String scheme, int status) throws Exception {
+        try (ServerSocket socket = new ServerSocket(0)) {
+            answering(socket, "HTTP/1.1 " + status + " x\r\nProxy-Authenticate: Basic realm=\"corp\"\r\nContent-Length: 0\r\n\r\n");
+            URI uri = URI.create(scheme + "://updates.example.com/file");
+            SourceException refused = fails(http(through("http://127.0.0.1:" + socket.getLocalPort(), uri)), uri);
+            assertEquals(Reason.FETCH_FAILED, refused.reason());
+            assertTrue(refused.getMessage().contains("the proxy 127.0.0.1:" + socket.getLocalPort())
+                    && refused.getMessage().contains("HTTP status " + status), refused.getMessage());
+        }
+    }
+
+    @Test
+    void aProxyIsToldWhereToAndWhoAsksAndNotTheToken() throws Exception {
+        try (WebServer proxy = new WebServer()) {
+            proxy.put("file", "hello");
+            URI uri = URI.create("http://updates.example.com:8080/file");
+            HttpConfig config = through("http://us%40er:p%3Aw@localhost:" + proxy.uri().getPort(), URI.create("http://other.example.com/"));
+            assertEquals(5, get(http(config), uri).length);
+            assertEquals("Basic " + java.util.Base64.getEncoder().encodeToString("us@er:p:w".getBytes(StandardCharsets.UTF_8)),
+                    proxy.headers.get(0).getFirst("Proxy-Authorization"));
+            assertEquals("updates.example.com:8080", proxy.headers.get(0).getFirst("Host"));
+            assertFalse(proxy.headers.get(0).containsKey("Authorization"));
+        }
+    }
+
+    @Test
+    void aTunnelThroughAProxyEndsAtTheServerThatIsProven() throws Exception {
+        try (WebServer server = secure("server", false); ServerSocket proxy = new ServerSocket(0)) {
+            server.put("file", "hello");
+            new Thread(() -> tunnel(proxy, server.uri().getPort())).start();
+            HttpConfig direct = config(server.uri(), "server", false);
+            HttpConfig config = new HttpConfig(server.uri(), direct.caFile(), Optional.empty(), Optional.empty(),
+                    direct.connectTimeout(), direct.readTimeout(), direct.requestTimeout(),
+                    org.metaotamgr.device.Proxies.of("127.0.0.1:" + proxy.getLocalPort(), List.of()));
+            assertEquals(5, get(http(config), server.uri("file")).length);
+        }
+    }
+
+    private static void tunnel(ServerSocket proxy, int port) {
+        try (Socket client = proxy.accept(); Socket server = new Socket("localhost", port)) {
+            StringBuilder head = new StringBuilder();
+            while (head.indexOf("\r\n\r\n") < 0) {
+                head.append((char) client.getInputStream().read());
+            }
+            client.getOutputStream().write((head.toString().startsWith("CONNECT localhost:" + port + " HTTP/1.1\r\n")
+                    ? "HTTP/1.1 200 OK\r\n\r\n" : "HTTP/1.1 400 x\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
+            Thread back = new Thread(() -> {
+                try {
+                    server.getInputStream().transferTo(client.getOutputStream());
+                } catch (IOException e) {
+                    return;
+                }
+            });
+            back.start();
+            client.getInputStream().transferTo(server.getOutputStream());
+        } catch (IOException e) {
+            return;
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = ';', value = {"https_proxy=http://p:3128; https://h.example.com/; p:3128", "HTTPS_PROXY=p:3128; https://h/; p:3128",
+        "https_proxy=http://p:3128; http://h/; ", "http_proxy=http://p:3128/; http://h/; p:3128", "HTTP_PROXY=http://p:3128; http://h/; ",
+        "all_proxy=http://p:3128; http://h/; p:3128", "https_proxy=http://[::1]:80; https://h/; [::1]:80",
+        "https_proxy=http://p:1,no_proxy=other example.com; https://h.example.com/; ", "https_proxy=http://p:1,no_proxy=.example.com; https://h.example.com/; ",
+        "https_proxy=http://p:1,no_proxy=ample.com; https://h.example.com/; p:1", "https_proxy=http://p:1,NO_PROXY=*; https://h/; ",
+        "https_proxy=http://p:1,no_proxy=h:444; https://h/; p:1", "https_proxy=http://p:1,no_proxy=h:443; https://h/; ",
+        "https_proxy=http://p:1,no_proxy=10.0.0.0/8; https://10.1.2.3/; ", "https_proxy=http://p:1,no_proxy=10.0.0.0/8; https://11.1.2.3/; p:1",
+        "https_proxy=http://p:1,no_proxy=::1; https://[::1]/; ", "https_proxy=http://user:pw@p:1; https://h/; p:1"})
+    void theEnvironmentMeansWhatItMeansToCurl(String variables, String url, String expected) throws Exception {
+        java.util.Map<String, String> environment = new java.util.HashMap<>();
+        for (String one : variables.split(",")) {
+            environment.put(one.substring(0, one.indexOf('=')), one.substring(one.indexOf('=') + 1));
+        }
+        URI uri = URI.create(url);
+        HttpConfig config = HttpConfig.of(Workshop.config("{'url': '" + url + "', 'plainHttp': true}"), environment);
+        assertEquals(Optional.ofNullable(expected).orElse(""), config.proxies().forServer(Urls.isSecure(uri), Urls.host(uri),
+                Urls.port(uri)).map(Object::toString).orElse(""));
+        assertEquals(Optional.empty(), HttpConfig.of(Workshop.config("{'url': '" + url + "', 'plainHttp': true, 'proxy': 'none'}"), environment)
+                .proxies().forServer(true, "h", 443));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"socks5://p:1", "http://", "http://p:99999", "ftp://u:5ecret-T0ken@p", "http://u:5ecret-T0ken%zz@p"})
+    void aProxyThatIsNoneIsRefusedWithoutItsPassword(String proxy) {
+        ConfigException problem = assertThrows(ConfigException.class,
+                () -> HttpConfig.of(Workshop.config("{'url': 'https://h', 'proxy': '" + proxy + "'}"), Map.of()));
+        assertFalse(problem.getMessage().contains(SECRET), problem.getMessage());
+    }
+
     @Test
     void aFileThatIsTooLargeIsNotReadToItsEnd() throws Exception {
         try (WebServer server = new WebServer()) {

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.http;
+
+import java.io.BufferedInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.net.ConnectException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.Proxy;
+import java.net.Socket;
+import java.net.URI;
+import java.net.UnknownHostException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+
+import javax.net.ssl.SSLParameters;
+import javax.net.ssl.SSLSocket;
+import javax.net.ssl.SSLSocketFactory;
+
+import org.metaotamgr.device.Proxies;
+
+/**
+ * One request of HTTP/1.1 and its answer, on a connection of their own.
+ *
+ * <p>Neither of Java's clients bounds what it reads: trailers without end fill the memory of {@code HttpURLConnection}. Nor
+ * does either leave a request alone that a broken connection has ended.
+ */
+final class Connection implements AutoCloseable {
+    /** How many addresses of a server are tried. */
+    private static final int MAX_ADDRESSES = 4;
+
+    private final Plan plan;
+    /** Closed by another thread, it ends whatever this one waits for. */
+    private volatile Socket socket = new Socket(Proxy.NO_PROXY);
+    private volatile boolean isClosed;
+
+    /**
+     * What to connect to, and how.
+     *
+     * @param uri a URL of http or https
+     * @param proxy through which proxy
+     * @param sockets for TLS; only asked for with https
+     * @param connect how long each address may take
+     * @param read how long the server may say nothing
+     */
+    record Plan(URI uri, Optional<Proxies.Server> proxy, Sockets sockets, Duration connect, Duration read) {
+    }
+
+    /** Makes sockets for TLS, for which files have to be read. */
+    @FunctionalInterface
+    interface Sockets {
+        SSLSocketFactory get() throws IOException;
+    }
+
+    /** What the server answered. */
+    record Answer(AnswerReader.Head head, InputStream body) {
+    }
+
+    /** It was the proxy that said no. */
+    static final class ProxyException extends IOException {
+        private static final long serialVersionUID = 1L;
+
+        ProxyException(Proxies.Server proxy, int status) {
+            super("the proxy " + proxy + (status == 407
+                    ? " wants to know who asks (HTTP status 407); put its user and password into the setting proxy, "
+                            + "http://user:password@" + proxy
+                    : " answered HTTP status " + status + " instead of connecting; check whether it allows this server"));
+        }
+    }
+
+    Connection(Plan plan) {
+        this.plan = plan;
+    }
+
+    /**
+     * Sends the request and reads the answer up to its body.
+     *
+     * @param method its method
+     * @param headers without Host and Content-Length, which come by themselves
+     * @param body what to send
+     * @throws ProxyException if the proxy does not let it pass
+     * @throws IOException if the connection breaks, or the answer is none
+     */
+    Answer ask(String method, Map<String, String> headers, Optional<byte[]> body) throws IOException {
+        boolean isSecure = Urls.isSecure(plan.uri());
+        connect();
+        Socket stream = isSecure ? secured() : socket;
+        Map<String, String> all = new LinkedHashMap<>();
+        all.put("Host", authority(plan.uri()));
+        all.putAll(headers);
+        // One request needs no more than one connection, and polls are minutes apart.
+        all.put("Connection", "close");
+        body.ifPresent(content -> all.put("Content-Length", Integer.toString(content.length)));
+        String target = (plan.uri().getRawPath().isEmpty() ? "/" : plan.uri().getRawPath())
+                + (plan.uri().getRawQuery() == null ? "" : "?" + plan.uri().getRawQuery());
+        boolean isForProxy = plan.proxy().isPresent() && !isSecure;
+        if (isForProxy) {
+            target = "http://" + authority(plan.uri()) + target;
+            plan.proxy().get().authorization().ifPresent(value -> all.put("Proxy-Authorization", value));
+        }
+        OutputStream out = stream.getOutputStream();
+        out.write(head(method + " " + target, all, body.orElse(new byte[0])));
+        out.flush();
+        AnswerReader reader = new AnswerReader(new BufferedInputStream(stream.getInputStream()));
+        AnswerReader.Head head = reader.head();
+        if (isForProxy && head.status() == 407) {
+            throw new ProxyException(plan.proxy().get(), 407);
+        }
+        return new Answer(head, reader.body(head));
+    }
+
+    private void connect() throws IOException {
+        String host = plan.proxy().map(Proxies.Server::host).orElse(Urls.host(plan.uri()));
+        int port = plan.proxy().map(Proxies.Server::port).orElse(Urls.port(plan.uri()));
+        InetAddress[] addresses;
+        try {
+            addresses = InetAddress.getAllByName(host);
+        } catch (UnknownHostException e) {
+            throw plan.proxy().isEmpty() ? e
+                    : new IOException("the name of the proxy " + plan.proxy().get() + " is unknown; check the setting proxy");
+        }
+        IOException problem = null;
+        for (int at = 0; at < Math.min(addresses.length, MAX_ADDRESSES); at++) {
+            try {
+                socket.connect(new InetSocketAddress(addresses[at], port), (int) plan.connect().toMillis());
+                socket.setTcpNoDelay(true);
+                socket.setSoTimeout((int) plan.read().toMillis());
+                if (plan.proxy().isPresent() && Urls.isSecure(plan.uri())) {
+                    tunnel(plan.proxy().get());
+                }
+                return;
+            } catch (ProxyException e) {
+                throw e;
+            } catch (IOException e) {
+                problem = e;
+                again();
+            }
+        }
+        if (plan.proxy().isPresent()) {
+            throw new IOException("the proxy " + plan.proxy().get() + " cannot be reached: " + problem.getMessage()
+                    + "; check the setting proxy", problem);
+        }
+        throw problem;
+    }
+
+    private synchronized void again() throws IOException {
+        socket.close();
+        if (isClosed) {
+            throw new ConnectException("closed");
+        }
+        socket = new Socket(Proxy.NO_PROXY);
+    }
+
+    private void tunnel(Proxies.Server proxy) throws IOException {
+        Map<String, String> headers = new LinkedHashMap<>();
+        String server = Urls.host(plan.uri());
+        String peer = (server.indexOf(':') < 0 ? server : "[" + server + "]") + ":" + Urls.port(plan.uri());
+        headers.put("Host", peer);
+        headers.put("User-Agent", Http.USER_AGENT);
+        proxy.authorization().ifPresent(value -> headers.put("Proxy-Authorization", value));
+        socket.getOutputStream().write(head("CONNECT " + peer, headers, new byte[0]));
+        // Nothing is read ahead: what follows the empty line belongs to TLS.
+        int status = new AnswerReader(socket.getInputStream()).head().status();
+        if (status != 200) {
+            throw new ProxyException(proxy, status);
+        }
+    }
+
+    private Socket secured() throws IOException {
+        String host = Urls.host(plan.uri());
+        SSLSocket secure = (SSLSocket) plan.sockets().get().createSocket(socket, host, Urls.port(plan.uri()), true);
+        SSLParameters parameters = secure.getSSLParameters();
+        // Without this any certificate would do that is trusted for any host.
+        parameters.setEndpointIdentificationAlgorithm("HTTPS");
+        secure.setSSLParameters(parameters);
+        secure.startHandshake();
+        return secure;
+    }
+
+    private static String authority(URI uri) {
+        return uri.getRawAuthority().substring(uri.getRawAuthority().lastIndexOf('@') + 1);
+    }
+
+    private static byte[] head(String start, Map<String, String> headers, byte[] body) throws IOException {
+        StringBuilder text = new StringBuilder(start).append(" HTTP/1.1\r\n");
+        for (Map.Entry<String, String> header : headers.entrySet()) {
+            if ((header.getKey() + header.getValue()).chars().anyMatch(one -> one < ' ' || one > 0xff)) {
+                throw new IOException("expected headers of one line, found one that is none: " + header.getKey());
+            }
+            text.append(header.getKey()).append(": ").append(header.getValue()).append("\r\n");
+        }
+        byte[] head = text.append("\r\n").toString().getBytes(StandardCharsets.ISO_8859_1);
+        byte[] all = new byte[head.length + body.length];
+        System.arraycopy(head, 0, all, 0, head.length);
+        System.arraycopy(body, 0, all, head.length, body.length);
+        return all;
+    }
+
+    /** Ends whatever is being done; may be called by another thread. */
+    @Override
+    public void close() {
+        synchronized (this) {
+            isClosed = true;
+        }
+        try {
+            // Not the TLS above it: that would wait for its turn to say goodbye.
+            socket.close();
+        } catch (IOException e) {
+            // It is of no use any more, which is what was wanted.
+            return;
+        }
+    }
+}
