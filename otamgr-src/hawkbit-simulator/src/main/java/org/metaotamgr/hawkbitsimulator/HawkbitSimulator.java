@@ -6,6 +6,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.net.URI;
+import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
@@ -58,6 +59,7 @@ public final class HawkbitSimulator implements AutoCloseable {
     private final Map<String, String> attributes = new LinkedHashMap<>();
     private volatile HttpHandler fault = exchange -> { };
     private boolean wantsAttributes = true;
+    private boolean onlySha1;
     private String sleep = "00:05:00";
     private long nextId = 11;
 
@@ -195,6 +197,11 @@ public final class HawkbitSimulator implements AutoCloseable {
         sleep = time;
     }
 
+    /** Tells no hash but the SHA-1, as goosebit does. */
+    public synchronized void onlySha1() {
+        onlySha1 = true;
+    }
+
     /**
      * The state of an action.
      *
@@ -261,13 +268,16 @@ public final class HawkbitSimulator implements AutoCloseable {
             if (exchange.getResponseCode() != -1) {
                 return;
             }
-            String prefix = "/" + identity.tenant() + "/controller/v1/" + identity.controllerId();
+            List<String> segments = segments(path);
+            boolean isOfDevice = segments.size() >= 4 && segments.subList(0, 4)
+                    .equals(List.of(identity.tenant(), "controller", "v1", identity.controllerId()));
             if (!isAuthentic(authorization)) {
                 send(exchange, Answer.of(401));
-            } else if (!path.equals(prefix) && !path.startsWith(prefix + "/")) {
+            } else if (!isOfDevice) {
                 send(exchange, Answer.of(404));
             } else {
-                String[] words = path.substring(Math.min(prefix.length() + 1, path.length())).split("/");
+                String[] words = segments.size() == 4 ? new String[] {""}
+                        : segments.subList(4, segments.size()).toArray(new String[0]);
                 if (words.length == 4 && words[0].equals("softwaremodules") && words[2].equals("artifacts")) {
                     sendArtifact(exchange, words[1], words[3]);
                 } else {
@@ -277,11 +287,25 @@ public final class HawkbitSimulator implements AutoCloseable {
         }
     }
 
-    /** Links name the server as the device does, which may reach it by another name than this machine has for itself. */
+    /** The steps of a path, decoded as hawkBit does it: a plus sign is one. What cannot be decoded is no path. */
+    private static List<String> segments(String path) {
+        List<String> segments = new ArrayList<>();
+        for (String segment : path.substring(1).split("/")) {
+            try {
+                segments.add(URLDecoder.decode(segment.replace("+", "%2B"), StandardCharsets.UTF_8));
+            } catch (IllegalArgumentException e) {
+                return List.of();
+            }
+        }
+        return segments;
+    }
+
+    /** Links name the server and the device as the device does, which may reach it by another name than this machine has. */
     private String linkPrefix(HttpExchange exchange) {
         String host = exchange.getRequestHeaders().getFirst("Host");
-        return (host == null ? uri().toString() : scheme + "://" + host + "/") + identity.tenant() + "/controller/v1/"
-                + identity.controllerId() + "/";
+        String[] asked = exchange.getRequestURI().getRawPath().split("/");
+        return (host == null ? uri().toString() : scheme + "://" + host + "/")
+                + String.join("/", List.of(asked).subList(1, 5)) + "/";
     }
 
     private boolean isAuthentic(String authorization) {
@@ -370,8 +394,10 @@ public final class HawkbitSimulator implements AutoCloseable {
         ObjectNode chunk = deployment.putArray("chunks").addObject().put("part", assignment.part())
                 .put("version", assignment.version()).put("name", assignment.name());
         ObjectNode artifact = chunk.putArray("artifacts").addObject().put("filename", assignment.fileName());
-        artifact.putObject("hashes").put("sha1", assignment.content().hash("SHA-1"))
-                .put("md5", assignment.content().hash("MD5")).put("sha256", assignment.content().hash("SHA-256"));
+        ObjectNode hashes = artifact.putObject("hashes").put("sha1", assignment.content().hash("SHA-1"));
+        if (!onlySha1) {
+            hashes.put("md5", assignment.content().hash("MD5")).put("sha256", assignment.content().hash("SHA-256"));
+        }
         artifact.put("size", assignment.content().size());
         String place = "softwaremodules/" + action.id + "/artifacts/" + assignment.fileName();
         String relation = scheme.equals("https") ? "" : "-http";

@@ -2,8 +2,6 @@
 package org.metaotamgr.hawkbit;
 
 import java.net.URI;
-import java.net.URLEncoder;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
@@ -16,6 +14,7 @@ import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.http.Http;
 import org.metaotamgr.http.Json;
+import org.metaotamgr.http.Urls;
 
 /**
  * The requests of hawkBit's Direct Device Integration API, version 1
@@ -28,8 +27,7 @@ final class Ddi {
     private static final int MAX_ANSWER = 1 << 20;
     private static final Map<String, String> ACCEPT = Map.of("Accept", "application/hal+json, application/json");
     private static final Pattern SLEEP = Pattern.compile("(\\d{1,4}):([0-5]\\d):([0-5]\\d)");
-    private static final Pattern LINK =
-            Pattern.compile(".*/(deploymentBase|cancelAction|confirmationBase)/(\\d{1,19})(?:\\?(?:.*&)?c=(-?\\d{1,19}))?.*");
+    private static final int MAX_LINK = 4096;
     /** As long as hawkBit keeps a message. */
     private static final int MAX_MESSAGE = 512;
 
@@ -45,11 +43,7 @@ final class Ddi {
      */
     Ddi(Http http, URI base, String tenant, String controllerId) {
         this.http = http;
-        this.controller = base.resolve("./" + encoded(tenant) + "/controller/v1/" + encoded(controllerId) + "/");
-    }
-
-    private static String encoded(String segment) {
-        return URLEncoder.encode(segment, StandardCharsets.UTF_8).replace("+", "%20");
+        this.controller = base.resolve("./" + Urls.segment(tenant) + "/controller/v1/" + Urls.segment(controllerId) + "/");
     }
 
     /**
@@ -108,11 +102,40 @@ final class Ddi {
             return Optional.empty();
         }
         Json link = links.object(relation);
-        Matcher matcher = LINK.matcher(link.string("href"));
-        if (!matcher.matches() || !matcher.group(1).equals(relation)) {
+        Optional<Link> found = linkOf(link.string("href"), relation);
+        if (found.isEmpty()) {
             throw link.wrong("href", "a link with /" + relation + "/ and the number of an action");
         }
-        return Optional.of(new Link(matcher.group(2), Optional.ofNullable(matcher.group(3))));
+        return found;
+    }
+
+    /** Reads a link step by step: its text is the server's, and no expression may go to and fro in it. */
+    static Optional<Link> linkOf(String href, String relation) {
+        String marker = "/" + relation + "/";
+        int question = href.indexOf('?');
+        String path = question < 0 ? href : href.substring(0, question);
+        int at = path.lastIndexOf(marker);
+        String action = at < 0 ? "" : path.substring(at + marker.length());
+        if (href.length() > MAX_LINK || !isActionId(action)) {
+            return Optional.empty();
+        }
+        Optional<String> etag = Optional.empty();
+        for (String parameter : question < 0 ? new String[0] : href.substring(question + 1).split("&")) {
+            String value = parameter.startsWith("c=") ? parameter.substring(2) : "";
+            if (isActionId(value.startsWith("-") ? value.substring(1) : value)) {
+                etag = Optional.of(value);
+            }
+        }
+        return Optional.of(new Link(action, etag));
+    }
+
+    /**
+     * Whether a text may be the number of an action.
+     *
+     * @param text anything
+     */
+    static boolean isActionId(String text) {
+        return !text.isEmpty() && text.length() <= 19 && text.chars().allMatch(one -> one >= '0' && one <= '9');
     }
 
     /** An action with all its artifacts, under deploymentBase or confirmationBase. */
@@ -126,7 +149,7 @@ final class Ddi {
         Json json = get(controller.resolve("cancelAction/" + cancel.action()), "the cancel of action " + cancel.action());
         try {
             String stopId = json.object("cancelAction").string("stopId");
-            if (!stopId.matches("\\d{1,19}")) {
+            if (!isActionId(stopId)) {
                 throw json.wrong("cancelAction", "the number of an action as stopId");
             }
             return stopId;

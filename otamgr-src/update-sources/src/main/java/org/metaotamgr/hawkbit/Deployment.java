@@ -2,14 +2,20 @@
 package org.metaotamgr.hawkbit;
 
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
 import org.metaotamgr.agent.Target;
+import org.metaotamgr.agent.Version;
 import org.metaotamgr.http.Json;
+import org.metaotamgr.http.Urls;
 
 /**
  * What an action is about.
@@ -20,8 +26,20 @@ import org.metaotamgr.http.Json;
  * @param window whether a maintenance window of the server decides that; else it is to be downloaded only
  */
 record Deployment(Target target, boolean download, boolean update, boolean window) {
+    /** The detail of a target that was assigned for the pull only. */
+    static final String PULL_ONLY = "pullOnly";
     private static final int MAX_CHUNKS = 64;
     private static final int MAX_ARTIFACTS = 64;
+    private static final int SHA1_DIGITS = 40;
+
+    /** The server does not speak of the action that was asked for: nothing of it can be judged. */
+    static final class OtherActionException extends Exception {
+        private static final long serialVersionUID = 1L;
+
+        OtherActionException(String message) {
+            super(message);
+        }
+    }
 
     /** An artifact and the software module that it belongs to. */
     private record Candidate(Json chunk, Json artifact) {
@@ -37,9 +55,10 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
      * @param secureOnly whether artifacts have to come over https
      */
     static Deployment of(Json action, String key, String id, Optional<String> part, boolean secureOnly)
-            throws Json.MalformedException {
-        if (!action.string("id").equals(id)) {
-            throw action.wrong("id", id);
+            throws Json.MalformedException, OtherActionException {
+        boolean isAbout = action.node().path("id").asText().equals(id) && action.node().path(key).isObject();
+        if (!isAbout) {
+            throw new OtherActionException(action.where() + ": expected the action " + id + ", found something else");
         }
         Json deployment = action.object(key);
         List<Candidate> candidates = new ArrayList<>();
@@ -56,7 +75,8 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
                     + candidates.size() + " artifacts");
         }
         boolean window = deployment.has("maintenanceWindow");
-        return new Deployment(target(candidates.get(0), id, secureOnly), isWanted(deployment, "download"),
+        boolean isPullOnly = !window && !isWanted(deployment, "update");
+        return new Deployment(target(candidates.get(0), id, secureOnly, isPullOnly), isWanted(deployment, "download"),
                 isWanted(deployment, "update")
                         && !(window && deployment.string("maintenanceWindow").equals("unavailable")), window);
     }
@@ -69,25 +89,51 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
         };
     }
 
-    private static Target target(Candidate candidate, String id, boolean secureOnly) throws Json.MalformedException {
+    private static Target target(Candidate candidate, String id, boolean secureOnly, boolean isPullOnly) throws Json.MalformedException {
         Json chunk = candidate.chunk();
         Json artifact = candidate.artifact();
         if (chunk.has("encrypted") && chunk.node().get("encrypted").asBoolean()) {
             throw chunk.wrong("encrypted", "an artifact that is not encrypted");
         }
         String version = chunk.string("version");
+        if (!Version.isVersion(version)) {
+            throw new Json.MalformedException(chunk.where() + ": " + Version.problem(version));
+        }
         String name = (chunk.string("name") + "-" + version).replaceAll("[^A-Za-z0-9._+~:-]", "_");
-        String sha256 = artifact.object("hashes").string("sha256");
+        Optional<String> sha256 = hash(artifact.object("hashes"));
+        long bytes = artifact.number("size", 1);
+        Map<String, String> details = new HashMap<>(Map.of("action", id, "url", link(artifact, secureOnly)));
+        if (isPullOnly) {
+            details.put(PULL_ONLY, "true");
+        }
         Map<String, String> metadata = new HashMap<>();
         for (Json entry : chunk.objects("metadata", MAX_ARTIFACTS)) {
             metadata.put(entry.string("key"), entry.string("value"));
         }
         try {
             return new Target(name.substring(0, Math.min(name.length(), 128)), version,
-                    Optional.ofNullable(metadata.get("compatible")), artifact.number("size", 1), sha256,
-                    Optional.of(sha256), Map.of("action", id, "url", link(artifact, secureOnly)));
+                    Optional.ofNullable(metadata.get("compatible")), bytes, sha256.orElseGet(() -> substitute(artifact, bytes)),
+                    sha256, details);
         } catch (IllegalArgumentException e) {
             throw new Json.MalformedException(chunk.where() + ": " + e.getMessage());
+        }
+    }
+
+    /** Not every server knows the SHA-256; then the bundle has to prove itself. */
+    private static Optional<String> hash(Json hashes) throws Json.MalformedException {
+        return hashes.has("sha256") ? Optional.of(hashes.string("sha256")) : Optional.empty();
+    }
+
+    /** What tells one file of a server without SHA-256 from another. */
+    private static String substitute(Json artifact, long bytes) {
+        String sha1 = artifact.node().path("hashes").path("sha1").asText();
+        String known = "hawkbit " + bytes + " " + (sha1.length() == SHA1_DIGITS ? sha1
+                : artifact.node().path("_links").toString());
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256")
+                    .digest(known.getBytes(StandardCharsets.UTF_8)));
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java has SHA-256", e);
         }
     }
 
@@ -96,22 +142,12 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
         Json links = artifact.object("_links");
         for (String relation : List.of("download", "download-http")) {
             if (links.has(relation)) {
-                String href = links.object(relation).string("href");
-                URI uri = uri(href);
-                if (uri != null && uri.getHost() != null && ("https".equals(uri.getScheme())
-                        || "http".equals(uri.getScheme()) && !secureOnly)) {
-                    return href;
+                Optional<URI> uri = Urls.parse(links.object(relation).string("href"));
+                if (uri.isPresent() && (!secureOnly || uri.get().getScheme().equals("https"))) {
+                    return uri.get().toString();
                 }
             }
         }
         throw artifact.wrong("_links", "a download link" + (secureOnly ? " with https" : ""));
-    }
-
-    private static URI uri(String text) {
-        try {
-            return URI.create(text);
-        } catch (IllegalArgumentException e) {
-            return null;
-        }
     }
 }

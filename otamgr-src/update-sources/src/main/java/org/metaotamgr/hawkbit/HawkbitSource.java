@@ -23,6 +23,7 @@ import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.UpdateEvent;
 import org.metaotamgr.agent.UpdateSource;
+import org.metaotamgr.agent.Version;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.hawkbit.Ddi.Execution;
 import org.metaotamgr.hawkbit.Ddi.Finished;
@@ -31,6 +32,7 @@ import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Download;
 import org.metaotamgr.http.Http;
 import org.metaotamgr.http.Json;
+import org.metaotamgr.http.Urls;
 
 /**
  * Takes the update that a hawkBit server assigns to this device, and tells the server how it goes, to the end after the
@@ -134,8 +136,16 @@ final class HawkbitSource implements UpdateSource {
         Deployment deployment = deployment(link);
         Target target = deployment.target();
         Stage stage = stages.of(link.action());
+        if (stage.isOver()) {
+            // What the server offers is not over there: its word counts, whatever answered when it was told the end.
+            context.log().info("hawkbit_open:action=" + link.action() + ",was=" + stage.word()
+                    + ",meaning=the server offers it again, or has not heard how it ended");
+            stages.set(link.action(), Stage.OFFERED);
+            stage = Stage.OFFERED;
+        }
         if (stage == Stage.ARMED
-                || stage == Stage.INSTALLING && installed.version().equals(Optional.of(target.version()))) {
+                || stage == Stage.INSTALLING && installed.version()
+                        .filter(one -> new Version(one).isSame(new Version(target.version()))).isPresent()) {
             // It is in a slot, and its trial decides; until then there is nothing to be said about it.
             return new CheckResult.Waiting("action " + link.action() + " is installed, and its trial is not over", sleep);
         }
@@ -155,6 +165,8 @@ final class HawkbitSource implements UpdateSource {
         Json action = ddi.action(DEPLOYMENT, link);
         try {
             return Deployment.of(action, "deployment", link.action(), options.part(), options.secureOnly());
+        } catch (Deployment.OtherActionException e) {
+            throw new SourceException(Reason.MALFORMED, e.getMessage());
         } catch (Json.MalformedException e) {
             // It will not become better by asking again, and the server should say so to whoever made it.
             close(link.action(), Finished.FAILURE, "this device cannot use what is assigned: " + e.getMessage());
@@ -249,20 +261,18 @@ final class HawkbitSource implements UpdateSource {
     @Override
     public Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException {
         String action = action(target);
-        URI uri;
-        try {
-            uri = URI.create(target.details().getOrDefault("url", ""));
-        } catch (IllegalArgumentException e) {
-            throw new SourceException(Reason.NOT_FOUND, target.name() + ": expected a URL, found none; check again");
-        }
+        URI uri = Urls.parse(target.details().getOrDefault("url", "")).orElseThrow(() -> new SourceException(
+                Reason.NOT_FOUND, target.name() + ": expected a URL, found none; check again"));
         long[] asked = {nanoTime.getAsLong()};
-        return download.bring(new Download.Wanted(uri, target.bytes(), target.id()), storage, bytes -> {
+        return download.bring(new Download.Wanted(uri, target.bytes(), target.sha256(), target.id()), storage, bytes -> {
             progress.pulled(bytes);
             if (nanoTime.getAsLong() - asked[0] >= options.cancelPoll().toNanos()) {
                 asked[0] = nanoTime.getAsLong();
                 refuseWithdrawn(target, action);
             }
-        }, file -> BundleProof.check(file, target, context.verifier(), options.mayBeImage()));
+        }, file -> BundleProof.check(file, target, context.verifier(),
+                // Without a hash nothing would prove an image.
+                options.mayBeImage() && target.sha256().isPresent()));
     }
 
     private void refuseWithdrawn(Target target, String action) throws SourceException {
@@ -287,6 +297,11 @@ final class HawkbitSource implements UpdateSource {
     }
 
     @Override
+    public long there(Target target, Path storage) {
+        return Download.there(storage);
+    }
+
+    @Override
     public boolean isStillOffered(Target target) throws SourceException, InterruptedException {
         String action = action(target);
         if (stages.of(action) == Stage.INSTALLING) {
@@ -296,6 +311,10 @@ final class HawkbitSource implements UpdateSource {
         Ddi.Base base = ddi.base();
         if (base.cancel().isPresent() && ddi.stopId(base.cancel().get()).equals(action)) {
             return false;
+        }
+        if (stages.of(action) == Stage.PULLED && base.deployment().filter(link -> link.action().equals(action)).isEmpty()) {
+            throw new SourceException(Reason.DEFERRED, target.name() + ": action " + action
+                    + " was for the pull only; the next assignment of it installs what is here");
         }
         if (base.deployment().isEmpty()) {
             return false;
@@ -323,7 +342,7 @@ final class HawkbitSource implements UpdateSource {
         if (event instanceof UpdateEvent.Pulling pulling) {
             reportPulling(action, pulling);
         } else if (event instanceof UpdateEvent.Pulled) {
-            tell(action, Execution.DOWNLOADED, Optional.empty(), "pulled, and its hash is right");
+            reportPulled(target, action);
         } else if (event instanceof UpdateEvent.Installing) {
             // Before the server knows: a cancel is declined from now on, also after a power cut.
             stages.set(action, Stage.INSTALLING);
@@ -354,6 +373,17 @@ final class HawkbitSource implements UpdateSource {
                 "pulled " + pulling.bytes() + " of " + pulling.total() + " bytes");
     }
 
+    /** A server ends what was only to be pulled with this word, and then offers it no more. */
+    private void reportPulled(Target target, String action) throws SourceException, InterruptedException {
+        int status = ddi.feedback(DEPLOYMENT, action, Execution.DOWNLOADED, Finished.NONE, Optional.empty(),
+                target.sha256().isPresent() ? "pulled, and its hash is right" : "pulled, and its signature is right");
+        if (status < 300 && target.details().containsKey(Deployment.PULL_ONLY)) {
+            stages.set(action, Stage.PULLED);
+        } else if (status >= 300) {
+            context.log().info("hawkbit_feedback:action=" + action + ",status=" + status);
+        }
+    }
+
     private void tell(String action, Execution execution, Optional<Integer> percent, String message)
             throws SourceException, InterruptedException {
         int status = ddi.feedback(DEPLOYMENT, action, execution, Finished.NONE, percent, message);
@@ -362,24 +392,42 @@ final class HawkbitSource implements UpdateSource {
         }
     }
 
-    /** Ends an action. A server that has no such open action any more knows all it wants to. */
+    /**
+     * Ends an action. A server that has no such open action any more knows all it wants to; but anybody on the way can say
+     * that it has none, and as long as the server offers it, it is open.
+     */
     private void close(String action, Finished finished, String message) throws SourceException, InterruptedException {
         int status = ddi.feedback(DEPLOYMENT, action, Execution.CLOSED, finished, Optional.empty(), message);
+        if (status >= 300 && !isRefusal(status) && isOpen(action)) {
+            throw new SourceException(Reason.FETCH_FAILED, "action " + action + ": expected that the server takes how it ended, "
+                    + "found HTTP status " + status + ", and that it is open; it is told again");
+        }
         stages.set(action, Stage.CLOSED);
-        if (status == 404 || status == 410) {
-            context.log().info("hawkbit_feedback:action=" + action + ",status=" + status
-                    + ",meaning=the server has closed it before");
-        } else if (status >= 300) {
+        if (isRefusal(status)) {
             context.log().error("hawkbit_feedback:action=" + action + ",status=" + status
                     + ",meaning=the server refuses to be told how it ended");
+        } else if (status >= 300) {
+            context.log().info("hawkbit_feedback:action=" + action + ",status=" + status
+                    + ",meaning=the server has closed it before");
         } else {
             context.log().info("hawkbit_closed:action=" + action + ",finished=" + finished);
         }
     }
 
+    /** Whether it is what was said that the server does not like. */
+    private static boolean isRefusal(int status) {
+        return status == 400 || status == 413 || status == 415 || status == 422;
+    }
+
+    private boolean isOpen(String action) throws SourceException, InterruptedException {
+        Ddi.Base base = ddi.base();
+        return base.deployment().filter(link -> link.action().equals(action)).isPresent()
+                || base.cancel().isPresent() && ddi.stopId(base.cancel().get()).equals(action);
+    }
+
     private static String action(Target target) throws SourceException {
         String action = target.details().get("action");
-        if (action == null || !action.matches("\\d{1,19}")) {
+        if (action == null || !Ddi.isActionId(action)) {
             throw new SourceException(Reason.NOT_FOUND, target.name()
                     + ": expected an update that hawkBit assigned, found one of another source; check for updates again");
         }

@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.Set;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.TextNode;
 
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.SourceContext;
@@ -58,7 +59,7 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
                 configuration.seconds("cancelPollSeconds", 1, MAX_CANCEL_POLL_SECONDS, Duration.ofSeconds(30)),
                 configuration.flag("acceptImages", false), config.base().getScheme().equals("https"));
         return new HawkbitSource(
-                new Ddi(http, config.base(), configuration.string("tenant", "DEFAULT"), controllerId(configuration)),
+                new Ddi(http, config.base(), tenant(configuration), controllerId(configuration)),
                 new Download(http, Hasher.ofProgram(programs), context.files(), context.log()), options, context,
                 System::nanoTime);
     }
@@ -75,6 +76,7 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
     private static String controllerId(ConfigObject configuration) throws ConfigException {
         String id = configuration.string("controllerId", "");
         if (id.isEmpty()) {
+            boolean isMachineId = !configuration.has("controllerIdFile");
             Path file = configuration.path("controllerIdFile", MACHINE_ID);
             try {
                 id = Files.size(file) > MAX_ID ? "" : Files.readString(file, StandardCharsets.UTF_8).strip();
@@ -82,12 +84,38 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
                 throw configuration.missing("controllerId", "the name by which the server knows this device (" + file
                         + " cannot be read)");
             }
+            if (isMachineId || file.endsWith(MACHINE_ID.getFileName())) {
+                requireMachineId(configuration, file, id);
+            }
         }
-        if (!id.matches("[!-~]{1," + MAX_ID + "}")) {
+        if (!isName(id)) {
             throw configuration.missing("controllerId",
-                    "the name by which the server knows this device, of printable ASCII without spaces");
+                    "the name by which the server knows this device, of printable ASCII without spaces, other than . and ..");
         }
         return id;
+    }
+
+    private static String tenant(ConfigObject configuration) throws ConfigException {
+        String tenant = configuration.string("tenant", "DEFAULT");
+        if (!isName(tenant)) {
+            throw configuration.wrong("tenant", "a name of printable ASCII without spaces, other than . and ..",
+                    configuration.get("tenant"));
+        }
+        return tenant;
+    }
+
+    /** Whether a text can be one step of a path. */
+    private static boolean isName(String text) {
+        return !text.isEmpty() && text.length() <= MAX_ID && text.chars().allMatch(one -> one > ' ' && one < 0x7f)
+                && !text.equals(".") && !text.equals("..");
+    }
+
+    /** While systemd has not made one, many devices would have the same name, and get one another's assignments. */
+    private static void requireMachineId(ConfigObject configuration, Path file, String id) throws ConfigException {
+        if (!id.matches("[0-9a-f]{32}") || id.equals("0".repeat(32))) {
+            throw configuration.wrong("controllerIdFile", "32 hex digits that are not all zero in " + file + " (the system makes "
+                    + "them at its first start; else name this device by controllerId)", TextNode.valueOf(id));
+        }
     }
 
     private static Map<String, String> attributes(ConfigObject configuration) throws ConfigException {

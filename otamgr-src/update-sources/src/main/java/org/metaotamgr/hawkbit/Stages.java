@@ -39,13 +39,15 @@ final class Stages {
         INSTALLING,
         /** It is written, and on trial since the next reboot. */
         ARMED,
+        /** It was only to be pulled, is, and the server has ended it. */
+        PULLED,
         /** The server has withdrawn it, and knows that this device has stopped. */
         CANCELLED,
         /** The server knows how it ended. */
         CLOSED;
 
         boolean isOver() {
-            return this == CANCELLED || this == CLOSED;
+            return this == CANCELLED || this == CLOSED || this == PULLED;
         }
 
         String word() {

@@ -420,6 +420,162 @@ class HawkbitSourceTest {
     }
 
     @Test
+    void whatWasOnlyToBePulledStaysAndIsInstalledByTheNextAssignmentOfIt() throws Exception {
+        long id = server.assign(update().as(Assignment.Kind.DOWNLOAD_ONLY));
+        Target target = offered();
+        report(target, new UpdateEvent.Pulled());
+        assertEquals("DOWNLOADED", server.status(id));
+        // The server offers it no more, which is no cancel.
+        assertInstanceOf(CheckResult.Nothing.class, source().check(DEVICE));
+        assertEquals(Reason.DEFERRED, assertThrows(SourceException.class, () -> source().isStillOffered(target)).reason());
+        long next = server.assign(update());
+        Target again = offered();
+        assertEquals(target.id(), again.id());
+        assertTrue(source().isStillOffered(again));
+        report(again, new UpdateEvent.Done());
+        assertEquals("FINISHED", server.status(next));
+        assertFalse(feedback().toString().contains("cancelAction"), feedback().toString());
+    }
+
+    @Test
+    void aServerThatKnowsOnlySha1IsServedAsTheBundleProvesItself() throws Exception {
+        server.onlySha1();
+        server.assign(update());
+        Target target = offered();
+        assertEquals(Optional.empty(), target.sha256());
+        assertArrayEquals(bundle, Files.readAllBytes(source().pull(target, storage(), QUIET)));
+        assertEquals(target.id(), offered().id());
+        byte[] other = Files.readAllBytes(new Workshop(bundles).makeBundle("mallory", "qemuarm64", "2.0", 20_000));
+        server.assign(Assignment.forced("system", "2.0", other));
+        Target foreign = offered();
+        assertFalse(foreign.id().equals(target.id()));
+        assertThrows(SourceException.class, () -> source(", 'acceptImages': true").pull(foreign, storage(), QUIET));
+        server.assign(Assignment.forced("system", "2.0", Workshop.random(20_000, 5)));
+        Target image = offered();
+        assertThrows(SourceException.class, () -> source(", 'acceptImages': true").pull(image, storage(), QUIET));
+        assertEquals(List.of(), Workshop.snapshot(storage()).stream().filter(file -> !file.startsWith("update.bundle")).toList());
+    }
+
+    // ---- answers of somebody else ----
+
+    @ParameterizedTest
+    @ValueSource(ints = {404, 409, 410, 302, 405})
+    void anEndThatSomebodyOnTheWayRefusedIsToldAgainAsLongAsTheActionIsOpen(int status) throws Exception {
+        long id = server.assign(update());
+        Target target = offered();
+        server.fault(exchange -> {
+            if (exchange.getRequestMethod().equals("POST")) {
+                exchange.sendResponseHeaders(status, -1);
+            }
+        });
+        SourceException kept = assertThrows(SourceException.class, () -> report(target, new UpdateEvent.Done()));
+        assertTrue(kept.reason().isTransient(), kept.getMessage());
+        server.fault(exchange -> { });
+        report(target, new UpdateEvent.Done());
+        assertEquals("FINISHED", server.status(id));
+        report(target, new UpdateEvent.Done());
+        assertEquals(2, feedback().size());
+    }
+
+    @Test
+    void anEndThatAPortalTookIsToldAgainWhenTheServerOffersTheActionStill() throws Exception {
+        long id = server.assign(update());
+        Target target = offered();
+        server.fault(exchange -> {
+            byte[] page = "<html>please log in</html>".getBytes(StandardCharsets.UTF_8);
+            exchange.sendResponseHeaders(200, page.length);
+            exchange.getResponseBody().write(page);
+        });
+        report(target, new UpdateEvent.Done());
+        server.fault(exchange -> { });
+        assertEquals("RUNNING", server.status(id));
+        report(offered(), new UpdateEvent.Done());
+        assertEquals("FINISHED", server.status(id));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"{}", "{\"error\": \"please log in\"}", "{\"id\": \"99\", \"deployment\": {}}", "{\"id\": \"11\"}"})
+    void anAnswerAboutSomethingElseEndsNoAction(String answer) throws Exception {
+        long id = server.assign(update());
+        server.fault(exchange -> {
+            if (exchange.getRequestURI().getPath().contains("/deploymentBase/") && exchange.getRequestMethod().equals("GET")) {
+                exchange.sendResponseHeaders(200, answer.length());
+                exchange.getResponseBody().write(answer.getBytes(StandardCharsets.UTF_8));
+            }
+        });
+        assertEquals(Reason.MALFORMED, assertThrows(SourceException.class, () -> source().check(DEVICE)).reason());
+        assertEquals("RUNNING", server.status(id));
+        server.fault(exchange -> { });
+        assertEquals("2.0", offered().version());
+    }
+
+    // ---- names ----
+
+    @ParameterizedTest
+    @ValueSource(strings = {"AA:BB:CC:DD:EE:FF", "urn:dev:mac:0024", "a+b", "~x", "{uuid}", "a/b", "a%2Fb", "a*b", "a?b#c", "a;b=c", "...", "@x&y=z"})
+    void aDeviceIsKnownByWhateverNameItHas(String name) throws Exception {
+        try (HawkbitSimulator other = new HawkbitSimulator(Workshop.anyPort(), Optional.empty(),
+                new HawkbitSimulator.Identity("TENANT:1", name, TOKEN, Optional.empty()))) {
+            long id = other.assign(update());
+            UpdateSource source = new HawkbitSourceProvider().open(Workshop.config("{'type': 'hawkbit', 'url': '" + other.uri()
+                    + "', 'plainHttp': true, 'tenant': 'TENANT:1', 'controllerId': '" + name + "', 'targetToken': '" + TOKEN + "'}"),
+                    workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")));
+            Target target = assertInstanceOf(CheckResult.Offers.class, source.check(DEVICE)).targets().get(0);
+            assertArrayEquals(bundle, Files.readAllBytes(source.pull(target, storage(), QUIET)));
+            source.report(target, new UpdateEvent.Done());
+            assertEquals("FINISHED", other.status(id));
+        }
+    }
+
+    @Test
+    void charactersThatMayStandInAPathAreNotEncoded() throws Exception {
+        try (HawkbitSimulator other = new HawkbitSimulator(Workshop.anyPort(), Optional.empty(),
+                new HawkbitSimulator.Identity("DEFAULT", "AA:BB~c+d", TOKEN, Optional.empty()))) {
+            new HawkbitSourceProvider().open(Workshop.config("{'type': 'hawkbit', 'url': '" + other.uri()
+                    + "', 'plainHttp': true, 'controllerId': 'AA:BB~c+d', 'targetToken': '" + TOKEN + "'}"),
+                    workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release"))).check(DEVICE);
+            assertEquals("/DEFAULT/controller/v1/AA:BB~c+d", other.requests().get(0).path());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"uninitialized", "", "00000000000000000000000000000000", "0123456789abcdef0123456789abcde",
+        "0123456789abcdef0123456789abcdeg", "0123456789ABCDEF0123456789ABCDEF", "0123456789abcdef0123456789abcdef0"})
+    void aMachineIdThatIsNoneIsNoName(String id) throws Exception {
+        Path file = Files.writeString(folder.resolve("machine-id"), id + "\n");
+        ConfigException refused = assertThrows(ConfigException.class, () -> new HawkbitSourceProvider().open(Workshop.config(
+                "{'type': 'hawkbit', 'url': 'https://h.example.com', 'controllerIdFile': '" + file + "', 'targetToken': 't'}"),
+                workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release"))));
+        assertTrue(refused.getMessage().contains("32 hex digits"), refused.getMessage());
+        Files.writeString(file, "0123456789abcdef0123456789abcdef\n");
+        new HawkbitSourceProvider().open(Workshop.config(
+                "{'type': 'hawkbit', 'url': 'https://h.example.com', 'controllerIdFile': '" + file + "', 'targetToken': 't'}"),
+                workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")));
+    }
+
+    // ---- links ----
+
+    @ParameterizedTest
+    @CsvSource(delimiter = ' ', nullValues = "-", value = {"https://h/T/controller/v1/d/deploymentBase/11?c=5 11 5", "/deploymentBase/11 11 -",
+        "/deploymentBase/11?a=1&c=-7 11 -7", "/deploymentBase/11?c=x 11 -", "/deploymentBase/ - -", "/deploymentBase/x - -",
+        "/deploymentBase/12345678901234567890 - -", "/cancelAction/11 - -", "/deploymentBase/11/x - -", "/x?/deploymentBase/11 - -"})
+    void aLinkIsRead(String href, String action, String etag) {
+        Optional<Ddi.Link> link = Ddi.linkOf(href, "deploymentBase");
+        assertEquals(Optional.ofNullable(action), link.map(Ddi.Link::action));
+        assertEquals(Optional.ofNullable(etag), link.flatMap(Ddi.Link::etag));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"/deploymentBase/1?&c=1", "?&c=1", "/deploymentBase/1", "&c=1"})
+    void aLinkWithoutEndIsRefusedAtOnce(String unit) {
+        org.junit.jupiter.api.Assertions.assertTimeoutPreemptively(Duration.ofSeconds(5), () -> {
+            for (int length : new int[] {100, 2000, 20_000}) {
+                Ddi.linkOf("/deploymentBase/1" + unit.repeat(length) + "\n", "deploymentBase");
+            }
+        });
+    }
+
+    @Test
     void aSoftAssignmentIsTaken() throws Exception {
         server.assign(update().as(Assignment.Kind.SOFT));
         assertTrue(source().isStillOffered(offered()));
@@ -454,7 +610,7 @@ class HawkbitSourceTest {
         server.assign(Assignment.forced("system", "2.0", changed));
         Target target = offered();
         SourceException damaged = assertThrows(SourceException.class, () -> source().pull(target, storage(), QUIET));
-        assertEquals(Reason.VERIFICATION_FAILED, damaged.reason(), damaged.getMessage());
+        assertEquals(Reason.DAMAGED, damaged.reason(), damaged.getMessage());
         assertTrue(damaged.getMessage().contains("expected an image with the SHA-256"), damaged.getMessage());
         assertEquals(List.of(), Workshop.snapshot(storage()));
     }
@@ -470,6 +626,12 @@ class HawkbitSourceTest {
     }
 
     @Test
+    void theSameNumbersAreTheSameVersion() throws Exception {
+        server.assign(Assignment.forced("system", "2.0.0", bundle));
+        assertArrayEquals(bundle, Files.readAllBytes(source().pull(offered(), storage(), QUIET)));
+    }
+
+    @Test
     void aBundleOfAnotherVersionThanAssignedIsRefused() throws Exception {
         server.assign(Assignment.forced("system", "2.1", bundle));
         Target target = offered();
@@ -479,12 +641,13 @@ class HawkbitSourceTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "version with spaces", "../2.0"})
+    @ValueSource(strings = {"", "version with spaces", "../2.0", "v2.0", "1:2.0", "2.0+5", "Release 2.0", "2.0-", "2..0", "1234567890"})
     void aVersionThatIsNoneEndsTheActionWithTheReason(String version) throws Exception {
         long id = server.assign(Assignment.forced("system", version, bundle));
         assertEquals(Reason.MALFORMED, assertThrows(SourceException.class, () -> source().check(DEVICE)).reason());
         assertEquals("ERROR", server.status(id));
         assertTrue(server.messages(id).toString().contains("this device cannot use what is assigned"));
+        assertTrue(server.messages(id).toString().contains(version + " is no version: expected numbers"));
     }
 
     @Test
@@ -547,8 +710,8 @@ class HawkbitSourceTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"'targetToken': 'a', 'gatewayToken': 'b'", "'targetToken': ''", "'controllerId': 'a b'",
-        "'confirmation': 'maybe'", "'attributes': {'a': 5}", "'attributes': []", "'cancelPollSeconds': 0"})
+    @ValueSource(strings = {"'targetToken': 'a', 'gatewayToken': 'b'", "'targetToken': ''", "'controllerId': 'a b'", "'controllerId': '.'", "'controllerId': '..'",
+        "'tenant': '..'", "'tenant': 'a b'", "'confirmation': 'maybe'", "'attributes': {'a': 5}", "'attributes': []", "'cancelPollSeconds': 0"})
     void aConfigurationThatCannotBeMeantIsRefused(String values) {
         String id = values.contains("controllerId") ? "" : "'controllerId': 'board-1', ";
         assertThrows(ConfigException.class, () -> new HawkbitSourceProvider().open(

@@ -137,6 +137,57 @@ class AgentFlowTest {
     }
 
     @Test
+    void aPageOfAPortalInsteadOfTheArtifactEndsNoAction() throws Exception {
+        long id = server.assign(Assignment.forced("system", "2.0", bundle));
+        Target target = offered();
+        server.fault(exchange -> {
+            if (exchange.getRequestURI().getPath().contains("/artifacts/")) {
+                byte[] page = "please log in".getBytes(java.nio.charset.StandardCharsets.UTF_8);
+                exchange.sendResponseHeaders(200, page.length);
+                exchange.getResponseBody().write(page);
+            }
+        });
+        assertEquals(ExitCode.DOWNLOAD_FAILED, agent().pull(target, bytes -> { }).code());
+        assertEquals("RUNNING", server.status(id));
+        server.fault(exchange -> { });
+        install(offered());
+    }
+
+    @Test
+    void aPullThatGoesOnSaysSo() throws Exception {
+        long id = server.assign(Assignment.forced("system", "2.0", bundle));
+        Target target = offered();
+        server.fault(exchange -> {
+            if (exchange.getRequestURI().getPath().contains("/artifacts/")) {
+                exchange.sendResponseHeaders(200, bundle.length);
+                exchange.getResponseBody().write(bundle, 0, 600_000);
+                exchange.getResponseBody().flush();
+                exchange.close();
+            }
+        });
+        assertEquals(ExitCode.DOWNLOAD_FAILED, agent().pull(target, bytes -> { }).code());
+        server.fault(exchange -> { });
+        assertEquals(ExitCode.OK, agent().pull(target, bytes -> { }).code());
+        List<String> said = server.messages(id);
+        assertTrue(said.contains("download/none: pulled 600000 of " + bundle.length + " bytes"), said.toString());
+        assertEquals(1, said.stream().filter(message -> message.contains("pulled 0 of")).count(), said.toString());
+    }
+
+    @Test
+    void whatWasOnlyToBePulledIsInstalledByTheNextAssignmentWithoutAPull() throws Exception {
+        server.assign(Assignment.forced("system", "2.0", bundle).as(Assignment.Kind.DOWNLOAD_ONLY));
+        Target target = offered();
+        assertEquals(ExitCode.OK, agent().pull(target, bytes -> { }).code());
+        assertEquals(ExitCode.DEFERRED, agent().install(target, line -> { }).code());
+        assertEquals(ExitCode.OK, agent().checkIn().result().code());
+        assertEquals(1, agent().pulled().size());
+        server.assign(Assignment.forced("system", "2.0", bundle));
+        install(offered());
+        assertEquals(1, server.requests().stream().filter(request -> request.path().contains("/artifacts/")).count());
+        assertEquals(0, closings());
+    }
+
+    @Test
     void aRollbackIsAFailureOnTheServer() throws Exception {
         long id = server.assign(Assignment.forced("system", "2.0", bundle));
         install(offered());
