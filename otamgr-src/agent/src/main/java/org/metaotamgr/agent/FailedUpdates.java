@@ -149,15 +149,20 @@ public final class FailedUpdates {
         FailureMemory before = load();
         FailureMemory after = before;
         for (FailureMemory.Started update : before.started()) {
-            if (isCommitted(update, status)) {
-                after = after.withoutStarted(update.txn()).withoutFailed(update.headerSha256());
-                log.info("ota_succeeded:txn=" + update.txn() + ",header_sha256=" + update.headerSha256());
-            } else if (isGivenUp(update, status)) {
-                String reason = reasonOf(update, status);
-                after = failed(after, update, reason);
-                log.warning("ota_trial_failed:txn=" + update.txn() + ",header_sha256=" + update.headerSha256()
-                        + ",failures=" + after.failedWith(update.headerSha256()).orElseThrow().failures() + ",reason="
-                        + reason);
+            switch (UpdateOutcome.of(update.txn(), update.fromSlot(), status)) {
+                case COMMITTED -> {
+                    after = after.withoutStarted(update.txn()).withoutFailed(update.headerSha256());
+                    log.info("ota_succeeded:txn=" + update.txn() + ",header_sha256=" + update.headerSha256());
+                }
+                case ROLLED_BACK -> {
+                    String reason = reasonOf(update, status);
+                    after = failed(after, update, reason);
+                    log.warning("ota_trial_failed:txn=" + update.txn() + ",header_sha256=" + update.headerSha256()
+                            + ",failures=" + after.failedWith(update.headerSha256()).orElseThrow().failures()
+                            + ",reason=" + reason);
+                }
+                // One that was never armed may still be written, by a sysupgrade that outlived its daemon.
+                case NEVER_ARMED, ARMED, ON_TRIAL, UNKNOWN -> { }
             }
         }
         if (after.equals(before)) {
@@ -167,23 +172,8 @@ public final class FailedUpdates {
         return true;
     }
 
-    private static boolean isCommitted(FailureMemory.Started update, SlotStatus status) {
-        return status.state() == SlotStatus.State.COMMITTED && status.txn().equals(update.txn())
-                && !update.fromSlot().isEmpty() && !status.running().equals(update.fromSlot());
-    }
-
-    /** The boot loader says so; or the update was armed, and yet the old slot runs without a word of the boot loader. */
-    private static boolean isGivenUp(FailureMemory.Started update, SlotStatus status) {
-        if (status.failed().equals(update.txn())) {
-            return true;
-        }
-        return status.txn().equals(update.txn()) && status.running().equals(update.fromSlot())
-                && (status.state() == SlotStatus.State.COMMITTED || status.state() == SlotStatus.State.INTERRUPTED);
-    }
-
     private static String reasonOf(FailureMemory.Started update, SlotStatus status) {
-        String end = !status.failed().equals(update.txn()) ? "the trial was cancelled or interrupted"
-                : "rolled back" + (status.failedWhy().isEmpty() ? "" : " (" + status.failedWhy() + ")");
+        String end = UpdateOutcome.reason(update.txn(), status);
         return update.problem().isEmpty() ? end : end + ", " + update.problem();
     }
 

@@ -68,7 +68,7 @@ public final class Finalisation {
         if (pending.isEmpty() || announced.equals(pending.get().txn())) {
             return;
         }
-        switch (Fate.of(pending.get(), status)) {
+        switch (outcome(pending.get(), status)) {
             case ON_TRIAL, COMMITTED, ROLLED_BACK -> {
                 announced = pending.get().txn();
                 callbacks.call(Callbacks.Message.INSTALL_FINAL_PRE, Optional.of(pending.get().target().name()),
@@ -93,7 +93,7 @@ public final class Finalisation {
             return false;
         }
         AgentState.Pending update = pending.get();
-        switch (Fate.of(update, status)) {
+        switch (outcome(update, status)) {
             case COMMITTED -> {
                 announce(status);
                 store.writeCurrentTarget(update.target());
@@ -105,7 +105,7 @@ public final class Finalisation {
             }
             case ROLLED_BACK -> {
                 announce(status);
-                String reason = Fate.reason(update, status);
+                String reason = UpdateOutcome.reason(update.txn(), status);
                 end(update, new AgentState.Last(update.target(), true, reason, bootId),
                         new UpdateEvent.Failed(reason));
                 log.warning("ota_rolled_back:txn=" + update.txn() + ",target=" + update.target().name() + ",reason="
@@ -129,7 +129,11 @@ public final class Finalisation {
                 return false;
             }
         }
-        throw new IllegalStateException("every fate was looked at");
+        throw new IllegalStateException("every outcome was looked at");
+    }
+
+    private static UpdateOutcome outcome(AgentState.Pending update, SlotStatus status) {
+        return UpdateOutcome.of(update.txn(), update.fromSlot(), status);
     }
 
     private void end(AgentState.Pending update, AgentState.Last last, UpdateEvent event) {
