@@ -459,4 +459,6 @@ uint64_t stream_memory(const struct stream *stream) {
     }
 }
 
+const struct source *stream_source(const struct stream *stream) { return stream->source; }
+
 uint64_t stream_position(const struct stream *stream) { return stream->position - (stream->peeked_size - stream->peeked_at); }

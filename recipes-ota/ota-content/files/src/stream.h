@@ -30,5 +30,7 @@ int stream_peek(struct stream *stream, const unsigned char **data, size_t *size,
 uint64_t stream_memory(const struct stream *stream);
 /* Bytes of content that were read. */
 uint64_t stream_position(const struct stream *stream);
+/* What it reads; for progress. */
+const struct source *stream_source(const struct stream *stream);
 
 #endif

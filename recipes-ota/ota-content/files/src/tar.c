@@ -20,7 +20,7 @@ enum { PIECE = 65536 };
 
 /* What the records of a pax header say; fields that are there are marked. */
 struct said {
-    bool path, linkpath, size, uid, gid, mtime, major, minor;
+    bool path, linkpath, size, uid, gid, mtime, mtime_fraction, major, minor;
     const char *path_text, *linkpath_text;
     size_t path_length, linkpath_length;
     uint64_t size_value, uid_value, gid_value, major_value, minor_value;
@@ -178,10 +178,11 @@ static bool decimal(const char *text, size_t length, uint64_t limit, uint64_t *v
 }
 
 /* Seconds with a fraction, which is left out: rounded down. */
-static bool decimal_time(const char *text, size_t length, int64_t *value) {
+static bool decimal_time(const char *text, size_t length, int64_t *value, bool *fraction) {
     uint64_t number;
     size_t whole = 0;
-    bool negative = length > 0 && text[0] == '-', fraction = false;
+    bool negative = length > 0 && text[0] == '-';
+    *fraction = false;
     if (negative) {
         text++;
         length--;
@@ -193,12 +194,12 @@ static bool decimal_time(const char *text, size_t length, int64_t *value) {
         if (text[i] < '0' || text[i] > '9') {
             return false;
         }
-        fraction = fraction || text[i] != '0';
+        *fraction = *fraction || text[i] != '0';
     }
     if (!decimal(text, whole, (uint64_t)TIME_LIMIT, &number)) {
         return false;
     }
-    *value = negative ? -(int64_t)number - (fraction ? 1 : 0) : (int64_t)number;
+    *value = negative ? -(int64_t)number - (*fraction ? 1 : 0) : (int64_t)number;
     return true;
 }
 
@@ -327,8 +328,9 @@ static int record_read(struct tar *tar, const char *key, size_t key_length, cons
                    : refused(tar, reason, "names in a character set that is not known (pax record hdrcharset)");
     }
     bool sparse = begins(key, key_length, "GNU.sparse.");
-    if (global && (sparse || is(key, key_length, "path") || is(key, key_length, "linkpath") || is(key, key_length, "size"))) {
-        snprintf(what, sizeof what, "a pax record %.*s for all members", (int)(key_length < 40 ? key_length : 40), key);
+    if (global) {
+        /* GNU tar heeds it, libarchive and busybox do not. */
+        snprintf(what, sizeof what, "a pax record %.*s for all members that follow", (int)(key_length < 40 ? key_length : 40), key);
         return refused(tar, reason, what);
     }
     snprintf(what, sizeof what, "pax record %.*s", (int)(key_length < 60 ? key_length : 60), key);
@@ -355,7 +357,7 @@ static int record_read(struct tar *tar, const char *key, size_t key_length, cons
         good = decimal(value, length, OWNER_LIMIT, &said->gid_value);
     } else if (is(key, key_length, "mtime")) {
         said->mtime = true;
-        good = decimal_time(value, length, &said->mtime_value);
+        good = decimal_time(value, length, &said->mtime_value, &said->mtime_fraction);
     } else if (is(key, key_length, "SCHILY.devmajor")) {
         said->major = true;
         good = decimal(value, length, 4095, &said->major_value);
@@ -724,12 +726,14 @@ static int numbers_found(struct tar *tar, uint64_t size, struct reason *reason) 
     member->mode = (uint32_t)mode & 07777;
     member->uid = number_decided(tar, "uid", uid, said->uid, said->uid_value);
     member->gid = number_decided(tar, "gid", gid, said->gid, said->gid_value);
-    member->mtime = mtime;
+    member->mtime = member->mtime_rounded = mtime;
     if (said->mtime) {
-        if (said->mtime_value != mtime) {
+        /* A fraction may be rounded in the header, which is all that busybox reads. */
+        if (said->mtime_value != mtime && !(said->mtime_fraction && said->mtime_value == mtime - 1)) {
             char what[60];
             snprintf(what, sizeof what, "pax record mtime=%" PRId64, said->mtime_value);
             needs(tar, what);
+            member->mtime_rounded = said->mtime_value;
         }
         member->mtime = said->mtime_value;
     }

@@ -52,7 +52,7 @@ struct tar_member {
     const char *link; /* TAR_LINK: a name likewise. TAR_SYMLINK: the text */
     uint32_t mode;    /* 07777 */
     uint64_t uid, gid;
-    int64_t mtime; /* whole seconds, rounded down */
+    int64_t mtime, mtime_rounded; /* whole seconds: rounded down, and as the header has it, which may be rounded up */
     uint64_t size; /* of the file that it becomes */
     uint32_t major, minor;
     bool sparse;
@@ -114,7 +114,8 @@ struct tar_comparison {
 
 /*
  * Compares the archive, member by member, with the tree below the open directory root. 0, or 14 for what is different, with the
- * name. Times of files are compared; those of directories and links are not, for the tar of busybox does not keep them.
+ * name. Not compared is what the tar of busybox does not keep, and what changes nothing in a system: owners of symbolic links, and the times
+ * of all but files.
  */
 int tar_compare(struct tar_input input, int root, struct tar_comparison *comparison, struct progress *progress, struct reason *reason);
 

@@ -200,20 +200,34 @@ static mode_t type_of(enum tar_kind kind) {
     return types[kind];
 }
 
+/* Of a file with an ACL the group's bits are the ACL's mask, which is compared with it. */
+static uint32_t mode_bits(const struct tar_member *member) {
+    for (size_t i = 0; i < member->xattr_count; i++) {
+        const struct tar_xattr *xattr = &member->xattrs[i];
+        static const char access[] = "system.posix_acl_access";
+        if (xattr->form == TAR_XATTR_ACL_ACCESS ||
+            (xattr->form == TAR_XATTR_RAW && xattr->name_length == sizeof access - 1 && memcmp(xattr->name, access, sizeof access - 1) == 0)) {
+            return 07707;
+        }
+    }
+    return 07777;
+}
+
 static int properties_compared(const struct tar_member *member, const struct stat *is, int folder, const char *base,
                                struct reason *reason) {
     static const char *const kinds[] = {"a file", "a second name", "a symbolic link", "a character device", "a block device", "a directory", "a fifo"};
     char what[200], text[TAR_NAME_LIMIT + 1];
     if ((is->st_mode & S_IFMT) != type_of(member->kind)) {
         snprintf(what, sizeof what, "expected %s, its type is %o", kinds[member->kind], (unsigned)(is->st_mode & S_IFMT));
-    } else if (is->st_uid != member->uid || is->st_gid != member->gid) {
+    } else if (member->kind != TAR_SYMLINK && (is->st_uid != member->uid || is->st_gid != member->gid)) {
         snprintf(what, sizeof what, "owner and group %" PRIu64 ":%" PRIu64 ", found %" PRIu64 ":%" PRIu64, member->uid, member->gid,
                  (uint64_t)is->st_uid, (uint64_t)is->st_gid);
-    } else if (member->kind != TAR_SYMLINK && (is->st_mode & 07777) != member->mode) {
+    } else if (member->kind != TAR_SYMLINK && ((is->st_mode ^ member->mode) & mode_bits(member)) != 0) {
         snprintf(what, sizeof what, "mode %04o, found %04o", (unsigned)member->mode, (unsigned)(is->st_mode & 07777));
     } else if (member->kind == TAR_FILE && (uint64_t)is->st_size != member->size) {
         snprintf(what, sizeof what, "%" PRIu64 " bytes, found %lld", member->size, (long long)is->st_size);
-    } else if (member->kind == TAR_FILE && member->mtime >= EARLIEST && member->mtime <= LATEST && is->st_mtim.tv_sec != member->mtime) {
+    } else if (member->kind == TAR_FILE && member->mtime >= EARLIEST && member->mtime <= LATEST && is->st_mtim.tv_sec != member->mtime &&
+               is->st_mtim.tv_sec != member->mtime_rounded) {
         snprintf(what, sizeof what, "modified %" PRId64 ", found %lld", member->mtime, (long long)is->st_mtim.tv_sec);
     } else if ((member->kind == TAR_CHARACTER || member->kind == TAR_BLOCK_DEVICE) &&
                (major(is->st_rdev) != member->major || minor(is->st_rdev) != member->minor)) {
