@@ -14,7 +14,8 @@ import org.metaotamgr.device.Printable;
  *
  * @param name a name for people and for callbacks: 1 to 128 letters, digits and {@code . _ + ~ : -}, not beginning with
  *     a dot or hyphen
- * @param version the version; {@link Version} says what one is
+ * @param version 1 to 128 such characters. What a source offers has a {@link Version}; an update of hubby's has none, and the
+ *     begin of its hash here
  * @param compatible the board it is for, as in the manifest of a bundle; empty if the source does not know, and the
  *     install finds out
  * @param bytes the length of the file to pull; at least 1
@@ -40,9 +41,7 @@ public record Target(String name, String version, Optional<String> compatible, l
      */
     public Target {
         require(isName(name), "a name of 1 to 128 letters, digits and . _ + ~ : -", name);
-        if (!isVersion(version)) {
-            throw new IllegalArgumentException(Version.problem(version));
-        }
+        require(isName(version), "a version of 1 to 128 letters, digits and . _ + ~ : -", version);
         compatible.ifPresent(board -> require(isName(board), "a board's name as in /etc/otamgr/compatible", board));
         require(bytes >= 1, "a length of at least 1 byte", Long.toString(bytes));
         require(isSha256(id), "an id of 64 lower case hex digits", id);
@@ -72,7 +71,7 @@ public record Target(String name, String version, Optional<String> compatible, l
     }
 
     /**
-     * Whether a text may be a target's version.
+     * Whether a text may be the version of what a source offers.
      *
      * @param text anything
      * @return whether it may

@@ -26,6 +26,7 @@ import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.UpdateSource;
+import org.metaotamgr.agent.Version;
 import org.metaotamgr.device.Printable;
 
 /**
@@ -141,6 +142,9 @@ final class BundleSource implements UpdateSource {
             throw new SourceException(Reason.BAD_BUNDLE, file + ": " + e.getMessage());
         }
         String version = required(manifest, "version", file);
+        if (!Version.isVersion(version)) {
+            throw new SourceException(Reason.BAD_BUNDLE, file + ": " + Version.problem(version));
+        }
         String compatible = required(manifest, "compatible", file);
         try {
             return new Target(compatible + "-" + version, version, Optional.of(compatible), bundle.length(), bundle.id(),

@@ -92,6 +92,9 @@ record Index(String repository, long generation, Instant created, Instant expire
         if (minimum.isPresent() && !Target.isVersion(minimum.get())) {
             throw object.wrong("minimum", "a version");
         }
+        if (!Target.isVersion(object.string("version"))) {
+            throw object.wrong("version", "a version");
+        }
         try {
             return new Entry(new Target(object.string("name"), object.string("version"),
                     Optional.of(object.string("compatible")), object.number("bytes", 1), object.string("sha256"),
