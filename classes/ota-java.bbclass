@@ -5,6 +5,8 @@
 DEPENDS:append = " openjdk-17-jdk-native"
 
 OTA_JAVA_NATIVE = "${STAGING_LIBDIR_NATIVE}/jvm/openjdk-17-native"
+# Where recipes find the jars of what they depend on; meta-java's folder.
+OTA_JAVA_LIBRARIES = "${STAGING_DATADIR}/java"
 
 # ota_java_tool NAME ARGUMENT...: runs java, javac, jar, jlink of the native JDK.
 ota_java_tool () {

@@ -6,47 +6,55 @@ BUGTRACKER = "https://github.com/kohlschutter/junixsocket/issues"
 SECTION = "libs"
 CVE_PRODUCT = "junixsocket"
 LICENSE = "Apache-2.0"
-# The jars carry no licence file.
-LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
+LIC_FILES_CHKSUM = "file://LICENSE;md5=86d3f3a95c324c9479bd8986968f4327 \
+                    file://NOTICE;md5=a150a6302b540bde2a3c16b14bb6b0ea"
 
-inherit ota-maven-jar
+# The folder is where both series look for sources by themselves. The annotations are for tools that its authors run, and are needed
+# to compile what carries them.
+SRC_URI = "\
+    git://github.com/kohlschutter/junixsocket.git;protocol=https;branch=main;destsuffix=${BP} \
+    file://0001-ckmacros-do-not-put-pragmas-inside-expressions-for-G.patch \
+    file://annotations \
+"
+# junixsocket-2.10.1
+SRCREV = "c9a8a6296f04d422392600dd1bebe3fa6290c82d"
+UPSTREAM_CHECK_GITTAGREGEX = "junixsocket-(?P<pver>\d+(\.\d+)+)$"
+B = "${WORKDIR}/build"
 
-MAVEN_JARS = "com.kohlschutter.junixsocket:junixsocket-common:${PV} com.kohlschutter.junixsocket:junixsocket-native-common:${PV}"
-SRC_URI[junixsocket-common.sha256sum] = "19e5f7615ad2293f3532bc3f991b31396c1161834e89d9a6aa0c7def939c6729"
-SRC_URI[junixsocket-native-common.sha256sum] = "0126ce0baf1ceb575ef517807d4d2b14b9f32f06180204e12ec73ab4a772567a"
+inherit ota-java
 
-# Libraries for glibc; 32-bit ARM with the hard-float calling convention.
-COMPATIBLE_HOST = "(aarch64|arm|x86_64|riscv64).*-linux"
-COMPATIBLE_HOST:libc-musl = "null"
-JUNIXSOCKET_PLATFORM = "${TARGET_ARCH}-Linux-clang"
-JUNIXSOCKET_PLATFORM:x86-64 = "amd64-Linux-clang"
+do_configure[noexec] = "1"
+do_compile[cleandirs] = "${B}"
 
-# Of the libraries for nineteen platforms in junixsocket-native-common only the target's becomes a file. It is the one without
-# a version in its name, so that who uses it need not know one.
-python do_install () {
-    import os, shutil, zipfile
-    folder = d.getVar('D') + d.getVar('datadir') + '/java'
-    libraries = d.getVar('D') + d.getVar('libdir') + '/jni'
-    bb.utils.mkdirhier(folder)
-    bb.utils.mkdirhier(libraries)
-    common, native = (os.path.join(d.getVar('S'), otamgr.maven.file_name(c)) for c in d.getVar('MAVEN_JARS').split())
-    shutil.copyfile(common, folder + '/junixsocket-common.jar')
-    member = 'lib/%s/jni/libjunixsocket-native-%s.so' % (d.getVar('JUNIXSOCKET_PLATFORM'), d.getVar('PV'))
-    with zipfile.ZipFile(native) as jar:
-        if member not in jar.namelist():
-            bb.fatal('%s has no %s' % (native, member))
-        with open(libraries + '/libjunixsocket-native.so', 'wb') as out:
-            out.write(jar.read(member))
-    os.chmod(libraries + '/libjunixsocket-native.so', 0o755)
-    os.chmod(folder + '/junixsocket-common.jar', 0o644)
+# The published jar has most classes seven times, for Java 7 to 22. Of the folders of older versions, java20 is what a Java before 20
+# needs, all others are for a Java before 17.
+do_compile () {
+    cp -R ${S}/junixsocket-common/src/main/java ${B}/sources
+    cp -R ${S}/junixsocket-common/src/main/java20/. ${S}/junixsocket-common/src/main/java-unresolved-properties/. ${B}/sources
+    cp -R ${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}/annotations/. ${B}/sources
+    rm ${B}/sources/module-info.java
+    sed -i -e 's/\${project\.version}/${PV}/' -e 's/\${git\.build\.version}/${PV}/' -e 's/\${git\.commit\.id\.[a-z]*}/${SRCREV}/' \
+        -e 's/\${git\.[a-z.]*}//' ${B}/sources/org/newsclub/net/unix/BuildProperties.java
+    ota_java_compile ${B}/classes ${B} ${B}/sources
+    rm -rf ${B}/classes/com ${B}/classes/org/codehaus ${B}/classes/org/eclipse
+    ota_java_jar ${B}/junixsocket-common.jar ${B}/classes
+
+    cd ${S}/junixsocket-native/src/main/c
+    ${CC} ${CFLAGS} ${CPPFLAGS} -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-strict-aliasing -fwrapv -I. -Ijni *.c \
+        ${LDFLAGS} -shared -Wl,-soname,libjunixsocket-native.so -o ${B}/libjunixsocket-native.so
+}
+
+do_install () {
+    install -D -m 0644 ${B}/junixsocket-common.jar ${D}${datadir}/java/junixsocket-common.jar
+    install -D -m 0755 ${B}/libjunixsocket-native.so ${D}${libdir}/jni/libjunixsocket-native.so
 }
 
 PACKAGES =+ "${PN}-native-library"
+FILES:${PN} += "${datadir}/java"
 FILES:${PN}-native-library += "${libdir}/jni"
 RDEPENDS:${PN} = "${PN}-native-library"
 # Loaded by name from Java, linked against by nobody.
 SOLIBS = ".so"
 FILES_SOLIBSDEV = ""
-# Built by the project's maintainer, not with OpenEmbedded's linker flags.
-# nooelint: oelint.vars.insaneskip
-INSANE_SKIP:${PN}-native-library += "ldflags"
+
+BBCLASSEXTEND = "native"

@@ -6,12 +6,29 @@ BUGTRACKER = "https://github.com/remkop/picocli/issues"
 SECTION = "libs"
 CVE_PRODUCT = "picocli"
 LICENSE = "Apache-2.0"
-# The jar carries no licence file.
-LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
+LIC_FILES_CHKSUM = "file://picocli/CommandLine.java;beginline=1;endline=15;md5=d10ca483b8fc8d337d4d93ee0101c876"
 
-inherit allarch ota-maven-jar
+# v4.7.7. The repository is mostly documentation: only the sources of the library are unpacked. The folder is where both series look
+# for sources by themselves.
+SRC_URI = "git://github.com/remkop/picocli.git;protocol=https;branch=main;subpath=src/main/java;destsuffix=${BP}"
+SRCREV = "a89996315c3fe26b457e89443e3034e3e5967c49"
+UPSTREAM_CHECK_GITTAGREGEX = "v(?P<pver>\d+(\.\d+)+)$"
+B = "${WORKDIR}/build"
 
-MAVEN_JARS = "info.picocli:picocli:${PV}"
-SRC_URI[picocli.sha256sum] = "f86e30fffd10d2b13b8caa8d4b237a7ee61f2ffccf5b1941de718b765d235bf8"
+inherit allarch ota-java
+
+do_configure[noexec] = "1"
+do_compile[cleandirs] = "${B}"
+
+do_compile () {
+    ota_java_compile ${B}/classes ${B} ${S}/picocli
+    ota_java_jar ${B}/picocli.jar ${B}/classes
+}
+
+do_install () {
+    install -D -m 0644 ${B}/picocli.jar ${D}${datadir}/java/picocli.jar
+}
+
+FILES:${PN} += "${datadir}/java"
 
 BBCLASSEXTEND = "native"

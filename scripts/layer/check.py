@@ -203,7 +203,7 @@ def main():
     parser.add_argument("--series", choices=("scarthgap", "wrynose"), help="fail if the checkout is not of this series")
     parser.add_argument("--machine", action="append", metavar="NAME",
                         help=f"once or more; when none is named {', '.join(MACHINES)} are parsed and qemuarm64 is built")
-    parser.add_argument("--conf", type=Path, action="append", default=[], metavar="FILE", help="text for local.conf, for example with OTAMGR_MAVEN_MIRROR")
+    parser.add_argument("--conf", type=Path, action="append", default=[], metavar="FILE", help="text for local.conf, for example with DL_DIR and PREMIRRORS")
     parser.add_argument("--layer", action="append", default=[], metavar="DIR", help="one more layer for BBLAYERS, not for yocto-check-layer")
     parser.add_argument("--u-boot", type=Path, metavar="DIR", help="source of U-Boot, for uboot")
     parser.add_argument("--build-dir", type=Path, metavar="DIR", help="instead of build/layer-SERIES")

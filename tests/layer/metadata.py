@@ -33,7 +33,6 @@ import bb.utils  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "lib"))
 import otamgr.layout  # noqa: E402
-import otamgr.maven  # noqa: E402
 
 bb.utils._context.update({"otamgr": otamgr, "os": os, "bb": bb})
 

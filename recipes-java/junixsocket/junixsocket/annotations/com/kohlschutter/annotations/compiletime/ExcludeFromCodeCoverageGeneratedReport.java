@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+package com.kohlschutter.annotations.compiletime;
+
+import java.lang.annotation.Retention;
+import java.lang.annotation.RetentionPolicy;
+
+/** Only so that the sources compile: tells tools that are not run here. */
+@Retention(RetentionPolicy.SOURCE)
+public @interface ExcludeFromCodeCoverageGeneratedReport {
+    /** Why. */
+    String reason();
+}
