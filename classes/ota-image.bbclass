@@ -21,6 +21,9 @@ OTA_WKS_FILE ?= "ota-ab-${OTA_PARTITION_TABLE}.wks.in"
 
 IMAGE_FSTYPES:append = " ${OTA_UPDATE_TYPE} wic.gz wic.bmap"
 WKS_FILE = "${OTA_WKS_FILE}"
+# The series look in different folders of a layer; this one's layouts are in none of them.
+# nooelint: oelint.vars.inconspaces - a path
+WKS_SEARCH_PATH:append = ":${OTAMGR_REPOSITORY}/wic"
 # The kernel is in /boot of each slot, only what starts U-Boot and the boot script are outside.
 IMAGE_BOOT_FILES = "boot.scr ${OTA_BOOT_FILES}"
 # No boot loader that wic would install: U-Boot is the machine's.

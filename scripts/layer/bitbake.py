@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 # What the folder's local.conf needs to stay within this machine, whatever the distribution sets.
+# What goes into BBLAYERS.
+LAYER = ROOT / "meta-otamgr"
 LOCAL_CONF = """\
 CONF_VERSION = "2"
 CONNECTIVITY_CHECK_URIS = ""
@@ -25,15 +27,11 @@ class BuildError(Exception):
 def series_of(oe_core):
     """The series that a checkout of OpenEmbedded-Core says it is."""
     text = (oe_core / "meta/conf/layer.conf").read_text()
-    found = re.search(r'^LAYERSERIES_CORENAMES = "(\w+)"', text, re.M)
+    # Of several, as a development branch has them, the last is its own.
+    found = re.search(r'^LAYERSERIES_CORENAMES = "(?:\w+ )*(\w+)"', text, re.M)
     if not found:
         raise BuildError(f"{oe_core}: expected a checkout of OpenEmbedded-Core with LAYERSERIES_CORENAMES in meta/conf/layer.conf, found none")
     return found[1]
-
-
-def layer_folder(series):
-    """What has to be in BBLAYERS for a series."""
-    return ROOT / "wrynose" if series == "wrynose" else ROOT
 
 
 class Build:

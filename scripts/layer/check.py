@@ -17,6 +17,7 @@ import boot
 import uboot
 from otamgr import bundle
 
+SERIES = ("scarthgap", "wrynose", "blacksail")
 MACHINES = ("qemuarm64", "qemuarm", "qemux86-64")
 # The platform's stand-ins announce the update; the records of both versions lie in the build folder, wherever TMPDIR is.
 BOOT_CONF = """
@@ -50,7 +51,7 @@ class Checks:
 
     def _build(self, name="", conf="", layers=True):
         folder = self._folder / name
-        ours = [bitbake.layer_folder(self._series), *self._arguments.layer] if layers else []
+        ours = [bitbake.LAYER, *self._arguments.layer] if layers else []
         return bitbake.Build(folder, self._arguments.oe_core, self._arguments.bitbake, ours, (self._conf if layers else "") + conf, self._user)
 
     def _log(self, name):
@@ -93,8 +94,7 @@ class Checks:
         """yocto-check-layer passes; only OpenEmbedded-Core and this layer take part"""
         build = self._build("compat", 'MACHINE ??= "qemuarm64"\n', layers=False)
         log = self._log("yocto-check-layer")
-        # --no-auto: of the two layers in this repository only the one that is for the series.
-        text = build.run(["yocto-check-layer", "--no-auto", bitbake.layer_folder(self._series)], log)
+        text = build.run(["yocto-check-layer", bitbake.LAYER], log)
         ran = re.findall(r"Ran (\d+) tests", text)
         if not ran:
             raise bitbake.BuildError(f"yocto-check-layer ran no tests, see {log}")
@@ -198,9 +198,9 @@ def main():
         epilog="checks:\n" + "\n".join(f"  {name:<10} {getattr(Checks, name).__doc__}" for name in CHECKS)
                + f"\n\nWithout names: {' '.join(QUICK)}. build and what follows it download and compile a whole system."
                + "\n\nexit status: 0 every check passed, 1 one did not, 2 usage")
-    parser.add_argument("--oe-core", type=Path, required=True, metavar="DIR", help="checkout of openembedded-core, branch scarthgap or wrynose")
-    parser.add_argument("--bitbake", type=Path, required=True, metavar="DIR", help="checkout of bitbake, branch 2.8 or 2.18")
-    parser.add_argument("--series", choices=("scarthgap", "wrynose"), help="fail if the checkout is not of this series")
+    parser.add_argument("--oe-core", type=Path, required=True, metavar="DIR", help="checkout of openembedded-core, branch scarthgap, wrynose or master")
+    parser.add_argument("--bitbake", type=Path, required=True, metavar="DIR", help="checkout of bitbake, branch 2.8, 2.18 or master")
+    parser.add_argument("--series", choices=SERIES, help="fail if the checkout is not of this series")
     parser.add_argument("--machine", action="append", metavar="NAME",
                         help=f"once or more; when none is named {', '.join(MACHINES)} are parsed and qemuarm64 is built")
     parser.add_argument("--conf", type=Path, action="append", default=[], metavar="FILE", help="text for local.conf, for example with DL_DIR and PREMIRRORS")
@@ -217,8 +217,8 @@ def main():
         parser.error("BitBake refuses root: name another user with --user")
     try:
         series = bitbake.series_of(arguments.oe_core)
-        if series not in ("scarthgap", "wrynose") or arguments.series not in (None, series):
-            raise bitbake.BuildError(f"{arguments.oe_core}: expected {arguments.series or 'scarthgap or wrynose'}, found {series}")
+        if series not in SERIES or arguments.series not in (None, series):
+            raise bitbake.BuildError(f"{arguments.oe_core}: expected {arguments.series or ' or '.join(SERIES)}, found {series}")
     except (bitbake.BuildError, OSError) as problem:
         parser.error(str(problem))
 

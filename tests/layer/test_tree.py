@@ -13,6 +13,7 @@ import kas
 import yaml
 from metadata import ROOT, MetadataCase, bb
 
+LAYER = ROOT / "meta-otamgr"
 UNITS = sorted(ROOT.glob("recipes-ota/*/files/*.service"))
 INIT_SCRIPTS = sorted(ROOT.glob("recipes-ota/*/files/*.init"))
 METADATA = [path for pattern in ("recipes-*/*/*.bb", "recipes-*/*/*.inc", "recipes-*/*/*.bbappend", "classes/*.bbclass")
@@ -20,36 +21,46 @@ METADATA = [path for pattern in ("recipes-*/*/*.bb", "recipes-*/*/*.inc", "recip
 
 
 class Series(MetadataCase):
-    def configuration_of(self, folder):
+    def configuration_of(self, folder, series):
         d = bb.data.init()
+        d.setVar("LAYERSERIES_CORENAMES", series)
         d.setVar("BBPATH", "")
         d.setVar("LAYERDIR", str(folder))
         d.setVar("TOPDIR", str(self.folder))
         d.setVar("__bbclasstype", "")
         return bb.parse.handle(str(folder / "conf/layer.conf"), d, False, True)
 
-    def test_each_series_has_a_layer_of_the_same_name_that_is_for_it_alone(self):
-        for folder, series in ((ROOT, "scarthgap"), (ROOT / "wrynose", "wrynose")):
-            d = self.configuration_of(folder)
+    def test_one_folder_is_the_layer_for_every_series(self):
+        for series in ("scarthgap", "wrynose", "wrynose blacksail"):
+            d = self.configuration_of(LAYER, series)
             self.assertEqual("otamgr", d.getVar("BBFILE_COLLECTIONS").strip())
-            self.assertEqual(series, d.getVar("LAYERSERIES_COMPAT_otamgr"))
+            self.assertIn(series.split()[-1], d.getVar("LAYERSERIES_COMPAT_otamgr").split())
             self.assertEqual("core", d.getVar("LAYERDEPENDS_otamgr"))
+            self.assertEqual(str(ROOT), d.getVar("OTAMGR_REPOSITORY"))
 
-    def test_the_layer_for_wrynose_has_every_recipe_and_class_of_the_other_and_copies_none(self):
-        for pattern in ("recipes-*/*/*.bb*", "classes/*", "lib/otamgr/*.py", "dynamic-layers/*/*/*/*", "lib/oeqa/runtime/cases/*.py"):
+    def test_that_folder_holds_links_to_everything_of_a_layer_but_the_layouts(self):
+        for pattern in ("recipes-*/*/*.bb*", "classes/*", "lib/otamgr/*.py", "dynamic-layers/*/*/*/*", "lib/oeqa/runtime/cases/*.py", "conf/*"):
             ours = {path.relative_to(ROOT) for path in ROOT.glob(pattern)}
-            theirs = {path.relative_to(ROOT / "wrynose") for path in (ROOT / "wrynose").glob(pattern)}
-            self.assertEqual(ours, theirs)
-        for folder, _, files in os.walk(ROOT / "wrynose"):
-            for name in files:
-                path = os.path.join(folder, name)
-                self.assertTrue(os.path.islink(path) or "/conf/" in path, path)
+            self.assertTrue(ours, pattern)
+            self.assertEqual(ours, {path.relative_to(LAYER) for path in LAYER.glob(pattern)})
+        for path in LAYER.iterdir():
+            self.assertTrue(path.is_symlink(), path)
+        # OpenEmbedded-Core since wrynose ends the build when a layer has one of them.
+        for name in ("wic", "scripts"):
+            self.assertFalse((LAYER / name).exists())
 
-    def test_each_series_finds_the_disk_layouts_where_it_looks(self):
-        self.assertTrue((ROOT / "wic/ota-ab-gpt.wks.in").exists())
-        self.assertTrue((ROOT / "wrynose/files/wic/ota-ab-gpt.wks.in").exists())
-        # OpenEmbedded-Core of wrynose ends the build when a layer has it.
-        self.assertFalse((ROOT / "wrynose/wic").exists())
+    def test_the_image_finds_the_layouts_wherever_a_series_would_look(self):
+        d = self.configuration_of(LAYER, "wrynose")
+        found = self.parsed("classes/ota-image.bbclass", self.configuration(OTAMGR_REPOSITORY=d.getVar("OTAMGR_REPOSITORY"), WKS_SEARCH_PATH="/elsewhere"))
+        path = found.getVar("WKS_SEARCH_PATH").split(":")
+        self.assertEqual("/elsewhere", path[0])
+        self.assertTrue(any((Path(folder) / "ota-ab-gpt.wks.in").exists() for folder in path))
+
+    def test_the_repository_in_place_of_the_layer_is_a_sentence_where_it_would_not_work(self):
+        self.assertEqual(str(ROOT), self.configuration_of(ROOT, "scarthgap").getVar("OTAMGR_REPOSITORY"))
+        with self.assertRaises(Exception):
+            self.configuration_of(ROOT, "wrynose")
+        self.assertIn(f"BBLAYERS has {ROOT}: expected {ROOT}/meta-otamgr", "\n".join(text for _, text in self.said))
 
 
 class RuntimeTests(unittest.TestCase):
@@ -121,13 +132,14 @@ class Kas(unittest.TestCase):
                 for included in content["header"].get("includes", ()):
                     self.assertTrue((ROOT / included).exists(), included)
 
-    def test_each_machine_has_a_file_of_its_own_and_each_series_adds_the_layer_for_it(self):
+    def test_each_machine_and_each_series_has_a_file_and_all_add_the_same_layer(self):
         for machine in ("qemuarm64", "qemuarm", "qemux86-64", "beaglebone-yocto"):
             self.assertEqual(machine, yaml.safe_load((ROOT / f"kas/{machine}.yml").read_text())["machine"])
-        for series, folder in (("scarthgap", "."), ("wrynose", "wrynose")):
+        for series in ("scarthgap", "wrynose", "master"):
             content = yaml.safe_load((ROOT / f"kas/{series}.yml").read_text())
             self.assertEqual(series, content["defaults"]["repos"]["branch"])
-            self.assertEqual([folder], list(content["repos"]["meta-otamgr"]["layers"]))
+        content = yaml.safe_load((ROOT / "kas/common.yml").read_text())
+        self.assertEqual(["meta-otamgr"], list(content["repos"]["meta-otamgr"]["layers"]))
 
 
 class Variables(unittest.TestCase):
