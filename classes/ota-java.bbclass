@@ -2,9 +2,11 @@
 #
 # Java tools of the build host for recipes: no network, no Maven, the same sources give the same jars byte for byte.
 
-DEPENDS:append = " openjdk-17-jdk-native"
+# Which JDK: a runtime is linked with one of its own version, everything else is made with this one.
+OTA_JAVA_FEATURE = "${@d.getVar('OPENJDK_FEATURE') or '17'}"
+DEPENDS:append = " openjdk-${OTA_JAVA_FEATURE}-jdk-native"
 
-OTA_JAVA_NATIVE = "${STAGING_LIBDIR_NATIVE}/jvm/openjdk-17-native"
+OTA_JAVA_NATIVE = "${STAGING_LIBDIR_NATIVE}/jvm/openjdk-${OTA_JAVA_FEATURE}-native"
 # Where recipes find the jars of what they depend on; meta-java's folder.
 OTA_JAVA_LIBRARIES = "${STAGING_DATADIR}/java"
 

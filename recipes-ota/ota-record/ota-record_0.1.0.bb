@@ -15,7 +15,8 @@ S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
 OTA_RECORD_DIR ?= "${TMPDIR}"
 OTA_RECORD_REQUIRED ?= "0"
 
-inherit allarch
+# The record is that of one image for one board: two machines may be built in one TMPDIR.
+PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 do_configure[noexec] = "1"
 do_compile[noexec] = "1"

@@ -23,18 +23,18 @@ def _mirrors():
 
 
 class ForeignApt:
-    """apt with a state of its own, for one architecture of Debian 12."""
+    """apt with a state of its own, for one architecture of Debian 12, or of another suite."""
 
-    def __init__(self, architecture, folder):
+    def __init__(self, architecture, folder, suite="bookworm"):
         self._folder = Path(folder)
         state, cache, config = (self._folder / n for n in ("state", "cache", "config"))
         for made in (state / "lists" / "partial", cache / "archives" / "partial", config, self._folder / "debs"):
             made.mkdir(parents=True, exist_ok=True)
         (state / "status").touch()
         archive, security = _mirrors()
-        lines = [f"deb [arch={architecture} signed-by={KEYRING}] {archive} bookworm main"]
+        lines = [f"deb [arch={architecture} signed-by={KEYRING}] {archive} {suite} main"]
         if security:
-            lines.append(f"deb [arch={architecture} signed-by={KEYRING}] {security} bookworm-security main")
+            lines.append(f"deb [arch={architecture} signed-by={KEYRING}] {security} {suite}-security main")
         (config / "sources.list").write_text("\n".join(lines) + "\n")
         options = {
             "APT::Architecture": architecture, "APT::Architectures": architecture, "Dir::State": state,
@@ -50,6 +50,16 @@ class ForeignApt:
         """The one dependency of a package whose name matches, for meta packages that name the current kernel."""
         out = subprocess.run(["apt-cache", *self._options, "depends", package], check=True, capture_output=True, text=True)
         return re.search(rf"Depends: ({pattern})", out.stdout)[1]
+
+    def try_update(self):
+        """As update; False when a list could not be had or is not what its signed index says. What the others say still counts."""
+        return subprocess.run(["apt-get", *self._options, "-qq", "update"], check=False).returncode == 0
+
+    def newest(self, package):
+        """(path on the mirror, SHA-256) of the newest version of a package, None if there is no such package."""
+        out = subprocess.run(["apt-cache", *self._options, "show", "--no-all-versions", package], check=False, capture_output=True, text=True)
+        fields = dict(re.findall(r"^(Filename|SHA256): (\S+)$", out.stdout, re.M))
+        return (fields["Filename"], fields["SHA256"]) if len(fields) == 2 else None
 
     def download(self, packages):
         """Downloads what is not there yet and returns the .deb files."""

@@ -61,4 +61,5 @@ class Check(unittest.TestCase):
         recipes = bitbake.our_recipes()
         self.assertIn("openjdk-jre-headless", recipes)
         self.assertIn("packagegroup-otamgr", recipes)
-        self.assertEqual(len(list(ROOT.glob("recipes-*/*/*.bb"))), len(recipes))
+        # Some have two versions.
+        self.assertEqual(len({path.name.split("_")[0] for path in ROOT.glob("recipes-*/*/*.bb")}), len(recipes))

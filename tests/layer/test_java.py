@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Java libraries: compiled from the sources of their authors, with no setting, from nothing that is not in the layer or in their repositories."""
 
+import os
 import re
 import subprocess
 import unittest
@@ -58,12 +59,58 @@ class NoMirror(unittest.TestCase):
 
 
 class Runtime(MetadataCase):
-    def test_every_debian_package_that_is_named_has_a_checksum(self):
-        for machine, arch in (("qemuarm64", "aarch64"), ("qemuarm", "arm"), ("qemux86-64", "x86_64")):
-            for path in sorted(ROOT.glob("recipes-java/openjdk/*.bb")):
-                d = self.parsed(path.relative_to(ROOT), self.configuration(machine, PV=path.stem.rsplit("_", 1)[1], **{
-                    **COMMON, "TARGET_ARCH": arch, "TUNE_FEATURES": "callconvention-hard", "WORKDIR": "/work"}))
-                with self.subTest(recipe=path.name, arch=arch):
-                    for address in d.getVar("SRC_URI").split():
-                        name = re.search(r";name=([^;]+)", address).group(1)
-                        self.assertRegex(d.getVarFlag("SRC_URI", f"{name}.sha256sum") or "", r"^[0-9a-f]{64}$", address)
+    """The runtime of each architecture, and the JDK that links it."""
+
+    def recipe(self, name, arch, **values):
+        path, = ROOT.glob(f"recipes-java/openjdk/{name}")
+        return self.parsed(path.relative_to(ROOT), self.configuration(PV=path.stem.rsplit("_", 1)[1], **{
+            **COMMON, "TARGET_ARCH": arch, "TUNE_FEATURES": "callconvention-hard", "base_libdir": "/lib", "DEBIAN_MIRROR": "http://mirror.example.com/debian/pool",
+            "MIRRORS": "${DEBIAN_MIRROR}\thttp://archive.example.com/archive/debian/20180310T215105Z/pool", **values}))
+
+    def runtimes(self):
+        return [("openjdk-jre-headless_17*.bb", "aarch64"), ("openjdk-jre-headless_17*.bb", "x86_64"),
+                ("openjdk-jre-headless_21*.bb", "arm"), ("openjdk-jre-headless_21*.bb", "riscv64"),
+                ("openjdk-17-jdk-native_*.bb", "aarch64"), ("openjdk-21-jdk-native_*.bb", "aarch64")]
+
+    def test_every_package_comes_from_one_of_debians_pools_and_has_a_checksum(self):
+        for name, arch in self.runtimes():
+            d = self.recipe(name, arch)
+            self.assertTrue(d.getVar("SRC_URI").strip(), name)
+            for address in d.getVar("SRC_URI").split():
+                with self.subTest(recipe=name, arch=arch, address=address):
+                    self.assertRegex(address, r"^http://mirror\.example\.com/debian(-security/pool/updates|/pool)/main/o/openjdk-(17|21)/openjdk-\1?")
+                    kind = re.search(r";name=([^;]+)", address).group(1)
+                    self.assertRegex(d.getVarFlag("SRC_URI", f"{kind}.sha256sum") or "", r"^[0-9a-f]{64}$")
+
+    def test_each_architecture_has_exactly_one_runtime(self):
+        recipes = {path: self.recipe(path.name, "aarch64").getVar("COMPATIBLE_HOST") for path in ROOT.glob("recipes-java/openjdk/openjdk-jre-headless_*.bb")}
+        for arch in ("aarch64", "arm", "x86_64", "riscv64"):
+            self.assertEqual(1, sum(1 for hosts in recipes.values() if re.match(hosts, f"{arch}-oe-linux")), arch)
+
+    def test_what_the_pools_no_longer_have_is_looked_for_in_the_archive_of_that_time(self):
+        d = self.recipe("openjdk-jre-headless_17*.bb", "aarch64")
+        time = d.getVar("OPENJDK_PIN_TIME")
+        mirrors = d.getVar("MIRRORS").split()
+        found = dict(zip(mirrors[2::2], mirrors[3::2]))
+        self.assertEqual({"http://mirror.example.com/debian-security/pool/updates": f"http://archive.example.com/archive/debian-security/{time}/pool/updates",
+                          "http://mirror.example.com/debian/pool": f"http://archive.example.com/archive/debian/{time}/pool"}, found)
+
+    def test_without_an_archive_no_mirror_is_made_up(self):
+        self.assertEqual("x http://other.example.com/", self.recipe("openjdk-jre-headless_17*.bb", "aarch64", MIRRORS="x http://other.example.com/").getVar("MIRRORS").strip())
+
+    def test_programs_ask_for_the_loader_where_openembedded_has_it(self):
+        for arch, folder, expected in (("aarch64", "/lib", ""), ("aarch64", "/lib64", "/lib64/ld-linux-aarch64.so.1"), ("aarch64", "/usr/lib", ""),
+                                       ("aarch64", "/usr/lib64", "/lib64/ld-linux-aarch64.so.1"), ("x86_64", "/lib", "/lib/ld-linux-x86-64.so.2"),
+                                       ("x86_64", "/lib64", ""), ("arm", "/lib", ""), ("riscv64", "/lib", "")):
+            with self.subTest(arch=arch, folder=folder):
+                name = "openjdk-jre-headless_21*.bb" if arch in ("arm", "riscv64") else "openjdk-jre-headless_17*.bb"
+                d = self.recipe(name, arch, base_libdir=folder)
+                d.setVar("LOADER", "${@openjdk_loader(d)}")
+                self.assertEqual(expected, d.getVar("LOADER"))
+                self.assertEqual(bool(expected), "patchelf-native" in d.getVar("DEPENDS").split())
+
+    def test_the_script_that_moves_the_pin_writes_what_is_pinned(self):
+        text = (ROOT / "recipes-java/openjdk/openjdk-debian.inc").read_text()
+        self.assertIn("scripts/update-jdk-pin", text)
+        self.assertTrue(os.access(ROOT / "scripts/update-jdk-pin", os.X_OK))
+        self.assertNotRegex(text, r"[0-9]ea-", "an early-access build is pinned")
