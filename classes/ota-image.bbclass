@@ -120,42 +120,18 @@ python ota_update_link () {
     os.symlink(image, link)
 }
 
-OTA_SIZE_PACKAGES ?= "\
-    jackson-annotations jackson-core jackson-databind junixsocket junixsocket-native-library libubootenv libubootenv-bin \
-    openjdk-jre-headless ota-data ota-fw-env ota-record otamgr sysupgrade \
-"
-
 python ota_image_size () {
-    import json, os, zlib
-    root = d.getVar('IMAGE_ROOTFS')
-    parts = []
-    for package in d.getVar('OTA_SIZE_PACKAGES').split():
-        path = os.path.join(d.getVar('PKGDATA_DIR'), 'runtime', package)
-        if not os.path.exists(path):
-            continue
-        values = {}
-        with open(path) as f:
-            for line in f:
-                key, _, value = line.partition(': ')
-                values[key] = value.strip()
-        parts.append((package, [root + name for name in json.loads(values.get('FILES_INFO:' + package, '{}'))]))
+    import os
+    root, data = d.getVar('IMAGE_ROOTFS'), d.getVar('PKGDATA_DIR')
+    with open(d.getVar('IMAGE_MANIFEST')) as f:
+        installed = [line.split()[0] for line in f if line.strip()]
+    # What the image would have without this layer.
+    others = [name for name in d.getVar('PACKAGE_INSTALL').split() if name != 'packagegroup-otamgr']
+    parts = [(name, otamgr.size.files(data, name, root)) for name in otamgr.size.added(data, installed, others)]
     # Made with the image, see ota-class-archive.bbclass.
-    parts.append(('archive of classes', [root + d.getVar('OTAMGR_CLASS_ARCHIVE_FILE')]))
-    lines = []
-    total = packed_total = 0
-    for part, files in parts:
-        size = packed = 0
-        for file in files:
-            if os.path.isfile(file) and not os.path.islink(file):
-                size += os.path.getsize(file)
-                with open(file, 'rb') as f:
-                    packed += len(zlib.compress(f.read(), 6))
-        if size:
-            lines.append('%-28s %8d KiB %8d KiB' % (part, size // 1024, packed // 1024))
-            total += size
-            packed_total += packed
-    lines.append('%-28s %8d KiB %8d KiB' % ('together', total // 1024, packed_total // 1024))
-    text = '%-28s %12s %12s\n%s\n' % ('What the layer adds', 'on disk', 'as gzip', '\n'.join(lines))
+    archive = root + d.getVar('OTAMGR_CLASS_ARCHIVE_FILE')
+    parts.append(('archive of classes', [archive] if os.path.exists(archive) else []))
+    text = otamgr.size.table(parts)
     bb.plain(text)
     folder, name = d.getVar('IMGDEPLOYDIR'), d.getVar('IMAGE_NAME') + '.ota-size'
     with open(os.path.join(folder, name), 'w') as f:

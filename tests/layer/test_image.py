@@ -3,6 +3,7 @@
 
 import json
 import re
+import re
 import zlib
 
 from metadata import ROOT, Failure, MetadataCase, bb
@@ -81,21 +82,30 @@ class Image(MetadataCase):
         self.assertEqual("the update", (self.folder / "deploy/hub_update.bin").read_text())
 
     def test_what_the_layer_adds_is_printed_and_deployed(self):
-        d = self.image(OTA_SIZE_PACKAGES="one two not-there")
+        """Also what its packages ask for, unless something else does; under the names that packages have in the image."""
+        manifest = self.folder / "image.manifest"
+        d = self.image(IMAGE_MANIFEST=str(manifest), PACKAGE_INSTALL="base packagegroup-otamgr kernel-image")
         content = b"0123456789abcdef" * 1024
-        for package in ("one", "two"):
+        (self.folder / "pkgdata/runtime-reverse").mkdir()
+        for package, installed, more in (
+                ("packagegroup-otamgr", "packagegroup-otamgr", "RDEPENDS:packagegroup-otamgr: one\n"), ("one", "one", "RDEPENDS:one: libtwo (>= 1.0) shared\n"),
+                ("two", "libtwo1", "RPROVIDES:two: libtwo (= 1.0)\nRRECOMMENDS:two: three kernel-module-x\n"), ("three", "three", ""),
+                ("base", "base", "RRECOMMENDS:base: shared\n"), ("shared", "shared", "RDEPENDS:shared: not-installed\n"), ("kernel-module-x", "kernel-module-x-6.1", "")):
             (self.folder / "rootfs" / package).write_bytes(content)
             (self.folder / "pkgdata/runtime" / package).write_text(
-                f"PN: x\nFILES_INFO:{package}: {json.dumps({f'/{package}': len(content)})}\n")
+                f"PN: x\n{more}FILES_INFO:{package}: {json.dumps({f'/{package}': len(content)})}\n")
+            (self.folder / "pkgdata/runtime-reverse" / installed).symlink_to(f"../runtime/{package}")
+        manifest.write_text("".join(f"{name} arch 1.0\n" for name in
+                                    ("base", "kernel-module-x-6.1", "libtwo1", "one", "packagegroup-otamgr", "shared", "three", "unknown")))
         archive = self.folder / "rootfs/usr/lib/otamgr/otamgr.jsa"
         archive.parent.mkdir(parents=True)
         archive.write_bytes(content)
         self.run_function("ota_image_size", d)
         text = (self.folder / "deploy/image.ota-size").read_text()
+        names = [re.split(r"  +", line)[0] for line in text.splitlines()[1:]]
+        self.assertEqual(["libtwo1", "one", "packagegroup-otamgr", "three", "archive of classes", "together"], names)
         self.assertRegex(text, r"one +16 KiB +0 KiB")
-        self.assertRegex(text, r"archive of classes +16 KiB +0 KiB")
-        self.assertRegex(text, r"together +48 KiB +%d KiB" % (3 * len(zlib.compress(content, 6)) // 1024))
-        self.assertNotIn("not-there", text)
+        self.assertRegex(text, r"together +80 KiB +%d KiB" % (5 * len(zlib.compress(content, 6)) // 1024))
 
     def test_an_image_that_is_to_have_no_class_archive_loses_that_of_an_earlier_build(self):
         archive = self.folder / "rootfs/usr/lib/otamgr/otamgr.jsa"
