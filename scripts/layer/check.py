@@ -18,6 +18,7 @@ import uboot
 from otamgr import bundle
 
 SERIES = ("scarthgap", "wrynose", "blacksail")
+LIBRARIES = ("jackson-annotations", "jackson-core", "jackson-databind", "junixsocket")
 MACHINES = ("qemuarm64", "qemuarm", "qemux86-64")
 # The platform's stand-ins announce the update; the records of both versions lie in the build folder, wherever TMPDIR is.
 BOOT_CONF = """
@@ -174,6 +175,27 @@ class Checks:
             raise bitbake.BuildError("\n  ".join(["not the same, or not there, in the second build:", *different]))
         return f"{len(ours)} packages of {len(recipes)} recipes are the same"
 
+    def libraries(self):
+        """the Java tests of the daemon pass with the libraries that BitBake compiles, in place of the published ones"""
+        build, machine = self._image_build(), self._arguments.machine[0]
+        build.bitbake([f"{name}-native" for name in LIBRARIES], self._log("libraries"), machine)
+        folder = Path(build.value("COMPONENTS_DIR", machine)) / build.value("BUILD_ARCH", machine)
+        jars, native = ([path for name in LIBRARIES for path in folder.glob(f"{name}-native/**/{pattern}")] for pattern in ("java/*.jar", "jni/*.so"))
+        if len(jars) != len(LIBRARIES) or len(native) != 1:
+            raise bitbake.BuildError(f"{folder}: expected {len(LIBRARIES)} jars and one native library, found {len(jars)} and {len(native)}")
+        log = self._log("libraries-tests")
+        with open(log, "w") as out:
+            status = subprocess.run(
+                ["mvn", "-B", "-f", bitbake.ROOT / "otamgr-src/pom.xml", "-pl", "wire,attribute-client,agent,otamgr,update-sources", "-am", "test",
+                 "-Dmaven.test.dependency.excludes=com.fasterxml.jackson.core:jackson-annotations,com.fasterxml.jackson.core:jackson-core,"
+                 "com.fasterxml.jackson.core:jackson-databind,com.kohlschutter.junixsocket:junixsocket-common",
+                 f"-Dmaven.test.additionalClasspath={','.join(map(str, jars))}", f"-Djunixsocket.library={native[0]}"],
+                stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL).returncode
+        ran = re.findall(r"Tests run: (\d+), Failures: 0, Errors: 0, Skipped: \d+$", log.read_text(), re.M)
+        if status != 0 or not ran:
+            raise bitbake.BuildError(f"exit status {status}, the whole output is in {log}")
+        return f"{sum(map(int, ran))} tests passed with {', '.join(path.name for path in (*jars, *native))}"
+
     def uboot(self):
         """U-Boot's own configuration takes the fragment for the boards whose U-Boot keeps the environment"""
         if not self._arguments.u_boot:
@@ -187,7 +209,7 @@ class Checks:
         return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-CHECKS = ("parse", "compat", "build", "boot", "testimage", "reproduce", "uboot")
+CHECKS = ("parse", "compat", "build", "boot", "testimage", "reproduce", "libraries", "uboot")
 QUICK = ("parse", "compat")
 
 
