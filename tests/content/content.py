@@ -18,7 +18,10 @@ sys.dont_write_bytecode = True
 
 @functools.cache
 def engine():
-    """The path of ota-content, built for tests: memory that is misused ends it with a code that no test expects."""
+    """The path of ota-content, built for tests: memory that is misused ends it with a code that no test expects.
+    OTA_CONTENT names another one, such as one for 32 bits."""
+    if "OTA_CONTENT" in os.environ:
+        return Path(os.environ["OTA_CONTENT"])
     folder = REPOSITORY / "build/ota-content-tests"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as lock:
@@ -28,18 +31,33 @@ def engine():
     return folder / "ota-content"
 
 
-def run(*words, image=None, timeout=60, **options):
-    """Runs a sub-command with the image on its descriptor. Returns what subprocess.run does, text captured."""
-    environment = {**os.environ, "ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "exitcode=99", **options.pop("environment", {})}
+def _command(words, image, environment):
+    """What subprocess takes so that the image is on the engine's descriptor. The descriptor is made in the child, after Python has closed
+    what it does not pass on."""
     held = os.open(image, os.O_RDONLY) if image is not None else -1
 
     def inherited():
         if held >= 0:
             os.dup2(held, IMAGE_FD)
+    environment = {**os.environ, "ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "exitcode=99", **environment}
+    return held, [engine(), *map(str, words)], {"preexec_fn": inherited, "close_fds": False, "env": environment}
+
+
+def run(*words, image=None, timeout=60, environment=None, text=True, **options):
+    """Runs a sub-command with the image on its descriptor. Returns what subprocess.run does, text captured."""
+    held, command, how = _command(words, image, environment or {})
     try:
-        # The descriptor is made in the child, after Python has closed what it does not pass on.
-        return subprocess.run([engine(), *map(str, words)], capture_output=True, text=options.pop("text", True), timeout=timeout, check=False,
-                              preexec_fn=inherited, close_fds=False, env=environment, **options)
+        return subprocess.run(command, capture_output=True, text=text, timeout=timeout, check=False, **how, **options)
+    finally:
+        if held >= 0:
+            os.close(held)
+
+
+def started(*words, image=None):
+    """The same, still running; what it says goes nowhere."""
+    held, command, how = _command(words, image, {})
+    try:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **how)
     finally:
         if held >= 0:
             os.close(held)
