@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: MIT */
+/* check, write and verify for bundles of format 2. */
+#include "check.h"
+#include "copies.h"
+#include "ext4.h"
+#include "frame.h"
+#include "plan.h"
+#include "sink.h"
+#include "sweep.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+enum {
+    /* Of this program and its libraries. */
+    MEMORY_BASE = 8 << 20,
+    PACKED_BYTES = 262144,
+    /* Frames that are unpacked in a row before the prefix moves back to the beginning of the memory. */
+    WINDOW_FRAMES = 32,
+    /* Zeros that the kernel writes. */
+    ZEROS_AT_ONCE = 256,
+};
+
+/* Bytes of the compressed payload, from descriptor 8. */
+struct payload {
+    struct provider from;
+    uint64_t offset, bytes;
+};
+
+/* What all three have in common. */
+struct blocks {
+    uint8_t *bytes; /* of the index */
+    struct index index;
+    struct payload payload;
+};
+
+static int payload_read(const struct payload *payload, void *buffer, size_t size, uint64_t offset, struct reason *reason) {
+    uint8_t *at = buffer;
+    while (size > 0) {
+        ssize_t got = payload->from.read_at(payload->from.context, at, size, payload->offset + offset);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return fail_errno(reason, CODE_UNREADABLE, "the bundle cannot be read");
+        }
+        if (got == 0) {
+            return fail(reason, CODE_CORRUPT, "the bundle is cut off at byte %llu of its payload", (unsigned long long)offset);
+        }
+        at += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    return 0;
+}
+
+/* FOLDER/index, if it is what was signed. */
+static int index_loaded(struct blocks *blocks, const char *folder, const struct facts *facts, struct reason *reason) {
+    char path[512];
+    uint8_t expected[32], found[32];
+    uint64_t size;
+    int code = facts_number(facts, "index_bytes", &size, reason);
+    if (code == 0) {
+        code = facts_sha256(facts, "index_sha256", expected, reason);
+    }
+    if (code != 0) {
+        return code;
+    }
+    if (size > INDEX_LIMIT || !path_in(path, sizeof path, folder, "index")) {
+        return fail(reason, CODE_FORMAT, "the block index of the bundle has %llu bytes, expected at most %llu", (unsigned long long)size,
+                    (unsigned long long)INDEX_LIMIT);
+    }
+    FILE *file = fopen(path, "rbe");
+    blocks->bytes = malloc((size_t)size + 1);
+    struct hasher *hasher = hasher_new();
+    if (file == NULL) {
+        code = fail_errno(reason, CODE_UNEXPECTED, "%s cannot be read", path);
+    } else if (blocks->bytes == NULL || hasher == NULL) {
+        code = fail(reason, CODE_RESOURCES, "no memory for a block index of %llu bytes", (unsigned long long)size);
+    } else if (fread(blocks->bytes, 1, (size_t)size + 1, file) != size || !hash_of(hasher, blocks->bytes, (size_t)size, found) ||
+               memcmp(expected, found, sizeof found) != 0) {
+        code = fail(reason, CODE_CORRUPT, "the block index is not the one that was signed");
+    } else {
+        code = index_read(&blocks->index, blocks->bytes, (size_t)size, reason);
+    }
+    hasher_free(hasher);
+    if (file != NULL) {
+        fclose(file);
+    }
+    return code;
+}
+
+static int blocks_open(struct blocks *blocks, struct job *job, const struct facts *facts, struct reason *reason) {
+    uint64_t file_bytes;
+    *blocks = (struct blocks){0};
+    int code = index_loaded(blocks, job->folder, facts, reason);
+    if (code == 0) {
+        code = provider_of_fd(&blocks->payload.from, IMAGE_FD, &file_bytes, reason);
+    }
+    if (code == 0) {
+        code = facts_number(facts, "payload_offset", &blocks->payload.offset, reason);
+    }
+    if (code == 0) {
+        code = facts_number(facts, "payload_bytes", &blocks->payload.bytes, reason);
+    }
+    if (code == 0 && blocks->payload.bytes != blocks->index.payload_bytes) {
+        code = fail(reason, CODE_CORRUPT, "the frames of the bundle have %llu bytes, its index speaks of %llu", (unsigned long long)blocks->payload.bytes,
+                    (unsigned long long)blocks->index.payload_bytes);
+    }
+    if (code == 0 && index_place(&blocks->index, 0) != 0) {
+        code = fail(reason, CODE_FORMAT, "the image in the bundle is no ext4 file system: it begins with zeros");
+    }
+    return code;
+}
+
+static void blocks_close(struct blocks *blocks) {
+    index_free(&blocks->index);
+    free(blocks->bytes);
+}
+
+/* The first block of the image, from the bundle. */
+static int head_unpacked(const struct blocks *blocks, uint8_t head[BLOCK], struct reason *reason) {
+    const struct index *index = &blocks->index;
+    uint8_t *packed = malloc(FRAME_LIMIT), *plain = malloc(FRAME_LIMIT);
+    struct unpacker *unpacker = unpacker_new();
+    struct hasher *hasher = hasher_new();
+    size_t packed_bytes = index_frame_bytes(index, 0);
+    int code = packed == NULL || plain == NULL || unpacker == NULL || hasher == NULL ? fail(reason, CODE_RESOURCES, "no memory to unpack") : 0;
+    if (code == 0) {
+        code = payload_read(&blocks->payload, packed, packed_bytes, 0, reason);
+    }
+    if (code == 0) {
+        code = frame_unpacked(unpacker, packed, packed_bytes, plain, 0, plain, (size_t)index_frame_blocks(index, 0) * BLOCK, reason);
+    }
+    if (code == 0 && !block_is(hasher, index, 0, plain)) {
+        code = fail(reason, CODE_CORRUPT, "the first block of the image is not the one that was signed; the bundle is damaged");
+    }
+    if (code == 0) {
+        memcpy(head, plain, BLOCK);
+    }
+    hasher_free(hasher);
+    unpacker_free(unpacker);
+    free(plain);
+    free(packed);
+    return code;
+}
+
+/* ---- check -------------------------------------------------------------------------------------------------------------------------- */
+
+/* The compressed bytes of every group from which something is needed, before the slot is touched. */
+static int groups_checked(const struct blocks *blocks, const struct plan *plan, struct progress *progress, struct reason *reason) {
+    const struct index *index = &blocks->index;
+    uint8_t *buffer = malloc(PACKED_BYTES), hash[32];
+    EVP_MD_CTX *sha256 = EVP_MD_CTX_new();
+    uint64_t done = 0;
+    int code = buffer == NULL || sha256 == NULL ? fail(reason, CODE_RESOURCES, "no memory for buffers") : 0;
+    for (uint32_t group = 0; code == 0 && group < index->groups; group++) {
+        uint32_t frame = group * index->group_frames, end = index->frames - frame < index->group_frames ? index->frames : frame + index->group_frames;
+        while (frame < end && group > 0 && !plan_frame_needed(plan, frame)) {
+            frame++;
+        }
+        if (frame == end) {
+            continue;
+        }
+        bool hashes = EVP_DigestInit_ex(sha256, EVP_sha256(), NULL) == 1;
+        for (uint64_t at = index->group_offset[group], to = index->group_offset[group + 1]; code == 0 && at < to;) {
+            size_t size = to - at < PACKED_BYTES ? (size_t)(to - at) : PACKED_BYTES;
+            code = payload_read(&blocks->payload, buffer, size, at, reason);
+            hashes = hashes && code == 0 && EVP_DigestUpdate(sha256, buffer, size) == 1;
+            at += size;
+            done += size;
+            progress_step(progress, done, 0, 0);
+        }
+        if (code == 0 && (!hashes || EVP_DigestFinal_ex(sha256, hash, NULL) != 1)) {
+            code = fail(reason, CODE_UNEXPECTED, "libcrypto computes no SHA-256");
+        }
+        if (code == 0 && memcmp(hash, index->group + (size_t)group * GROUP_HASH, GROUP_HASH) != 0) {
+            code = fail(reason, CODE_CORRUPT, "the bundle is damaged between the bytes %llu and %llu of its payload",
+                        (unsigned long long)index->group_offset[group], (unsigned long long)index->group_offset[group + 1]);
+        }
+    }
+    EVP_MD_CTX_free(sha256);
+    free(buffer);
+    return code;
+}
+
+static int file_system_judged(const struct blocks *blocks, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason) {
+    const struct index *index = &blocks->index;
+    uint8_t head[BLOCK];
+    struct ext4 ext4;
+    int code = head_unpacked(blocks, head, reason);
+    if (code == 0) {
+        code = ext4_judged(&ext4, head, sizeof head, reason);
+    }
+    if (code == 0) {
+        code = ext4_is_bootable(&ext4, reason);
+    }
+    if (code == 0 && ext4.bytes > index->image_bytes) {
+        code = fail(reason, CODE_CORRUPT, "the image is cut off: %llu bytes for a file system of %llu bytes", (unsigned long long)index->image_bytes,
+                    (unsigned long long)ext4.bytes);
+    }
+    if (code == 0) {
+        struct run last = index_run(index, index->runs - 1);
+        bool follows = ((uint64_t)last.first + last.count) * BLOCK > (ext4.bytes + BLOCK - 1) / BLOCK * BLOCK;
+        bool grows = !ext4.needs_recovery && ext4.resize_inode && !follows;
+        facts_add_number(facts, "content_bytes", index->image_bytes);
+        facts_add_number(facts, "filesystem_bytes", ext4.bytes);
+        facts_add_number(facts, "free_bytes", ext4.free_bytes);
+        facts_add_number(facts, "growth", grows ? slot_bytes - ext4.bytes : 0);
+        facts_add(facts, "needs_recovery", ext4.needs_recovery ? "yes" : "no");
+        facts_add(facts, "resize_inode", ext4.resize_inode ? "yes" : "no");
+        facts_add(facts, "follows", follows ? "yes" : "no");
+    }
+    return code;
+}
+
+static bool slot_opened_if_there(struct slot *slot, const char *name) {
+    struct reason reason = {0};
+    return name != NULL && slot_open(slot, name, false, &reason) == 0;
+}
+
+int index_check(struct job *job, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason) {
+    struct blocks blocks;
+    struct plan plan = {0};
+    struct slot slot, running;
+    struct progress progress;
+    uint64_t image_bytes;
+    bool has_slot = false, has_running = false;
+    const char *hash = facts_get(&job->opened, "index_sha256");
+    if (!facts_are(&job->opened, "image_type", "ext4") || !facts_are(&job->opened, "image_compression", "zstd-blocks") || hash == NULL) {
+        return fail(reason, CODE_FORMAT, "the bundle's image-type or image-compression is not known here; expected ext4 and zstd-blocks");
+    }
+    int code = blocks_open(&blocks, job, &job->opened, reason);
+    if (code == 0) {
+        code = facts_number(&job->opened, "rootfs_bytes", &image_bytes, reason);
+    }
+    if (code == 0 && blocks.index.image_bytes != image_bytes) {
+        code = fail(reason, CODE_CORRUPT, "the block index is about %llu bytes, the manifest about %llu", (unsigned long long)blocks.index.image_bytes,
+                    (unsigned long long)image_bytes);
+    }
+    if (code == 0 && image_bytes > slot_bytes) {
+        code = fail(reason, CODE_TOO_BIG, "the image has %llu bytes, the slot has %llu", (unsigned long long)image_bytes, (unsigned long long)slot_bytes);
+    }
+    if (code == 0) {
+        facts_add(facts, "format", "ext4");
+        facts_add(facts, "compression", "zstd-blocks");
+        facts_add_number(facts, "index_bytes", blocks.index.size);
+        facts_add(facts, "index_sha256", hash);
+        code = file_system_judged(&blocks, slot_bytes, facts, reason);
+    }
+    if (code == 0) {
+        has_slot = slot_opened_if_there(&slot, job->slot_name);
+        has_running = slot_opened_if_there(&running, job->running_name);
+        progress_begin(&progress, job->progress_fd, "compare", 0);
+        code = plan_made(&plan, &blocks.index, has_slot ? &slot : NULL, has_running ? &running : NULL, &progress, reason);
+    }
+    if (code == 0) {
+        progress_end(&progress, progress.total, 0, 0);
+        uint64_t needed = plan_payload(&plan);
+        progress_begin(&progress, job->progress_fd, "check", needed);
+        code = groups_checked(&blocks, &plan, &progress, reason);
+        facts_add_number(facts, "bytes_to_write", plan_writes(&plan));
+        facts_add_number(facts, "bundle_bytes_needed", needed + blocks.index.size);
+        facts_add_number(facts, "memory_needed", MEMORY_BASE + blocks.index.size + (uint64_t)blocks.index.data_blocks * 17 + slot_bytes / BLOCK * 2);
+    }
+    if (code == 0) {
+        progress_end(&progress, progress.total, 0, 0);
+        code = plan_save(&plan, job->folder, reason);
+    }
+    plan_free(&plan);
+    if (has_running) {
+        slot_close(&running);
+    }
+    if (has_slot) {
+        slot_close(&slot);
+    }
+    blocks_close(&blocks);
+    return code;
+}
+
+/* ---- write -------------------------------------------------------------------------------------------------------------------------- */
+
+struct writing {
+    const struct blocks *blocks;
+    struct plan plan;
+    struct slot slot, running;
+    bool has_running;
+    struct sink *sink;
+    struct unpacker *unpacker;
+    struct hasher *hasher;
+    uint8_t *unverified;
+    uint8_t head[BLOCK];
+    uint8_t *packed;       /* frames from `packed_frame` on; the next one begins at packed_at */
+    uint32_t packed_frame, packed_end;
+    size_t packed_at;
+    uint64_t packed_offset;
+    uint32_t offset_frame; /* packed_offset is that of this frame */
+    uint8_t *window;       /* the blocks before window_data, of which `window_blocks` are there */
+    uint32_t window_data, window_blocks, window_room;
+    bool undrained;
+    uint64_t zeroed, copied, needed;
+    struct progress progress;
+};
+
+/* Where block 0 comes from, before it is destroyed. */
+static int head_kept(struct writing *writing, struct reason *reason) {
+    struct plan *plan = &writing->plan;
+    struct slot *slot = plan->source[0] == FROM_RUNNING ? &writing->running : &writing->slot;
+    uint64_t offset = plan->source[0] == IN_PLACE ? 0 : (uint64_t)plan->from[0] * BLOCK;
+    uint8_t *buffer = slot_buffer(BLOCK);
+    int code = buffer == NULL ? fail(reason, CODE_RESOURCES, "no memory for buffers") : 0;
+    bool kept = false;
+    if (code == 0 && plan->source[0] != FROM_BUNDLE) {
+        struct reason unreadable = {0};
+        kept = slot_read(slot, buffer, BLOCK, offset, &unreadable) == 0 && block_is(writing->hasher, &writing->blocks->index, 0, buffer);
+        memcpy(writing->head, buffer, BLOCK);
+    }
+    free(buffer);
+    if (code == 0 && !kept) {
+        plan->source[0] = WRITTEN;
+        code = head_unpacked(writing->blocks, writing->head, reason);
+        /* Its frame may be needed for others, too, and is counted then. */
+        writing->needed += plan_frame_needed(plan, 0) ? 0 : index_frame_bytes(&writing->blocks->index, 0);
+    }
+    return code;
+}
+
+static int head_destroyed(struct writing *writing, struct reason *reason) {
+    uint8_t *zeros = slot_buffer(BLOCK);
+    if (zeros == NULL) {
+        return fail(reason, CODE_RESOURCES, "no memory for buffers");
+    }
+    memset(zeros, 0, BLOCK);
+    int code = slot_write(&writing->slot, zeros, BLOCK, 0, reason);
+    free(zeros);
+    return code == 0 ? slot_flush(&writing->slot, reason) : code;
+}
+
+static int head_written(struct writing *writing, struct reason *reason) {
+    uint8_t *head = slot_buffer(BLOCK);
+    if (head == NULL) {
+        return fail(reason, CODE_RESOURCES, "no memory for buffers");
+    }
+    memcpy(head, writing->head, BLOCK);
+    int code = slot_write(&writing->slot, head, BLOCK, 0, reason);
+    free(head);
+    return code == 0 ? slot_flush(&writing->slot, reason) : code;
+}
+
+static void step(struct writing *writing) {
+    progress_step(&writing->progress, sink_written(writing->sink) + writing->zeroed, sink_written(writing->sink) + writing->zeroed, writing->copied);
+}
+
+static int zeros_written(struct writing *writing, struct reason *reason) {
+    static const uint8_t zeros[BLOCK];
+    const struct index *index = &writing->blocks->index;
+    bool kernel = true;
+    for (uint32_t block = 0, count; block < index->blocks; block += count) {
+        count = 1;
+        if (!plan_dirty(&writing->plan, block)) {
+            continue;
+        }
+        while (block + count < index->blocks && plan_dirty(&writing->plan, block + count)) {
+            count++;
+        }
+        uint64_t offset = (uint64_t)block * BLOCK, size = (uint64_t)count * BLOCK, left = index->image_bytes - offset;
+        size = size < left ? size : left;
+        if (kernel && count >= ZEROS_AT_ONCE && size % BLOCK == 0) {
+            uint64_t range[2] = {offset, size};
+            kernel = ioctl(writing->slot.fd, BLKZEROOUT, range) == 0;
+            if (kernel) {
+                writing->zeroed += size;
+                step(writing);
+                continue;
+            }
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            int code = sink_put(writing->sink, SINK_ZEROS, block + i, zeros, reason);
+            if (code != 0) {
+                return code;
+            }
+            step(writing);
+        }
+    }
+    return 0;
+}
+
+/* The blocks before `data` come into the window; all of them are at their place by now. */
+static int window_filled(struct writing *writing, uint32_t data, struct reason *reason) {
+    const struct index *index = &writing->blocks->index;
+    uint32_t wanted = data < index->prefix_blocks ? data : index->prefix_blocks, run = 0;
+    int code = 0;
+    if (writing->window_data == data && writing->window_blocks >= wanted) {
+        if (writing->window_blocks + index->frame_blocks > writing->window_room) {
+            memmove(writing->window, writing->window + (size_t)(writing->window_blocks - wanted) * BLOCK, (size_t)wanted * BLOCK);
+            writing->window_blocks = wanted;
+        }
+        return 0;
+    }
+    if (writing->undrained) {
+        code = sink_drain(writing->sink, reason);
+        writing->undrained = false;
+    }
+    for (uint32_t i = 0, count; code == 0 && i < wanted; i += count) {
+        uint32_t first = data - wanted + i, place = index_place(index, first);
+        count = 1;
+        run = index_run_of(index, first);
+        uint32_t left = index->run_data[run + 1] - first;
+        count = left < wanted - i ? left : wanted - i;
+        uint8_t *to = writing->window + (size_t)i * BLOCK;
+        uint64_t offset = (uint64_t)place * BLOCK, size = (uint64_t)count * BLOCK, end = index->image_bytes - offset;
+        memset(to, 0, (size_t)size);
+        code = slot_read(&writing->slot, to, (size_t)(size < end ? size : end), offset, reason);
+        if (place == 0) {
+            memcpy(to, writing->head, BLOCK);
+        }
+        for (uint32_t k = 0; code == 0 && k < count; k++) {
+            if (!block_is(writing->hasher, index, first + k, to + (size_t)k * BLOCK)) {
+                code = fail(reason, CODE_WRITE, "the slot %s does not give back what was written or found in block %u", writing->slot.name,
+                            (unsigned)(place + k));
+            }
+        }
+    }
+    writing->window_data = data;
+    writing->window_blocks = wanted;
+    return code;
+}
+
+/* The compressed bytes of a frame; those of the needed frames that follow come with them. */
+static int frame_read(struct writing *writing, uint32_t frame, const uint8_t **bytes, struct reason *reason) {
+    const struct index *index = &writing->blocks->index;
+    if (frame != writing->packed_frame || frame == writing->packed_end) {
+        uint64_t offset = frame == writing->offset_frame ? writing->packed_offset : index_frame_offset(index, frame);
+        size_t size = 0;
+        uint32_t end = frame;
+        while (end < index->frames && size + index_frame_bytes(index, end) <= PACKED_BYTES && plan_frame_needed(&writing->plan, end)) {
+            size += index_frame_bytes(index, end);
+            end++;
+        }
+        int code = payload_read(&writing->blocks->payload, writing->packed, size, offset, reason);
+        if (code != 0) {
+            return code;
+        }
+        writing->needed += size;
+        writing->packed_frame = frame;
+        writing->packed_end = end;
+        writing->packed_at = 0;
+        writing->packed_offset = offset + size;
+        writing->offset_frame = end;
+    }
+    *bytes = writing->packed + writing->packed_at;
+    writing->packed_at += index_frame_bytes(index, frame);
+    writing->packed_frame++;
+    return 0;
+}
+
+static int frame_written(struct writing *writing, uint32_t frame, struct reason *reason) {
+    const struct index *index = &writing->blocks->index;
+    uint32_t first = frame * index->frame_blocks, count = index_frame_blocks(index, frame);
+    const uint8_t *packed;
+    int code = frame_read(writing, frame, &packed, reason);
+    if (code == 0) {
+        code = window_filled(writing, first, reason);
+    }
+    if (code != 0) {
+        return code;
+    }
+    uint32_t prefix = writing->window_blocks < index->prefix_blocks ? writing->window_blocks : index->prefix_blocks;
+    uint8_t *plain = writing->window + (size_t)writing->window_blocks * BLOCK;
+    code = frame_unpacked(writing->unpacker, packed, index_frame_bytes(index, frame), plain - (size_t)prefix * BLOCK, (size_t)prefix * BLOCK, plain,
+                          (size_t)count * BLOCK, reason);
+    writing->window_data = first + count;
+    writing->window_blocks += count;
+    uint32_t place = index_place(index, first), run = index_run_of(index, first);
+    for (uint32_t i = 0; code == 0 && i < count; i++, place++) {
+        if (first + i == index->run_data[run + 1]) {
+            run++;
+            place = index_run(index, run).first;
+        }
+        if (writing->plan.source[first + i] == FROM_BUNDLE) {
+            code = sink_put(writing->sink, first + i, place, plain + (size_t)i * BLOCK, reason);
+            writing->undrained = true;
+        }
+    }
+    step(writing);
+    return code;
+}
+
+static int frames_written(struct writing *writing, struct reason *reason) {
+    int code = 0;
+    for (uint32_t frame = 0; code == 0 && frame < writing->blocks->index.frames; frame++) {
+        if (plan_frame_needed(&writing->plan, frame)) {
+            code = frame_written(writing, frame, reason);
+        }
+    }
+    return code == 0 ? sink_drain(writing->sink, reason) : code;
+}
+
+static bool memory_taken(struct writing *writing) {
+    const struct index *index = &writing->blocks->index;
+    writing->window_room = index->prefix_blocks + WINDOW_FRAMES * index->frame_blocks;
+    writing->window = slot_buffer((size_t)writing->window_room * BLOCK);
+    writing->packed = malloc(PACKED_BYTES);
+    writing->unverified = calloc(index->data_blocks, 1);
+    writing->unpacker = unpacker_new();
+    writing->hasher = hasher_new();
+    writing->packed_frame = writing->packed_end = writing->offset_frame = UINT32_MAX;
+    return writing->window != NULL && writing->packed != NULL && writing->unverified != NULL && writing->unpacker != NULL && writing->hasher != NULL;
+}
+
+static int all_written(struct writing *writing, struct reason *reason) {
+    struct plan *plan = &writing->plan;
+    const struct index *index = &writing->blocks->index;
+    int code = head_kept(writing, reason);
+    if (code == 0) {
+        code = head_destroyed(writing, reason);
+    }
+    plan->source[0] = WRITTEN;
+    if (code == 0) {
+        code = sink_open(&writing->sink, &writing->slot, index, writing->unverified, reason);
+    }
+    if (code == 0) {
+        code = copies_made(plan, &writing->slot, writing->has_running ? &writing->running : NULL, writing->sink, &writing->copied, &writing->progress, reason);
+    }
+    for (uint32_t i = 0; code == 0 && i < index->data_blocks; i++) {
+        if (writing->unverified[i] != 0) {
+            plan->source[i] = FROM_BUNDLE;
+            writing->copied -= BLOCK;
+        }
+    }
+    if (code == 0) {
+        code = zeros_written(writing, reason);
+    }
+    if (code == 0) {
+        code = frames_written(writing, reason);
+    }
+    if (code == 0) {
+        code = slot_flush(&writing->slot, reason);
+    }
+    return code == 0 ? head_written(writing, reason) : code;
+}
+
+int index_write(struct job *job, struct reason *reason) {
+    struct blocks blocks;
+    struct writing writing = {.blocks = &blocks, .slot = {.fd = -1, .direct = -1}};
+    uint64_t written = 0, to_write = 0;
+    int code = blocks_open(&blocks, job, &job->facts, reason);
+    if (code == 0) {
+        code = slot_open(&writing.slot, job->slot_name, true, reason);
+    }
+    if (code == 0 && writing.slot.bytes < blocks.index.image_bytes) {
+        code = fail(reason, CODE_TOO_BIG, "the image has %llu bytes, the slot has %llu", (unsigned long long)blocks.index.image_bytes,
+                    (unsigned long long)writing.slot.bytes);
+    }
+    if (code == 0) {
+        writing.has_running = slot_opened_if_there(&writing.running, job->running_name);
+        code = plan_load(&writing.plan, &blocks.index, writing.slot.bytes / BLOCK, writing.has_running ? writing.running.bytes / BLOCK : 0, job->folder,
+                         reason);
+    }
+    if (code == 0) {
+        to_write = plan_writes(&writing.plan);
+        progress_begin(&writing.progress, job->progress_fd, "write", to_write);
+    }
+    if (code == 0 && to_write > 0) {
+        code = memory_taken(&writing) ? all_written(&writing, reason) : fail(reason, CODE_RESOURCES, "no memory to unpack");
+        written = writing.sink == NULL ? 0 : sink_written(writing.sink) + writing.zeroed + BLOCK;
+    }
+    if (code == 0) {
+        progress_end(&writing.progress, to_write, written, writing.copied);
+        say_number(stdout, "compared", writing.plan.compared);
+        say_number(stdout, "skipped", written < blocks.index.image_bytes ? blocks.index.image_bytes - written : 0);
+        say_number(stdout, "copied", writing.copied);
+        say_number(stdout, "written", written);
+        say_number(stdout, "bundle_bytes_needed", writing.needed + blocks.index.size);
+    }
+    sink_close(writing.sink);
+    unpacker_free(writing.unpacker);
+    hasher_free(writing.hasher);
+    free(writing.unverified);
+    free(writing.packed);
+    free(writing.window);
+    plan_free(&writing.plan);
+    if (writing.has_running) {
+        slot_close(&writing.running);
+    }
+    if (writing.slot.fd >= 0) {
+        slot_close(&writing.slot);
+    }
+    blocks_close(&blocks);
+    return code;
+}
+
+/* ---- verify ------------------------------------------------------------------------------------------------------------------------- */
+
+struct verifying {
+    const struct index *index;
+    const char *slot;
+    struct hasher *hashers[SWEEP_THREADS];
+};
+
+static int piece_verified(void *context, unsigned thread, uint64_t offset, unsigned char *bytes, size_t size, struct reason *reason) {
+    const struct verifying *verifying = context;
+    uint32_t block = (uint32_t)(offset / BLOCK), run = 0;
+    for (size_t at = 0; at < size; at += BLOCK, block++) {
+        uint32_t data = index_data_at(verifying->index, &run, block);
+        if (data == INDEX_ZEROS ? !is_zero(bytes + at, BLOCK) : !block_is(verifying->hashers[thread], verifying->index, data, bytes + at)) {
+            return fail(reason, CODE_DIFFERS, "the slot %s gives back other bytes than were signed, in block %u of 4096 bytes", verifying->slot,
+                        (unsigned)block);
+        }
+    }
+    return 0;
+}
+
+int index_verify(struct job *job, struct reason *reason) {
+    struct blocks blocks;
+    struct slot slot = {.fd = -1, .direct = -1};
+    struct progress progress;
+    struct verifying verifying = {.slot = job->slot_name};
+    int code = blocks_open(&blocks, job, &job->facts, reason);
+    if (code == 0) {
+        verifying.index = &blocks.index;
+        code = slot_open(&slot, job->slot_name, false, reason);
+    }
+    for (unsigned i = 0; code == 0 && i < SWEEP_THREADS; i++) {
+        verifying.hashers[i] = hasher_new();
+        code = verifying.hashers[i] == NULL ? fail(reason, CODE_RESOURCES, "no memory to hash") : 0;
+    }
+    if (code == 0) {
+        progress_begin(&progress, job->progress_fd, "verify", blocks.index.image_bytes);
+        code = slot_swept(&slot, blocks.index.image_bytes, piece_verified, &verifying, &progress, reason);
+    }
+    if (code == 0) {
+        progress_end(&progress, blocks.index.image_bytes, 0, 0);
+    }
+    for (unsigned i = 0; i < SWEEP_THREADS; i++) {
+        hasher_free(verifying.hashers[i]);
+    }
+    if (slot.fd >= 0) {
+        slot_close(&slot);
+    }
+    blocks_close(&blocks);
+    return code;
+}

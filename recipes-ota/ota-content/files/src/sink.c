@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "sink.h"
+
+#include "frame.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct piece {
+    uint8_t *bytes;
+    uint32_t data[SINK_BLOCKS], block[SINK_BLOCKS], count;
+    bool tries[SINK_BLOCKS];
+};
+
+struct sink {
+    struct slot *slot;
+    const struct index *index;
+    uint8_t *unverified;
+    struct hasher *hasher;
+    struct piece pieces[2];
+    unsigned filling; /* the caller's; the other one is the thread's */
+    bool busy, over, started;
+    uint64_t written;
+    struct reason reason;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+};
+
+/* What is not to be written loses its place. */
+static int piece_verified(struct sink *sink, struct piece *piece, struct reason *reason) {
+    for (uint32_t i = 0; i < piece->count; i++) {
+        uint32_t data = piece->data[i];
+        if (data == SINK_ZEROS || block_is(sink->hasher, sink->index, data, piece->bytes + (size_t)i * BLOCK)) {
+            continue;
+        }
+        if (!piece->tries[i]) {
+            return fail(reason, CODE_CORRUPT, "block %u of the image is not the one that was signed; the bundle is damaged, or changed while it was read",
+                        (unsigned)piece->block[i]);
+        }
+        sink->unverified[data] = 1;
+        piece->block[i] = SINK_ZEROS;
+    }
+    return 0;
+}
+
+static int piece_written(struct sink *sink, struct piece *piece, uint64_t *written, struct reason *reason) {
+    int code = piece_verified(sink, piece, reason);
+    for (uint32_t i = 0, count; code == 0 && i < piece->count; i += count) {
+        count = 1;
+        if (piece->block[i] == SINK_ZEROS) {
+            continue;
+        }
+        while (i + count < piece->count && piece->block[i + count] == piece->block[i] + count) {
+            count++;
+        }
+        uint64_t offset = (uint64_t)piece->block[i] * BLOCK, size = (uint64_t)count * BLOCK, left = sink->index->image_bytes - offset;
+        size = size < left ? size : left;
+        code = slot_write(sink->slot, piece->bytes + (size_t)i * BLOCK, (size_t)size, offset, reason);
+        *written += size;
+    }
+    return code;
+}
+
+static void *writer(void *argument) {
+    struct sink *sink = argument;
+    pthread_mutex_lock(&sink->lock);
+    while (!sink->over) {
+        if (!sink->busy) {
+            pthread_cond_wait(&sink->changed, &sink->lock);
+            continue;
+        }
+        struct piece *piece = &sink->pieces[1 - sink->filling];
+        struct reason reason = {0};
+        uint64_t written = 0;
+        pthread_mutex_unlock(&sink->lock);
+        piece_written(sink, piece, &written, &reason);
+        piece->count = 0;
+        pthread_mutex_lock(&sink->lock);
+        sink->written += written;
+        if (reason.code != 0 && sink->reason.code == 0) {
+            sink->reason = reason;
+        }
+        sink->busy = false;
+        pthread_cond_broadcast(&sink->changed);
+    }
+    pthread_mutex_unlock(&sink->lock);
+    return NULL;
+}
+
+int sink_open(struct sink **opened, struct slot *slot, const struct index *index, uint8_t *unverified, struct reason *reason) {
+    struct sink *sink = calloc(1, sizeof *sink);
+    *opened = sink;
+    if (sink == NULL) {
+        return fail(reason, CODE_RESOURCES, "no memory for buffers");
+    }
+    sink->slot = slot;
+    sink->index = index;
+    sink->unverified = unverified;
+    sink->hasher = hasher_new();
+    sink->pieces[0].bytes = slot_buffer((size_t)SINK_BLOCKS * BLOCK);
+    sink->pieces[1].bytes = slot_buffer((size_t)SINK_BLOCKS * BLOCK);
+    pthread_mutex_init(&sink->lock, NULL);
+    pthread_cond_init(&sink->changed, NULL);
+    if (sink->hasher == NULL || sink->pieces[0].bytes == NULL || sink->pieces[1].bytes == NULL) {
+        return fail(reason, CODE_RESOURCES, "no memory for buffers");
+    }
+    if (pthread_create(&sink->thread, NULL, writer, sink) != 0) {
+        return fail(reason, CODE_RESOURCES, "no thread can be started");
+    }
+    sink->started = true;
+    return 0;
+}
+
+void sink_close(struct sink *sink) {
+    if (sink == NULL) {
+        return;
+    }
+    if (sink->started) {
+        pthread_mutex_lock(&sink->lock);
+        sink->over = true;
+        pthread_cond_broadcast(&sink->changed);
+        pthread_mutex_unlock(&sink->lock);
+        pthread_join(sink->thread, NULL);
+    }
+    hasher_free(sink->hasher);
+    free(sink->pieces[0].bytes);
+    free(sink->pieces[1].bytes);
+    pthread_mutex_destroy(&sink->lock);
+    pthread_cond_destroy(&sink->changed);
+    free(sink);
+}
+
+/* Waits for the thread; gives it what was filled, if there is something. */
+static int handed_over(struct sink *sink, struct reason *reason) {
+    pthread_mutex_lock(&sink->lock);
+    while (sink->busy) {
+        pthread_cond_wait(&sink->changed, &sink->lock);
+    }
+    if (sink->reason.code == 0 && sink->pieces[sink->filling].count > 0) {
+        sink->filling = 1 - sink->filling;
+        sink->busy = true;
+        pthread_cond_broadcast(&sink->changed);
+    }
+    int code = sink->reason.code;
+    if (code != 0) {
+        *reason = sink->reason;
+        sink->pieces[sink->filling].count = 0;
+    }
+    pthread_mutex_unlock(&sink->lock);
+    return code;
+}
+
+static int added(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, bool tries, struct reason *reason) {
+    struct piece *piece = &sink->pieces[sink->filling];
+    memcpy(piece->bytes + (size_t)piece->count * BLOCK, bytes, BLOCK);
+    piece->data[piece->count] = data;
+    piece->block[piece->count] = block;
+    piece->tries[piece->count] = tries;
+    piece->count++;
+    return piece->count == SINK_BLOCKS ? handed_over(sink, reason) : 0;
+}
+
+int sink_put(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason) {
+    return added(sink, data, block, bytes, false, reason);
+}
+
+int sink_try(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason) {
+    return added(sink, data, block, bytes, true, reason);
+}
+
+int sink_drain(struct sink *sink, struct reason *reason) {
+    int code = handed_over(sink, reason);
+    return code == 0 ? handed_over(sink, reason) : code;
+}
+
+uint64_t sink_written(struct sink *sink) {
+    pthread_mutex_lock(&sink->lock);
+    uint64_t written = sink->written;
+    pthread_mutex_unlock(&sink->lock);
+    return written;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Blocks on their way into the slot: a thread compares them with their hashes and writes them, while the caller prepares the next.
+ *
+ * It holds two pieces, so what is lost with the process, and is done again, is at most 256 KiB. */
+#ifndef SINK_H
+#define SINK_H
+
+#include "index.h"
+#include "slot.h"
+
+enum { SINK_BLOCKS = 32 };
+/* Instead of the number of a data block: zeros, which have no hash. */
+#define SINK_ZEROS UINT32_MAX
+
+struct sink;
+
+/* unverified[data] is set, and the block not written, where a block of sink_try is not what the index says. */
+int sink_open(struct sink **sink, struct slot *slot, const struct index *index, uint8_t *unverified, struct reason *reason);
+void sink_close(struct sink *sink);
+
+/* The block goes to its place `block` in the slot. With another hash than the index has for `data`, it is an error of the bundle. */
+int sink_put(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason);
+/* The same for a block that may be wrong. */
+int sink_try(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason);
+/* Everything that was put is written. */
+int sink_drain(struct sink *sink, struct reason *reason);
+uint64_t sink_written(struct sink *sink);
+
+#endif
