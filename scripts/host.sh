@@ -7,7 +7,7 @@
 BOARD_PACKAGES="python3 openjdk-17-jdk-headless maven qemu-system-arm u-boot-qemu u-boot-tools libubootenv-tool fdisk mtools dosfstools \
 e2fsprogs cpio gzip unzip qemu-user-static binutils-aarch64-linux-gnu gcc-aarch64-linux-gnu libc6-dev-arm64-cross debian-archive-keyring openssl"
 # shellcheck disable=SC2034
-TEST_PACKAGES="shellcheck gawk mawk attr acl libcap2-bin busybox-static chromium xz-utils zstd squashfs-tools mount util-linux gcc libc6-dev make dpkg-dev python3-venv systemd \
+TEST_PACKAGES="shellcheck gawk mawk attr acl libcap2-bin busybox-static chromium xz-utils zstd squashfs-tools mount util-linux gcc libc6-dev make dpkg-dev python3-venv groff-base systemd \
 libssl-dev libzstd-dev zlib1g-dev liblzma-dev clang libclang-rt-14-dev"
 
 # shellcheck disable=SC2034

@@ -35,7 +35,16 @@ SRC_URI = "\
 # UNPACKDIR is wrynose's, scarthgap has none.
 S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
 
-inherit systemd update-rc.d
+inherit ota-man systemd update-rc.d
+
+OTA_MAN_PAGES = "\
+    sysupgrade=writes a system update into the slot that is not running; \
+    ota-slot=which slot runs, and what is tried, committed or given up; \
+    ota-why=how an update ended, and why; \
+    ota-doctor=looks at everything that an update relies on; \
+    ota-trial-guard=ends the trial of a system that nobody commits; \
+    ota-verify=verifies signatures of bundles and files \
+"
 
 do_configure[noexec] = "1"
 do_compile[noexec] = "1"

@@ -33,6 +33,7 @@ import bb.utils  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "lib"))
 import otamgr.layout  # noqa: E402
+import otamgr.man  # noqa: E402
 import otamgr.size  # noqa: E402
 
 bb.utils._context.update({"otamgr": otamgr, "os": os, "bb": bb})
@@ -67,7 +68,7 @@ class MetadataCase(unittest.TestCase):
                 "BBPATH": f"{self.folder}:{ROOT}", "TOPDIR": str(self.folder), "TMPDIR": str(self.folder / "tmp"),
                 "WORKDIR": str(self.folder / "work"), "T": str(self.folder / "temp"), "D": str(self.folder / "image"), "PN": "test", "PV": "1",
                 "DL_DIR": str(self.folder / "downloads"), "FILE": "", "PATH": os.environ["PATH"], "sysconfdir": "/etc", "datadir": "/usr/share",
-                "bindir": "/usr/bin", "libdir": "/usr/lib", "nonarch_libdir": "/usr/lib",
+                "bindir": "/usr/bin", "libdir": "/usr/lib", "nonarch_libdir": "/usr/lib", "mandir": "/usr/share/man",
                 "MACHINE": machine, "OVERRIDES": f"qemuall:{machine}" if machine.startswith("qemu") else machine,
                 "LAYERSERIES_CORENAMES": "scarthgap", "__bbclasstype": "recipe", **values}.items():
             d.setVar(name, value)

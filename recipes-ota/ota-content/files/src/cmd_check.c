@@ -131,7 +131,11 @@ int ext4_check(struct job *job, struct stream *stream, uint64_t slot_bytes, stru
         facts_add_number(facts, "image_bytes", pass.bytes);
         facts_add_number(facts, "content_bytes", pass.bytes);
         facts_add_number(facts, "filesystem_bytes", ext4.bytes);
+        facts_add_number(facts, "block_bytes", ext4.block_bytes);
         facts_add_number(facts, "free_bytes", ext4.free_bytes);
+        facts_add_number(facts, "features_compat", ext4.compat);
+        facts_add_number(facts, "features_incompat", ext4.incompat);
+        facts_add_number(facts, "features_ro_compat", ext4.ro_compat);
         facts_add_number(facts, "growth", grows ? slot_bytes - ext4.bytes : 0);
         facts_add(facts, "needs_recovery", ext4.needs_recovery ? "yes" : "no");
         facts_add(facts, "resize_inode", ext4.resize_inode ? "yes" : "no");

@@ -10,10 +10,11 @@ enum { COMPAT, INCOMPAT, RO_COMPAT };
 enum { LINUX = 1, UBOOT = 2 };
 
 /* Features, and who can use a file system that has them. LINUX: fs/ext4/ext4.h of Linux 5.10, EXT4_FEATURE_INCOMPAT_SUPP and
- * EXT4_FEATURE_RO_COMPAT_SUPP (the slot has to be mounted for writing, so both count), orphan_present since 5.15: it is set only
- * while a file system with orphan_file is mounted. UBOOT: what fs/ext4 of U-Boot can read a kernel from. It knows extents, 64bit,
- * flex_bg and the size of descriptors, and does not look at checksums when it only reads; the others change where descriptors or
- * the content of files lie. Features of the third kind, compatible ones, may be ignored by definition. */
+ * EXT4_FEATURE_RO_COMPAT_SUPP (the slot has to be mounted for writing, so both count); orphan_present, since 5.15, is only set while a
+ * file system with orphan_file is mounted. UBOOT: what a kernel can be read from. include/ext4fs.h of U-Boot 2026.01 names what its
+ * driver knows (EXT4_FEATURE_INCOMPAT_SUPP, EXT4_FEATURE_INCOMPAT_SUPP_LAZY_RO); of others it complains, older ones do not even
+ * that, and all go on. So only those count that change where descriptors or the content of plain files lie. Features of the third
+ * kind, compatible ones, may be ignored by definition. */
 static const struct {
     unsigned char kind, who;
     uint32_t bit;
