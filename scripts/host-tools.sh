@@ -9,6 +9,21 @@ run_host_tool() {
     jar=$here/../otamgr-src/$module/target/$2.jar
     shift 2
     if [ ! -f "$jar" ]; then
+        case ${1-} in --as=*) first=${2-} ;; *) first=${1-} ;; esac
+        case $first in
+        --help | -h)
+            # Nothing is built for that, and neither Java nor Maven has to be there.
+            if [ -f "$here/help/${0##*/}.txt" ]; then
+                cat "$here/help/${0##*/}.txt"
+                exit 0
+            fi ;;
+        esac
+        for program in java mvn; do
+            command -v "$program" > /dev/null || {
+                echo "${0##*/} is a Java program that builds itself once and needs Java 17 and Maven: apt-get install openjdk-17-jdk-headless maven" >&2
+                exit 1
+            }
+        done
         echo "Building $module once" >&2
         mvn -q -B -f "$here/../otamgr-src/pom.xml" -pl "$module" -am package -DskipTests >&2
     fi

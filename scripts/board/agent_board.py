@@ -75,6 +75,7 @@ def _new(tree):
 def _unhealthy(tree):
     _with_agent(tree, "3.0")
     scenario.unhealthy(tree)
+    scenario.short_trial(tree)
 
 
 class Systems:

@@ -257,8 +257,8 @@ class Runner:
     def switch_on(self):
         """The publisher has another address in each run, and the board is told through its environment."""
         config = FOLDER / "fw_env.config"
-        config.write_text("".join(f"{self.disk} {offset:#x} {COPY_SIZE:#x}\n" for offset in COPIES))
-        subprocess.run(["fw_setenv", "-c", config, "ota_bootargs", f"board.url={self._publisher.address()}"], check=True)
+        config.write_text("".join(f"{self.disk.name} {offset:#x} {COPY_SIZE:#x}\n" for offset in COPIES))
+        subprocess.run(["fw_setenv", "-c", config, "ota_bootargs", f"board.url={self._publisher.address()}"], check=True, cwd=self.disk.parent)
         self.system = replace(self.system, environment=tuple(sorted(self._environment().items())))
         self._power_on()
         self.board.wait_all([scenario.BOOTED, "hubby_state:value=1"], BOOT)

@@ -2,6 +2,7 @@
 """Looks into a board's disk from outside, with the board switched off: environment, files of a slot, the journal."""
 
 import binascii
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -10,17 +11,20 @@ from pathlib import Path
 import build
 
 _ZEROS = bytes(build.MIB)
-# Copies of partitions are read and thrown away; in memory that costs least.
-FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
+# Copies of partitions are read and thrown away; in memory that costs least. A container may have next to none there.
+_MEMORY = Path("/dev/shm")
+FOLDER = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= 1024 * build.MIB else None
 
 
 def environment(disk):
     """The variables of the newer good copy, read by libubootenv."""
+    disk = Path(disk)
     with tempfile.NamedTemporaryFile("w", suffix=".config") as config:
         for name in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND"):
-            config.write(f"{disk} {build.SETTINGS[name]} {build.SETTINGS['OTA_ENV_SIZE']}\n")
+            # Relative, because a path in there cannot have blanks.
+            config.write(f"{disk.name} {build.SETTINGS[name]} {build.SETTINGS['OTA_ENV_SIZE']}\n")
         config.flush()
-        out = subprocess.run(["fw_printenv", "-c", config.name], check=True, capture_output=True, text=True)
+        out = subprocess.run(["fw_printenv", "-c", config.name], check=True, capture_output=True, text=True, cwd=disk.parent)
     if out.stderr.strip():
         raise RuntimeError(f"fw_printenv: {out.stderr.strip()}")
     return dict(line.split("=", 1) for line in out.stdout.splitlines() if line)

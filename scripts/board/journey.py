@@ -91,13 +91,14 @@ def journey(screen):
         log.parent.mkdir(exist_ok=True)
         log.unlink(missing_ok=True)
         with machine.Machine(disk, log, on_line=functools.partial(scenario.show_line, screen), network=True) as board:
-            before = board.wait(scenario.BOOTED, 120, fail=scenario.DANGER)
-            board.wait("told the service: version=1.0,slot=a", 120)
+            before = board.wait(scenario.BOOTED, scenario.BOOT, fail=scenario.DANGER)
+            board.wait("told the service: version=1.0,slot=a", scenario.COMMIT)
             screen.step("Deploy")
             started = screen.seconds()
             ota(service, screen, "deploy", "-i", str(image["imageId"]), "-d", DEVICE)
-            board.wait("OTA: trial of slot b", 300, fail="ota_upgrade_failed|ota_refused|NO BOOTABLE SLOT")
-            after, _, _ = board.wait_all([scenario.BOOTED, "slot_committed:slot=b", f"told the service: version={re.escape(version)},slot=b"], 240)
+            board.wait("OTA: trial of slot b", scenario.UPDATE, fail="ota_upgrade_failed|ota_refused|NO BOOTABLE SLOT")
+            after, _, _ = board.wait_all([scenario.BOOTED, "slot_committed:slot=b", f"told the service: version={re.escape(version)},slot=b"],
+                                            scenario.COMMIT)
             seconds = screen.seconds() - started
         status = ota(service, screen, "status", "-n", BUILD_NUMBER, "-d", DEVICE)
     finally:

@@ -61,6 +61,17 @@ class ForeignApt:
         fields = dict(re.findall(r"^(Filename|SHA256): (\S+)$", out.stdout, re.M))
         return (fields["Filename"], fields["SHA256"]) if len(fields) == 2 else None
 
+    def libraries(self, packages):
+        """The packages of libraries that these packages need, and those need in turn. Not those for compilers: the C library of one that
+        compiles for the target is its own."""
+        found, waiting = set(), list(packages)
+        while waiting:
+            out = subprocess.run(["apt-cache", *self._options, "depends", "--important", *waiting], check=True, capture_output=True, text=True)
+            names = set(re.findall(r"^ [ |](?:Pre)?Depends: (z?lib\S+(?<!-dev)(?<!-bin))$", out.stdout, re.M)) - found - set(packages)
+            found |= names
+            waiting = sorted(names)
+        return sorted(found)
+
     def download(self, packages):
         """Downloads what is not there yet and returns the .deb files."""
         debs = self._folder / "debs"

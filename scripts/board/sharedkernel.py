@@ -188,9 +188,10 @@ class Board(machine.Console):
 
     def _environment(self):
         config = self._disk.with_suffix(".fw_env.config")
-        config.write_text("".join(f"{self._disk} {build.SETTINGS[name]} {build.SETTINGS['OTA_ENV_SIZE']}\n"
+        # Relative, because a path in there cannot have blanks.
+        config.write_text("".join(f"{self._disk.name} {build.SETTINGS[name]} {build.SETTINGS['OTA_ENV_SIZE']}\n"
                                   for name in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")))
-        return subprocess.run(["fw_printenv", "-c", config], check=True, capture_output=True, text=True).stdout
+        return subprocess.run(["fw_printenv", "-c", config], check=True, capture_output=True, text=True, cwd=self._disk.parent).stdout
 
     @staticmethod
     def _first_child(pid):

@@ -22,7 +22,8 @@ REFUSED = "ota_upgrade_failed|ota_refused|NO BOOTABLE SLOT"
 EMULATORS = {
     "qemuarm64": ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"),
     "qemuarm": machine.ARM_BOARD,
-    "qemux86-64": ("qemu-system-x86_64", "-M", "pc", "-cpu", "max"),
+    # Without a display: its U-Boot may hang while the display's ROM runs.
+    "qemux86-64": ("qemu-system-x86_64", "-M", "pc", "-cpu", "max", "-vga", "none"),
 }
 UBOOT = {"qemuarm64": "u-boot.bin", "qemuarm": "u-boot.bin", "qemux86-64": "u-boot.rom"}
 LOADERS = {"qemuarm64": "ld-linux-aarch64.so.1", "qemuarm": "ld-linux-armhf.so.3", "qemux86-64": "ld-linux-x86-64.so.2"}

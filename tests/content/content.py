@@ -27,7 +27,8 @@ def engine():
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         flags = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
-        subprocess.run(["make", "-s", "-C", SOURCES, f"B={folder}", f"CFLAGS={flags}", f"LDFLAGS={flags}"], check=True)
+        # Relative, because make has no names with blanks.
+        subprocess.run(["make", "-s", "-C", SOURCES, f"B={os.path.relpath(folder, SOURCES)}", f"CFLAGS={flags}", f"LDFLAGS={flags}"], check=True)
     return folder / "ota-content"
 
 

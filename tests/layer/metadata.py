@@ -4,8 +4,10 @@
 OpenEmbedded-Core is not there: classes of it that our recipes inherit are empty files, and what they would set is set by the test.
 """
 
+import atexit
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -13,7 +15,19 @@ import types
 import unittest
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+
+def _without_blanks(path):
+    """The same folder by a name that BitBake can read, which takes names of functions from paths."""
+    if re.fullmatch(r"[\w/.+-]+", str(path), re.ASCII):
+        return path
+    folder = tempfile.mkdtemp(prefix="layer-root-")
+    atexit.register(shutil.rmtree, folder)
+    link = Path(folder) / "root"
+    link.symlink_to(path)
+    return link
+
+
+ROOT = _without_blanks(Path(__file__).resolve().parents[2])
 CORE_CLASSES = ("allarch", "base", "core-image", "deploy", "kernel-arch", "native", "nopackages", "packagegroup", "qemu", "systemd",
                 "update-alternatives", "update-rc.d")
 

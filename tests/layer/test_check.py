@@ -51,7 +51,7 @@ class Check(unittest.TestCase):
         ours = [
             "WARNING: otamgr-0.1.0-r0 do_package_qa: QA Issue: something [ldflags]",
             "ERROR: ota-record-0.1.0-r0 do_install: full_ota_record.json is missing",
-            f"WARNING: {ROOT}/recipes-ota/otamgr/otamgr_0.1.0.bb: unknown",
+            f"WARNING: {ROOT.resolve()}/recipes-ota/otamgr/otamgr_0.1.0.bb: unknown",
         ]
         others = ["WARNING: busybox-1.37.0-r0 do_package_qa: QA Issue: something [ldflags]", "NOTE: recipe otamgr-0.1.0-r0: task do_compile: Started",
                   "WARNING: otamgrd-1.0-r0 do_compile: not ours"]

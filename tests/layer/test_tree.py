@@ -36,7 +36,7 @@ class Series(MetadataCase):
             self.assertEqual("otamgr", d.getVar("BBFILE_COLLECTIONS").strip())
             self.assertIn(series.split()[-1], d.getVar("LAYERSERIES_COMPAT_otamgr").split())
             self.assertEqual("core", d.getVar("LAYERDEPENDS_otamgr"))
-            self.assertEqual(str(ROOT), d.getVar("OTAMGR_REPOSITORY"))
+            self.assertEqual(str(ROOT.resolve()), d.getVar("OTAMGR_REPOSITORY"))
 
     def test_that_folder_holds_links_to_everything_of_a_layer_but_the_layouts(self):
         for pattern in ("recipes-*/*/*.bb*", "classes/*", "lib/otamgr/*.py", "dynamic-layers/*/*/*/*", "lib/oeqa/runtime/cases/*.py", "conf/*"):
@@ -57,7 +57,7 @@ class Series(MetadataCase):
         self.assertTrue(any((Path(folder) / "ota-ab-gpt.wks.in").exists() for folder in path))
 
     def test_the_repository_in_place_of_the_layer_is_a_sentence_where_it_would_not_work(self):
-        self.assertEqual(str(ROOT), self.configuration_of(ROOT, "scarthgap").getVar("OTAMGR_REPOSITORY"))
+        self.assertEqual(str(ROOT.resolve()), self.configuration_of(ROOT, "scarthgap").getVar("OTAMGR_REPOSITORY"))
         with self.assertRaises(Exception):
             self.configuration_of(ROOT, "wrynose")
         self.assertIn(f"BBLAYERS has {ROOT}: expected {ROOT}/meta-otamgr", "\n".join(text for _, text in self.said))

@@ -53,7 +53,9 @@ def file_system_header(device):
 def content_engine(repository):
     """The program that does everything with the bytes of an image, built for this machine where its sources are newer."""
     folder = repository / "build/ota-content"
-    run("make", "-s", "-C", repository / "recipes-ota/ota-content/files", f"B={folder}")
+    sources = repository / "recipes-ota/ota-content/files"
+    # Relative, because make has no names with blanks.
+    run("make", "-s", "-C", sources, f"B={os.path.relpath(folder, sources)}")
     return folder / "ota-content"
 
 
