@@ -4,7 +4,7 @@ DESCRIPTION = "Reads and writes JSON token by token. The lowest of the three par
 HOMEPAGE = "https://github.com/FasterXML/jackson-core"
 BUGTRACKER = "https://github.com/FasterXML/jackson-core/issues"
 # The classes that write floating point numbers are under the licence of their author, MIT.
-LICENSE = "Apache-2.0 & MIT"
+LICENSE = "${@otamgr.license.all_of(d, 'Apache-2.0', 'MIT')}"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57 \
                     file://src/main/resources/META-INF/jackson-core-NOTICE;md5=c749d08cfb0c92ce8b7ef2d1651e6ee7 \
                     file://src/main/java/com/fasterxml/jackson/core/io/schubfach/DoubleToDecimal.java;beginline=2;endline=21;md5=0b8f4e890282ecf1dc809bd8939f1efb"

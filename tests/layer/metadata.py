@@ -47,6 +47,7 @@ import bb.utils  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "lib"))
 import otamgr.layout  # noqa: E402
+import otamgr.license  # noqa: E402
 import otamgr.man  # noqa: E402
 import otamgr.size  # noqa: E402
 

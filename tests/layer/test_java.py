@@ -39,6 +39,12 @@ class Libraries(MetadataCase):
                 for text in d.getVar("LIC_FILES_CHKSUM").split():
                     self.assertRegex(text, r"^file://(?!/).*;md5=[0-9a-f]{32}$")
 
+    def test_licences_are_written_as_each_series_reads_them(self):
+        for series, expected in (("scarthgap", "Apache-2.0 & MIT"), ("wrynose", "Apache-2.0 & MIT"), ("wrynose blacksail", "Apache-2.0 AND MIT")):
+            d = self.parsed("recipes-java/jackson/jackson-core_2.18.4.1.bb", self.configuration(
+                PV="2.18.4.1", **{**COMMON, "BPN": "jackson-core", "LAYERSERIES_CORENAMES": series}))
+            self.assertEqual(expected, d.getVar("LICENSE"))
+
     def test_nothing_asks_for_a_quality_check_to_be_skipped_or_for_a_platform(self):
         for path in LIBRARIES:
             text = path.read_text()
