@@ -15,14 +15,16 @@ import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
 import org.metaotamgr.device.Printable;
 
 /**
- * The layout of a bundle: an uncompressed ustar archive whose first member is {@code manifest}. Only where things are is
- * read here; whether they can be trusted is up to {@code ota-verify}.
+ * The layout of a bundle: an uncompressed ustar archive of {@code manifest}, its signature and what follows. Only where things
+ * are is read here, by the same rules as {@code bundle.c} and {@code bundle.py}; whether they can be trusted is up to
+ * {@code ota-verify}.
  *
  * @param file the bundle
  * @param manifest the bytes of the manifest
@@ -32,8 +34,19 @@ import org.metaotamgr.device.Printable;
 record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long length) {
     private static final int BLOCK = 512;
     private static final int MAX_MANIFEST = 64 * 1024;
-    /** manifest, manifest.sig, manifest.crt, and the image. */
-    private static final int MAX_MEMBERS = 4;
+    private static final int MAX_SIGNATURE = 1024;
+    private static final int MAX_CHAIN = 64 * 1024;
+    private static final int MAX_INDEX = 192 << 20;
+    private static final long MAX_BYTES = 999_999_999_999_999L;
+    /** What eleven octal digits can say. */
+    private static final long MAX_OCTAL = (1L << 33) - 1;
+    private static final int MAX_NAME = 100;
+    private static final int SIZE_AT = 124;
+    private static final int SIZE_LENGTH = 12;
+    private static final int CHECKSUM_AT = 148;
+    private static final int CHECKSUM_LENGTH = 8;
+    private static final int TYPE_AT = 156;
+    private static final int PREFIX_AT = 345;
     private static final Set<StandardOpenOption> READ = Set.of(StandardOpenOption.READ);
 
     /**
@@ -68,39 +81,80 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
      */
     static BundleFile open(Path file) throws IOException {
         try (SeekableByteChannel channel = Files.newByteChannel(file, READ)) {
-            long length = channel.size();
-            Map<String, Extent> members = new HashMap<>();
-            byte[] manifest = new byte[0];
-            long at = 0;
-            while (at + BLOCK <= length) {
-                byte[] header = read(channel, at, BLOCK);
-                if (isZero(header)) {
-                    break;
+            return new Reader(channel).read(file);
+        }
+    }
+
+    /** Goes from member to member. */
+    private static final class Reader {
+        private final SeekableByteChannel channel;
+        private final long length;
+        private final Map<String, Extent> members = new HashMap<>();
+        private long at;
+
+        Reader(SeekableByteChannel channel) throws IOException {
+            this.channel = channel;
+            this.length = channel.size();
+        }
+
+        BundleFile read(Path file) throws IOException {
+            Extent manifest = small("manifest", header(), MAX_MANIFEST);
+            small("manifest.sig", header(), MAX_SIGNATURE);
+            byte[] header = header();
+            for (Map.Entry<String, Integer> perhaps : List.of(Map.entry("manifest.crt", MAX_CHAIN), Map.entry("index", MAX_INDEX))) {
+                if (name(header).equals(perhaps.getKey())) {
+                    small(perhaps.getKey(), header, perhaps.getValue());
+                    header = header();
                 }
-                if (!isUstar(header) || members.size() == MAX_MEMBERS) {
-                    throw new IOException("expected an archive of at most " + MAX_MEMBERS
-                            + " members, found something else at byte " + at);
-                }
-                String name = name(header);
-                long size = size(header, at);
-                if (members.isEmpty()) {
-                    if (!name.equals("manifest") || size > MAX_MANIFEST) {
-                        throw new IOException("expected that it begins with a manifest of at most " + MAX_MANIFEST
-                                + " bytes");
-                    }
-                    manifest = read(channel, at + BLOCK, (int) size);
-                }
-                if (at + BLOCK + size > length) {
-                    throw new IOException("expected " + size + " bytes of " + Printable.of(name)
-                            + ", found the end of the file");
-                }
-                members.put(name, new Extent(at + BLOCK, size));
-                at += BLOCK + (size + BLOCK - 1) / BLOCK * BLOCK;
             }
-            if (members.isEmpty()) {
-                throw new IOException("expected an archive that begins with a manifest, found an empty one");
+            String image = name(header);
+            Extent payload = member(image, header);
+            if (payload.length() < 1 || at > length - 2 * BLOCK) {
+                throw new IOException("expected an image and the end of the archive, found " + Printable.of(image) + " with "
+                        + payload.length() + " bytes in a file of " + length);
             }
-            return new BundleFile(file, manifest, members, length);
+            if (!isZero(BundleFile.read(channel, at, 2 * BLOCK))) {
+                throw new IOException("expected nothing behind the image, found more at byte " + at);
+            }
+            return new BundleFile(file, BundleFile.read(channel, manifest.offset(), (int) manifest.length()), Map.copyOf(members),
+                    length);
+        }
+
+        private byte[] header() throws IOException {
+            if (at > length - BLOCK) {
+                throw new IOException("expected manifest, manifest.sig, perhaps manifest.crt, perhaps index, and an image, found "
+                        + "the end of the file at byte " + at);
+            }
+            byte[] header = BundleFile.read(channel, at, BLOCK);
+            String wrong = !isUstar(header) || octal(header, CHECKSUM_AT, CHECKSUM_LENGTH) != checksum(header)
+                    ? "no header of an archive, or one whose checksum is wrong"
+                    : header[TYPE_AT] != '0' && header[TYPE_AT] != 0 ? "something else than a plain file"
+                    : header[PREFIX_AT] != 0 || !isPlainName(name(header)) ? "a name that members of a bundle do not have"
+                    : size(header) < 0 ? "a size that is no number, or not written as tar does" : "";
+            if (!wrong.isEmpty()) {
+                throw new IOException("expected a member of a bundle at byte " + at + ", found " + wrong);
+            }
+            return header;
+        }
+
+        private Extent small(String name, byte[] header, int most) throws IOException {
+            long size = size(header);
+            if (!name(header).equals(name) || size < 1 || size > most) {
+                throw new IOException("expected " + name + " of 1 to " + most + " bytes at byte " + at + ", found "
+                        + Printable.of(name(header)) + " of " + size);
+            }
+            Extent extent = member(name, header);
+            if (extent.length() > length - extent.offset()) {
+                throw new IOException("expected " + extent.length() + " bytes of " + name + ", found the end of the file");
+            }
+            return extent;
+        }
+
+        private Extent member(String name, byte[] header) {
+            Extent extent = new Extent(at + BLOCK, size(header));
+            members.put(name, extent);
+            at = extent.offset() + (extent.length() + BLOCK - 1) / BLOCK * BLOCK;
+            return extent;
         }
     }
 
@@ -132,24 +186,72 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
         return new String(header, 257, 5, StandardCharsets.ISO_8859_1).equals("ustar");
     }
 
-    private static boolean isZero(byte[] header) {
-        return Arrays.equals(header, new byte[BLOCK]);
+    private static boolean isZero(byte[] blocks) {
+        return Arrays.equals(blocks, new byte[blocks.length]);
     }
 
     private static String name(byte[] header) {
         int end = 0;
-        while (end < 100 && header[end] != 0) {
+        while (end < MAX_NAME && header[end] != 0) {
             end++;
         }
-        return new String(header, 0, end, StandardCharsets.UTF_8);
+        return new String(header, 0, end, StandardCharsets.ISO_8859_1);
     }
 
-    private static long size(byte[] header, long at) throws IOException {
-        String octal = new String(header, 124, 12, StandardCharsets.ISO_8859_1).replace('\0', ' ').strip();
-        try {
-            return Long.parseLong(octal, 8);
-        } catch (NumberFormatException e) {
-            throw new IOException("expected a length in octal, found something else at byte " + (at + 124), e);
+    private static boolean isPlainName(String name) {
+        for (int at = 0; at < name.length(); at++) {
+            char one = name.charAt(at);
+            boolean isLetterOrDigit = one >= 'a' && one <= 'z' || one >= 'A' && one <= 'Z' || one >= '0' && one <= '9';
+            if (!isLetterOrDigit && (at == 0 || "._+-".indexOf(one) < 0)) {
+                return false;
+            }
         }
+        return !name.isEmpty();
+    }
+
+    private static long checksum(byte[] header) {
+        long sum = 0;
+        for (int at = 0; at < BLOCK; at++) {
+            sum += at >= CHECKSUM_AT && at < CHECKSUM_AT + CHECKSUM_LENGTH ? ' ' : header[at] & 0xff;
+        }
+        return sum;
+    }
+
+    /** A size, in octal digits or, if they cannot say it, in base 256; negative if it is none. */
+    private static long size(byte[] header) {
+        if ((header[SIZE_AT] & 0xff) != 0x80) {
+            long size = octal(header, SIZE_AT, SIZE_LENGTH);
+            return size <= MAX_BYTES ? size : -1;
+        }
+        long size = 0;
+        for (int at = SIZE_AT + 1; at < SIZE_AT + SIZE_LENGTH; at++) {
+            if (size > MAX_BYTES) {
+                return -1;
+            }
+            size = size << 8 | header[at] & 0xff;
+        }
+        return size > MAX_OCTAL && size <= MAX_BYTES ? size : -1;
+    }
+
+    /** Octal digits between blanks before, and blanks and zeros behind; negative if it is something else. */
+    private static long octal(byte[] header, int from, int length) {
+        int at = from;
+        int end = from + length;
+        while (at < end && header[at] == ' ') {
+            at++;
+        }
+        if (at == end || header[at] < '0' || header[at] > '7') {
+            return -1;
+        }
+        long number = 0;
+        for (; at < end && header[at] >= '0' && header[at] <= '7'; at++) {
+            number = number * 8 + header[at] - '0';
+        }
+        for (; at < end; at++) {
+            if (header[at] != 0 && header[at] != ' ') {
+                return -1;
+            }
+        }
+        return number;
     }
 }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
@@ -13,6 +14,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
@@ -23,6 +25,8 @@ import java.util.Random;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.Manifest;
@@ -99,9 +103,20 @@ class BundleSourceTest {
         System.arraycopy(size, 0, header, 124, size.length);
         header[156] = '0';
         System.arraycopy("ustar\00000".getBytes(StandardCharsets.US_ASCII), 0, header, 257, 8);
+        sum(header);
         out.write(header);
         out.write(content);
         out.write(new byte[(512 - content.length % 512) % 512]);
+    }
+
+    /** Puts the right checksum into the header at the begin. */
+    private static void sum(byte[] archive) {
+        Arrays.fill(archive, 148, 156, (byte) ' ');
+        int sum = 0;
+        for (int i = 0; i < 512; i++) {
+            sum += archive[i] & 0xff;
+        }
+        System.arraycopy(String.format("%06o\0", sum).getBytes(StandardCharsets.US_ASCII), 0, archive, 148, 7);
     }
 
     private Path put(String name, byte[] content) throws IOException {
@@ -220,11 +235,38 @@ class BundleSourceTest {
         assertEquals(Reason.DOWNLOAD_FAILED, reason(() -> pull(target)));
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"-0000000001", "-0000002000", "+0000000005", "0000000000", "00000000008", "1 000000000", "", "77777777777",
+        "00000300000", "0x000000005"})
+    void aSizeThatIsNoneEndsTheReading(String size) throws Exception {
+        for (int member = 0; member < 3; member++) {
+            byte[] content = bundle("2.0", image(100), "x-signed=yes\n");
+            byte[] header = Arrays.copyOfRange(content, 1024 * member, 1024 * member + 512);
+            Arrays.fill(header, 124, 136, (byte) 0);
+            System.arraycopy(size.getBytes(StandardCharsets.US_ASCII), 0, header, 124, size.length());
+            sum(header);
+            System.arraycopy(header, 0, content, 1024 * member, 512);
+            Path file = put("a", content);
+            assertTimeoutPreemptively(Duration.ofSeconds(10), () -> assertThrows(IOException.class, () -> BundleFile.open(file)));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 100, 148, 156, 257, 345, 1024, 2048, 2560 + 512, 2560 + 1535})
+    void aByteThatIsWrongInTheFrameEndsTheReading(int at) throws Exception {
+        byte[] content = bundle("2.0", image(100), "x-signed=yes\n");
+        BundleFile.open(put("a", content));
+        content[at] ^= 0x11;
+        Path file = put("a", content);
+        assertThrows(IOException.class, () -> BundleFile.open(file));
+    }
+
     @Test
     void archivesThatLieAboutTheirMembersAreNoBundles() throws Exception {
         byte[] content = bundle("2.0", image(100), "x-signed=yes\n");
         byte[] size = "77777777777".getBytes(StandardCharsets.US_ASCII);
         System.arraycopy(size, 0, content, 124, size.length);
+        sum(content);
         put("a", content);
         put("b", Arrays.copyOf(bundle("2.0", image(5000), "x-signed=yes\n"), 4096));
         assertEquals(Reason.BAD_BUNDLE, reason(() -> source.check(NOTHING)));
