@@ -30,6 +30,8 @@ import javax.net.ssl.TrustManagerFactory;
 /** Reads certificates and keys as everybody has them, in PEM, instead of a keystore of Java. */
 final class Tls {
     private static final int MAX_FILE_SIZE = 4 << 20;
+    private static final String BEGIN = "-----BEGIN CERTIFICATE-----";
+    private static final String END = "-----END CERTIFICATE-----";
     private static final Pattern KEY = Pattern.compile("-----BEGIN PRIVATE KEY-----([^-]*)-----END PRIVATE KEY-----");
 
     private Tls() {
@@ -84,7 +86,7 @@ final class Tls {
     }
 
     private static List<Certificate> certificates(Path file) throws IOException {
-        byte[] content = read(file);
+        byte[] content = blocks(read(file));
         try {
             Collection<? extends Certificate> found =
                     CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(content));
@@ -95,6 +97,22 @@ final class Tls {
         } catch (GeneralSecurityException e) {
             throw new IOException(file + ": expected certificates in PEM, found something else", e);
         }
+    }
+
+    /** The certificates of a file in PEM alone, whatever else people keep in it; other formats as they are. */
+    private static byte[] blocks(byte[] content) {
+        String text = new String(content, StandardCharsets.ISO_8859_1);
+        StringBuilder blocks = new StringBuilder();
+        for (int begin = text.indexOf(BEGIN), end; begin >= 0; begin = text.indexOf(BEGIN, end)) {
+            end = text.indexOf(END, begin);
+            if (end < 0) {
+                // Cut off: the library says so.
+                return content;
+            }
+            end += END.length();
+            blocks.append(text, begin, end).append('\n');
+        }
+        return blocks.length() == 0 ? content : blocks.toString().getBytes(StandardCharsets.ISO_8859_1);
     }
 
     private static PrivateKey privateKey(Path file) throws IOException, GeneralSecurityException {

@@ -134,6 +134,88 @@ class HttpTest {
         }
     }
 
+    /** Files of all kinds as people have them, made by openssl; run once. */
+    private static Path manyFiles() throws Exception {
+        Path many = folder.resolve("many");
+        if (!Files.exists(many.resolve("done"))) {
+            Files.createDirectories(many);
+            Files.writeString(many.resolve("make"), """
+                    set -eu
+                    openssl ecparam -name prime256v1 -genkey -noout -out key-ec-sec1.pem
+                    openssl ecparam -name prime256v1 -genkey -out key-ec-params.pem
+                    openssl pkcs8 -topk8 -nocrypt -in key-ec-sec1.pem -out key-ec-pkcs8.pem
+                    openssl genpkey -algorithm ed25519 -out key-ed25519.pem
+                    openssl genrsa -traditional -out key-rsa-pkcs1.pem 2048
+                    openssl pkcs8 -topk8 -nocrypt -in key-rsa-pkcs1.pem -out key-rsa-pkcs8.pem
+                    openssl ecparam -name secp384r1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out key-p384.pem
+                    openssl pkcs8 -topk8 -in key-ec-sec1.pem -passout pass:x -out key-ec-encrypted.pem
+                    { printf 'Bag Attributes\\n    localKeyID: 01 02\\n'; cat key-ec-pkcs8.pem; } >key-ec-bag.pem
+                    sed 's/$/\\r/' key-ec-pkcs8.pem >key-ec-crlf.pem
+                    { printf '\\357\\273\\277'; cat key-ec-pkcs8.pem; } >key-ec-bom.pem
+                    for key in ec-pkcs8 rsa-pkcs8 ed25519 p384; do
+                        openssl req -x509 -new -key "key-$key.pem" -subj /CN=client -days 3650 -out "client-$key.crt"
+                    done
+                    cp client-rsa-pkcs8.crt ca-plain.pem
+                    sed 's/$/\\r/' ca-plain.pem >ca-crlf.pem
+                    { printf '\\357\\273\\277'; cat ca-plain.pem; } >ca-bom.pem
+                    openssl x509 -in ca-plain.pem -text >ca-text.pem
+                    { printf '##\\n## Bundle\\n##\\n\\nFirst Root\\n==========\\n'; cat ca-plain.pem; printf '\\nSecond\\n'; cat client-ec-pkcs8.crt; } >ca-curl.pem
+                    { cat ca-plain.pem; printf '\\n# comment at the end\\n\\n'; } >ca-comment.pem
+                    { printf '%s' "$(cat ca-plain.pem)"; cat client-ec-pkcs8.crt; } >ca-glued.pem
+                    openssl x509 -in ca-plain.pem -outform DER -out ca-der.pem
+                    openssl x509 -in ca-plain.pem -trustout -addtrust serverAuth -out bad-ca-trusted.pem
+                    : >bad-ca-empty.pem
+                    head -n 5 ca-plain.pem >bad-ca-cut.pem
+                    cat key-rsa-pkcs8.pem ca-plain.pem >ca-key-in-front.pem
+                    openssl crl2pkcs7 -nocrl -certfile ca-plain.pem -out ca-pkcs7.pem
+                    cat ca-plain.pem ca-plain.pem >ca-twice.pem
+                    : >done
+                    """);
+            new Workshop(many).run("sh", "make");
+        }
+        return many;
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"ca-plain", "ca-crlf", "ca-bom", "ca-text", "ca-curl", "ca-comment", "ca-glued", "ca-der", "ca-key-in-front", "ca-pkcs7",
+        "ca-twice"})
+    void authoritiesAreReadAsPeopleHaveThem(String file) throws Exception {
+        Tls.anonymous(manyFiles().resolve(file + ".pem"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"bad-ca-trusted", "bad-ca-empty", "bad-ca-cut", "key-ed25519", "missing"})
+    void whatIsNoAuthorityIsNamed(String file) throws Exception {
+        Path path = manyFiles().resolve(file + ".pem");
+        IOException refused = assertThrows(IOException.class, () -> Tls.anonymous(path));
+        assertTrue(refused.getMessage().startsWith(path + ": expected"), refused.getMessage());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"ec-pkcs8,ec-pkcs8", "ec-pkcs8,ec-bag", "ec-pkcs8,ec-crlf", "ec-pkcs8,ec-bom", "rsa-pkcs8,rsa-pkcs8", "ed25519,ed25519", "p384,p384"})
+    void keysAreReadAsPeopleHaveThem(String certificate, String key) throws Exception {
+        Path many = manyFiles();
+        Tls.withCertificate(many.resolve("ca-plain.pem"), many.resolve("client-" + certificate + ".crt"), many.resolve("key-" + key + ".pem"));
+    }
+
+    /** What a message advises is done here, word for word but for the names of the files. */
+    @ParameterizedTest
+    @ValueSource(strings = {"ec-sec1", "ec-params", "rsa-pkcs1", "ec-encrypted"})
+    void whatIsAdvisedForAnotherKeyWorks(String key) throws Exception {
+        Path many = manyFiles();
+        Path old = many.resolve("key-" + key + ".pem");
+        String certificate = "client-" + key.substring(0, key.indexOf('-')) + "-pkcs8.crt";
+        IOException refused = assertThrows(IOException.class,
+                () -> Tls.withCertificate(many.resolve("ca-plain.pem"), many.resolve(certificate), old));
+        String advice = refused.getMessage().substring(refused.getMessage().indexOf("openssl "));
+        Path converted = many.resolve("converted-" + key + ".pem");
+        String command = advice.replace("OLD", old.toString()).replace("NEW", converted.toString());
+        new Workshop(many).run("sh", "-c", command + (key.contains("encrypted") ? " -passin pass:x" : ""));
+        if (!key.equals("ec-params")) {
+            Tls.withCertificate(many.resolve("ca-plain.pem"), many.resolve(certificate), converted);
+        }
+    }
+
     // ---- redirects ----
 
     @Test
