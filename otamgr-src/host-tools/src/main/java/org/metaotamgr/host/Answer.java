@@ -12,6 +12,11 @@ record Answer(String method, String path, int status, byte[] body) {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final int LONGEST_EXCERPT = 200;
 
+    Answer {
+        // java.net.http has none for what a proxy answers.
+        body = body == null ? new byte[0] : body;
+    }
+
     /** The body as JSON. */
     JsonNode json() throws OtaException {
         try {
@@ -50,7 +55,22 @@ record Answer(String method, String path, int status, byte[] body) {
         } catch (JsonProcessingException e) {
             // A page of a gateway, for example.
         }
-        return text.isBlank() ? "no more was said" : excerpt(text.replaceAll("<[^>]*>", " "));
+        return text.isBlank() ? "no more was said" : excerpt(withoutTags(text));
+    }
+
+    /** Step by step: an expression would search the rest of the page again for each bracket that nothing closes. */
+    private static String withoutTags(String text) {
+        StringBuilder plain = new StringBuilder();
+        int at = 0;
+        for (int open = text.indexOf('<'); open >= 0 && plain.length() <= LONGEST_EXCERPT * 10; open = text.indexOf('<', at)) {
+            int close = text.indexOf('>', open);
+            if (close < 0) {
+                break;
+            }
+            plain.append(text, at, open).append(' ');
+            at = close + 1;
+        }
+        return plain.append(text, at, Math.min(text.length(), at + LONGEST_EXCERPT * 10)).toString();
     }
 
     private static String first(String... texts) {

@@ -145,8 +145,15 @@ final class DeployJournal implements Closeable {
 
     private void write(String text, boolean force) throws IOException {
         ByteBuffer bytes = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
-        while (bytes.hasRemaining()) {
-            channel.write(bytes);
+        long before = channel.position();
+        try {
+            while (bytes.hasRemaining()) {
+                channel.write(bytes);
+            }
+        } catch (IOException e) {
+            // A line that a full disk has cut off must not become one with the next.
+            channel.truncate(before);
+            throw e;
         }
         if (force) {
             channel.force(false);

@@ -52,7 +52,11 @@ public final class Ota {
                 }
             };
         }
-        return Runner.run(new CommandLine(new Ota()), surroundings, args);
+        return Runner.run(commandLine(), surroundings, args);
+    }
+
+    static CommandLine commandLine() {
+        return new CommandLine(new Ota());
     }
 
     /** Names the release. */

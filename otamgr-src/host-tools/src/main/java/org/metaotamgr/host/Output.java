@@ -4,6 +4,7 @@ package org.metaotamgr.host;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import org.metaotamgr.device.Printable;
 
 /** What a command says: results on standard output, everything else on standard error, and no secret on either. */
 final class Output {
@@ -22,10 +23,25 @@ final class Output {
         return json;
     }
 
+    /** For a terminal: what a service or a file says can neither move the cursor nor hide the text around it. */
+    static String plain(String text) {
+        StringBuilder plain = new StringBuilder(text.length());
+        for (int at = 0; at < text.length();) {
+            int codePoint = text.codePointAt(at);
+            if (codePoint == '\n' || Printable.isPlain(codePoint)) {
+                plain.appendCodePoint(codePoint);
+            } else {
+                text.substring(at, at + Character.charCount(codePoint)).chars().forEach(one -> plain.append(String.format("\\u%04x", one)));
+            }
+            at += Character.charCount(codePoint);
+        }
+        return plain.toString();
+    }
+
     /** A line of the result; not for {@code --json}. */
     void line(String text) {
         if (!json) {
-            surroundings.out().println(secrets.mask(text));
+            surroundings.out().println(plain(secrets.mask(text)));
         }
     }
 
@@ -33,7 +49,8 @@ final class Output {
     void json(JsonNode value) {
         if (json) {
             try {
-                surroundings.out().println(secrets.mask(new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(value)));
+                // In JSON such characters only stand in texts, where this is how they are written.
+                surroundings.out().println(plain(secrets.mask(new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(value))));
             } catch (JsonProcessingException e) {
                 throw new IllegalStateException("a JSON tree can always be written", e);
             }
@@ -42,7 +59,7 @@ final class Output {
 
     /** What is going on, for people who watch. */
     void note(String text) {
-        surroundings.err().println(secrets.mask(text));
+        surroundings.err().println(plain(secrets.mask(text)));
     }
 
     void warning(String text) {

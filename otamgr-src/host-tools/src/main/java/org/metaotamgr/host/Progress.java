@@ -28,7 +28,7 @@ final class Progress {
     Progress(Surroundings surroundings, boolean shown, String what, Unit unit) {
         this.surroundings = surroundings;
         this.shown = shown;
-        this.what = what;
+        this.what = Output.plain(what).replace('\n', ' ');
         this.unit = unit;
         this.clock = surroundings.clock();
         this.started = clock.millis();

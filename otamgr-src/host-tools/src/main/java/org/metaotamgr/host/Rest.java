@@ -4,6 +4,8 @@ package org.metaotamgr.host;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.net.ConnectException;
+import java.net.InetSocketAddress;
+import java.net.ProxySelector;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
@@ -16,14 +18,17 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Pattern;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLParameters;
+import org.metaotamgr.device.Proxies;
 
 /**
  * Calls to the service: token, time-outs, tries. A call that must not happen twice is never repeated when it may have
@@ -45,6 +50,7 @@ final class Rest {
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
     private static final Duration LEFT_OF_TOKEN = Duration.ofSeconds(60);
     private static final long LOOK_EVERY_MS = 100;
+    private static final String TUNNEL_FAILED = "Tunnel failed, got: ";
 
     private final ServiceUrl url;
     private final Conf conf;
@@ -53,13 +59,14 @@ final class Rest {
     private final Secrets secrets;
     private final Output output;
     private final boolean trace;
+    private final Optional<Proxies.Server> proxy;
     private final HttpClient client;
     private Token token;
 
     private record Token(String value, Instant renewAt) {
     }
 
-    Rest(ServiceUrl url, Conf conf, Patience patience, Surroundings surroundings, Secrets secrets, Output output, boolean trace) {
+    Rest(ServiceUrl url, Conf conf, Patience patience, Surroundings surroundings, Secrets secrets, Output output, boolean trace, Proxies proxies) {
         this.url = url;
         this.conf = conf;
         this.patience = patience;
@@ -72,6 +79,11 @@ final class Rest {
         HttpClient.Builder builder = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).followRedirects(HttpClient.Redirect.NEVER)
                 .connectTimeout(patience.connect()).sslParameters(tls);
         surroundings.tls().ifPresent(builder::sslContext);
+        proxy = proxies.forServer(url.base().getScheme().equalsIgnoreCase("https"), url.base().getHost(),
+                url.base().getPort() >= 0 ? url.base().getPort() : url.base().getScheme().equalsIgnoreCase("https") ? 443 : 80);
+        // Without an address it is none.
+        builder.proxy(ProxySelector.of(proxy.map(server -> new InetSocketAddress(server.host(), server.port())).orElse(null)));
+        proxy.flatMap(Proxies.Server::authorization).ifPresent(secrets::add);
         client = builder.build();
     }
 
@@ -128,7 +140,7 @@ final class Rest {
 
     private OtaException lost(String method, String encodedPath, IOException problem, Repeat repeat) throws OtaException {
         String message = method + " " + path(encodedPath) + ": " + words(problem);
-        if (problem instanceof SSLException) {
+        if (problem instanceof SSLException || problem instanceof ProxyRefusal refusal && !refusal.mayPass()) {
             throw new OtaException(ExitStatus.NETWORK, message);
         }
         if (repeat == Repeat.ONLY_IF_NOT_DONE && !(problem instanceof ConnectException)) {
@@ -140,6 +152,12 @@ final class Rest {
     private String words(IOException problem) {
         if (problem instanceof HttpTimeoutException && !(problem instanceof java.net.http.HttpConnectTimeoutException)) {
             return "no answer after " + patience.answer().toSeconds() + " s";
+        }
+        if (problem instanceof ProxyRefusal) {
+            return problem.getMessage();
+        }
+        if ((problem instanceof ConnectException || problem instanceof java.net.http.HttpConnectTimeoutException) && proxy.isPresent()) {
+            return "the proxy " + proxy.get() + " cannot be reached";
         }
         if (problem instanceof ConnectException || problem instanceof java.net.http.HttpConnectTimeoutException) {
             return url.base() + " cannot be reached";
@@ -189,7 +207,13 @@ final class Rest {
         if (body != null) {
             builder.header("Content-Type", "application/json");
         }
+        forProxy(builder);
         return builder.method(method, body == null ? HttpRequest.BodyPublishers.noBody() : HttpRequest.BodyPublishers.ofString(body.toString())).build();
+    }
+
+    /** The client says this to the proxy alone: in CONNECT, or where no TLS is spoken. */
+    private void forProxy(HttpRequest.Builder builder) {
+        proxy.flatMap(Proxies.Server::authorization).ifPresent(value -> builder.header("Proxy-Authorization", value));
     }
 
     private HttpResponse<byte[]> send(HttpRequest request) throws IOException, OtaException {
@@ -197,6 +221,10 @@ final class Rest {
         try {
             HttpResponse<byte[]> response = answer.get(patience.answer().toMillis(), TimeUnit.MILLISECONDS);
             traced(request, Integer.toString(response.statusCode()));
+            // What a proxy answers instead of connecting has no body here; what it answers itself is 407.
+            if (proxy.isPresent() && (response.body() == null || response.statusCode() == 407)) {
+                throw new ProxyRefusal(proxy.get(), response.statusCode());
+            }
             return response;
         } catch (TimeoutException e) {
             answer.cancel(true);
@@ -204,12 +232,19 @@ final class Rest {
             throw new HttpTimeoutException("no answer");
         } catch (ExecutionException e) {
             traced(request, "failed");
-            throw io(e);
+            throw refusal(io(e));
         } catch (InterruptedException e) {
             answer.cancel(true);
             Thread.currentThread().interrupt();
             throw new OtaException(ExitStatus.NETWORK, "interrupted");
         }
+    }
+
+    /** The client tells most of what a proxy answers to CONNECT in a message only. */
+    private IOException refusal(IOException problem) {
+        String message = String.valueOf(problem.getMessage());
+        boolean isOfProxy = proxy.isPresent() && message.matches(Pattern.quote(TUNNEL_FAILED) + "[1-5][0-9]{2}");
+        return isOfProxy ? new ProxyRefusal(proxy.get(), Integer.parseInt(message.substring(TUNNEL_FAILED.length()))) : problem;
     }
 
     private static IOException io(ExecutionException failure) {
@@ -262,9 +297,11 @@ final class Rest {
         fields.put("grant_type", "password");
         StringBuilder form = new StringBuilder();
         fields.forEach((key, value) -> form.append(form.isEmpty() ? "" : "&").append(key).append('=').append(URLEncoder.encode(value, StandardCharsets.UTF_8)));
-        HttpRequest request = HttpRequest.newBuilder(url.at("/oauth/token")).header("Accept", "application/json")
+        HttpRequest.Builder builder = HttpRequest.newBuilder(url.at("/oauth/token")).header("Accept", "application/json")
                 .header("Content-Type", "application/x-www-form-urlencoded").header("Authorization", "Basic " + conf.authString().value())
-                .POST(HttpRequest.BodyPublishers.ofString(form.toString())).build();
+                .POST(HttpRequest.BodyPublishers.ofString(form.toString()));
+        forProxy(builder);
+        HttpRequest request = builder.build();
         for (int attempt = 0;; attempt++) {
             OtaException problem;
             try {
@@ -317,7 +354,7 @@ final class Rest {
         String bearer = bearer();
         Map<String, String> headers = Map.of("Accept", "application/json", "Authorization", "Bearer " + bearer, "Content-Type", "application/octet-stream");
         URI target = url.at(encodedPath);
-        try (UploadConnection connection = new UploadConnection(target, patience, surroundings.tls())) {
+        try (UploadConnection connection = new UploadConnection(target, patience, surroundings.tls(), proxy)) {
             FutureTask<UploadConnection.Reply> sending = new FutureTask<>(() -> connection.post(headers, body));
             Thread sender = new Thread(sending, "upload");
             sender.setDaemon(true);

@@ -18,11 +18,17 @@ final class Runner {
         line.setOut(new PrintWriter(surroundings.out(), true)).setErr(new PrintWriter(surroundings.err(), true));
         line.setExecutionStrategy(result -> execute(result, surroundings, secrets));
         line.setParameterExceptionHandler((problem, wrong) -> {
-            surroundings.err().println(name(line) + ": " + problem.getMessage());
+            surroundings.err().println(Output.plain(name(line) + ": " + problem.getMessage()));
             surroundings.err().println("Try " + problem.getCommandLine().getCommandSpec().qualifiedName() + " --help");
             return ExitStatus.USAGE.code();
         });
-        return line.execute(args);
+        int status = line.execute(args);
+        // Looked at last: a result that nobody got is none.
+        if (surroundings.out().checkError() && status == ExitStatus.SUCCESS.code()) {
+            surroundings.err().println(name(line) + ": standard output: expected that it takes the result, found an error; is the disk full?");
+            return ExitStatus.LOCAL.code();
+        }
+        return status;
     }
 
     private static String name(CommandLine line) {

@@ -3,6 +3,10 @@ package org.metaotamgr.host;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import org.metaotamgr.device.ConfigException;
+import org.metaotamgr.device.Proxies;
 import picocli.CommandLine.Option;
 
 /** Options of every command that talks to the service. */
@@ -13,6 +17,9 @@ final class ServiceOptions {
 
     @Option(names = "--url", paramLabel = "URL", description = "address of the service (default: $OTA_SERVICE_URL, else " + ServiceUrl.PRODUCTION + ")")
     String url;
+
+    @Option(names = "--proxy", paramLabel = "URL", description = "http://HOST:PORT of a proxy, or none (default: $$https_proxy, $$http_proxy, $$all_proxy and $$no_proxy, as for curl; a proxy's password belongs there)")
+    String proxy;
 
     @Option(names = "--timeout", paramLabel = "SECONDS", defaultValue = "60", description = "give up when nothing moves for so long (default: ${DEFAULT-VALUE})")
     int timeout;
@@ -50,8 +57,24 @@ final class ServiceOptions {
         Conf loaded = Conf.load(file, use, where, surroundings, secrets, output);
         Duration answer = Duration.ofSeconds(timeout);
         Duration connect = answer.compareTo(Duration.ofSeconds(10)) < 0 ? answer : Duration.ofSeconds(10);
-        Rest rest = new Rest(where, loaded, new Rest.Patience(connect, answer, retries), surroundings, secrets, output, trace);
+        Rest rest = new Rest(where, loaded, new Rest.Patience(connect, answer, retries), surroundings, secrets, output, trace, proxies(surroundings, where));
         boolean show = progress.equals("always") || progress.equals("auto") && surroundings.terminal();
         return new Opened(new OtaService(rest, loaded), loaded, where, output, show);
+    }
+
+    private Proxies proxies(Surroundings surroundings, ServiceUrl where) throws OtaException {
+        try {
+            if (proxy != null) {
+                return Proxies.of(proxy, List.of());
+            }
+            Proxies told = Proxies.ofEnvironment(surroundings.environment());
+            if (told.secure().isPresent() || told.plain().isPresent()) {
+                return told;
+            }
+            Optional<Proxies.Server> java = UploadConnection.proxyOfJava(where.base());
+            return new Proxies(java, java, List.of());
+        } catch (ConfigException e) {
+            throw new OtaException(ExitStatus.USAGE, e.getMessage());
+        }
     }
 }

@@ -29,9 +29,10 @@ import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSocket;
 import javax.net.ssl.SSLSocketFactory;
+import org.metaotamgr.device.Proxies;
 
 /**
- * One POST of an image, blocking, in HTTP/1.1 (RFC 9112) on a connection of its own, through the proxy that Java is told to use.
+ * One POST of an image, blocking, in HTTP/1.1 (RFC 9112) on a connection of its own, perhaps through a proxy.
  *
  * <p>All other calls are made with java.net.http. That passes each block between threads and through many layers that are compiled
  * while they run: for 1 GB it took four times the processor time of curl, and lost where the cores were shared ("Tests and
@@ -47,6 +48,7 @@ final class UploadConnection implements AutoCloseable {
     private static final Pattern STATUS = Pattern.compile("HTTP/1\\.[01] ([1-5][0-9]{2})(?: .*)?");
     private static final int LONGEST_LINE = 16 * 1024;
     private static final int MOST_LINES = 256;
+    private static final int MOST_INTERIM = 16;
     private static final int LAST_WORDS_MS = 1000;
 
     private final URI uri;
@@ -55,18 +57,29 @@ final class UploadConnection implements AutoCloseable {
     private final int port;
     private final Rest.Patience patience;
     private final Optional<SSLContext> trust;
-    private final Proxy proxy;
+    private final Optional<Proxies.Server> proxy;
     private final Socket socket;
 
+    /** Through the proxy that Java is told to use. */
     UploadConnection(URI uri, Rest.Patience patience, Optional<SSLContext> trust) {
+        this(uri, patience, trust, proxyOfJava(uri));
+    }
+
+    /** What the properties of Java say, such as https.proxyHost. */
+    static Optional<Proxies.Server> proxyOfJava(URI uri) {
+        return Optional.ofNullable(ProxySelector.getDefault()).map(selector -> selector.select(uri)).orElse(List.of()).stream()
+                .filter(found -> found.type() == Proxy.Type.HTTP && found.address() instanceof InetSocketAddress).map(found -> (InetSocketAddress) found.address())
+                .map(address -> new Proxies.Server(address.getHostString(), address.getPort(), Optional.empty())).findFirst();
+    }
+
+    UploadConnection(URI uri, Rest.Patience patience, Optional<SSLContext> trust, Optional<Proxies.Server> proxy) {
         this.uri = uri;
         this.patience = patience;
         this.trust = trust;
         host = uri.getHost().replaceAll("[\\[\\]]", "");
         secure = uri.getScheme().equalsIgnoreCase("https");
         port = uri.getPort() >= 0 ? uri.getPort() : secure ? 443 : 80;
-        proxy = Optional.ofNullable(ProxySelector.getDefault()).map(selector -> selector.select(uri)).orElse(List.of()).stream()
-                .filter(found -> found.type() == Proxy.Type.HTTP).findFirst().orElse(Proxy.NO_PROXY);
+        this.proxy = proxy;
         // A proxy for HTTP is spoken to here; the socket itself knows nothing of it.
         socket = new Socket(Proxy.NO_PROXY);
     }
@@ -84,6 +97,9 @@ final class UploadConnection implements AutoCloseable {
         Socket stream = secure ? tls() : socket;
         try {
             String target = proxied() && !secure ? uri.toString() : uri.getRawPath();
+            if (proxied() && !secure) {
+                proxy.get().authorization().ifPresent(value -> all.put("Proxy-Authorization", value));
+            }
             stream.getOutputStream().write(head("POST " + target, all));
             body.writeTo(stream.getOutputStream());
         } catch (IOException e) {
@@ -107,14 +123,13 @@ final class UploadConnection implements AutoCloseable {
     }
 
     private boolean proxied() {
-        return proxy.type() == Proxy.Type.HTTP;
+        return proxy.isPresent();
     }
 
     private void connect() throws IOException {
         InetSocketAddress peer = new InetSocketAddress(host, port);
         if (proxied()) {
-            InetSocketAddress told = (InetSocketAddress) proxy.address();
-            peer = new InetSocketAddress(told.getHostString(), told.getPort());
+            peer = new InetSocketAddress(proxy.get().host(), proxy.get().port());
         }
         try {
             socket.connect(peer, Math.toIntExact(patience.connect().toMillis()));
@@ -127,11 +142,12 @@ final class UploadConnection implements AutoCloseable {
         socket.setSoTimeout(Math.toIntExact(patience.answer().toMillis()));
         if (proxied() && secure) {
             String authority = uri.getHost() + ":" + port;
-            socket.getOutputStream().write(head("CONNECT " + authority, Map.of()));
+            socket.getOutputStream().write(head("CONNECT " + authority,
+                    proxy.get().authorization().map(value -> Map.of("Proxy-Authorization", value)).orElse(Map.of())));
             // Nothing is read ahead: what follows the empty line belongs to TLS.
             int status = status(socket.getInputStream(), new HashMap<>());
             if (status != 200) {
-                throw new ConnectException("the proxy answered " + status);
+                throw new ProxyRefusal(proxy.get(), status);
             }
         }
     }
@@ -173,9 +189,15 @@ final class UploadConnection implements AutoCloseable {
             InputStream in = new BufferedInputStream(stream.getInputStream());
             Map<String, String> headers = new HashMap<>();
             int status = status(in, headers);
-            while (status < 200) {
+            for (int interim = 0; status < 200; interim++) {
+                if (interim == MOST_INTERIM) {
+                    throw new IOException("the answer never comes");
+                }
                 headers.clear();
                 status = status(in, headers);
+            }
+            if (status == 407 && proxied()) {
+                throw new ProxyRefusal(proxy.get(), status);
             }
             return new Reply(status, body(in, status, headers));
         } catch (SocketTimeoutException e) {
@@ -220,7 +242,7 @@ final class UploadConnection implements AutoCloseable {
     private static byte[] chunks(InputStream in) throws IOException {
         ByteArrayOutputStream all = new ByteArrayOutputStream();
         while (true) {
-            int size = number(line(in).replaceFirst("[ \t]*;.*", ""), "[0-9a-fA-F]{1,7}", 16);
+            int size = number(size(line(in)), "[0-9a-fA-F]{1,7}", 16);
             if (size == 0) {
                 return all.toByteArray();
             }
@@ -229,6 +251,12 @@ final class UploadConnection implements AutoCloseable {
                 throw new IOException("the answer is not chunked as announced, or longer than " + LimitedBody.LIMIT + " bytes");
             }
         }
+    }
+
+    /** What stands before the extensions of a chunk. */
+    private static String size(String line) {
+        int semicolon = line.indexOf(';');
+        return (semicolon < 0 ? line : line.substring(0, semicolon)).strip();
     }
 
     private static int number(String text, String pattern, int radix) throws IOException {

@@ -41,6 +41,7 @@ public final class OtaServiceSimulator implements AutoCloseable {
     private final ServiceState state;
     private final Tokens tokens;
     private final Faults faults = new Faults();
+    private final Callers callers = new Callers();
     private final RequestLog requests = new RequestLog();
     private final ObjectMapper json = new ObjectMapper();
     private final RestApi rest;
@@ -137,6 +138,15 @@ public final class OtaServiceSimulator implements AutoCloseable {
         faults.add(Fault.parse(text));
     }
 
+    /**
+     * Answers requests for other names than its address, {@code localhost} and the name of this machine.
+     *
+     * @param names for example {@code service.test}
+     */
+    public void addHosts(List<String> names) {
+        callers.add(names);
+    }
+
     /** Ends all faults. */
     public void clearFaults() {
         faults.clear();
@@ -209,6 +219,7 @@ public final class OtaServiceSimulator implements AutoCloseable {
             int cutAfter = 100;
             try {
                 Route.Match match = Route.match(exchange.getRequestMethod(), exchange.getRequestURI().getRawPath());
+                callers.refuseForeign(exchange.getRequestHeaders(), match.route().rest());
                 route = Optional.of(match.route());
                 List<Fault> due = faults.next(match.route());
                 call = new Call(json, exchange, match, due);

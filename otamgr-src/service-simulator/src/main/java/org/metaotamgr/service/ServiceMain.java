@@ -20,7 +20,7 @@ import picocli.CommandLine.Option;
 @Command(name = "ota-service", mixinStandardHelpOptions = true, sortOptions = false, usageHelpWidth = 110,
         description = "A simulated OTA service on this machine: REST interface, device side and a page that shows what happens.",
         footer = {"", "Faults are written KIND[=VALUE][:ROUTE][@FIRST[-LAST]], for example", "  500:create@1         the first creation of a record is answered with 500",
-            "  cut=70:upload@1      the first upload is cut after 70 % of its body", "  cut-reply:push@3     the third push happens, its answer is lost",
+            "  cut=70:upload@1      the first upload is cut after 70 %% of its body", "  cut-reply:push@3     the third push happens, its answer is lost",
             "  expire-token@5       all access tokens expire just before the fifth call", "  slow=3000, html=502, empty=503, wrong-sha, forget-url, and any status",
             "Exit status: 0 interrupted, 1 could not start, 2 usage."})
 public final class ServiceMain implements Callable<Integer> {
@@ -30,6 +30,9 @@ public final class ServiceMain implements Callable<Integer> {
 
     @Option(names = "--bind", paramLabel = "ADDRESS", defaultValue = "127.0.0.1", description = "listens on this address (default: ${DEFAULT-VALUE}); there is no TLS, so keep to loopback")
     private String bind;
+
+    @Option(names = "--host", paramLabel = "NAME", description = "answers requests for this name as well; addresses, localhost and the name of this machine it always answers; can be repeated")
+    private List<String> hosts = new ArrayList<>();
 
     @Option(names = "--port", paramLabel = "PORT", defaultValue = "8090", description = "listens on this port, 0 takes a free one (default: ${DEFAULT-VALUE})")
     private int port;
@@ -64,7 +67,12 @@ public final class ServiceMain implements Callable<Integer> {
      * @param args see {@code --help}
      */
     public static void main(String[] args) {
-        System.exit(new CommandLine(new ServiceMain()).execute(args));
+        int status = new CommandLine(new ServiceMain()).execute(args);
+        if (System.out.checkError() && status == 0) {
+            System.err.println("ota-service: standard output: expected that it takes what is printed, found an error");
+            status = 1;
+        }
+        System.exit(status);
     }
 
     @Override
@@ -73,7 +81,8 @@ public final class ServiceMain implements Callable<Integer> {
             faults.forEach(Fault::parse);
             Credentials credentials = DeveloperConfig.in(folder);
             Settings settings = new Settings(folder, new InetSocketAddress(bind, port), credentials, Duration.ofSeconds(tokenLife), firstVersionNumber, strict,
-                    Optional.ofNullable(installAfter).map(seconds -> Duration.ofMillis(Math.round(seconds * 1000))), Clock.systemUTC(), System.out::println);
+                    Optional.ofNullable(installAfter).map(seconds -> Duration.ofMillis(Math.round(seconds * 1000))), Clock.systemUTC(),
+                    text -> System.out.println(plain(text)));
             run(settings);
             return 0;
         } catch (IllegalArgumentException e) {
@@ -83,6 +92,19 @@ public final class ServiceMain implements Callable<Integer> {
             System.err.println("ota-service: cannot start: " + e.getMessage());
             return 1;
         }
+    }
+
+    /** What clients send is shown on a terminal: without what would move its cursor. */
+    private static String plain(String text) {
+        StringBuilder plain = new StringBuilder();
+        text.codePoints().forEach(one -> {
+            if (Character.isISOControl(one) || Character.getType(one) == Character.FORMAT) {
+                plain.append(String.format("\\u%04x", one));
+            } else {
+                plain.appendCodePoint(one);
+            }
+        });
+        return plain.toString();
     }
 
     private void run(Settings settings) throws IOException, InterruptedException {
@@ -100,6 +122,7 @@ public final class ServiceMain implements Callable<Integer> {
         }
         service.addDevices(settings.credentials().deviceTypeIds().get(0), ids);
         faults.forEach(service::addFault);
+        service.addHosts(hosts);
         System.out.println("service   " + service.uri());
         System.out.println("page      " + service.uri() + "/");
         System.out.println("config    " + folder.resolve(DeveloperConfig.FILE).toAbsolutePath());

@@ -4,10 +4,13 @@ package org.metaotamgr.service;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import java.io.BufferedWriter;
+import java.io.BufferedOutputStream;
 import java.io.Closeable;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
@@ -34,7 +37,9 @@ final class Store implements Closeable {
     private final FileChannel lockChannel;
     private final FileLock lock;
     private final Map<String, Map<String, JsonNode>> loaded = new LinkedHashMap<>();
-    private final BufferedWriter writer;
+    private final FileChannel out;
+    /** Where the last change ends that was written whole. */
+    private long end;
 
     Store(Path folder) throws IOException {
         Files.createDirectories(folder);
@@ -48,7 +53,8 @@ final class Store implements Closeable {
             if (lines > 2 * live + LINES_WORTH_COMPACTING) {
                 compact();
             }
-            writer = Files.newBufferedWriter(file, StandardCharsets.UTF_8, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+            out = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            end = out.size();
         } catch (IOException | RuntimeException e) {
             lockChannel.close();
             throw e;
@@ -106,14 +112,22 @@ final class Store implements Closeable {
 
     private void compact() throws IOException {
         Path part = file.resolveSibling("state.jsonl.part");
-        try (BufferedWriter out = Files.newBufferedWriter(part, StandardCharsets.UTF_8)) {
-            for (var table : loaded.entrySet()) {
-                for (var entry : table.getValue().entrySet()) {
-                    out.write(line(table.getKey(), entry.getKey(), entry.getValue()));
+        try {
+            try (FileChannel channel = FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
+                OutputStream lines = new BufferedOutputStream(Channels.newOutputStream(channel));
+                for (var table : loaded.entrySet()) {
+                    for (var entry : table.getValue().entrySet()) {
+                        lines.write(line(table.getKey(), entry.getKey(), entry.getValue()).getBytes(StandardCharsets.UTF_8));
+                    }
                 }
+                lines.flush();
+                channel.force(true);
             }
+            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } catch (IOException e) {
+            // A disk without room for a second file keeps the long one.
+            Files.deleteIfExists(part);
         }
-        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     }
 
     private String line(String table, String key, Object value) {
@@ -133,7 +147,7 @@ final class Store implements Closeable {
 
     @Override
     public void close() throws IOException {
-        try (lockChannel; writer) {
+        try (lockChannel; out) {
             lock.release();
         }
     }
@@ -182,13 +196,29 @@ final class Store implements Closeable {
         }
 
         private void append(List<String> lines) {
+            byte[] bytes = String.join("", lines).getBytes(StandardCharsets.UTF_8);
             try {
-                for (String line : lines) {
-                    writer.write(line);
+                // What a full disk has left of a change goes first: the next one must not follow it in the same line.
+                if (out.size() > end) {
+                    out.truncate(end);
                 }
-                writer.flush();
+                ByteBuffer buffer = ByteBuffer.wrap(bytes);
+                while (buffer.hasRemaining()) {
+                    out.write(buffer, end + buffer.position());
+                }
+                end += bytes.length;
             } catch (IOException e) {
-                throw new UncheckedIOException(file + ": cannot be written", e);
+                cutOff();
+                throw new UncheckedIOException(file + ": cannot be written: " + e.getMessage(), e);
+            }
+        }
+
+        private void cutOff() {
+            try {
+                out.truncate(end);
+            } catch (IOException e) {
+                // The next change or the next start does it.
+                return;
             }
         }
     }

@@ -41,7 +41,7 @@ final class UpdateHeader {
             if (!Files.exists(privateFile) || !Files.exists(publicFile)) {
                 KeyPair pair = KeyPairGenerator.getInstance("Ed25519").generateKeyPair();
                 PrivateFiles.write(privateFile, pair.getPrivate().getEncoded());
-                Files.writeString(publicFile, pem(pair.getPublic()));
+                PrivateFiles.write(publicFile, pem(pair.getPublic()).getBytes(StandardCharsets.UTF_8));
             }
             PrivateKey key = KeyFactory.getInstance("Ed25519").generatePrivate(new PKCS8EncodedKeySpec(Files.readAllBytes(privateFile)));
             return new UpdateHeader(key, publicKey(Files.readString(publicFile)));

@@ -84,6 +84,42 @@ class StateOnDiskTest {
         assertTrue(before > 1100 && Files.lines(file).count() < 20, before + " lines before");
     }
 
+    /** Changes a store until the disk is full, and goes on; prints the keys whose change it was told is done. */
+    public static final class Writer {
+        private Writer() {
+        }
+
+        public static void main(String[] arguments) throws Exception {
+            try (Store store = new Store(Path.of(arguments[0]))) {
+                Store.Table<String> table = store.table("pool", String.class);
+                for (int tries = 0, failures = 0; failures < 50; tries++) {
+                    try {
+                        table.put("key-" + tries, "x".repeat(failures == 0 ? 500 : tries % 90));
+                        System.out.println("key-" + tries);
+                    } catch (java.io.UncheckedIOException e) {
+                        failures++;
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    @DisplayName("a full disk costs the changes that were refused and nothing else; the service starts again")
+    void fullDisk() throws Exception {
+        String program = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+        Process process = new ProcessBuilder("sh", "-c", "ulimit -f 16; exec \"$@\"", "sh", program, "-XX:-UsePerfData", "-cp", System.getProperty("java.class.path"),
+                Writer.class.getName(), folder.toString()).redirectErrorStream(true).start();
+        java.util.List<String> told = new String(process.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8).lines().toList();
+        assertEquals(0, process.waitFor(), told.toString());
+        assertTrue(told.size() > 10, told.toString());
+        try (Store store = new Store(folder)) {
+            Store.Table<String> table = store.table("pool", String.class);
+            assertEquals(told.size(), table.size());
+            told.forEach(key -> assertTrue(table.get(key) != null, key));
+        }
+    }
+
     @Test
     @DisplayName("two services do not share a folder")
     void locked() throws Exception {
