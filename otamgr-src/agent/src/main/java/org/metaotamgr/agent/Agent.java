@@ -10,7 +10,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
@@ -40,7 +39,6 @@ public final class Agent implements AutoCloseable {
     private final AgentDevice device;
     private final LongSupplier nanoTime;
     private final EventLog log;
-    private final ReentrantLock busy = new ReentrantLock();
 
     /**
      * Makes an agent.
@@ -78,13 +76,13 @@ public final class Agent implements AutoCloseable {
     }
 
     private <T> T exclusively(Supplier<T> whenBusy, Step<T> step) throws InterruptedException {
-        if (!busy.tryLock()) {
+        if (!device.busy().tryLock()) {
             return whenBusy.get();
         }
         try {
             return step.run();
         } finally {
-            busy.unlock();
+            device.busy().unlock();
         }
     }
 
@@ -104,7 +102,7 @@ public final class Agent implements AutoCloseable {
 
     private CheckIn checkInNow() throws InterruptedException {
         deliver();
-        if (!device.callbacks().call(Message.CHECK_FOR_UPDATE_PRE, Optional.empty(), Optional.empty())) {
+        if (!source.isPushing() && !device.callbacks().call(Message.CHECK_FOR_UPDATE_PRE, Optional.empty(), Optional.empty())) {
             return without(putOff());
         }
         CheckIn found;
@@ -130,9 +128,13 @@ public final class Agent implements AutoCloseable {
     }
 
     private InstalledSystem installed() throws InterruptedException {
+        InstalledSystem known = device.installed();
+        if (source.isPushing()) {
+            // Whoever pushes does not ask what runs, and no rule of ours is about it.
+            return known;
+        }
         SlotStatus status = device.slots().status();
         device.noteRollback(status);
-        InstalledSystem known = device.installed();
         return new InstalledSystem(known.name(), known.version(), known.compatible(), status.floor());
     }
 
@@ -183,6 +185,9 @@ public final class Agent implements AutoCloseable {
 
     /** Why this device does not take a target, if it does not. */
     private Optional<Result> refusal(Target target, InstalledSystem installed) {
+        if (source.isPushing()) {
+            return leftByHand(target).or(() -> knownBad(target));
+        }
         if (target.compatible().isPresent() && installed.compatible().isPresent()
                 && !target.compatible().equals(installed.compatible())) {
             return Optional.of(new Result(ExitCode.NO_MATCHING_TARGET, target.name() + ": expected an update for "
@@ -212,15 +217,19 @@ public final class Agent implements AutoCloseable {
                         + running.text() + ", which runs"));
             }
         }
-        if (!source.isAssigning() && wasLeft(target)) {
-            return Optional.of(new Result(ExitCode.LEFT_BY_HAND, target.name() + ": the device was rolled back from "
-                    + device.left().orElseThrow().version() + " by hand; name this target in a command to install it"));
-        }
-        return knownBad(target);
+        Optional<Result> left = source.isAssigning() ? Optional.empty() : leftByHand(target);
+        return left.or(() -> knownBad(target));
+    }
+
+    private Optional<Result> leftByHand(Target target) {
+        return !wasLeft(target) ? Optional.empty() : Optional.of(new Result(ExitCode.LEFT_BY_HAND, target.name()
+                + ": the device was rolled back from " + device.left().orElseThrow().version()
+                + " by hand; name this target in a command to install it"));
     }
 
     private boolean wasLeft(Target target) {
-        return device.left().filter(left -> left.id().equals(target.id()) || !left.version().isEmpty()
+        return device.left().filter(left -> left.id().equals(target.id())
+                || !source.isPushing() && !left.version().isEmpty()
                 && new Version(target.version()).compareTo(new Version(left.version())) <= 0).isPresent();
     }
 
@@ -260,6 +269,9 @@ public final class Agent implements AutoCloseable {
     private Result pullNow(Target target, PullProgress progress) throws InterruptedException {
         if (device.store().fileOf(target).isPresent()) {
             return new Result(ExitCode.OK, target.name() + " was pulled already");
+        }
+        if (source.isPushing()) {
+            return handOver(target, progress);
         }
         if (!device.callbacks().call(Message.DOWNLOAD_PRE, Optional.of(target.name()), Optional.empty())) {
             return putOff();
@@ -302,6 +314,32 @@ public final class Agent implements AutoCloseable {
             report(target, new UpdateEvent.Failed(result.message()));
         }
         return result;
+    }
+
+    /** What was pushed lies on the device already, and stays where it is. */
+    private Result handOver(Target target, PullProgress progress) throws InterruptedException {
+        Result result;
+        try {
+            source.pull(target, device.store().folder(), progress);
+            result = new Result(ExitCode.OK, target.name() + " is pulled");
+        } catch (SourceException e) {
+            result = Result.of(e);
+        }
+        device.callbacks().call(Message.DOWNLOAD_POST, Optional.of(target.name()), Optional.of(
+                result.code() == ExitCode.OK ? new Callbacks.Result.Ok() : new Callbacks.Result.Failed(result.message())));
+        return result;
+    }
+
+    private Optional<Path> fileOf(Target target) throws InterruptedException {
+        if (!source.isPushing()) {
+            return device.store().fileOf(target);
+        }
+        try {
+            return Optional.of(source.pull(target, device.store().folder(), bytes -> { }));
+        } catch (SourceException e) {
+            log.warning("pull_failed:target=" + target.name() + ",error=" + e.getMessage());
+            return Optional.empty();
+        }
     }
 
     /** Whether a pull that failed is not worth another try. */
@@ -354,45 +392,79 @@ public final class Agent implements AutoCloseable {
      * @param target a target that was pulled
      * @param progress told how far it is
      * @return {@link ExitCode#NEEDS_REBOOT} if it is armed, or why not
-     * @throws InterruptedException if the thread was interrupted; the update is not armed then
+     * @throws InterruptedException if the thread was interrupted; sysupgrade goes on
      */
     public Result install(Target target, Consumer<ProgressLine> progress) throws InterruptedException {
-        return exclusively(() -> Result.of(ExitCode.IN_PROGRESS), () -> installNow(target, progress));
+        return attempt(target, Optional.empty(), progress).result();
     }
 
-    private Result installNow(Target target, Consumer<ProgressLine> progress) throws InterruptedException {
-        Optional<Path> file = device.store().fileOf(target);
-        if (file.isEmpty()) {
-            return new Result(ExitCode.NOT_PULLED, target.name() + " has to be pulled first");
+    /**
+     * How an install went.
+     *
+     * @param result as {@link Agent#install} tells it
+     * @param txn the id of the update, or empty if nothing was begun
+     * @param exitStatus the exit status of sysupgrade, if it was begun; -1 if it could not be started
+     * @param reason why it failed, in one line, else empty
+     * @param seen the boot state, if it was looked at after sysupgrade
+     */
+    public record Attempt(Result result, String txn, int exitStatus, String reason, Optional<SlotStatus> seen) {
+        private Attempt(Result result) {
+            this(result, "", -1, "", Optional.empty());
         }
-        SlotStatus status = device.slots().status();
+    }
+
+    /**
+     * As {@link #install}, for whoever knows the boot state and wants to know it afterwards.
+     *
+     * @param target a target that was pulled
+     * @param known the boot state, if it is known
+     * @param progress told how far it is
+     * @return how it went
+     * @throws InterruptedException if the thread was interrupted; sysupgrade goes on
+     */
+    public Attempt attempt(Target target, Optional<SlotStatus> known, Consumer<ProgressLine> progress)
+            throws InterruptedException {
+        return exclusively(() -> new Attempt(Result.of(ExitCode.IN_PROGRESS)), () -> installNow(target, known, progress));
+    }
+
+    private Attempt installNow(Target target, Optional<SlotStatus> known, Consumer<ProgressLine> progress)
+            throws InterruptedException {
+        Optional<Path> file = fileOf(target);
+        if (file.isEmpty()) {
+            return new Attempt(new Result(ExitCode.NOT_PULLED, target.name() + " has to be pulled first"));
+        }
+        SlotStatus status = known.isPresent() ? known.get() : device.slots().status();
         Optional<Result> obstacle = obstacle(target, status);
         if (obstacle.isPresent()) {
-            return obstacle.get();
+            return new Attempt(obstacle.get());
         }
         if (!device.callbacks().call(Message.INSTALL_PRE, Optional.of(target.name()), Optional.empty())) {
-            return putOff();
+            return new Attempt(putOff());
         }
         report(target, new UpdateEvent.Installing());
         String txn = device.ids().next(target.id());
         Optional<AgentState.Pending> earlier = device.store().state().pending();
         // Before anything is written: should this process end now, the next one knows what was armed.
-        device.finalisation().started(target, txn, status.running(), source.name());
         device.failures().starting(txn, target.id(), status.running());
-        log.info("install_started:target=" + target.name() + ",txn=" + txn);
-        Installer.Outcome outcome = device.installer().install(file.get(), txn, progress);
+        device.finalisation().started(target, txn, status.running(), source.name());
+        log.info("install_started:target=" + target.name() + ",txn=" + txn + ",id=" + target.id());
+        Installer.Outcome outcome = device.installer().install(file.get(), source.header(target), txn, progress);
+        Optional<SlotStatus> seen = Optional.empty();
         if (!outcome.isArmed()) {
             // After a kill, or a failure at the very end, it may be armed nevertheless.
-            SlotStatus after = device.slots().status();
-            if (after.state() != SlotStatus.State.ARMED || !after.txn().equals(txn)) {
-                return notArmed(target, txn, outcome, earlier);
+            SlotStatus after = outcome.exitStatus() < 0 ? status : device.slots().status();
+            seen = outcome.exitStatus() < 0 ? Optional.empty() : Optional.of(after);
+            if (UpdateOutcome.of(txn, status.running(), after) != UpdateOutcome.ARMED) {
+                return new Attempt(notArmed(target, txn, outcome, earlier, after), txn, outcome.exitStatus(),
+                        outcome.reason(), seen);
             }
         }
         log.info("install_armed:target=" + target.name() + ",txn=" + txn);
         device.callbacks().call(Message.INSTALL_POST, Optional.of(target.name()),
                 Optional.of(new Callbacks.Result.NeedsCompletion()));
         report(target, new UpdateEvent.NeedsReboot());
-        return new Result(ExitCode.NEEDS_REBOOT, target.name() + " is armed, and starts with the next reboot");
+        return new Attempt(new Result(ExitCode.NEEDS_REBOOT, target.name() + " is armed, and starts with the next reboot"),
+                txn, outcome.exitStatus(), "", seen);
     }
 
     /** What keeps a target from being installed now, before anything is done. */
@@ -426,21 +498,23 @@ public final class Agent implements AutoCloseable {
     }
 
     private Result notArmed(Target target, String txn, Installer.Outcome outcome,
-            Optional<AgentState.Pending> earlier) throws InterruptedException {
-        device.finalisation().notArmed(txn);
+            Optional<AgentState.Pending> earlier, SlotStatus after) throws InterruptedException {
         if (outcome.exitStatus() == SysupgradeExit.BUSY.status()) {
             // What is being written may be what an agent began that has ended since.
+            device.finalisation().notArmed(txn);
             device.store().change(state -> state.withPending(earlier));
             device.failures().notArmed(txn);
             return new Result(ExitCode.IN_PROGRESS, outcome.reason());
         }
-        boolean isOfImage = SysupgradeExit.isOfImage(outcome.exitStatus());
-        if (isOfImage) {
+        if (SysupgradeExit.isOfImage(outcome.exitStatus())) {
             device.failures().refused(txn, "sysupgrade refused it (" + SysupgradeExit.label(outcome.exitStatus()) + "): "
                     + outcome.reason());
             device.store().remove(target);
-        } else {
+            device.finalisation().notArmed(txn);
+        } else if (after.state() != SlotStatus.State.UNKNOWN || outcome.exitStatus() < 0) {
+            // Otherwise it may be armed nevertheless, and its end matters.
             device.failures().notArmed(txn);
+            device.finalisation().notArmed(txn);
         }
         log.error("install_failed:target=" + target.name() + ",txn=" + txn + ",exit=" + outcome.exitStatus() + ",name="
                 + SysupgradeExit.label(outcome.exitStatus()) + ",reason=" + outcome.reason());
@@ -541,6 +615,9 @@ public final class Agent implements AutoCloseable {
     }
 
     private void report(Target target, UpdateEvent event) throws InterruptedException {
+        if (source.isPushing()) {
+            return;
+        }
         if (event.isFinal()) {
             device.store().change(state -> state.withUnreported(
                     new AgentState.Unreported(source.name(), target, event)));

@@ -3,6 +3,7 @@ package org.metaotamgr.agent;
 
 import java.time.Clock;
 import java.util.Optional;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.IntSupplier;
 
 import org.metaotamgr.device.BootClock;
@@ -27,10 +28,11 @@ import org.metaotamgr.device.SystemProcessRunner;
  * @param finalisation follows updates across the reboot
  * @param clock the time of day; it may be wrong
  * @param log where to tell about everything
+ * @param busy held by the step that an agent does, one at a time, whatever source it has
  */
 public record AgentDevice(AgentStore store, Slots slots, Installer installer, Verifier verifier, Callbacks callbacks,
         FailedUpdates failures, TransactionIds ids, SystemFacts facts, Finalisation finalisation, Clock clock,
-        EventLog log) {
+        EventLog log, ReentrantLock busy) {
     /** What the ids of {@code ota-slot rollback} begin with. */
     public static final String ROLLBACK = "rollback-";
 
@@ -58,14 +60,31 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
      */
     public static AgentDevice of(AgentConfig config, SystemFacts facts, ProcessRunner runner, FileOperations files,
             Clock clock, BootClock boot, IntSupplier random, EventLog log) {
-        Programs programs = new Programs(runner);
+        return of(config, facts, new Programs(runner), files, clock, boot, random, log);
+    }
+
+    /**
+     * A device made of exchangeable parts.
+     *
+     * @param config the programs and folders
+     * @param facts what the running system says of itself
+     * @param programs runs programs
+     * @param files the steps of durable writes
+     * @param clock the time of day
+     * @param boot the time since power-on
+     * @param random random numbers, for ids
+     * @param log where to tell about everything
+     * @return the device
+     */
+    public static AgentDevice of(AgentConfig config, SystemFacts facts, Programs programs, FileOperations files,
+            Clock clock, BootClock boot, IntSupplier random, EventLog log) {
         AgentStore store = new AgentStore(config.storage(), files, log);
         Callbacks callbacks = new Callbacks(config.callbacks(), programs, store.currentTarget(),
                 () -> installed(store, facts).name(), log);
         return new AgentDevice(store, new Slots(config.otaSlot(), programs, log),
                 new Installer(config.sysupgrade(), programs, log), new OtaVerify(config.otaVerify(), programs), callbacks,
                 new FailedUpdates(config.retry(), files, clock, boot, log), new TransactionIds(clock, random), facts,
-                new Finalisation(store, callbacks, boot.bootId(), log), clock, log);
+                new Finalisation(store, callbacks, boot.bootId(), log), clock, log, new ReentrantLock());
     }
 
     /**

@@ -2,24 +2,25 @@
 package org.metaotamgr.agent;
 
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 
 import org.metaotamgr.device.EventLog;
-import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.Programs;
 import org.metaotamgr.device.ProgressLine;
 import org.metaotamgr.device.SysupgradeExit;
+import org.metaotamgr.device.Timeouts;
 
 /** Writes updates to the other slot, with the device's own program for it, {@code sysupgrade}. */
 public final class Installer {
-    /** Longer than any image takes to be written. */
-    private static final Duration TIMEOUT = Duration.ofHours(2);
     private static final Map<String, String> ENVIRONMENT = Map.of("SYSUPGRADE_PROGRESS", "/dev/stdout");
+
+    /** As the kernel's SIGKILL: it took too long. */
+    private static final int KILLED = 128 + 9;
 
     private final List<String> command;
     private final Programs programs;
@@ -28,7 +29,7 @@ public final class Installer {
     /**
      * How an install ended.
      *
-     * @param exitStatus the exit status of sysupgrade, or -1 if it could not be started or took too long
+     * @param exitStatus the exit status of sysupgrade, or -1 if it could not be started
      * @param reason why it failed, in one line, else empty
      */
     public record Outcome(int exitStatus, String reason) {
@@ -56,25 +57,34 @@ public final class Installer {
     }
 
     /**
-     * Writes an update and arms it. The device does not reboot. If the thread is interrupted, sysupgrade is killed, which
-     * is safe at any time.
+     * Writes an update and arms it. The device does not reboot. If the thread is interrupted, sysupgrade goes on: it is safe
+     * to kill at any time, but what it has written would be lost, and the next agent finds what it armed.
      *
      * @param file the update
+     * @param header its header, if it came with one
      * @param txn its id: at most 40 letters, digits and {@code . _ -}
      * @param progress told how far it is
      * @return how it ended
      * @throws InterruptedException if the thread was interrupted
      */
-    public Outcome install(Path file, String txn, Consumer<ProgressLine> progress) throws InterruptedException {
+    public Outcome install(Path file, Optional<Path> header, String txn, Consumer<ProgressLine> progress)
+            throws InterruptedException {
         List<String> full = new ArrayList<>(command);
-        full.addAll(List.of("--no-reboot", "--txn", txn, file.toString()));
+        full.addAll(List.of("--no-reboot", "--txn", txn));
+        header.ifPresent(path -> full.addAll(List.of("--header", path.toString())));
+        full.add(file.toString());
         AtomicReference<String> reason = new AtomicReference<>("");
-        Programs.Outcome outcome = programs.run(full, ENVIRONMENT, TIMEOUT, new Programs.Output() {
+        Programs.Outcome outcome = programs.run(full, ENVIRONMENT, Timeouts.SYSUPGRADE, new Programs.Output() {
+            @Override
+            public void started(long pid) {
+                log.info("ota_upgrade_started:txn=" + txn + ",pid=" + pid);
+            }
+
             @Override
             public void stdout(String line) {
                 ProgressLine parsed = ProgressLine.parse(line).orElse(null);
                 if (parsed == null) {
-                    log.info("sysupgrade: " + Printable.of(line));
+                    log.info(Programs.messageOf("sysupgrade", line));
                 } else if (parsed.isFailure()) {
                     reason.set(parsed.message());
                 } else {
@@ -85,15 +95,16 @@ public final class Installer {
 
             @Override
             public void stderr(String line) {
-                log.info(line.startsWith("sysupgrade:") ? Printable.of(line) : "sysupgrade: " + Printable.of(line));
+                log.info(Programs.messageOf("sysupgrade", line));
             }
-        });
+        }, () -> false, Programs.Orphan.LEFT_ALONE);
         if (outcome.isSuccess()) {
             return new Outcome(0, "");
         }
         String why = !reason.get().isEmpty() ? reason.get()
                 : !outcome.problem().isEmpty() ? "sysupgrade " + outcome.problem()
                 : SysupgradeExit.meaning(outcome.exitStatus());
-        return new Outcome(outcome.exitStatus(), why);
+        boolean isKilled = outcome.exitStatus() < 0 && !outcome.problem().startsWith("cannot be started");
+        return new Outcome(isKilled ? KILLED : outcome.exitStatus(), why);
     }
 }

@@ -83,6 +83,15 @@ public final class PollingLoop {
          * @param result with the name of the target
          */
         void armed(Result result);
+
+        /**
+         * Whether something may be pulled and installed now; if not, the source is only asked.
+         *
+         * @return true unless a trial goes on or the device is about to reboot
+         */
+        default boolean mayTake() {
+            return true;
+        }
     }
 
     private final Agent agent;
@@ -168,7 +177,7 @@ public final class PollingLoop {
             listener.answered();
         }
         Duration usual = usualWait(checkIn.askAgain());
-        if (checkIn.selected().isEmpty() || polling.automatic() == Polling.Automatic.CHECK) {
+        if (checkIn.selected().isEmpty() || polling.automatic() == Polling.Automatic.CHECK || !listener.mayTake()) {
             backoff.reset();
             return usual;
         }
@@ -182,7 +191,7 @@ public final class PollingLoop {
         Result pulled;
         try {
             refuseMetered(target);
-            pulled = agent.pull(target, bytes -> refuseMetered(target));
+            pulled = agent.pull(target, bytes -> mayGoOn(target));
         } catch (SourceException e) {
             deferred("pull", target, e.getMessage());
             return usual;
@@ -225,6 +234,13 @@ public final class PollingLoop {
         wait = asked.compareTo(wait) > 0 ? bounded(asked) : wait;
         log.info("source_again:seconds=" + wait.toSeconds() + ",reason=" + problem.reason());
         return wait;
+    }
+
+    private void mayGoOn(Target target) throws SourceException {
+        refuseMetered(target);
+        if (!listener.mayTake()) {
+            throw new SourceException(SourceException.Reason.DEFERRED, "the device is about to reboot");
+        }
     }
 
     private void refuseMetered(Target target) throws SourceException {

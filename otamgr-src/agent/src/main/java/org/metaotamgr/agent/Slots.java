@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.agent;
 
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.Programs;
 import org.metaotamgr.device.SlotStatus;
+import org.metaotamgr.device.Timeouts;
 
 /** The slots, through the device's own program for them, {@code ota-slot}. */
 public final class Slots {
-    private static final Duration TIMEOUT = Duration.ofSeconds(30);
+    private static final int MAX_LINES = 64;
 
     private final List<String> command;
     private final Programs programs;
@@ -21,10 +22,27 @@ public final class Slots {
     /**
      * What {@code ota-slot} answered.
      *
-     * @param exitStatus its exit status, or -1 if it could not be started or took too long
+     * @param outcome how it ended
      * @param message its last word, in one line
      */
-    public record Answer(int exitStatus, String message) {
+    public record Answer(Programs.Outcome outcome, String message) {
+        /**
+         * Its exit status.
+         *
+         * @return the exit status, or -1 if it could not be started or took too long
+         */
+        public int exitStatus() {
+            return outcome.exitStatus();
+        }
+    }
+
+    /**
+     * A look at the boot state.
+     *
+     * @param status what is known
+     * @param outcome how {@code ota-slot} ended
+     */
+    public record Look(SlotStatus status, Programs.Outcome outcome) {
     }
 
     /**
@@ -47,9 +65,32 @@ public final class Slots {
      * @throws InterruptedException if the thread was interrupted
      */
     public SlotStatus status() throws InterruptedException {
+        return look().status();
+    }
+
+    /**
+     * Looks at the boot state.
+     *
+     * @return what is known, and how that was found out
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public Look look() throws InterruptedException {
         List<String> lines = new ArrayList<>();
-        run("status", lines);
-        return SlotStatus.parse(lines);
+        Answer answer = run(List.of("status"), lines);
+        return new Look(SlotStatus.parse(lines), answer.outcome());
+    }
+
+    /**
+     * Writes a line into the journal.
+     *
+     * @param words the event, and {@code key=value} pairs
+     * @return exit status 0 if it is written
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public Answer note(List<String> words) throws InterruptedException {
+        List<String> arguments = new ArrayList<>(List.of("note"));
+        arguments.addAll(words);
+        return run(arguments, new ArrayList<>());
     }
 
     /**
@@ -59,7 +100,7 @@ public final class Slots {
      * @throws InterruptedException if the thread was interrupted
      */
     public Answer commit() throws InterruptedException {
-        return run("commit", new ArrayList<>());
+        return run(List.of("commit"), new ArrayList<>());
     }
 
     /**
@@ -69,23 +110,38 @@ public final class Slots {
      * @throws InterruptedException if the thread was interrupted
      */
     public Answer rollback() throws InterruptedException {
-        return run("rollback", new ArrayList<>());
+        return run(List.of("rollback"), new ArrayList<>());
     }
 
-    private Answer run(String word, List<String> lines) throws InterruptedException {
+    /** What was begun is left to end when the thread is interrupted: the boot state is not to be changed by halves. */
+    private Answer run(List<String> arguments, List<String> lines) throws InterruptedException {
         List<String> full = new ArrayList<>(command);
-        full.add(word);
+        full.addAll(arguments);
+        List<String> said = new ArrayList<>();
         String[] last = {""};
-        Programs.Outcome outcome = programs.run(full, TIMEOUT, lines, line -> {
-            log.info(Printable.of(line));
-            synchronized (last) {
-                last[0] = Printable.of(line);
+        Programs.Outcome outcome = programs.run(full, Map.of(), Timeouts.OTA_SLOT, new Programs.Output() {
+            @Override
+            public void stdout(String line) {
+                synchronized (said) {
+                    if (said.size() < MAX_LINES) {
+                        said.add(line);
+                    }
+                }
             }
-        });
-        synchronized (last) {
+
+            @Override
+            public void stderr(String line) {
+                log.info(Programs.messageOf("ota-slot", line));
+                synchronized (said) {
+                    last[0] = Printable.of(line);
+                }
+            }
+        }, () -> false, Programs.Orphan.LEFT_ALONE);
+        synchronized (said) {
+            lines.addAll(said);
             String message = !last[0].isEmpty() ? last[0] : lines.isEmpty() ? outcome.toString()
                     : Printable.of(lines.get(lines.size() - 1));
-            return new Answer(outcome.exitStatus(), message);
+            return new Answer(outcome, message);
         }
     }
 }

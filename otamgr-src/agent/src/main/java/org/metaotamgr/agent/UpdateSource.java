@@ -2,6 +2,7 @@
 package org.metaotamgr.agent;
 
 import java.nio.file.Path;
+import java.util.Optional;
 
 /**
  * Where updates come from. A source knows a server or a folder, and nothing about slots, policies, or when to ask:
@@ -50,6 +51,27 @@ public interface UpdateSource extends AutoCloseable {
      */
     default boolean isRemote() {
         return true;
+    }
+
+    /**
+     * Whether somebody else asks and pulls, and judges which update is right, as hubby does: then nobody is told of the begin
+     * of a check or pull, what is offered lies on the device already, and its name and version are no measure. The default is
+     * no.
+     *
+     * @return whether offers are pushed
+     */
+    default boolean isPushing() {
+        return false;
+    }
+
+    /**
+     * Where the header of a target lies, which is to be placed in the new system. The default is that there is none.
+     *
+     * @param target one that this source offered
+     * @return the file, or empty
+     */
+    default Optional<Path> header(Target target) {
+        return Optional.empty();
     }
 
     /**

@@ -6,13 +6,16 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
 /** Runs programs and waits for them. */
 public final class Programs {
+    private static final int MAX_LINES = 256;
+
     private final ProcessRunner runner;
+    private final Waiting waiting;
 
     /**
      * Makes one.
@@ -20,7 +23,30 @@ public final class Programs {
      * @param runner starts the programs
      */
     public Programs(ProcessRunner runner) {
+        this(runner, new Waiting.Real());
+    }
+
+    /**
+     * Makes one.
+     *
+     * @param runner starts the programs
+     * @param waiting waits for their ends
+     */
+    public Programs(ProcessRunner runner, Waiting waiting) {
         this.runner = runner;
+        this.waiting = waiting;
+    }
+
+    /**
+     * A line that a program wrote as a log line, with the name of the program unless it names itself.
+     *
+     * @param name the program's name
+     * @param line what it wrote
+     * @return a printable line
+     */
+    public static String messageOf(String name, String line) {
+        String printable = Printable.of(line);
+        return printable.startsWith(name + ":") ? printable : name + ": " + printable;
     }
 
     /**
@@ -49,6 +75,14 @@ public final class Programs {
     /** Takes what a program writes; comes on two threads, one line at a time for each stream. */
     public interface Output {
         /**
+         * It was started.
+         *
+         * @param pid its process id
+         */
+        default void started(long pid) {
+        }
+
+        /**
          * A line of its standard output.
          *
          * @param line the line, shortened if it is long, not yet made printable
@@ -63,6 +97,14 @@ public final class Programs {
         void stderr(String line);
     }
 
+    /** What happens to a program when whoever waits for it goes away. */
+    public enum Orphan {
+        /** It is killed, together with what it started. */
+        KILLED,
+        /** It goes on. */
+        LEFT_ALONE
+    }
+
     /**
      * Runs a program until it ends or its time is over.
      *
@@ -75,8 +117,24 @@ public final class Programs {
      */
     public Outcome run(List<String> command, Map<String, String> environment, Duration timeout, Output output)
             throws InterruptedException {
-        CountDownLatch ended = new CountDownLatch(1);
-        int[] status = new int[1];
+        return run(command, environment, timeout, output, () -> false, Orphan.KILLED);
+    }
+
+    /**
+     * Runs a program until it ends, its time is over, or nobody wants it any more.
+     *
+     * @param command a program and its arguments; no shell is involved
+     * @param environment variables to add to those of this process
+     * @param timeout after this time it is killed, together with what it started
+     * @param output told what it writes
+     * @param unwanted whether it is to be killed before; looked at when something changes
+     * @param orphan what happens to it if the thread is interrupted
+     * @return how it ended
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public Outcome run(List<String> command, Map<String, String> environment, Duration timeout, Output output,
+            BooleanSupplier unwanted, Orphan orphan) throws InterruptedException {
+        AtomicReference<Integer> status = new AtomicReference<>();
         ProcessRunner.RunningProcess process;
         try {
             process = runner.start(command, environment, new ProcessRunner.ProcessListener() {
@@ -92,25 +150,28 @@ public final class Programs {
 
                 @Override
                 public void ended(int exitStatus) {
-                    status[0] = exitStatus;
-                    ended.countDown();
+                    status.set(exitStatus);
+                    waiting.changed();
                 }
             });
         } catch (IOException e) {
             return new Outcome(-1, "cannot be started: " + Printable.of(String.valueOf(e.getMessage())));
         }
-        boolean inTime;
+        output.started(process.pid());
+        boolean isOver;
         try {
-            inTime = ended.await(timeout.toMillis(), TimeUnit.MILLISECONDS);
+            isOver = waiting.await(() -> status.get() != null || unwanted.getAsBoolean(), timeout);
         } catch (InterruptedException e) {
-            process.killTree();
+            if (orphan == Orphan.KILLED) {
+                process.killTree();
+            }
             throw e;
         }
-        if (!inTime) {
-            process.killTree();
-            return new Outcome(-1, "did not end within " + timeout.toSeconds() + " s");
+        if (status.get() != null) {
+            return new Outcome(status.get(), "");
         }
-        return new Outcome(status[0], "");
+        process.killTree();
+        return new Outcome(-1, isOver ? "was ended" : "did not end within " + timeout.toSeconds() + " s");
     }
 
     /**
@@ -130,7 +191,7 @@ public final class Programs {
             @Override
             public void stdout(String line) {
                 synchronized (kept) {
-                    if (kept.size() < 256) {
+                    if (kept.size() < MAX_LINES) {
                         kept.add(line);
                     }
                 }

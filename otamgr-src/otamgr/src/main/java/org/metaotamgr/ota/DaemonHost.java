@@ -2,31 +2,27 @@
 package org.metaotamgr.ota;
 
 import java.util.Optional;
-import java.util.concurrent.CountDownLatch;
 
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.ExitCode;
-import org.metaotamgr.agent.PollingLoop;
 import org.metaotamgr.agent.Result;
 import org.metaotamgr.control.AgentCommands;
 import org.metaotamgr.control.Answer;
 import org.metaotamgr.device.SlotStatus;
 
-/** What commands and the polling loop need of the daemon around them. Called on their threads. */
-final class DaemonHost implements AgentCommands.Host, PollingLoop.Listener {
+/** What commands need of the daemon around them. Called on their threads. */
+final class DaemonHost implements AgentCommands.Host {
     private static final long LOOK_MILLIS = 1000;
     /** Longer than any trial. */
     private static final int MAX_LOOKS = 900;
 
-    private final EventLoop loop;
-    private final UpdateManager updates;
+    private final Orders orders;
     private final AgentDevice device;
     private final Optional<Agent> agent;
 
-    DaemonHost(EventLoop loop, UpdateManager updates, AgentDevice device, Optional<Agent> agent) {
-        this.loop = loop;
-        this.updates = updates;
+    DaemonHost(Orders orders, AgentDevice device, Optional<Agent> agent) {
+        this.orders = orders;
         this.device = device;
         this.agent = agent;
     }
@@ -53,22 +49,7 @@ final class DaemonHost implements AgentCommands.Host, PollingLoop.Listener {
     }
 
     @Override
-    public void armedByCommand() throws InterruptedException {
-        CountDownLatch known = new CountDownLatch(1);
-        loop.execute(() -> {
-            updates.armedByAgent(false);
-            known.countDown();
-        });
-        known.await();
-    }
-
-    @Override
-    public void answered() {
-        loop.execute(updates.slots()::sourceAnswered);
-    }
-
-    @Override
-    public void armed(Result result) {
-        loop.execute(() -> updates.armedByAgent(true));
+    public void armedByCommand() {
+        orders.armedByCommand();
     }
 }

@@ -4,39 +4,38 @@ package org.metaotamgr.ota;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.function.Consumer;
 import java.util.function.IntFunction;
 
 import org.metaotamgr.attribute.AttributeException;
 import org.metaotamgr.attribute.AttributeHandler;
 import org.metaotamgr.attribute.Peer;
 import org.metaotamgr.device.Backoff;
+import org.metaotamgr.device.BootClock;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.ProcessRunner;
+import org.metaotamgr.device.Programs;
 import org.metaotamgr.wire.AttributeStatus;
 
 /**
- * What attributes mean to otamgr. Calls come from the attribute client's thread and are passed on to the event loop at
- * once; only the prefix for updates is answered directly, so that the answer never waits for anything.
+ * What attributes mean to otamgr: attributes in, {@link Orders} and {@link Links} out. Nothing here waits for anything: the
+ * prefix for updates is answered at once, whatever the engine does, and of what is told only the newest is kept.
  */
 final class OtaAttributes implements AttributeHandler {
     private static final Duration HUBBY_FIRST_WAIT = Duration.ofSeconds(5);
     private static final Duration HUBBY_LONGEST_WAIT = Duration.ofSeconds(60);
     private static final int COMMAND_LENGTH = 4;
-    private static final int MAX_WAITING = 16;
 
-    private final EventLoop loop;
     private final ProcessRunner runner;
     private final OtamgrConfig config;
-    private final UpdateManager updates;
+    private final Orders orders;
+    private final Links links;
     private final IntFunction<CompletableFuture<byte[]>> getter;
+    private final BootClock clock;
     private final EventLog log;
     private final byte[] prefix;
 
@@ -47,8 +46,9 @@ final class OtaAttributes implements AttributeHandler {
     private HubbyState hubby = HubbyState.UNKNOWN;
     private final Backoff hubbyWait = new Backoff(HUBBY_FIRST_WAIT, HUBBY_LONGEST_WAIT);
     private final Backoff pathWait = new Backoff(HUBBY_FIRST_WAIT, HUBBY_LONGEST_WAIT);
-    /** What the event loop has not taken yet; bounded, whatever comes and however long the loop takes. */
-    private final List<Waiting> waiting = new ArrayList<>();
+    /** When to ask again, in time since power-on. */
+    private Optional<Duration> askHubbyAt = Optional.empty();
+    private Optional<Duration> askPathAt = Optional.empty();
     private String lastHubbyError = "";
     private boolean factoryTestRuns;
 
@@ -57,105 +57,76 @@ final class OtaAttributes implements AttributeHandler {
      *
      * @param getter gets an attribute; may answer on any thread
      */
-    OtaAttributes(EventLoop loop, ProcessRunner runner, OtamgrConfig config, UpdateManager updates,
-            IntFunction<CompletableFuture<byte[]>> getter, EventLog log) {
-        this.loop = loop;
+    OtaAttributes(ProcessRunner runner, OtamgrConfig config, Orders orders, Links links,
+            IntFunction<CompletableFuture<byte[]>> getter, BootClock clock, EventLog log) {
         this.runner = runner;
         this.config = config;
-        this.updates = updates;
+        this.orders = orders;
+        this.links = links;
         this.getter = getter;
+        this.clock = clock;
         this.log = log;
         this.prefix = (config.updatePathPrefix() + "\0").getBytes(StandardCharsets.UTF_8);
     }
 
     @Override
     public void connected(Peer peer) {
-        loop.execute(() -> {
+        synchronized (this) {
             open = true;
             connection++;
-            ask();
-        });
+        }
+        ask();
     }
 
     @Override
     public void missed() {
-        loop.execute(this::ask);
+        ask();
     }
 
+    /**
+     * Values are not replayed after a connect, so the state has to be asked for, and what was offered while nobody listened;
+     * until hubby has answered once, again and again: a state that hubby reached before otamgr connected is never notified.
+     */
     private void ask() {
-        hubbyKnown = false;
-        pathKnown = false;
-        hubbyWait.reset();
-        pathWait.reset();
-        updates.slots().health(open, hubby, false);
-        askHubbyState(connection);
-        askPath(connection);
+        int asker;
+        synchronized (this) {
+            hubbyKnown = false;
+            pathKnown = false;
+            hubbyWait.reset();
+            pathWait.reset();
+            asker = connection;
+            links.update(open, hubby, false);
+        }
+        askHubbyState(asker);
+        askPath(asker);
     }
 
     @Override
-    public void disconnected(String reason) {
-        loop.execute(() -> {
-            open = false;
-            connection++;
-            hubby = HubbyState.UNKNOWN;
-            updates.slots().health(open, hubby, true);
-        });
-    }
-
-    /** A notification that waits for the event loop; of states and paths only the newest one matters. */
-    private record Waiting(int attributeId, byte[] value) {
+    public synchronized void disconnected(String reason) {
+        open = false;
+        connection++;
+        hubby = HubbyState.UNKNOWN;
+        links.update(open, hubby, true);
     }
 
     @Override
     public void notified(int attributeId, byte[] value) {
-        synchronized (waiting) {
-            boolean isNewestOnly =
-                    attributeId == Attributes.HUBBY_STATE || attributeId == Attributes.HUBBY_OTA_UPGRADE_PATH;
-            boolean isFirst = waiting.isEmpty();
-            if (isNewestOnly) {
-                waiting.removeIf(one -> one.attributeId() == attributeId);
-            }
-            if (!isNewestOnly && waiting.size() >= MAX_WAITING) {
-                log.warning("notification_dropped:attributeId=" + Integer.toUnsignedString(attributeId)
-                        + ",reason=" + MAX_WAITING + " wait already");
-                return;
-            }
-            waiting.add(new Waiting(attributeId, value));
-            if (!isFirst) {
-                return;
-            }
-        }
-        loop.execute(this::takeNotifications);
-    }
-
-    /** What waits for the event loop. */
-    int bytesWaiting() {
-        synchronized (waiting) {
-            return waiting.stream().mapToInt(one -> one.value().length).sum();
-        }
-    }
-
-    private void takeNotifications() {
-        List<Waiting> taken;
-        synchronized (waiting) {
-            taken = List.copyOf(waiting);
-            waiting.clear();
-        }
-        for (Waiting one : taken) {
-            switch (one.attributeId()) {
-                case Attributes.HUBBY_STATE -> {
+        switch (attributeId) {
+            case Attributes.HUBBY_STATE -> {
+                synchronized (this) {
                     // The answer to a get that is still under way is older than this.
                     hubbyKnown = true;
-                    hubbyState(one.value(), true);
+                    hubbyState(value, true);
                 }
-                case Attributes.HUBBY_OTA_UPGRADE_PATH -> {
-                    pathKnown = true;
-                    updates.offered(one.value());
-                }
-                case Attributes.HUBBY_COMMAND -> command(one.value());
-                default -> log.warning("notification_unknown:attributeId="
-                        + Integer.toUnsignedString(one.attributeId()));
             }
+            case Attributes.HUBBY_OTA_UPGRADE_PATH -> {
+                synchronized (this) {
+                    pathKnown = true;
+                }
+                orders.offered(value);
+            }
+            case Attributes.HUBBY_COMMAND -> command(value);
+            default -> log.warning("notification_unknown:attributeId=" + Integer.toUnsignedString(attributeId));
         }
     }
 
@@ -170,29 +141,118 @@ final class OtaAttributes implements AttributeHandler {
     }
 
     /**
-     * Values are not replayed after a connect, so the state has to be asked for; until hubby has answered once, again
-     * and again: a state that hubby reached before otamgr connected is never notified.
+     * Asks again what was not answered.
+     *
+     * @param now the time since power-on
+     * @return how long until there is something to ask
      */
-    private void askHubbyState(int asker) {
-        if (asker != connection || hubbyKnown) {
-            return;
+    Optional<Duration> askAgain(Duration now) {
+        boolean asksHubby;
+        boolean asksPath;
+        int asker;
+        synchronized (this) {
+            asker = connection;
+            asksHubby = askHubbyAt.filter(at -> at.compareTo(now) <= 0).isPresent();
+            asksPath = askPathAt.filter(at -> at.compareTo(now) <= 0).isPresent();
         }
-        getter.apply(Attributes.HUBBY_STATE).whenComplete((value, failure) -> loop.execute(() -> {
+        if (asksHubby) {
+            askHubbyState(asker);
+        }
+        if (asksPath) {
+            askPath(asker);
+        }
+        synchronized (this) {
+            Optional<Duration> first = askHubbyAt.isPresent() && askPathAt.isPresent()
+                    ? Optional.of(askHubbyAt.get().compareTo(askPathAt.get()) < 0 ? askHubbyAt.get() : askPathAt.get())
+                    : askHubbyAt.or(() -> askPathAt);
+            return first.map(at -> at.minus(now));
+        }
+    }
+
+    private void askHubbyState(int asker) {
+        synchronized (this) {
+            askHubbyAt = Optional.empty();
             if (asker != connection || hubbyKnown) {
                 return;
             }
-            if (failure == null) {
-                hubbyKnown = true;
-                hubbyState(value, false);
+        }
+        getter.apply(Attributes.HUBBY_STATE).whenComplete((value, failure) -> {
+            synchronized (this) {
+                if (asker != connection || hubbyKnown) {
+                    return;
+                }
+                if (failure == null) {
+                    hubbyKnown = true;
+                    hubbyState(value, false);
+                    return;
+                }
+                String error = message(failure);
+                if (!error.equals(lastHubbyError)) {
+                    lastHubbyError = error;
+                    log.warning("get_hubby_state:error=" + error);
+                }
+                askHubbyAt = Optional.of(clock.uptime().plus(hubbyWait.next()));
+                // Wakes the engine, whose next wait ends then.
+                links.update(open, hubby, false);
+            }
+        });
+    }
+
+    private void askPath(int asker) {
+        synchronized (this) {
+            askPathAt = Optional.empty();
+            if (asker != connection || pathKnown) {
                 return;
             }
-            String error = message(failure);
-            if (!error.equals(lastHubbyError)) {
-                lastHubbyError = error;
-                log.warning("get_hubby_state:error=" + error);
+        }
+        getter.apply(Attributes.HUBBY_OTA_UPGRADE_PATH).whenComplete((value, failure) -> {
+            synchronized (this) {
+                if (asker != connection || pathKnown) {
+                    return;
+                }
+                if (failure != null) {
+                    // No hubby, or one that offers nothing; what it offers from now on is notified.
+                    if (!(cause(failure) instanceof AttributeException refused)
+                            || refused.status() == AttributeStatus.TIMEOUT) {
+                        askPathAt = Optional.of(clock.uptime().plus(pathWait.next()));
+                        links.update(open, hubby, false);
+                    }
+                    return;
+                }
+                pathKnown = true;
             }
-            loop.schedule(hubbyWait.next(), () -> askHubbyState(asker));
-        }));
+            orders.offeredEarlier(value);
+        });
+    }
+
+    /**
+     * Asks for hubby's state once more, right before a commit: what it said earlier may be over, as nobody tells of its end.
+     *
+     * @return whether it is connected; done on any thread
+     */
+    CompletableFuture<Boolean> confirmHubby() {
+        int asker;
+        synchronized (this) {
+            asker = connection;
+        }
+        return getter.apply(Attributes.HUBBY_STATE).handle((value, failure) -> {
+            synchronized (this) {
+                if (asker != connection) {
+                    return false;
+                }
+                if (failure == null) {
+                    hubbyState(value, false);
+                } else {
+                    log.warning("get_hubby_state:error=" + message(failure)
+                            + ",meaning=hubby was connected, and is not now");
+                    hubby = HubbyState.UNKNOWN;
+                    hubbyKnown = false;
+                    askHubbyAt = Optional.of(clock.uptime().plus(hubbyWait.next()));
+                    links.update(open, hubby, true);
+                }
+                return hubby == HubbyState.CONNECTED;
+            }
+        });
     }
 
     private static Throwable cause(Throwable failure) {
@@ -201,49 +261,6 @@ final class OtaAttributes implements AttributeHandler {
 
     private static String message(Throwable failure) {
         return Printable.of(String.valueOf(cause(failure).getMessage()));
-    }
-
-    /** What was offered while there was no connection is notified to nobody. */
-    private void askPath(int asker) {
-        if (asker != connection || pathKnown) {
-            return;
-        }
-        getter.apply(Attributes.HUBBY_OTA_UPGRADE_PATH).whenComplete((value, failure) -> loop.execute(() -> {
-            if (asker != connection || pathKnown) {
-                return;
-            }
-            if (failure == null) {
-                pathKnown = true;
-                updates.offeredEarlier(value);
-            } else if (cause(failure) instanceof AttributeException refused
-                    && refused.status() != AttributeStatus.TIMEOUT) {
-                // No hubby, or one that offers nothing; what it offers from now on is notified.
-                return;
-            } else {
-                loop.schedule(pathWait.next(), () -> askPath(asker));
-            }
-        }));
-    }
-
-    /** Asks for hubby's state once more, right before a commit. */
-    void askAgain(Consumer<HubbyState> then) {
-        int asker = connection;
-        getter.apply(Attributes.HUBBY_STATE).whenComplete((value, failure) -> loop.execute(() -> {
-            if (asker != connection) {
-                then.accept(HubbyState.UNKNOWN);
-                return;
-            }
-            if (failure == null) {
-                hubbyState(value, false);
-            } else {
-                log.warning("get_hubby_state:error=" + message(failure) + ",meaning=hubby was connected, and is not now");
-                hubby = HubbyState.UNKNOWN;
-                hubbyKnown = false;
-                updates.slots().health(open, hubby, true);
-                loop.schedule(hubbyWait.next(), () -> askHubbyState(asker));
-            }
-            then.accept(hubby);
-        }));
     }
 
     private void hubbyState(byte[] value, boolean isNews) {
@@ -255,7 +272,7 @@ final class OtaAttributes implements AttributeHandler {
             hubby = HubbyState.of(value[0]);
             log.info("hubby_state:value=" + value[0] + ",meaning=" + hubby);
         }
-        updates.slots().health(open, hubby, isNews);
+        links.update(open, hubby, isNews);
     }
 
     private void command(byte[] value) {
@@ -269,7 +286,7 @@ final class OtaAttributes implements AttributeHandler {
         switch (HubbyCommand.of(value[0])) {
             case REBOOT -> {
                 log.info("hubby_command:command=" + code + ",meaning=reboot");
-                updates.rebootRequested();
+                orders.rebootRequested();
             }
             case FACTORY_TEST -> factoryTest(code);
             case CLEAR_CREDENTIALS, OTHER -> log.info("on_hubby_command_ignore:command=" + code
@@ -277,7 +294,7 @@ final class OtaAttributes implements AttributeHandler {
         }
     }
 
-    private void factoryTest(String code) {
+    private synchronized void factoryTest(String code) {
         if (config.factoryTest().isEmpty()) {
             log.info("on_hubby_command_ignore:command=" + code + ":no factory test program is configured");
         } else if (factoryTestRuns) {
@@ -299,23 +316,25 @@ final class OtaAttributes implements AttributeHandler {
         }
     }
 
+    private synchronized void factoryTestEnded(int exitStatus) {
+        factoryTestRuns = false;
+        log.info("factory_test_ended:exit=" + exitStatus);
+    }
+
     private final class FactoryTest implements ProcessRunner.ProcessListener {
         @Override
         public void stdout(String line) {
-            log.info(Commands.messageOf("factory_test", line));
+            log.info(Programs.messageOf("factory_test", line));
         }
 
         @Override
         public void stderr(String line) {
-            log.info(Commands.messageOf("factory_test", line));
+            log.info(Programs.messageOf("factory_test", line));
         }
 
         @Override
         public void ended(int exitStatus) {
-            loop.execute(() -> {
-                factoryTestRuns = false;
-                log.info("factory_test_ended:exit=" + exitStatus);
-            });
+            factoryTestEnded(exitStatus);
         }
     }
 }

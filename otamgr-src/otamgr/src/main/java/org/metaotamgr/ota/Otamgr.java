@@ -16,6 +16,7 @@ import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.MeteredLink;
+import org.metaotamgr.agent.Polling;
 import org.metaotamgr.agent.PollingLoop;
 import org.metaotamgr.agent.Sources;
 import org.metaotamgr.agent.SystemFacts;
@@ -28,7 +29,9 @@ import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.ProcessRunner;
+import org.metaotamgr.device.Programs;
 import org.metaotamgr.device.SystemProcessRunner;
+import org.metaotamgr.device.Waiting;
 
 /** The running daemon: connected to the attribute daemon, or trying to be, and asking a source of updates, if there is one. */
 public final class Otamgr implements AutoCloseable {
@@ -52,42 +55,33 @@ public final class Otamgr implements AutoCloseable {
      */
     public static Otamgr start(OtamgrConfig config, EventLog log) throws ConfigException {
         Otamgr otamgr = new Otamgr();
-        SystemEventLoop loop = new SystemEventLoop(log);
-        otamgr.closers.add(loop::close);
+        Waiting waiting = new Waiting.Real();
         ProcessRunner runner = new SystemProcessRunner(log);
-        Commands commands = new Commands(loop, runner, log);
+        Programs programs = new Programs(runner, waiting);
         FileOperations files = new FileOperations.Real();
         BootClock boot = new BootClock.Kernel();
-        RebootReason reasons = new RebootReason(config.rebootReason(), files);
-        Rebooter rebooter = new Rebooter(loop, commands, config, reasons, log);
         SecureRandom random = new SecureRandom();
-        AgentDevice device = AgentDevice.of(config.agent(), SystemFacts.OF_DEVICE, runner, files, Clock.systemUTC(),
+        AgentDevice device = AgentDevice.of(config.agent(), SystemFacts.OF_DEVICE, programs, files, Clock.systemUTC(),
                 boot, random::nextInt, log);
         boolean isHubby = config.agent().sourceType().equals(AgentConfig.HUBBY);
         Optional<Agent> agent = isHubby ? Optional.empty()
                 : Optional.of(new Agent(Sources.open(config.agent(), device), device));
-        TrialHealth health =
-                new TrialHealth(loop, new HealthChecks(loop, runner, config.commit(), log), config.commit(), boot, log);
-        UpdateManager updates = new UpdateManager(loop, runner, commands, config, rebooter, device.ids(),
-                device.failures(), health, new HandlerCalls(loop, device), log);
+        AtomicReference<AttributeClient> client = new AtomicReference<>();
+        Assembly made = Assembly.of(new Assembly.Environment(config, device, programs, runner, files, boot, waiting,
+                System::nanoTime, id -> client.get().get(id), log));
         TrialGuard.warnIfEarlier(TrialGuard.CONFIGURATION, config.commit().deadline(), log);
         if (config.attributes()) {
-            otamgr.connect(config, loop, runner, updates, health, log);
+            otamgr.connect(config, made.attributes(), client, log);
         }
-        // Its ota-slot is also what makes later starts of programs fast: the first one takes five times as long. That
-        // is over before hubby can offer anything.
-        loop.execute(updates::start);
-        DaemonHost host = new DaemonHost(loop, updates, device, agent);
-        agent.ifPresent(one -> otamgr.poll(one, device, config.agent(), host, random, log));
-        otamgr.listen(config.control(), new AgentCommands(device, agent, host), log);
+        Optional<PollingLoop> polling = agent.map(one -> polling(one, device, config.agent(), made, random, log));
+        otamgr.run(made.engine(), polling, log);
+        otamgr.listen(config.control(), new AgentCommands(device, agent, new DaemonHost(made.orders(), device, agent)),
+                log);
         return otamgr;
     }
 
-    private void connect(OtamgrConfig config, EventLoop loop, ProcessRunner runner, UpdateManager updates,
-            TrialHealth health, EventLog log) {
-        AtomicReference<AttributeClient> client = new AtomicReference<>();
-        OtaAttributes attributes = new OtaAttributes(loop, runner, config, updates, id -> client.get().get(id), log);
-        health.confirmWith(attributes::askAgain);
+    private void connect(OtamgrConfig config, OtaAttributes attributes, AtomicReference<AttributeClient> client,
+            EventLog log) {
         client.set(AttributeClient.builder(config.attrdSocket(), OWN_NAME)
                 .listen(Attributes.HUBBY_STATE, Attributes.HUBBY_OTA_UPGRADE_PATH)
                 .listen(Attributes.HUBBY_COMMAND, Attributes.HUBBY_COMMAND)
@@ -99,26 +93,36 @@ public final class Otamgr implements AutoCloseable {
         closers.add(client.get()::close);
     }
 
-    private void poll(Agent agent, AgentDevice device, AgentConfig config, DaemonHost host, SecureRandom random, EventLog log) {
-        log.info("source:name=" + agent.sourceName() + ",automatic=" + config.polling().automatic()
-                + ",interval_seconds=" + config.polling().interval().toSeconds());
-        if (!agent.isRemote()) {
+    private static PollingLoop polling(Agent agent, AgentDevice device, AgentConfig config, Assembly made,
+            SecureRandom random, EventLog log) {
+        Polling polling = config.polling();
+        log.info("source:name=" + agent.sourceName() + ",automatic=" + polling.automatic() + ",interval_seconds="
+                + polling.interval().toSeconds());
+        if (agent.isRemote() && polling.automatic() != Polling.Automatic.OFF) {
+            made.trial().confirmWith(() -> agent.checkIn().result().problem().isEmpty());
+        } else {
             // There is nobody to be reached.
-            host.answered();
+            made.engine().answered();
+            made.trial().confirmWith(() -> true);
         }
-        PollingLoop.Time time = new PollingLoop.RealTime();
-        device.finalisation().onEnd(time::wake);
-        PollingLoop polling = new PollingLoop(agent, config.polling(), time, new MeteredLink(config.polling().meteredInterfaces(), Path.of("/proc/net")), random::nextDouble, host, log);
+        device.finalisation().onEnd(made.engine()::wake);
+        return new PollingLoop(agent, polling, made.engine(),
+                new MeteredLink(polling.meteredInterfaces(), Path.of("/proc/net")), random::nextDouble, made.engine(), log);
+    }
+
+    /** On the one thread that does everything but talking. */
+    private void run(Engine engine, Optional<PollingLoop> polling, EventLog log) {
         Thread thread = new Thread(() -> {
             try {
-                polling.run();
+                engine.run(polling);
             } catch (InterruptedException e) {
                 // The daemon ends; what was begun goes on with the next one.
-                return;
+                log.info("engine_stopped:");
             }
-        }, "otamgr-polling");
+        }, "otamgr-engine");
         thread.setDaemon(true);
         thread.start();
+        closers.add(engine::stop);
     }
 
     private void listen(Path socket, AgentCommands commands, EventLog log) {

@@ -16,6 +16,8 @@ import org.metaotamgr.device.Printable;
  * @param text absolute and normalised, at most {@value #MAX_BYTES} bytes of UTF-8
  */
 record UpdatePath(String text) {
+    static final String IMAGE = ".img";
+    static final String HEADER = ".hdr";
     /** So that the path with its extension fits into 255 bytes, the limit that hubby is used to. */
     static final int MAX_BYTES = 251;
 
@@ -98,11 +100,11 @@ record UpdatePath(String text) {
 
     /** The path of the image. */
     String image() {
-        return text + ".img";
+        return text + IMAGE;
     }
 
     /** The path of the header. */
     String header() {
-        return text + ".hdr";
+        return text + HEADER;
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * What the daemon does with what it is told: runs updates, commits or leaves a trial, reboots, answers for the update
- * path prefix. Everything here happens on one {@link org.metaotamgr.ota.EventLoop}; programs run beside it, and
- * report back to it.
+ * What the daemon does with what it is told. {@link org.metaotamgr.ota.Engine} does one thing after the other, on one
+ * thread; attributes and commands come on threads of their own, and leave {@link org.metaotamgr.ota.Orders}.
  */
 package org.metaotamgr.ota;

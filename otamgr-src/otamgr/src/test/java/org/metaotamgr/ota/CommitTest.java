@@ -155,7 +155,7 @@ class CommitTest {
 
     @Test
     void healthThatCameBeforeTheSlotsWereKnownCounts() {
-        device.updates.start();
+        device.starts();
         device.connects();
         device.hubbyState(1);
         device.status("trial");
@@ -173,7 +173,7 @@ class CommitTest {
 
     @Test
     void aLostConnectionIsNotHealthy() {
-        device.updates.start();
+        device.starts();
         device.connects();
         device.hubbyState(1);
         device.disconnects();
@@ -319,7 +319,7 @@ class CommitTest {
     @Test
     void aMissingOtaSlotIsLoudAndHarmless() {
         device.programs.isMissing(Device.OTA_SLOT);
-        device.updates.start();
+        device.starts();
         device.loop.settle();
         assertEquals(1, device.log.count("slot_status:state=unknown,running=,committed=,trial=,txn=,error=cannot be "
                 + "started: "));

@@ -12,21 +12,22 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.Callbacks;
-import org.metaotamgr.agent.FailedUpdates;
 import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.agent.SystemFacts;
-import org.metaotamgr.agent.TransactionIds;
+import org.metaotamgr.agent.Target;
 import org.metaotamgr.attribute.Peer;
 import org.metaotamgr.device.BootClock;
+import org.metaotamgr.device.Programs;
 
 /** The daemon's logic on a device whose programs, time and attributes are those of a test. */
 final class Device {
@@ -34,17 +35,16 @@ final class Device {
     static final String OTA_SLOT = "/sbin/ota-slot";
     static final String REBOOT = "/sbin/reboot";
 
-    final ManualLoop loop = new ManualLoop();
+    final ManualTime loop = new ManualTime();
     final RecordingLog log = new RecordingLog();
-    final List<String> events = new ArrayList<>();
+    final List<String> events = new CopyOnWriteArrayList<>();
     final FakePrograms programs = new FakePrograms(loop, events);
     final RecordingFiles files = new RecordingFiles(events);
     final Path folder;
     final OtamgrConfig config;
     final AgentDevice agent;
-    final FailedUpdates failures;
-    final TrialHealth health;
-    final UpdateManager updates;
+    final Orders orders;
+    final Engine engine;
     final OtaAttributes attributes;
     final Deque<CompletableFuture<byte[]>> gets = new ArrayDeque<>();
     final Deque<CompletableFuture<byte[]>> pathGets = new ArrayDeque<>();
@@ -90,27 +90,28 @@ final class Device {
             }
         };
         Clock clock = Clock.fixed(Instant.parse("2026-01-31T23:59:59Z"), ZoneOffset.UTC);
+        RetryPolicy retry = new RetryPolicy(folder.resolve("memory"), 3, defaults.retry().backoff());
         config = new OtamgrConfig(defaults.attrdSocket(), folder.toString(), List.of(folder.toString()),
                 defaults.sysupgrade(), defaults.otaSlot(), defaults.reboot(), defaults.rebootDelay(), factoryTest,
                 pushLogs, folder.resolve("reboot_reason"),
                 new OtamgrConfig.Commit(needsHubby, hubbyStable, folder.resolve("health.d"), commit.checkTimeout(),
                         commit.deadline(), true, false),
-                new RetryPolicy(folder.resolve("memory"), 3, defaults.retry().backoff()), true, defaults.control(),
+                retry, true, defaults.control(),
                 new AgentConfig(folder.resolve("agent"), defaults.sysupgrade(), defaults.otaSlot(),
-                        defaults.agent().otaVerify(), defaults.retry(), Callbacks.Config.none(),
+                        defaults.agent().otaVerify(), retry, Callbacks.Config.none(),
                         defaults.agent().source(), defaults.agent().polling()));
-        agent = AgentDevice.of(config.agent(), new SystemFacts(folder), programs, files, clock, boot, () -> numbers++,
-                log);
-        Commands commands = new Commands(loop, programs, log);
-        Rebooter rebooter = new Rebooter(loop, commands, config, new RebootReason(config.rebootReason(), files), log);
-        failures = new FailedUpdates(config.retry(), files, clock, boot, log);
-        health = new TrialHealth(loop, new HealthChecks(loop, programs, config.commit(), log), config.commit(), boot,
-                log);
-        updates = new UpdateManager(loop, programs, commands, config, rebooter,
-                new TransactionIds(clock, () -> numbers++), failures, health,
-                new HandlerCalls(loop, agent), log);
-        attributes = new OtaAttributes(loop, programs, config, updates, this::get, log);
-        health.confirmWith(attributes::askAgain);
+        Programs runs = new Programs(programs, loop);
+        agent = AgentDevice.of(config.agent(), new SystemFacts(folder), runs, files, clock, boot, () -> numbers++, log);
+        Assembly made = Assembly.of(new Assembly.Environment(config, agent, runs, programs, files, boot, loop,
+                () -> loop.now().toNanos(), this::get, log));
+        orders = made.orders();
+        engine = made.engine();
+        attributes = made.attributes();
+    }
+
+    /** Starts the engine, which looks at the slots first. */
+    void starts() {
+        loop.start(() -> engine.run(Optional.empty()));
     }
 
     /** A health check; what it does is up to the test. */
@@ -146,9 +147,16 @@ final class Device {
         answersWith = Optional.empty();
     }
 
+    /** An earlier daemon has begun the update T1 in this boot, and has ended since. */
+    Device hasBegunAnUpdate() {
+        agent.finalisation().started(new Target("ota_type_5-00000000", "0-00000000", Optional.empty(), 1,
+                "0".repeat(64), Optional.empty(), Map.of()), "T1", "a", AgentConfig.HUBBY);
+        return this;
+    }
+
     /** Starts it, with what {@code ota-slot status} prints. */
     Device started(String state) {
-        updates.start();
+        starts();
         status(state);
         return this;
     }

@@ -2,11 +2,11 @@
 package org.metaotamgr.ota;
 
 import java.io.IOException;
-import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 
 import org.metaotamgr.device.ProcessRunner;
 
@@ -17,9 +17,9 @@ final class FakePrograms implements ProcessRunner {
         final List<String> command;
         final Map<String, String> environment;
         private final ProcessListener listener;
-        private boolean running = true;
-        private boolean killed;
-        private boolean treeKilled;
+        private volatile boolean running = true;
+        private volatile boolean killed;
+        private volatile boolean treeKilled;
 
         private Start(List<String> command, Map<String, String> environment, ProcessListener listener) {
             this.command = List.copyOf(command);
@@ -51,8 +51,8 @@ final class FakePrograms implements ProcessRunner {
             if (!running) {
                 throw new IllegalStateException(command + " has ended already");
             }
-            running = false;
             loop.settle();
+            running = false;
             listener.ended(status);
             loop.settle();
         }
@@ -66,7 +66,9 @@ final class FakePrograms implements ProcessRunner {
         public void kill() {
             killed = true;
             if (running) {
-                ends(137);
+                // By the daemon, which does not wait for itself.
+                running = false;
+                listener.ended(137);
             }
         }
 
@@ -77,17 +79,17 @@ final class FakePrograms implements ProcessRunner {
         }
     }
 
-    private final ManualLoop loop;
+    private final ManualTime loop;
     private final List<String> events;
-    private final List<Start> starts = new ArrayList<>();
-    private final Set<String> missing = new HashSet<>();
+    private final List<Start> starts = new CopyOnWriteArrayList<>();
+    private final Set<String> missing = ConcurrentHashMap.newKeySet();
 
     /**
      * Makes programs.
      *
      * @param events gets {@code exec <name>} for each start
      */
-    FakePrograms(ManualLoop loop, List<String> events) {
+    FakePrograms(ManualTime loop, List<String> events) {
         this.loop = loop;
         this.events = events;
     }

@@ -22,7 +22,6 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.metaotamgr.device.SlotStatus;
 
 class HealthTest {
     @TempDir
@@ -194,15 +193,12 @@ class HealthTest {
             String check = device.hasCheck("check");
             connectedTrial();
             device.programs.running(check).ends(0);
+            device.hubbyState(2);
             device.programs.running(Device.OTA_SLOT, "commit").ends(17);
+            device.hubbyState(1);
             device.hubbyState(2);
             device.hubbyState(1);
-            device.pass(15);
-            // The boot state is being looked at, so the commit has to wait.
             device.programs.running(check).ends(0);
-            device.hubbyState(2);
-            device.status("trial");
-            device.hubbyState(1);
             assertEquals(1, commits());
             device.programs.running(check).ends(0);
             assertEquals(2, commits());
@@ -288,14 +284,28 @@ class HealthTest {
         }
 
         @Test
-        void noneIsStartedAfterTheStop() {
+        void aRebootCommandDoesNotWaitForOneThatRuns() {
             String check = device.hasCheck("check");
-            HealthChecks checks = new HealthChecks(device.loop, device.programs, device.config.commit(), device.log);
-            checks.run(new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1", "", "", Optional.empty()), failure -> {
-                throw new AssertionError("expected to hear nothing, found " + failure);
-            });
-            assertEquals(Optional.empty(), checks.stop());
-            assertEquals(List.of(), device.programs.all(check));
+            connectedTrial();
+            FakePrograms.Start running = device.programs.running(check);
+            device.commands(1);
+            assertTrue(running.wasTreeKilled());
+            device.pass(5);
+            assertEquals(1, device.reboots());
+            assertEquals(1, device.programs.all(check).size());
+        }
+
+        @Test
+        void theReasonIsTheLastWordOnStandardErrorWhicheverStreamWasReadLast() {
+            String check = device.hasCheck("check");
+            connectedTrial();
+            device.programs.running(check).prints("trying eth0");
+            device.programs.running(check).complains("first complaint");
+            device.programs.running(check).complains("no route to host");
+            device.programs.running(check).prints("done");
+            device.programs.running(check).ends(1);
+            assertTrue(device.log.has("health_check_failed:check=check,again_in_seconds=5,reason=exit status 1: no route to "
+                    + "host"), device.log.lines().toString());
         }
 
         @Test
@@ -437,7 +447,6 @@ class HealthTest {
             device.hubbyState(1);
             device.pass(2);
             device.programs.running(Device.OTA_SLOT, "commit").ends(0);
-            device.status("committed");
             device.pass(3600);
             assertEquals(0, device.reboots());
         }

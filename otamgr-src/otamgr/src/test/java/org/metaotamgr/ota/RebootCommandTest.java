@@ -86,7 +86,7 @@ class RebootCommandTest {
 
     @Test
     void beforeTheSlotsAreKnownTheCommandWaits() {
-        device.updates.start();
+        device.starts();
         device.commands(1);
         device.pass(10);
         assertEquals(0, device.reboots());

@@ -3,14 +3,12 @@ package org.metaotamgr.ota;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Clock;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -21,10 +19,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.metaotamgr.agent.TransactionIds;
+import org.metaotamgr.agent.Installer;
+import org.metaotamgr.device.Programs;
 import org.metaotamgr.device.SysupgradeExit;
+import org.metaotamgr.device.Timeouts;
 
-class UpdateManagerTest {
+class EngineTest {
     @TempDir
     private Path folder;
     private Device device;
@@ -87,7 +87,7 @@ class UpdateManagerTest {
             device.pass(3600);
             assertEquals(0, device.reboots());
             assertEquals(Optional.empty(), device.rebootReason());
-            assertInstanceOf(UpdateState.Failed.class, device.updates.state());
+            assertEquals(Orders.Phase.READY, device.orders.phase());
         }
 
         @ParameterizedTest
@@ -141,7 +141,7 @@ class UpdateManagerTest {
 
         @Test
         void anOtaSlotThatHangsDoesNotKeepUpdatesAway() {
-            device.updates.start();
+            device.starts();
             device.offers("a");
             device.pass(29);
             assertEquals(List.of(), device.images());
@@ -322,7 +322,7 @@ class UpdateManagerTest {
 
         @Test
         void anUpdateThatComesBeforeTheSlotsAreKnownWaits() {
-            device.updates.start();
+            device.starts();
             device.offers("a");
             assertEquals(List.of(), device.images());
             device.status("committed");
@@ -342,7 +342,7 @@ class UpdateManagerTest {
 
         @Test
         void anUpdateThatWaitedForTheSlotsIsDroppedIfOneIsArmed() {
-            device.updates.start();
+            device.starts();
             device.offers("a");
             device.status("armed");
             device.pass(5);
@@ -352,7 +352,7 @@ class UpdateManagerTest {
 
         @Test
         void theUpdateOfAnEarlierDaemonIsRebootedIntoWhenItArmedItself() {
-            device.started("committed");
+            device.hasBegunAnUpdate().started("committed");
             device.pass(20);
             device.status("committed");
             device.pass(20);
@@ -364,7 +364,7 @@ class UpdateManagerTest {
 
         @Test
         void itIsAlsoFoundIfTheSlotsCouldNotBeReadAtFirst() {
-            device.started("unknown");
+            device.hasBegunAnUpdate().started("unknown");
             device.pass(15);
             device.status("committed");
             device.pass(5);
@@ -375,8 +375,8 @@ class UpdateManagerTest {
 
         @Test
         void lookingForAnEarlierUpdateEnds() {
-            device.started("committed");
-            for (int i = 0; i < 90; i++) {
+            device.hasBegunAnUpdate().started("committed");
+            for (int i = 0; i < Timeouts.SYSUPGRADE.dividedBy(Engine.ORPHAN_LOOK); i++) {
                 device.pass(20);
                 device.status("committed");
             }
@@ -386,15 +386,20 @@ class UpdateManagerTest {
         }
 
         @Test
-        void anArmedStateIsNotTakenForTheEndOfOnesOwnSysupgrade() {
+        void withoutAnEarlierUpdateNobodyLooks() {
             device.started("committed");
+            device.pass(24 * 3600);
+            assertEquals(1, device.programs.all(Device.OTA_SLOT).size());
+        }
+
+        @Test
+        void anUpdateThatIsOfferedWhileTheSlotsAreLookedAtWaitsForThat() {
+            device.hasBegunAnUpdate().started("committed");
             device.pass(20);
             device.offers("a");
             device.status("armed");
-            device.pass(3600);
-            assertEquals(0, device.reboots());
-            device.sysupgrade().ends(0);
             device.pass(5);
+            assertEquals(List.of(), device.images());
             assertEquals(1, device.reboots());
         }
 
@@ -403,7 +408,7 @@ class UpdateManagerTest {
             device.started("committed").offers("a");
             device.sysupgrade().ends(12);
             device.status("committed");
-            assertInstanceOf(UpdateState.Busy.class, device.updates.state());
+            assertEquals(Orders.Phase.BUSY, device.orders.phase());
             device.pass(5);
             device.status("armed");
             device.pass(5);
@@ -459,7 +464,7 @@ class UpdateManagerTest {
             Files.delete(Path.of(device.path("a") + ".img"));
             device.pass(5);
             device.status("committed");
-            assertInstanceOf(UpdateState.Idle.class, device.updates.state());
+            assertEquals(Orders.Phase.READY, device.orders.phase());
             device.offers("b");
             assertEquals(List.of("a.img", "b.img"), device.images());
         }
@@ -490,25 +495,13 @@ class UpdateManagerTest {
     }
 
     @Test
-    void theProgramsOfTheConfigurationKeepTheirArguments() throws IOException {
-        Path tmp = folder.toRealPath();
-        OtamgrConfig d = OtamgrConfig.defaults();
-        OtamgrConfig config = new OtamgrConfig(d.attrdSocket(), tmp.toString(), List.of(tmp.toString()),
-                List.of("/bin/su", "-v"), d.otaSlot(), d.reboot(), d.rebootDelay(), d.factoryTest(), d.pushLogs(),
-                d.rebootReason(), d.commit(), device.config.retry(), true, d.control(), device.config.agent());
-        ManualLoop loop = new ManualLoop();
-        RecordingLog log = new RecordingLog();
-        FakePrograms programs = new FakePrograms(loop, device.events);
-        Commands commands = new Commands(loop, programs, log);
-        UpdateManager updates = new UpdateManager(loop, programs, commands, config,
-                new Rebooter(loop, commands, config, new RebootReason(config.rebootReason(), device.files), log),
-                new TransactionIds(Clock.systemUTC(), () -> 1), device.failures, device.health,
-                new HandlerCalls(loop, device.agent), log);
-        updates.start();
-        programs.running(Device.OTA_SLOT, "status").ends(0);
-        updates.offered((tmp + "/a").getBytes(StandardCharsets.UTF_8));
-        assertEquals(List.of("/bin/su", "-v", "--no-reboot", "--txn"),
-                programs.running("/bin/su").command.subList(0, 4));
+    void theProgramsOfTheConfigurationKeepTheirArguments() {
+        ManualTime time = new ManualTime();
+        FakePrograms programs = new FakePrograms(time, device.events);
+        Installer installer = new Installer(List.of("/bin/su", "-v"), new Programs(programs, time), device.log);
+        time.start(() -> installer.install(Path.of("/tmp/a.img"), Optional.empty(), "T", progress -> { }));
+        assertEquals(List.of("/bin/su", "-v", "--no-reboot", "--txn", "T", "/tmp/a.img"),
+                programs.running("/bin/su").command);
         assertFalse(programs.isRunning(Device.SYSUPGRADE));
     }
 }
