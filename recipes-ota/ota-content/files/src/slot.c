@@ -20,12 +20,8 @@ void *slot_buffer(size_t size) {
 int slot_open(struct slot *slot, const char *device, bool writable, struct reason *reason) {
     struct stat info;
     *slot = (struct slot){.name = device, .fd = -1, .direct = -1, .sector = 512};
-    int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY;
-    if (writable && stat(device, &info) == 0 && S_ISBLK(info.st_mode)) {
-        /* Of a block device this means: not while it is mounted. */
-        flags |= O_EXCL;
-    }
-    slot->fd = open(device, flags);
+    /* O_EXCL of a block device means: not while it is mounted. A file has no such thing, and Linux ignores it. */
+    slot->fd = open(device, (writable ? O_RDWR | O_EXCL : O_RDONLY) | O_CLOEXEC | O_NOCTTY);
     if (slot->fd < 0 && errno == EBUSY) {
         return fail(reason, 11, "the slot %s is in use (mounted, or part of something that is); unmount it first", device);
     }
