@@ -12,6 +12,9 @@
 
 inherit ota-layout ota-class-archive
 
+# What the machine would have without this class, or nothing.
+OTA_OWN_WKS_FILE := "${@d.getVar('WKS_FILE', False) or ''}"
+
 # Any format that sysupgrade takes: ext4, ext4.gz, ext4.xz, ext4.zst, tar, tar.gz, tar.xz, tar.zst. A device that gets .zst needs zstd, .xz
 # xzcat, tar e2fsprogs-mke2fs.
 OTA_UPDATE_TYPE ?= "ext4.gz"
@@ -54,17 +57,19 @@ do_image_wic[cleandirs] += "${WORKDIR}/ota-slot-marker"
 
 # ---- checks ----------------------------------------------------------------------------------------------------------
 
-do_rootfs[prefuncs] += "ota_layout_check ota_image_check"
-
-# nooelint: oelint.vars.pathhardcode.sysconfdir - in a sentence for people
-python ota_image_check () {
-    types = ('ext4', 'ext4.gz', 'ext4.xz', 'ext4.zst', 'tar', 'tar.gz', 'tar.xz', 'tar.zst')
-    if d.getVar('OTA_UPDATE_TYPE') not in types:
-        bb.fatal('OTA_UPDATE_TYPE: expected one of %s, found "%s"' % (', '.join(types), d.getVar('OTA_UPDATE_TYPE')))
-    if bb.utils.contains('IMAGE_FEATURES', 'read-only-rootfs', True, False, d):
-        bb.fatal('IMAGE_FEATURES has read-only-rootfs, which does not go together with updates of this kind: the header of an update is '
-                 'placed in /etc of the new system and hubby writes its profiles there. Remove read-only-rootfs.')
+# An image that cannot be such a one is skipped when recipes are parsed: BitBake gives the reason to those who ask for it, and to nobody else.
+# nooelint: oelint.task.noanonpython - parsing is when it has to be said
+python () {
+    own = d.getVar('OTA_OWN_WKS_FILE')
+    # The name that image_types_wic.bbclass has for a layout that nobody wrote.
+    if own.endswith('%s.%s.wks' % (d.getVar('IMAGE_BASENAME'), d.getVar('MACHINE'))):
+        own = ''
+    found = otamgr.machine.refusals(d, own)
+    if found:
+        raise bb.parse.SkipRecipe('this image cannot update itself: ' + '; '.join(found))
 }
+
+do_rootfs[prefuncs] += "ota_layout_check"
 
 # Before the images are made: wic would only say that something is larger than something else.
 python ota_slot_size_check () {
@@ -86,13 +91,6 @@ python ota_slot_size_check () {
 }
 IMAGE_PREPROCESS_COMMAND:append = " ota_slot_size_check"
 
-python ota_uboot_commands_check () {
-    if 'qemux86-64' in d.getVar('OVERRIDES').split(':') and d.getVar('OTA_UBOOT_CONFIG') != '1':
-        bb.warn('The U-Boot of qemux86-64 is built without the command setexpr, which the boot script needs. Set OTA_UBOOT_CONFIG = "1": '
-                'then it gets the layer\'s configuration fragment.')
-}
-IMAGE_PREPROCESS_COMMAND:append = " ota_uboot_commands_check"
-
 python ota_disk_check () {
     import gzip, os
     folder = d.getVar('IMGDEPLOYDIR')
@@ -103,6 +101,8 @@ python ota_disk_check () {
         disk = gzip.open(name + '.gz', 'rb')
     with disk:
         found = otamgr.layout.disk_problems(d, otamgr.layout.read_partitions(disk))
+    deployed = d.getVar('DEPLOY_DIR_IMAGE')
+    found += otamgr.layout.raw_problems(d, lambda file: os.path.getsize(os.path.join(deployed, file)))
     if found:
         bb.fatal('The disk image does not fit the settings of slots and U-Boot environment:\n  %s' % '\n  '.join(found))
 }

@@ -10,9 +10,6 @@ import struct
 SECTOR = 512
 MIB = 1 << 20
 
-# The newest U-Boot symbol first. Each name was the only one in some release; a configuration ignores those it does not know.
-REDUNDANT_SYMBOLS = ("CONFIG_ENV_REDUNDANT", "CONFIG_SYS_REDUNDAND_ENVIRONMENT")
-
 
 class SettingError(Exception):
     """A setting is no number or no known word; the message names it, what was expected and what was found."""
@@ -22,7 +19,7 @@ def _text(settings, name):
     return (settings.getVar(name) or "").strip()
 
 
-def _number(settings, name, base):
+def number(settings, name, base=10):
     found = _text(settings, name)
     try:
         value = int(found, base)
@@ -47,13 +44,15 @@ class Layout:
     def __init__(self, settings):
         self.store = _word(settings, "OTA_ENV_STORE", ("native", "script"))
         self.table = _word(settings, "OTA_PARTITION_TABLE", ("gpt", "msdos"))
+        # GPT: protective MBR, header, 128 entries of 128 bytes.
+        self.table_end = 34 * SECTOR if self.table == "gpt" else SECTOR
         self.device = _text(settings, "OTA_ENV_DEVICE")
-        self.env_size = _number(settings, "OTA_ENV_SIZE", 16)
-        self.env_offsets = (_number(settings, "OTA_ENV_OFFSET", 16), _number(settings, "OTA_ENV_OFFSET_REDUND", 16))
-        self.boot_start = _number(settings, "OTA_BOOT_START", 10) * MIB
-        self.boot_size = _number(settings, "OTA_BOOT_SIZE", 10) * MIB
-        self.slot_size = _number(settings, "OTA_SLOT_SIZE", 10) * MIB
-        self.data_size = _number(settings, "OTA_DATA_SIZE", 10) * MIB
+        self.env_size = number(settings, "OTA_ENV_SIZE", 16)
+        self.env_offsets = (number(settings, "OTA_ENV_OFFSET", 16), number(settings, "OTA_ENV_OFFSET_REDUND", 16))
+        self.boot_start = number(settings, "OTA_BOOT_START", 10) * MIB
+        self.boot_size = number(settings, "OTA_BOOT_SIZE", 10) * MIB
+        self.slot_size = number(settings, "OTA_SLOT_SIZE", 10) * MIB
+        self.data_size = number(settings, "OTA_DATA_SIZE", 10) * MIB
 
     def problems(self):
         """What is wrong with these settings, as sentences; nothing when they fit together."""
@@ -70,11 +69,9 @@ class Layout:
                 found.append(f"{name}: expected a multiple of {SECTOR}, found {value:#x}")
         if abs(first - second) < self.env_size:
             found.append(f"OTA_ENV_OFFSET_REDUND: the copies at {first:#x} and {second:#x} overlap, each has {self.env_size:#x} bytes")
-        # GPT: protective MBR, header, 128 entries of 128 bytes.
-        table_end = 34 * SECTOR if self.table == "gpt" else SECTOR
         for name, value in (("OTA_ENV_OFFSET", first), ("OTA_ENV_OFFSET_REDUND", second)):
-            if value < table_end:
-                found.append(f"{name}: {value:#x} is inside the partition table, which ends at {table_end:#x}")
+            if value < self.table_end:
+                found.append(f"{name}: {value:#x} is inside the partition table, which ends at {self.table_end:#x}")
             if value + self.env_size > self.boot_start:
                 found.append(
                     f"{name}: the copy at {value:#x} ends at {value + self.env_size:#x}, behind the start of the first partition "
@@ -85,10 +82,37 @@ class Layout:
         return found
 
 
+def raw_files(settings):
+    """(file, offset) of the boot loaders that are at raw places of the disk."""
+    found = []
+    for word in _text(settings, "OTA_BOOT_RAW").split():
+        match = re.fullmatch(r"([^@]+)@(0x[0-9a-fA-F]+)", word)
+        if not match or int(match[2], 16) % SECTOR:
+            raise SettingError(f'OTA_BOOT_RAW: expected words such as u-boot.itb@0x800000, each offset a multiple of {SECTOR}, found "{word}"')
+        found.append((match[1], int(match[2], 16)))
+    return found
+
+
+def raw_problems(settings, size_of):
+    """Where raw boot loaders, of the sizes that size_of(file) tells, are over anything else, as sentences."""
+    layout, found = Layout(settings), []
+    files = [(f"{file} (OTA_BOOT_RAW)", offset, offset + size_of(file)) for file, offset in raw_files(settings)]
+    # The copies do not overlap one another, and the first partition ends what is raw.
+    others = [("the partition table", SECTOR - 2, layout.table_end)]
+    others += [("the U-Boot environment", offset, offset + layout.env_size) for offset in layout.env_offsets]
+    others += [("the first partition (OTA_BOOT_START)", layout.boot_start, layout.boot_start + layout.boot_size)]
+    for i, (what, start, end) in enumerate(files):
+        for other, low, high in [*files[i + 1:], *others]:
+            if start < high and low < end:
+                found.append(f"{what} at {start:#x} to {end:#x} is over {other} at {low:#x} to {high:#x}")
+    return found
+
+
 def problems(settings):
     """What is wrong with the settings, as sentences."""
     try:
-        return Layout(settings).problems()
+        # How large they are is known when they are built.
+        return [*Layout(settings).problems(), *raw_problems(settings, lambda file: 1)]
     except SettingError as e:
         return [str(e)]
 
@@ -124,69 +148,18 @@ def fill(text, settings):
 
 
 def wks_environment(settings, file_name):
-    """The lines of a wks layout that put the first environment on the disk.
+    """The lines of a wks layout that put raw boot loaders and the first environment on the disk.
 
-    Only for a boot script that keeps the variables itself: an environment for U-Boot's own would take the place of U-Boot's
+    The environment only for a boot script that keeps the variables itself: an environment for U-Boot's own would take the place of U-Boot's
     default variables, bootcmd among them. There both copies stay empty until the first boot writes them.
     """
     layout = Layout(settings)
-    if layout.store != "script":
-        return ""
-    return "\n".join(
-        f'part --source rawcopy --sourceparams="file={file_name}" --fstype=none --no-table --offset {offset // SECTOR}s --fixed-size {max(layout.env_size, 1024) // 1024}K'
-        for offset in sorted(layout.env_offsets))
-
-
-def uboot_config(settings):
-    """The configuration fragment that makes U-Boot keep a redundant environment on the MMC device, as fw_env.config says.
-
-    Empty but for a comment where the boot script keeps the environment.
-    """
-    layout = Layout(settings)
-    lines = ["# Made from the OTA_ENV_ settings."]
+    parts = [(offset, file, "") for file, offset in raw_files(settings)]
     if layout.store == "script":
-        return "\n".join([*lines, "# The boot script keeps the environment."]) + "\n"
-    # "env load" is there to see that what was saved is kept.
-    lines += ["CONFIG_CMD_SAVEENV=y", "CONFIG_CMD_NVEDIT_LOAD=y", "CONFIG_ENV_IS_IN_MMC=y"]
-    lines += [f"# CONFIG_ENV_IS_{place} is not set"
-              for place in ("NOWHERE", "IN_FAT", "IN_EXT4", "IN_FLASH", "IN_SPI_FLASH", "IN_NAND", "IN_UBI")]
-    lines += [f"{name}=y" for name in REDUNDANT_SYMBOLS]
-    lines += [
-        f"CONFIG_ENV_SIZE={layout.env_size:#x}", f"CONFIG_ENV_OFFSET={layout.env_offsets[0]:#x}",
-        f"CONFIG_ENV_OFFSET_REDUND={layout.env_offsets[1]:#x}",
-    ]
-    device = re.fullmatch(r"/dev/mmcblk(\d+)", layout.device)
-    if device:
-        lines.append(f"CONFIG_SYS_MMC_ENV_DEV={device[1]}")
-    return "\n".join(lines) + "\n"
-
-
-def uboot_config_problems(settings, config):
-    """Where the configuration that U-Boot was built with disagrees with the settings, as sentences."""
-    layout = Layout(settings)
-    values = dict(re.findall(r"^(CONFIG_\w+)=(.*)$", config, re.M))
-    found, commands = [], ["SETEXPR", "ITEST", "PART", "FS_GENERIC"]
-    places = []
-    if layout.store == "script":
-        commands += ["IMPORTENV", "EXPORTENV", "MEMORY"]
-    else:
-        commands.append("SAVEENV")
-        places = [("CONFIG_ENV_SIZE", "OTA_ENV_SIZE", layout.env_size), ("CONFIG_ENV_OFFSET", "OTA_ENV_OFFSET", layout.env_offsets[0]),
-                  ("CONFIG_ENV_OFFSET_REDUND", "OTA_ENV_OFFSET_REDUND", layout.env_offsets[1])]
-        if values.get("CONFIG_ENV_IS_IN_MMC") != "y":
-            found.append("CONFIG_ENV_IS_IN_MMC is not set; U-Boot would not keep its environment where fw_setenv writes it")
-        if not any(values.get(name) == "y" for name in REDUNDANT_SYMBOLS):
-            found.append(f"none of {' and '.join(REDUNDANT_SYMBOLS)} is set; with one copy a power cut while saving loses the environment")
-    for symbol, setting, wanted in places:
-        text = values.get(symbol, "")
-        try:
-            value = int(text, 0)
-        except ValueError:
-            value = None
-        if value != wanted:
-            found.append(f'{symbol} is "{text}", but {setting} (and with it fw_env.config) says {wanted:#x}')
-    found += [f"CONFIG_CMD_{name} is not set; the boot script needs that command" for name in commands if values.get(f"CONFIG_CMD_{name}") != "y"]
-    return found
+        parts += [(offset, file_name, f" --fixed-size {max(layout.env_size, 1024) // 1024}K") for offset in layout.env_offsets]
+    # wic places them in the order of their lines.
+    return "\n".join(f'part --source rawcopy --sourceparams="file={file}" --fstype=none --no-table --offset {offset // SECTOR}s{size}'
+                     for offset, file, size in sorted(parts))
 
 
 def read_partitions(disk, sector=SECTOR):
@@ -225,13 +198,13 @@ def disk_problems(settings, partitions):
                 found.append(f"the partition at {start:#x} covers the U-Boot environment at {offset:#x}")
     slots = []
     for name, setting in (("rootfs-a", "OTA_SLOT_A_PART"), ("rootfs-b", "OTA_SLOT_B_PART")):
-        number = _number(settings, setting, 10)
-        if number not in by_number:
-            found.append(f"{setting} is {number}, but the disk image has no such partition")
+        part = number(settings, setting)
+        if part not in by_number:
+            found.append(f"{setting} is {part}, but the disk image has no such partition")
             continue
-        there, _, size = by_number[number]
+        there, _, size = by_number[part]
         if layout.table == "gpt" and there != name:
-            found.append(f'partition {number} ({setting}): expected the name {name}, found "{there}"')
+            found.append(f'partition {part} ({setting}): expected the name {name}, found "{there}"')
         slots.append(size)
     if len(slots) == 2 and slots[0] != slots[1]:
         found.append(f"the slots differ in size: {slots[0]} and {slots[1]} bytes; an update that fits one may not fit the other")

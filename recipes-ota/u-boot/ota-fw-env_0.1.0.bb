@@ -41,4 +41,4 @@ do_install () {
 }
 
 # A fw_env.config from the recipe of U-Boot would be for another place. A U-Boot with an environment of ours brings none.
-RPROVIDES:${PN} = "u-boot-env-config"
+RPROVIDES:${PN} = "${@'u-boot-env-config' if d.getVar('OTA_ENABLE') == '1' else ''}"

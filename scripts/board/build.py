@@ -26,7 +26,7 @@ MIB = 1 << 20
 
 # The disk as it is flashed: name, start and size in MiB. The environment's two copies lie before the first partition. The data
 # partition takes the rest when the board starts for the first time.
-PARTITIONS = (("boot", 16, 16), ("rootfs-a", 32, 192), ("rootfs-b", 224, 192), ("data", 416, 96))
+PARTITIONS = (("boot", 20, 16), ("rootfs-a", 36, 192), ("rootfs-b", 228, 192), ("data", 420, 96))
 DISK_MIB = 648
 
 SETTINGS = layer.settings(OTA_ENV_STORE="script", OTA_ENV_DEVICE="/dev/vda", OTA_BOOTARGS="console=ttyAMA0")

@@ -22,6 +22,7 @@ LIBRARIES = ("jackson-annotations", "jackson-core", "jackson-databind", "junixso
 MACHINES = ("qemuarm64", "qemuarm", "qemux86-64")
 # The platform's stand-ins announce the update; the records of both versions lie in the build folder, wherever TMPDIR is.
 BOOT_CONF = """
+OTA_ENABLE = "1"
 OTA_RECORD_DIR = "${TOPDIR}/records"
 OTA_RECORD_REQUIRED = "1"
 IMAGE_INSTALL:append = " otamgr-simulators"
@@ -213,6 +214,16 @@ CHECKS = ("parse", "compat", "build", "boot", "testimage", "reproduce", "librari
 QUICK = ("parse", "compat")
 
 
+def uboot_table(arguments):
+    """What the check uboot prints, without BitBake."""
+    try:
+        print(uboot.check(arguments.u_boot.resolve(), (arguments.build_dir or bitbake.ROOT / "build/layer").resolve() / "uboot"))
+    except bitbake.BuildError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(
         prog="scripts/check-layer", formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -220,18 +231,25 @@ def main():
         epilog="checks:\n" + "\n".join(f"  {name:<10} {getattr(Checks, name).__doc__}" for name in CHECKS)
                + f"\n\nWithout names: {' '.join(QUICK)}. build and what follows it download and compile a whole system."
                + "\n\nexit status: 0 every check passed, 1 one did not, 2 usage")
-    parser.add_argument("--oe-core", type=Path, required=True, metavar="DIR", help="checkout of openembedded-core, branch scarthgap, wrynose or master")
-    parser.add_argument("--bitbake", type=Path, required=True, metavar="DIR", help="checkout of bitbake, branch 2.8, 2.18 or master")
+    parser.add_argument("--oe-core", type=Path, metavar="DIR", help="checkout of openembedded-core, branch scarthgap, wrynose or master")
+    parser.add_argument("--bitbake", type=Path, metavar="DIR", help="checkout of bitbake, branch 2.8, 2.18 or master")
     parser.add_argument("--series", choices=SERIES, help="fail if the checkout is not of this series")
     parser.add_argument("--machine", action="append", metavar="NAME",
                         help=f"once or more; when none is named {', '.join(MACHINES)} are parsed and qemuarm64 is built")
     parser.add_argument("--conf", type=Path, action="append", default=[], metavar="FILE", help="text for local.conf, for example with DL_DIR and PREMIRRORS")
     parser.add_argument("--layer", action="append", default=[], metavar="DIR", help="one more layer for BBLAYERS, not for yocto-check-layer")
     parser.add_argument("--u-boot", type=Path, metavar="DIR", help="source of U-Boot, for uboot")
+    parser.add_argument("--table", action="store_true", help="only the table of uboot, for which --u-boot is enough")
     parser.add_argument("--build-dir", type=Path, metavar="DIR", help="instead of build/layer-SERIES")
     parser.add_argument("--user", metavar="NAME", help="who runs BitBake when this is run as root, which BitBake refuses")
     parser.add_argument("check", nargs="*", metavar="CHECK", help="which checks, in this order")
     arguments = parser.parse_args()
+    if arguments.table:
+        if not arguments.u_boot:
+            parser.error("--table is about a source of U-Boot, name it with --u-boot")
+        return uboot_table(arguments)
+    if not arguments.oe_core or not arguments.bitbake:
+        parser.error("the following arguments are required: --oe-core, --bitbake")
     unknown = [name for name in arguments.check if name not in CHECKS]
     if unknown:
         parser.error(f"no such check: {' '.join(unknown)}; there are {', '.join(CHECKS)}")

@@ -1,19 +1,63 @@
 # SPDX-License-Identifier: MIT
-"""The configuration fragment of the layer in U-Boot's own Kconfig, for the boards whose U-Boot needs it."""
+"""The configuration fragments of the layer in U-Boot's own Kconfig: for real boards, with one source of U-Boot, as its recipe does it."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from bitbake import ROOT, BuildError
 
 sys.path.insert(0, str(ROOT / "lib"))
 
-from otamgr import layout  # noqa: E402
+from otamgr import layout, uboot  # noqa: E402
 
-DEFCONFIGS = {"beaglebone-yocto": "am335x_evm_defconfig", "sama5d2-xplained-emmc": "sama5d2_xplained_emmc_defconfig",
-              "qemux86-64": "qemu-x86_64_defconfig"}
 FILES = ROOT / "recipes-ota/u-boot"
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board with the settings that its owner would write, or one that must be refused with these words."""
+
+    defconfig: str
+    machine: str = "some-board"
+    settings: dict = field(default_factory=dict)
+    refused: str = ""
+
+
+def _emmc(number, mmc=None, **more):
+    return {"OTA_ENV_DEVICE": f"/dev/mmcblk{number}", **({"OTA_ENV_MMC": str(mmc)} if mmc is not None else {}), **more}
+
+
+# The machines that the layer names first; then one of each family, on defaults where they fit.
+BOARDS = (
+    Board("am335x_evm_defconfig", "beaglebone-yocto"),
+    Board("sama5d2_xplained_emmc_defconfig", "sama5d2-xplained-emmc"),
+    Board("qemu-x86_64_defconfig", "qemux86-64"),
+    Board("rock-pi-4-rk3399_defconfig", settings=_emmc(0)),
+    Board("rock64-rk3328_defconfig", settings=_emmc(0)),
+    Board("rock5b-rk3588_defconfig", settings=_emmc(0)),
+    Board("rock64-rk3328_defconfig", settings=_emmc(0, OTA_ENV_OFFSET="0x400000", OTA_ENV_OFFSET_REDUND="0x800000"),
+          refused="the copy at 0x800000 lies in 0x800000 to 0x1000000, which is Rockchip: U-Boot and TF-A, loaded by SPL"),
+    Board("pine64_plus_defconfig", settings=_emmc(0, OTA_PARTITION_TABLE="msdos")),
+    Board("imx8mm_evk_defconfig", settings=_emmc(2)),
+    Board("verdin-imx8mp_defconfig", settings=_emmc(2)),
+    Board("wandboard_defconfig", settings=_emmc(2, 0, OTA_PARTITION_TABLE="msdos")),
+    Board("stm32mp15_defconfig", settings=_emmc(1)),
+    Board("stm32mp15_basic_defconfig", settings=_emmc(0), refused="SPL loads U-Boot from partition 3"),
+    Board("stm32mp15_basic_defconfig", settings=_emmc(0, OTA_SLOT_A_PART="5", OTA_SLOT_B_PART="6")),
+    Board("am62x_evm_a53_defconfig", settings=_emmc(0)),
+    Board("xilinx_zynqmp_virt_defconfig", settings=_emmc(0)),
+    Board("xilinx_zynq_virt_defconfig", settings=_emmc(0)),
+    Board("rpi_arm64_defconfig", settings=_emmc(0, OTA_PARTITION_TABLE="msdos")),
+    Board("libretech-cc_defconfig", settings=_emmc(0, OTA_PARTITION_TABLE="msdos")),
+    Board("clearfog_defconfig", settings=_emmc(0)),
+    Board("ls1043ardb_tfa_defconfig", settings=_emmc(0), refused="Layerscape: headers and firmware"),
+    Board("ls1043ardb_tfa_defconfig", settings=_emmc(0, OTA_ENV_OFFSET="0x500000")),
+)
 
 
 class _Settings(dict):
@@ -21,34 +65,81 @@ class _Settings(dict):
         return self.get(name, "")
 
 
-def _settings(machine):
-    """The OTA_ settings of ota-env.inc, as they are for a machine."""
+def settings_of(board):
+    """The OTA_ settings of ota-env.inc, as they are for a machine, with the board's own."""
     settings = _Settings()
     for name, override, value in re.findall(r'^(OTA_\w+)(?::([\w-]+))? \?= "(.*)"$', (FILES / "ota-env.inc").read_text(), re.M):
-        if override in ("", machine) or override == "qemuall" and machine.startswith("qemu"):
+        if override in ("", board.machine) or override == "qemuall" and board.machine.startswith("qemu"):
             settings[name] = value
-    return settings
+    return _Settings(settings | board.settings)
+
+
+def version_of(source):
+    """2026.01, as the Makefile of a source says."""
+    values = dict(re.findall(r"^(VERSION|PATCHLEVEL|EXTRAVERSION) = ?(.*)$", (source / "Makefile").read_text(), re.M))
+    return f"{values['VERSION']}.{values['PATCHLEVEL']}{values['EXTRAVERSION']}"
+
+
+def _run(words, source):
+    done = subprocess.run([str(w) for w in words], cwd=source, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BuildError(f"{' '.join(map(str, words))}: {done.stderr.strip()[-400:]}")
+
+
+def configuration(source, board, out):
+    """(.config, fragments) of U-Boot for a board with the layer's fragments."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    settings, boot = settings_of(board), FILES / "files/ota-boot.cfg"
+    environment = out / "ota-env.cfg"
+    environment.write_text(uboot.fragment(settings, uboot.symbols_of((source / "env/Kconfig").read_text())))
+    make = ["make", "-s", "-C", source, f"O={out}"]
+    for words in ([*make, board.defconfig], [source / "scripts/kconfig/merge_config.sh", "-m", "-O", out, out / ".config", boot, environment],
+                  [*make, "olddefconfig"]):
+        _run(words, source)
+    return (out / ".config").read_text(), [boot.read_text(), environment.read_text()]
+
+
+def judge(source, board, folder):
+    """(board, row of the table, problems): what U-Boot's Kconfig made of the fragments."""
+    if not (source / "configs" / board.defconfig).exists():
+        return board, None, []
+    text, fragments = configuration(source, board, folder)
+    settings, config = settings_of(board), uboot.Config(text)
+    found = uboot.problems(settings, text, fragments)
+    family = ", ".join(family.name for family in uboot.families(config)) or "-"
+    place = "boot script"
+    if settings.getVar("OTA_ENV_STORE") == "native":
+        (_, device), (_, part) = config.first(uboot.DEVICE), config.first(uboot.HARDWARE_PARTITION)
+        place = f"mmc {device}:{part or 0} {config.number('ENV_OFFSET'):#x}, {config.number('ENV_OFFSET_REDUND'):#x}"
+    spl = config.number("SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR") if config.on("SYS_MMCSD_RAW_MODE_U_BOOT_USE_SECTOR") and config.on("SPL") else None
+    partition = config.number("SYS_MMCSD_RAW_MODE_U_BOOT_PARTITION") if config.on("SYS_MMCSD_RAW_MODE_U_BOOT_USE_PARTITION") and config.on("SPL") else None
+    loads = f"sector {spl:#x}" if spl is not None else f"partition {partition}" if partition is not None else "-"
+    if board.refused:
+        verdict = "refused, as it must be" if any(board.refused in sentence for sentence in found) else f"NOT REFUSED for {board.refused}"
+        found = [] if verdict.startswith("refused") else [verdict]
+    else:
+        verdict = "fits" if not found else "DOES NOT FIT"
+    return board, (board.defconfig.removesuffix("_defconfig"), family, place, loads, verdict), found
+
+
+def table(source, folder):
+    """(rows, problems) of every board that this source has."""
+    rows, problems = [("defconfig", "family", "environment", "SPL loads", "verdict")], []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for board, row, found in pool.map(lambda numbered: judge(source, numbered[1], folder / str(numbered[0])), enumerate(BOARDS)):
+            if row:
+                rows.append(row)
+            problems += [f"{board.defconfig}: {sentence}" for sentence in found]
+    return rows, problems
 
 
 def check(source, folder):
-    """Configures U-Boot for every board as its recipe does; raises BuildError for a symbol that Kconfig does not take."""
-    boot = FILES / "files/ota-boot.cfg"
-    for machine, defconfig in DEFCONFIGS.items():
-        out = folder / machine
-        out.mkdir(parents=True, exist_ok=True)
-        settings = _settings(machine)
-        (out / "ota-env.cfg").write_text(layout.uboot_config(settings))
-        make = ["make", "-s", "-C", source, f"O={out}"]
-        for words in ([*make, defconfig], [source / "scripts/kconfig/merge_config.sh", "-m", "-O", out, out / ".config", boot, out / "ota-env.cfg"],
-                      [*make, "olddefconfig"]):
-            done = subprocess.run([str(w) for w in words], cwd=source, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise BuildError(f"{machine}: {' '.join(map(str, words))}: {done.stderr.strip()}")
-        config = (out / ".config").read_text()
-        found = layout.uboot_config_problems(settings, config)
-        for line in boot.read_text().splitlines():
-            if line.startswith("CONFIG_") and f"{line}\n" not in config:
-                found.append(f"{line} of {boot.name} is not in the configuration")
-        if found:
-            raise BuildError("\n  ".join([f"{machine} ({defconfig}):", *found]))
-    return f"{', '.join(DEFCONFIGS.values())} take the fragment"
+    """Configures U-Boot for every board as its recipe does; raises BuildError for a line that Kconfig does not take and for a place that is not free."""
+    rows, problems = table(source, folder)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip())
+    if problems:
+        raise BuildError("\n  ".join([f"U-Boot {version_of(source)}:", *problems]))
+    return f"U-Boot {version_of(source)}: {len(rows) - 1} boards as they must be"

@@ -48,8 +48,10 @@ import bb.utils  # noqa: E402
 sys.path.insert(0, str(ROOT / "lib"))
 import otamgr.layout  # noqa: E402
 import otamgr.license  # noqa: E402
+import otamgr.machine  # noqa: E402
 import otamgr.man  # noqa: E402
 import otamgr.size  # noqa: E402
+import otamgr.uboot  # noqa: E402
 
 bb.utils._context.update({"otamgr": otamgr, "os": os, "bb": bb})
 

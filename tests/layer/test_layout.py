@@ -50,7 +50,7 @@ class Layout(MetadataCase):
                 else:
                     # U-Boot's own default variables must come up the first time.
                     self.assertEqual([], raw)
-                    config = otamgr.layout.uboot_config(d)
+                    config = otamgr.uboot.fragment(d)
                     self.assertEqual(offsets, [int(n, 16) for n in re.findall(r"^CONFIG_ENV_OFFSET(?:_REDUND)?=(\w+)$", config, re.M)])
 
     def test_the_environment_lies_before_the_first_partition_of_every_layout(self):
@@ -73,9 +73,9 @@ class Layout(MetadataCase):
         for values, expected in (
                 ({"OTA_ENV_OFFSET": "here"}, 'OTA_ENV_OFFSET: expected a hexadecimal number such as 0x400000, found "here"'),
                 ({"OTA_ENV_STORE": "flash"}, 'OTA_ENV_STORE: expected one of native, script, found "flash"'),
-                ({"OTA_ENV_OFFSET_REDUND": "0x401000"}, "overlap"),
+                ({"OTA_ENV_OFFSET_REDUND": "0x601000"}, "overlap"),
                 ({"OTA_ENV_OFFSET": "0x200"}, "inside the partition table, which ends at 0x4400"),
-                ({"OTA_ENV_OFFSET_REDUND": "0xffc000"}, "behind the start of the first partition"),
+                ({"OTA_ENV_OFFSET_REDUND": "0x13fc000"}, "behind the start of the first partition"),
                 ({"OTA_ENV_SIZE": "0x1001"}, "OTA_ENV_SIZE: expected a multiple of 512, found 0x1001"),
                 ({"OTA_ENV_DEVICE": "/dev/mmcblk0p2"}, "expected the whole disk, found the partition /dev/mmcblk0p2"),
                 ({"OTA_SLOT_SIZE": "0"}, "OTA_SLOT_SIZE: expected at least 1 (MiB)")):
@@ -85,20 +85,42 @@ class Layout(MetadataCase):
                     self.run_function("ota_layout_check", d)
                 self.assertIn(expected, str(failure.exception))
 
+    def u_boot(self, machine, kconfig="", **values):
+        """The recipe of a U-Boot for a machine, whose release has these symbols for its environment."""
+        d = self.parsed("recipes-ota/u-boot/ota-uboot.inc", self.configuration(machine, OTA_ENABLE="1", **values))
+        source = self.folder / "u-boot"
+        (source / "env").mkdir(parents=True, exist_ok=True)
+        names = [*otamgr.uboot.ELSEWHERE, *otamgr.uboot.OFFSET_FROM_ELSEWHERE, *kconfig.split()]
+        (source / "env/Kconfig").write_text("".join(f"config {name}\n\tbool\n" for name in names))
+        d.setVar("S", str(source))
+        d.setVar("B", str(self.folder / "work/build"))
+        (self.folder / "work/ota-boot.cfg").write_text((ROOT / "recipes-ota/u-boot/files/ota-boot.cfg").read_text())
+        return d, self.folder / "work/build"
+
+    OLD, NEW = "SYS_REDUNDAND_ENVIRONMENT SYS_MMC_ENV_DEV SYS_MMC_ENV_PART", "ENV_REDUNDANT ENV_MMC_DEVICE_INDEX ENV_MMC_EMMC_HW_PARTITION"
+
     def test_a_u_boot_that_keeps_its_environment_elsewhere_ends_the_build_and_says_where(self):
-        d = self.parsed("recipes-ota/u-boot/ota-uboot.inc", self.configuration("some-board"))
-        built = self.folder / "work/build"
-        d.setVar("B", str(built))
-        fragment = otamgr.layout.uboot_config(d)
+        d, built = self.u_boot("some-board", self.NEW)
+        self.run_function("ota_uboot_config", d)
+        fragment = (self.folder / "work/ota-env.cfg").read_text() + (self.folder / "work/ota-boot.cfg").read_text()
         good = fragment + "".join(f"CONFIG_CMD_{name}=y\n" for name in ("SAVEENV", "SETEXPR", "ITEST", "PART", "FS_GENERIC"))
         (built / ".config").write_text(good)
         self.run_function("ota_uboot_config_check", d)
         for spoiled, expected in (
-                (good.replace("CONFIG_ENV_OFFSET=0x400000", "CONFIG_ENV_OFFSET=0x3f0000"),
-                 'CONFIG_ENV_OFFSET is "0x3f0000", but OTA_ENV_OFFSET (and with it fw_env.config) says 0x400000'),
+                (good.replace("CONFIG_ENV_OFFSET=0x600000", "CONFIG_ENV_OFFSET=0x3f0000"),
+                 'CONFIG_ENV_OFFSET is "0x3f0000", but OTA_ENV_OFFSET (and with it fw_env.config) says 0x600000'),
                 (good.replace("CONFIG_ENV_SIZE=0x10000", "CONFIG_ENV_SIZE=0x4000"), 'CONFIG_ENV_SIZE is "0x4000"'),
                 (good.replace("CONFIG_ENV_IS_IN_MMC=y", "CONFIG_ENV_IS_IN_FAT=y"), "CONFIG_ENV_IS_IN_MMC is not set"),
-                (re.sub("CONFIG_(ENV_REDUNDANT|SYS_REDUNDAND_ENVIRONMENT)=y\n", "", good), "with one copy a power cut while saving loses the environment"),
+                (good + "CONFIG_ENV_IS_NOWHERE=y\n", "CONFIG_ENV_IS_NOWHERE is set; U-Boot would take its environment from there"),
+                (good + "CONFIG_ENV_MMC_USE_DT=y\n", "CONFIG_ENV_MMC_USE_DT is set; the environment would not be at the offsets of fw_env.config"),
+                (good.replace("DEVICE_INDEX=0", "DEVICE_INDEX=1"), 'CONFIG_ENV_MMC_DEVICE_INDEX is "1", but OTA_ENV_DEVICE'),
+                (good.replace("HW_PARTITION=0", "HW_PARTITION=1"), "a boot partition of the eMMC; /dev/mmcblk0 is its user area"),
+                (good.replace("CONFIG_LEGACY_IMAGE_FORMAT=y", ""), 'the line "CONFIG_LEGACY_IMAGE_FORMAT=y" of the layer\'s fragment is not in the'),
+                (good + "CONFIG_SPL=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_USE_SECTOR=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR=0x3000\n",
+                 "the copy at 0x600000 lies in 0x600000 to 0xa00000, which is what SPL loads"),
+                (good + "CONFIG_SPL=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_USE_PARTITION=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_PARTITION=0x2\n",
+                 "SPL loads U-Boot from partition 2 (CONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_PARTITION), which is a slot"),
+                (good.replace("CONFIG_ENV_REDUNDANT=y\n", ""), "with one copy a power cut while saving loses the environment"),
                 (good.replace("CONFIG_CMD_SETEXPR=y", ""), "CONFIG_CMD_SETEXPR is not set")):
             with self.subTest(expected=expected):
                 (built / ".config").write_text(spoiled)
@@ -106,19 +128,88 @@ class Layout(MetadataCase):
                     self.run_function("ota_uboot_config_check", d)
                 self.assertIn(expected, str(failure.exception))
 
-    def test_u_boot_gets_the_fragment_of_its_machine(self):
-        d = self.parsed("recipes-ota/u-boot/ota-uboot.inc", self.configuration("beaglebone-yocto"))
-        self.run_function("ota_uboot_config", d)
-        text = (self.folder / "work/ota-env.cfg").read_text()
-        for line in ("CONFIG_ENV_IS_IN_MMC=y", "CONFIG_SYS_MMC_ENV_DEV=1", "CONFIG_ENV_REDUNDANT=y", "CONFIG_SYS_REDUNDAND_ENVIRONMENT=y", "CONFIG_ENV_SIZE=0x10000"):
-            self.assertIn(line + "\n", text)
+    def test_u_boot_gets_the_fragment_of_its_machine_in_the_words_of_its_release(self):
+        for kconfig, mine, others in ((self.OLD, ("CONFIG_SYS_MMC_ENV_DEV=1", "CONFIG_SYS_MMC_ENV_PART=0", "CONFIG_SYS_REDUNDAND_ENVIRONMENT=y"), self.NEW),
+                                      (self.NEW, ("CONFIG_ENV_MMC_DEVICE_INDEX=1", "CONFIG_ENV_MMC_EMMC_HW_PARTITION=0", "CONFIG_ENV_REDUNDANT=y"), self.OLD)):
+            with self.subTest(kconfig=kconfig):
+                d, built = self.u_boot("beaglebone-yocto", kconfig)
+                self.run_function("ota_uboot_config", d)
+                text = (self.folder / "work/ota-env.cfg").read_text()
+                for line in ("CONFIG_ENV_IS_IN_MMC=y", "CONFIG_ENV_SIZE=0x10000", "# CONFIG_ENV_MMC_USE_DT is not set", *mine):
+                    self.assertIn(line + "\n", text)
+                for name in others.split():
+                    self.assertNotIn(name, text)
+                # A line that went missing under the other name ends the build.
+                (built / ".config").write_text(text.replace(mine[0], "") + (self.folder / "work/ota-boot.cfg").read_text())
+                with self.assertRaises(Failure) as failure:
+                    self.run_function("ota_uboot_config_check", d)
+                self.assertIn(mine[0].split("=")[0], str(failure.exception))
+
+    def test_u_boot_numbers_an_mmc_device_otherwise_than_linux_where_it_is_said(self):
+        d, _ = self.u_boot("some-board", self.NEW, OTA_ENV_DEVICE="/dev/mmcblk2", OTA_ENV_MMC="0")
+        self.assertIn("CONFIG_ENV_MMC_DEVICE_INDEX=0\n", otamgr.uboot.fragment(d, set(self.NEW.split())))
+
+    def test_an_environment_over_what_rom_and_spl_read_ends_the_build_unless_it_was_looked_at(self):
+        boards = {"ARCH_ROCKCHIP": {"OTA_ENV_OFFSET_REDUND": "0x800000"}, "ARCH_SUNXI": {"OTA_ENV_OFFSET": "0x100000"}, "FSL_LSCH3": {},
+                  "ARCH_IMX8M": {"OTA_ENV_OFFSET": "0x400000"}, "ARCH_STM32MP": {"OTA_ENV_OFFSET": "0x400000"}, "ARCH_K3": {"OTA_ENV_OFFSET": "0x400000"}}
+        for symbol, values in boards.items():
+            with self.subTest(symbol=symbol):
+                for checked in ("0", "1"):
+                    d, built = self.u_boot("some-board", self.NEW, OTA_RAW_AREAS_CHECKED=checked, **values)
+                    self.run_function("ota_uboot_config", d)
+                    good = "".join(f"CONFIG_CMD_{name}=y\n" for name in ("SAVEENV", "SETEXPR", "ITEST", "PART", "FS_GENERIC"))
+                    (built / ".config").write_text((self.folder / "work/ota-env.cfg").read_text() + (self.folder / "work/ota-boot.cfg").read_text() + good
+                                                   + f"CONFIG_{symbol}=y\n")
+                    if checked == "1":
+                        self.run_function("ota_uboot_config_check", d)
+                        continue
+                    with self.assertRaises(Failure) as failure:
+                        self.run_function("ota_uboot_config_check", d)
+                    self.assertIn("saving the environment would destroy it", str(failure.exception))
+
+    def test_the_defaults_hit_no_raw_part_of_any_family_but_layerscape(self):
+        d = self.settings("some-other-machine")
+        for family in otamgr.uboot.FAMILIES:
+            with self.subTest(family=family.name):
+                found = otamgr.uboot.area_problems(d, otamgr.uboot.Config("".join(f"CONFIG_{symbol}=y\n" for symbol in family.symbols)))
+                self.assertEqual(family.name == "Layerscape", bool(found), found)
+
+    def test_the_documentation_has_the_table_of_raw_places(self):
+        self.assertIn("\n".join(otamgr.uboot.family_table()), (ROOT / "docs/yocto.md").read_text())
+
+    def test_a_device_tree_that_moves_the_environment_ends_the_build(self):
+        d, built = self.u_boot("some-board", self.NEW)
+        (built / "u-boot.dtb").write_bytes(b"\xd0\x0d\xfe\xed\0compatible\0u-boot,mmc-env-partition\0")
+        with self.assertRaises(Failure) as failure:
+            self.run_function("ota_uboot_device_tree_check", d)
+        self.assertIn("the device tree of U-Boot has the property u-boot,mmc-env-partition", str(failure.exception))
+        (built / "u-boot.dtb").write_bytes(b"\xd0\x0d\xfe\xed\0compatible\0")
+        self.run_function("ota_uboot_device_tree_check", d)
+
+    def test_raw_boot_loaders_are_on_the_disk_and_over_nothing_else(self):
+        d = self.settings("some-other-machine", OTA_BOOT_RAW="u-boot.itb@0x800000 idbloader.img@0x8000")
+        lines = [line for line in self.wks(d).splitlines() if "rawcopy" in line]
+        self.assertEqual(['part --source rawcopy --sourceparams="file=idbloader.img" --fstype=none --no-table --offset 64s',
+                          'part --source rawcopy --sourceparams="file=u-boot.itb" --fstype=none --no-table --offset 16384s'], lines)
+        self.assertEqual([], otamgr.layout.raw_problems(d, {"u-boot.itb": MIB, "idbloader.img": MIB}.get))
+        sizes = {"u-boot.itb": 9 * MIB, "idbloader.img": 7 * MIB}
+        found = otamgr.layout.raw_problems(d, sizes.get)
+        self.assertIn("u-boot.itb (OTA_BOOT_RAW) at 0x800000 to 0x1100000 is over the U-Boot environment at 0x1000000 to 0x1010000", found)
+        self.assertIn("idbloader.img (OTA_BOOT_RAW) at 0x8000 to 0x708000 is over the U-Boot environment at 0x600000 to 0x610000", found)
+        self.assertIn("is over the partition table", otamgr.layout.problems(self.settings("some-board", OTA_BOOT_RAW="SPL@0x400"))[0])
+        self.assertEqual([], otamgr.layout.problems(self.settings("some-board", OTA_BOOT_RAW="SPL@0x400", OTA_PARTITION_TABLE="msdos")))
+        self.assertIn('found "u-boot.itb"', otamgr.layout.problems(self.settings("some-board", OTA_BOOT_RAW="u-boot.itb"))[0])
+
+    def test_lines_of_ones_own_come_before_the_first_partition(self):
+        d = self.settings("some-other-machine", OTA_WKS_BOOTLOADER="part --source rawcopy --part-name fsbl1")
+        text = self.wks(d)
+        self.assertLess(text.index("--part-name fsbl1"), text.index("--label BOOT"))
 
     def test_a_u_boot_that_keeps_no_environment_gets_the_commands_and_must_have_them(self):
-        d = self.parsed("recipes-ota/u-boot/ota-uboot.inc", self.configuration("qemux86-64"))
-        self.assertNotIn("\nCONFIG_", otamgr.layout.uboot_config(d))
+        d, built = self.u_boot("qemux86-64")
+        self.assertNotIn("\nCONFIG_", otamgr.uboot.fragment(d))
         self.assertEqual("rom", d.getVar("UBOOT_SUFFIX"))
-        built = self.folder / "work/build"
-        d.setVar("B", str(built))
+        self.run_function("ota_uboot_config", d)
         good = (ROOT / "recipes-ota/u-boot/files/ota-boot.cfg").read_text() + "CONFIG_CMD_MEMORY=y\nCONFIG_ENV_IS_NOWHERE=y\n"
         (built / ".config").write_text(good)
         self.run_function("ota_uboot_config_check", d)
@@ -128,9 +219,12 @@ class Layout(MetadataCase):
                 self.run_function("ota_uboot_config_check", d)
             self.assertIn(f"CONFIG_CMD_{name} is not set; the boot script needs that command", str(failure.exception))
 
-    def test_u_boot_stays_as_it_is_where_the_boot_script_keeps_the_environment(self):
+    def test_u_boot_stays_as_it_is_on_machines_that_nobody_enabled_and_where_the_boot_script_keeps_the_environment(self):
         for machine, settings, expected in (("qemuarm64", {}, False), ("beaglebone-yocto", {}, True), ("beaglebone-yocto", {"OTA_UBOOT_CONFIG": "0"}, False),
-                                            ("qemux86-64", {}, False), ("qemux86-64", {"OTA_UBOOT_CONFIG": "1"}, True)):
+                                            ("beaglebone-yocto", {"OTA_CORE_IMAGE_MINIMAL": "0"}, False), ("beaglebone-yocto", {"OTA_ENABLE": "0"}, False),
+                                            ("some-board", {}, False), ("some-board", {"OTA_ENABLE": "1"}, True),
+                                            ("genericarm64", {}, False), ("genericx86-64", {}, False),
+                                            ("qemux86-64", {}, False), ("qemux86-64", {"OTA_ENABLE": "1"}, True), ("qemux86-64", {"OTA_UBOOT_CONFIG": "1"}, True)):
             with self.subTest(machine=machine, **settings):
                 d = self.configuration(machine, SRC_URI="", **settings)
                 (self.folder / "u-boot_1.bb").write_text((ROOT / "recipes-ota/u-boot/u-boot_%.bbappend").read_text())
@@ -157,15 +251,15 @@ class Disk(MetadataCase):
         d = self.parsed("classes/ota-layout.bbclass", self.configuration(OTA_PARTITION_TABLE=table, **values))
         return otamgr.layout.disk_problems(d, self.disk(table, partitions))
 
-    GOOD = (("boot", 16, 8), ("rootfs-a", 24, 10), ("rootfs-b", 34, 10), ("data", 44, 8))
+    GOOD = (("boot", 20, 4), ("rootfs-a", 24, 10), ("rootfs-b", 34, 10), ("data", 44, 8))
 
     def test_a_disk_as_it_must_be_has_no_problems(self):
         for table in ("gpt", "msdos"):
             self.assertEqual([], self.problems(table, self.GOOD))
 
     def test_a_partition_over_the_environment_is_found(self):
-        found = self.problems("gpt", (("boot", 8, 8), *self.GOOD[1:]))
-        self.assertEqual(["the partition at 0x800000 covers the U-Boot environment at 0x800000"], found)
+        found = self.problems("gpt", (("boot", 16, 4), *self.GOOD[1:]))
+        self.assertEqual(["the partition at 0x1000000 covers the U-Boot environment at 0x1000000"], found)
 
     def test_slots_of_different_size_are_found(self):
         found = self.problems("gpt", (*self.GOOD[:2], ("rootfs-b", 34, 9), self.GOOD[3]))
