@@ -18,11 +18,12 @@ import tempfile
 import typing
 from pathlib import Path
 
-FORMAT = "otamgr-bundle-1"
-MANIFEST, SIGNATURE, CHAIN = "manifest", "manifest.sig", "manifest.crt"
+FORMAT, FORMAT_2 = "otamgr-bundle-1", "otamgr-bundle-2"
+MANIFEST, SIGNATURE, CHAIN, INDEX = "manifest", "manifest.sig", "manifest.crt", "index"
 # Bytes; the device has the same limits.
 MANIFEST_LIMIT = CHAIN_LIMIT = 65536
 SIGNATURE_LIMIT = 1024
+INDEX_LIMIT = 192 << 20
 # The size field of a ustar header has 11 octal digits.
 IMAGE_LIMIT = 8 << 30
 # As many as a reader of pieces needs to be fast.
@@ -35,7 +36,7 @@ _SHA256 = (re.compile(r"[0-9a-f]{64}"), "a SHA-256: 64 hexadecimal digits in low
 # In the order in which they are written: key, expression, what it expects in words, required. The device judges by the same rules,
 # recipes-ota/ota-content/files/src/manifest.c.
 KEYS = (
-    ("format", re.compile(re.escape(FORMAT)), FORMAT, True),
+    ("format", re.compile(f"{FORMAT}|{FORMAT_2}"), f"{FORMAT} or {FORMAT_2}", True),
     ("compatible", re.compile(r"[!-~]{1,64}"), "the name of a board: 1 to 64 characters without blanks", True),
     ("version", VERSION, VERSION_WORDS, True),
     ("image", re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"),
@@ -45,7 +46,14 @@ KEYS = (
     ("rootfs-bytes", *_BYTES, False),
     ("rootfs-sha256", *_SHA256, False),
     ("description", re.compile(r"[ -~]{1,1000}"), "free text of 1 to 1000 characters", False),
+    ("image-type", re.compile("ext4"), "ext4", False),
+    ("image-compression", re.compile("zstd-blocks"), "zstd-blocks", False),
+    ("index-bytes", *_BYTES, False),
+    ("index-sha256", *_SHA256, False),
 )
+# Keys that format 2 needs, and that format 1 must not have; and what format 2 needs besides.
+KEYS_2 = ("image-type", "image-compression", "index-bytes", "index-sha256")
+NEEDED_2 = (*KEYS_2, "rootfs-bytes", "rootfs-sha256")
 
 # The beginning of the DER form of a public key, which is the same for all keys of a kind, and its length.
 _P256 = "301306072a8648ce3d020106082a8648ce3d030107"
@@ -321,6 +329,10 @@ def parse_manifest(content):
             raise BundleError(f"the manifest has {key} '{value}', expected {known[key][1]}{why}")
         values[key] = value
     missing = [key for key, *_, required in KEYS if required and key not in values]
+    if values.get("format") == FORMAT_2:
+        missing += [key for key in NEEDED_2 if key not in values]
+    elif strange := [key for key in KEYS_2 if key in values]:
+        raise BundleError(f"the manifest of format 1 has the key {strange[0]} of format 2")
     if ("rootfs-bytes" in values) != ("rootfs-sha256" in values):
         missing.append("rootfs-bytes and rootfs-sha256, both or none")
     if missing:
@@ -375,8 +387,8 @@ def create(output, image, key, compatible, version, certificates=None, descripti
     output, image = Path(output), Path(image)
     values = {"format": FORMAT, "compatible": compatible, "version": version, **describe_image(image), "description": description,
               **(extra or {})}
-    if image.name.startswith(MANIFEST):
-        raise BundleError(f"{image.name}: the name of an image must not begin with {MANIFEST}")
+    if image.name.startswith(MANIFEST) or image.name == INDEX:
+        raise BundleError(f"{image.name}: the name of an image must not begin with {MANIFEST}, and not be {INDEX}")
     content = manifest_text(values).encode()
     chain = b""
     if certificates:
@@ -406,7 +418,7 @@ def create(output, image, key, compatible, version, certificates=None, descripti
     return parse_manifest(content)
 
 
-_LAYOUT = f"expected {MANIFEST}, {SIGNATURE}, perhaps {CHAIN}, and an image"
+_LAYOUT = f"expected {MANIFEST}, {SIGNATURE}, perhaps {CHAIN}, perhaps {INDEX}, and an image"
 BLOCK = 512
 
 
@@ -453,6 +465,14 @@ class Bundle:
         if member.name == CHAIN:
             self.chain = self._content(member, CHAIN_LIMIT).decode("ascii", "replace")
             member = self._member(member.next, "an image")
+        self._index = None
+        if member.name == INDEX:
+            self._index = member
+            if not 0 < member.size <= INDEX_LIMIT:
+                raise BundleError(f"{self.path}: {member.name} has {member.size} bytes, expected 1 to {INDEX_LIMIT}")
+            member = self._member(member.next, "an image")
+        if member.name in (MANIFEST, SIGNATURE, CHAIN, INDEX):
+            raise BundleError(f"{path} is no bundle, or a damaged one: {_LAYOUT}; found {member.name} where the image should be")
         self._image = member
         self.image, self.image_bytes = member.name, member.size
         if member.size == 0:
@@ -499,15 +519,15 @@ class Bundle:
             raise BundleError(f"{self.path} ends within its member {member.name}")
         return content
 
-    def _pieces(self):
-        """The image, piece by piece."""
-        self._file.seek(self._image.at)
-        left = self._image.size
+    def _pieces(self, member):
+        """The content of a member, piece by piece."""
+        self._file.seek(member.at)
+        left = member.size
         while left and (piece := self._file.read(min(PIECE, left))):
             left -= len(piece)
             yield piece
         if left:
-            raise BundleError(f"{self.path} ends within its member {self.image}")
+            raise BundleError(f"{self.path} ends within its member {member.name}")
 
     def values(self):
         """The values of the manifest; not verified."""
@@ -523,17 +543,22 @@ class Bundle:
     def check_image(self):
         """Raises BundleError unless the image is the one that the manifest speaks of."""
         values = self.values()
-        digest = hashlib.sha256()
-        for piece in self._pieces():
-            digest.update(piece)
-        found = {"image": self.image, "image-bytes": str(self.image_bytes), "image-sha256": digest.hexdigest()}
+        found = {"image": self.image, "image-bytes": str(self.image_bytes), "image-sha256": self._hash(self._image)}
+        if self._index or values["format"] == FORMAT_2:
+            found.update({"index-bytes": str(self._index.size), "index-sha256": self._hash(self._index)} if self._index else {"index-bytes": "0"})
         for key, value in found.items():
-            if values[key] != value:
-                raise BundleError(f"{self.path}: the manifest has {key} {values[key]}, the bundle {value}")
+            if values.get(key) != value:
+                raise BundleError(f"{self.path}: the manifest has {key} {values.get(key)}, the bundle {value}")
+
+    def _hash(self, member):
+        digest = hashlib.sha256()
+        for piece in self._pieces(member):
+            digest.update(piece)
+        return digest.hexdigest()
 
     def copy_image(self, output):
         """Writes the image into an open file."""
-        for piece in self._pieces():
+        for piece in self._pieces(self._image):
             output.write(piece)
 
 

@@ -348,6 +348,7 @@ class Layout(Opening):
                             (assembled([("manifest", manifest), rest[0], (rest[1][0], rest[1][1] + b"x")]), str(len(rest[1][1]) + 1)),
                             (assembled([("manifest", manifest), rest[0], (rest[1][0], b"")]), "empty"),
                             (assembled([("manifest", manifest), rest[0], ("manifest.crt", b""), rest[1]]), "0 bytes"),
+                            (assembled([("manifest", manifest), rest[0], ("manifest.sig", b"x")]), "where the image should be"),
                             (assembled([("manifest", manifest), rest[0], ("manifest.crt", b"x" * 65537), rest[1]]), "65537")):
             with self.subTest(words=words):
                 self.refused(data, 5, words)
@@ -400,6 +401,7 @@ class Layout(Opening):
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         found = content.facts(result.stdout)
         self.assertEqual((self.work / "index").read_bytes(), index)
+        self.assertEqual(self.on_host(made()), str(self.keys / "0.pem"))
         self.assertEqual({key: found[key] for key in ("bundle", "image_type", "image_compression", "index_bytes", "index_sha256", "rootfs_bytes", "rootfs_sha256")},
                          {**{key: str(value) for key, value in values.items() if key in found}, "bundle": "2"})
         self.assertEqual(self.open(self.bundle(self.key)).returncode, 0)
@@ -413,7 +415,7 @@ class Layout(Opening):
                                   (4, "otamgr-bundle-3", made(format="otamgr-bundle-3")), (5, "speaks of an index", made(
                                       format="otamgr-bundle-1", image_type=None, image_compression=None, index_bytes=None, index_sha256=None))):
             with self.subTest(words=words):
-                self.refused(data, code, words, host=False)
+                self.refused(data, code, words)
                 self.assertFalse((self.work / "index").exists(), "an index of what was refused")
 
     def test_what_cannot_be_held_is_no_image(self):

@@ -157,6 +157,12 @@ int bundle_read(struct bundle *bundle, const struct bundle_bytes *bytes, struct 
             return code;
         }
     }
+    static const char *const taken[] = {"manifest", "manifest.sig", "manifest.crt", "index"};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        if (strcmp(bundle->payload.name, taken[i]) == 0) {
+            return fail(reason, 5, "%s; found %s where the image should be", layout, taken[i]);
+        }
+    }
     uint64_t after = next_to(&bundle->payload);
     if (bundle->payload.bytes < 1) {
         return fail(reason, 5, "the image %s in the bundle is empty", bundle->payload.name);

@@ -47,6 +47,7 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
     private static final int CHECKSUM_LENGTH = 8;
     private static final int TYPE_AT = 156;
     private static final int PREFIX_AT = 345;
+    private static final Set<String> NOT_AN_IMAGE = Set.of("manifest", "manifest.sig", "manifest.crt", "index");
     private static final Set<StandardOpenOption> READ = Set.of(StandardOpenOption.READ);
 
     /**
@@ -108,6 +109,9 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
                 }
             }
             String image = name(header);
+            if (NOT_AN_IMAGE.contains(image)) {
+                throw new IOException("expected an image at byte " + at + ", found " + image);
+            }
             Extent payload = member(image, header);
             if (payload.length() < 1 || at > length - 2 * BLOCK) {
                 throw new IOException("expected an image and the end of the archive, found " + Printable.of(image) + " with "
