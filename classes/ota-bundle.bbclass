@@ -12,6 +12,7 @@
 #   /etc/otamgr/keys.d          who may sign updates for it
 #   /etc/otamgr/compatible      the board that its bundles must be for
 #   /etc/otamgr/sysupgrade.conf whether updates must be signed
+#   /etc/otamgr/tuf/root.json   the root of the repository that updates come from, if OTA_TUF_ROOT names one
 #
 # Keys change with updates: docs/bundles.md. The bundle of an image is verified with the keys of that image before it is deployed.
 
@@ -22,6 +23,8 @@ OTA_DEVELOPMENT_KEY = "${TOPDIR}/ota-development-keys/development.key"
 OTA_BUNDLE_CERT ?= ""
 # Public keys and certificates of authorities, PEM files, that devices trust. Empty: the public key of OTA_BUNDLE_KEY.
 OTA_BUNDLE_TRUST ?= ""
+# root.json of the TUF repository (scripts/ota-repository init), for devices that take their updates from one.
+OTA_TUF_ROOT ?= ""
 # Numbers with dots. Empty: the version of the OTA record, else 0. Devices refuse what is older than the newest they have committed.
 OTA_BUNDLE_VERSION ?= ""
 OTA_BUNDLE_DESCRIPTION ?= "${IMAGE_BASENAME} for ${MACHINE}, ${DISTRO_NAME} ${DISTRO_VERSION}"
@@ -73,6 +76,11 @@ python do_ota_trust () {
             bundle.write_public_key(key, os.path.join(keys, 'signer.pem'))
     except bundle.BundleError as e:
         bb.fatal(str(e))
+    root = d.getVar('OTA_TUF_ROOT')
+    if root:
+        if not os.path.exists(root):
+            bb.fatal('OTA_TUF_ROOT: expected the root.json of a repository, found no file %s. Make one with: scripts/ota-repository init' % root)
+        shutil.copyfile(root, os.path.join(d.getVar('OTA_TRUST'), 'root.json'))
     for name, text in (('compatible', d.getVar('OTA_COMPATIBLE')), ('sysupgrade.conf', 'REQUIRE_SIGNATURE=' + d.getVar('OTA_REQUIRE_SIGNATURE'))):
         with open(os.path.join(d.getVar('OTA_TRUST'), name), 'w') as f:
             f.write(text + '\n')
@@ -80,7 +88,7 @@ python do_ota_trust () {
 do_ota_trust[cleandirs] = "${OTA_TRUST}"
 do_ota_trust[depends] += "openssl-native:do_populate_sysroot"
 # What is in the files counts. Patterns, because BitBake asks only once whether a file without one exists.
-do_ota_trust[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@' '.join(path + '*:True' for path in (d.getVar('OTA_BUNDLE_TRUST') or '').split())}"
+do_ota_trust[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@' '.join(path + '*:True' for path in ((d.getVar('OTA_BUNDLE_TRUST') or '') + ' ' + (d.getVar('OTA_TUF_ROOT') or '')).split())}"
 addtask ota_trust after do_prepare_recipe_sysroot before do_rootfs
 
 ota_trust_install () {
@@ -88,6 +96,9 @@ ota_trust_install () {
         install -d ${IMAGE_ROOTFS}${sysconfdir}/otamgr/keys.d
         install -m 0644 ${OTA_TRUST}/keys.d/*.pem ${IMAGE_ROOTFS}${sysconfdir}/otamgr/keys.d
         install -m 0644 ${OTA_TRUST}/compatible ${OTA_TRUST}/sysupgrade.conf ${IMAGE_ROOTFS}${sysconfdir}/otamgr
+        if [ -e ${OTA_TRUST}/root.json ]; then
+            install -D -m 0644 ${OTA_TRUST}/root.json ${IMAGE_ROOTFS}${sysconfdir}/otamgr/tuf/root.json
+        fi
     fi
 }
 ROOTFS_POSTPROCESS_COMMAND:append = " ota_trust_install"

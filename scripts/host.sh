@@ -24,7 +24,7 @@ UBOOT_PACKAGES="gcc make dpkg-dev gcc-aarch64-linux-gnu bison flex libssl-dev bc
 
 # shellcheck disable=SC2034
 # What the updates of scripts/agent-demo are served with.
-AGENT_PACKAGES="nginx-light"
+AGENT_PACKAGES="nginx-light python3-venv"
 
 # stop PROGRAM SENTENCE: ends with what is missing and what to do about it.
 stop() {

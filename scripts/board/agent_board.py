@@ -29,7 +29,8 @@ def _tool(name, *words):
 
 
 def keys():
-    """The folder with what signs: a stranger's key, and an authority with the repository's certificate below it; made once."""
+    """The folder with what signs: a stranger's key, an authority with the repository's certificate below it, the repository of the
+    demo while it is empty, and a stranger's; made once."""
     folder = FOLDER / "keys"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "stranger.key").exists():
@@ -42,6 +43,10 @@ def keys():
                        "-CAkey", folder / "ca.key", "-keyout", folder / "server.key", "-out", made)):
             subprocess.run(words, check=True, stderr=subprocess.DEVNULL)
         made.rename(folder / "server.pem")
+    for name in ("repository", "stranger-repository"):
+        if not (folder / name / "root.json").exists():
+            shutil.rmtree(folder / name, ignore_errors=True)
+            _tool("ota-repository", "init", folder / name)
     return folder
 
 
@@ -58,6 +63,7 @@ def _with_agent(tree, version):
     (tree / "etc/rcS.d/S06source").symlink_to("../init.d/source")
     (tree / "etc/hosts").write_text(f"127.0.0.1 localhost\n10.0.2.2 {REPOSITORY_HOST}\n")
     shutil.copy(keys() / "ca.pem", folder / "ca.pem")
+    build._install(keys() / "repository/root.json", folder / "tuf/root.json", 0o644)
     (folder / "manifest").write_text(f"format=otamgr-bundle-1\ncompatible={build.COMPATIBLE}\nversion={version}\n")
     # When the system was built, as OpenEmbedded writes it.
     (tree / "etc/timestamp").write_text("20260101000000\n")
@@ -83,7 +89,7 @@ class Systems:
 
     def __init__(self, screen):
         parts = scenario.Board(screen)
-        made_by = [Path(__file__), keys() / "ca.pem"]
+        made_by = [Path(__file__), keys() / "ca.pem", keys() / "repository/root.json"]
         self.flashed = parts.rootfs("1.0", "rootfs-agent-1.0", spoil=_old, flashed=True, spoiled_by=made_by)
         good = parts.image("agent-2.0", parts.rootfs("2.0", "rootfs-agent-2.0", spoil=_new, spoiled_by=made_by))
         unhealthy = parts.image("agent-3.0", parts.rootfs("3.0", "rootfs-agent-3.0", spoil=_unhealthy, spoiled_by=made_by))

@@ -2,6 +2,7 @@
 """Where the update agent of the emulated board gets its updates in scripts/agent-demo: a stick, a repository over https, hawkBit."""
 
 import datetime
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,6 @@ import agent_board
 import build
 import layer
 import machine
-from otamgr import repository
 
 FOLDER = agent_board.FOLDER
 
@@ -58,7 +58,7 @@ class Stick:
 
 
 class Repository:
-    """A repository that scripts/ota-repository's library makes, behind nginx with TLS."""
+    """A TUF repository that scripts/ota-repository makes, behind nginx with TLS."""
 
     name = "repository"
     goes_back = False
@@ -74,8 +74,11 @@ class Repository:
         self._screen, self._systems = screen, systems
         self._folder = FOLDER / "repository"
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._releases = self._folder / "www/releases"
-        self._releases.mkdir(parents=True)
+        (self._folder / "www").mkdir(parents=True)
+        self._repository = self._folder / "tuf"
+        # The board knows the root of this one.
+        shutil.copytree(agent_board.keys() / "repository", self._repository)
+        (self._folder / "www/releases").symlink_to(self._repository / "www")
         self._log = self._folder / "access.log"
         keys = agent_board.keys()
         (self._folder / "nginx.conf").write_text(f"""
@@ -93,13 +96,13 @@ class Repository:
                 }}
             }}
             """)
-        self._first_list = None
+        self._first = self._kept = None
         self._server = None
         self._start()
 
     def _start(self):
         self._server = subprocess.Popen(["nginx", "-c", self._folder / "nginx.conf", "-e", self._folder / "error.log"])
-        self._screen.line("server", f"nginx on port {agent_board.REPOSITORY_PORT}, {self._releases}")
+        self._screen.line("server", f"nginx on port {agent_board.REPOSITORY_PORT}, {self._repository}/www")
 
     def _stop(self):
         if self._server:
@@ -110,38 +113,51 @@ class Repository:
     def attach(self, session):
         pass
 
-    def _list(self, case, key=None, **more):
-        for target in repository.targets(self._releases)["targets"]:
-            repository.remove(self._releases, target["name"])
+    def _tool(self, command, *words):
+        done = subprocess.run([layer.ROOT / "scripts/ota-repository", command, "--json", self._repository, *map(str, words)], check=True,
+                              stdout=subprocess.PIPE)
+        return json.loads(done.stdout)
+
+    def _publish(self, case, at):
+        clock = ("--at", at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        for name in self._tool("list"):
+            self._tool("remove", name)
         # The tool refuses a damaged bundle, so that one is damaged later.
-        repository.add(self._releases, self._systems.bundles["empty" if case == "tampered" else case])
-        return repository.sign(self._releases, key or build.signing_key(), 30, **more)
+        self._tool("add", self._systems.bundles["empty" if case == "tampered" else case])
+        self._tool("publish", *clock)
+        (name, entry), = self._tool("list").items()
+        return self._repository / "www/targets" / f"{entry['sha256']}.{name}"
 
     def offer(self, session, case):
         if self._server is None:
             self._start()
-        index, signature = self._releases / "index.json", self._releases / "index.json.sig"
+        timestamp = self._repository / "www/metadata/timestamp.json"
         if case == "none":
-            index.unlink()
-            signature.unlink()
-            self._screen.line("server", "none: no list")
+            self._kept = timestamp.read_bytes()
+            timestamp.unlink()
+            self._screen.line("server", "none: no timestamp")
             return
         if case == "off":
             self._stop()
             self._screen.line("server", "off: the server is switched off")
             return
-        if case == "replayed":
-            index.write_bytes(self._first_list[0])
-            signature.write_bytes(self._first_list[1])
-            self._screen.line("server", "replayed: the list that was signed first, with its signature")
+        if self._kept:
+            # The tool counts from what is published.
+            timestamp.write_bytes(self._kept)
+            self._kept = None
+        if case in ("replayed", "mallory"):
+            self._kept = timestamp.read_bytes()
+            timestamp.write_bytes(self._first if case == "replayed" else
+                                  (agent_board.keys() / "stranger-repository/www/metadata/timestamp.json").read_bytes())
+            self._screen.line("server", f"{case}: the timestamp {'that was signed first' if case == 'replayed' else 'of somebody else'}")
             return
-        in_past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=60)
-        made = self._list({"changed": "good", "mallory": "good", "expired": "good", "gone": "empty"}.get(case, case),
-                          agent_board.keys() / "stranger.key" if case == "mallory" else None, **({"now": in_past} if case == "expired" else {}))
-        self._first_list = self._first_list or (index.read_bytes(), signature.read_bytes())
-        bundle = self._releases / made["targets"][0]["bundle"]
+        now = datetime.datetime.now(datetime.timezone.utc)
+        bundle = self._publish({"changed": "good", "expired": "good", "gone": "empty"}.get(case, case),
+                               now - datetime.timedelta(days=60) if case == "expired" else now)
+        self._first = self._first or timestamp.read_bytes()
         if case == "changed":
-            index.write_bytes(index.read_bytes().replace(b'"2.0"', b'"9.0"'))
+            self._kept = timestamp.read_bytes()
+            timestamp.write_bytes(self._kept.replace(b'"snapshot.json":{"version":', b'"snapshot.json":{"version":1'))
         elif case == "tampered":
             content = bytearray(bundle.read_bytes())
             content[len(content) // 2] ^= 1
@@ -150,7 +166,7 @@ class Repository:
             bundle.write_bytes(content)
         elif case == "gone":
             bundle.unlink()
-        self._screen.line("server", f"{case}: generation {made['generation']}, {made['targets'][0]['name']}, holds until {made['expires']}")
+        self._screen.line("server", f"{case}: {bundle.name[65:]}")
 
     def check_end(self):
         """The server sent what was asked for: the rest of the bundle, not all of it."""

@@ -2,15 +2,12 @@
 package org.metaotamgr.bundle;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -39,9 +36,6 @@ final class BundleSource implements UpdateSource {
     static final String NAME = "bundle";
     private static final String FILE_NAME = "update.bundle";
     private static final String PART_NAME = "update.part";
-    private static final int CHUNK = 256 * 1024;
-    /** As much as a power cut may cost. */
-    private static final long SYNC_EVERY = 8L << 20;
     /** More files than anybody puts on a stick for a device. */
     private static final int MAX_FILES = 1000;
 
@@ -170,13 +164,13 @@ final class BundleSource implements UpdateSource {
                 context.log().info("bundle_resumed:target=" + target.name() + ",bytes=" + Files.size(part));
             }
             Path from = find(target);
-            copy(from, part, target.bytes(), progress);
+            FileCopy.copy(from, part, target.bytes(), progress);
             Optional<String> problem = problemOf(target, part);
             if (problem.isPresent() && resumed) {
                 // What a power cut left may be damaged although the original is not.
                 context.log().info("bundle_again:file=" + Printable.of(from.toString()) + ",reason=" + problem.get());
                 Files.delete(part);
-                copy(from, part, target.bytes(), progress);
+                FileCopy.copy(from, part, target.bytes(), progress);
                 problem = problemOf(target, part);
             }
             if (problem.isPresent()) {
@@ -220,39 +214,6 @@ final class BundleSource implements UpdateSource {
         }
         throw new SourceException(Reason.DOWNLOAD_FAILED, "expected " + target.name() + " in one of " + directories
                 + ", found it nowhere; plug the medium in again");
-    }
-
-    private static void copy(Path from, Path to, long length, PullProgress progress)
-            throws IOException, SourceException, InterruptedException {
-        try (FileChannel in = FileChannel.open(from, StandardOpenOption.READ);
-                FileChannel out = FileChannel.open(to, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-            long done = Math.min(out.size(), length) / CHUNK * CHUNK;
-            out.truncate(done);
-            out.position(done);
-            in.position(done);
-            ByteBuffer chunk = ByteBuffer.allocate(CHUNK);
-            long synced = done;
-            while (done < length) {
-                if (Thread.interrupted()) {
-                    throw new InterruptedException();
-                }
-                progress.pulled(done);
-                chunk.clear().limit((int) Math.min(CHUNK, length - done));
-                if (in.read(chunk) < 0) {
-                    throw new IOException("expected " + length + " bytes, found " + done);
-                }
-                chunk.flip();
-                while (chunk.hasRemaining()) {
-                    done += out.write(chunk);
-                }
-                if (done - synced >= SYNC_EVERY) {
-                    out.force(false);
-                    synced = done;
-                }
-            }
-            out.force(true);
-            progress.pulled(done);
-        }
     }
 
     /** What is wrong with a copy, if anything. */

@@ -19,11 +19,13 @@ import java.util.Optional;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.http.Http;
 import org.metaotamgr.http.HttpConfig;
+import org.metaotamgr.device.Proxies;
 import org.metaotamgr.repository.HttpTransport;
 import org.metaotamgr.tuf.FolderStore;
 import org.metaotamgr.tuf.Hashes;
 import org.metaotamgr.tuf.Limits;
 import org.metaotamgr.tuf.TargetFile;
+import org.metaotamgr.tuf.Time;
 import org.metaotamgr.tuf.TufClient;
 import org.metaotamgr.tuf.TufException;
 
@@ -96,13 +98,13 @@ public final class TufClientMain {
 
     private static Http http(URI base) {
         return new Http(new HttpConfig(base, Path.of("/etc/ssl/certs/ca-certificates.crt"), Optional.empty(), Optional.empty(), PATIENCE,
-                PATIENCE, PATIENCE), Optional.empty());
+                PATIENCE, PATIENCE, Proxies.NONE), Optional.empty());
     }
 
     private TufClient refreshed() throws TufException, InterruptedException {
         URI base = folder(option("metadata-url"));
         TufClient client = new TufClient(new FolderStore(Path.of(option("metadata-dir"))), new HttpTransport(http(base), base),
-                Optional.empty(), Instant.now(), LIMITS);
+                Optional.empty(), Time.of(Instant.now()), LIMITS);
         client.refresh();
         return client;
     }

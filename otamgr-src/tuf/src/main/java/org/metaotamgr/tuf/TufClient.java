@@ -43,8 +43,10 @@ public final class TufClient {
     private final MetadataStore store;
     private final Transport transport;
     private final Optional<byte[]> shippedRoot;
-    private final Instant now;
+    private final Time time;
     private final Limits limits;
+
+    private Instant now;
 
     private Root root;
     private Timestamp timestamp;
@@ -59,14 +61,14 @@ public final class TufClient {
      * @param transport the repository
      * @param shippedRoot the root that came with this client, out of reach of the repository. Without one the store has to
      *     hold it. One that belongs to another chain than the store's, or that is newer, replaces what is stored
-     * @param now the time, for the whole refresh
+     * @param time what is known of the time; it stands still for the whole refresh
      * @param limits how much the repository may ask
      */
-    public TufClient(MetadataStore store, Transport transport, Optional<byte[]> shippedRoot, Instant now, Limits limits) {
+    public TufClient(MetadataStore store, Transport transport, Optional<byte[]> shippedRoot, Time time, Limits limits) {
         this.store = store;
         this.transport = transport;
         this.shippedRoot = shippedRoot;
-        this.now = now;
+        this.time = time;
         this.limits = limits;
     }
 
@@ -79,6 +81,7 @@ public final class TufClient {
     public void refresh() throws TufException, InterruptedException {
         root = trustedRoot();
         followRoots();
+        now = time.judgedBy(root.expires());
         requireCurrent("root.json", root);
         refreshTimestamp();
         refreshSnapshot();
@@ -122,6 +125,26 @@ public final class TufClient {
     public Instant expires() {
         requireRefreshed();
         return List.of(root, timestamp, snapshot, targets).stream().map(Signed::expires).min(Instant::compareTo).orElseThrow();
+    }
+
+    /**
+     * The time that all was judged by.
+     *
+     * @return the time of the refresh
+     */
+    public Instant now() {
+        requireRefreshed();
+        return now;
+    }
+
+    /**
+     * Until when the timestamp may be believed.
+     *
+     * @return its end
+     */
+    public Instant timestampExpires() {
+        requireRefreshed();
+        return timestamp.expires();
     }
 
     /**

@@ -30,6 +30,7 @@ class TufClientTest {
     private final MemoryStore store = new MemoryStore();
     private byte[] shipped;
     private Instant now = NOW;
+    private Instant built = Instant.EPOCH;
 
     @BeforeEach
     void publish() {
@@ -39,7 +40,7 @@ class TufClientTest {
     }
 
     private TufClient client() {
-        return new TufClient(store, repository, Optional.of(shipped), now, Limits.DEVICE);
+        return new TufClient(store, repository, Optional.of(shipped), new Time(now, built), Limits.DEVICE);
     }
 
     private TufClient refreshed() throws Exception {
@@ -214,7 +215,7 @@ class TufClientTest {
         RepositoryOnPaper moved = new RepositoryOnPaper();
         byte[] root = moved.publishRoot();
         moved.publish();
-        TufClient client = new TufClient(store, moved, Optional.of(root), NOW, Limits.DEVICE);
+        TufClient client = new TufClient(store, moved, Optional.of(root), Time.of(NOW), Limits.DEVICE);
         client.refresh();
         assertEquals(1, client.version());
     }
@@ -229,6 +230,26 @@ class TufClientTest {
         repository.asked.clear();
         assertEquals(2, refreshed().version());
         assertEquals(List.of("3.root.json", "timestamp.json"), repository.asked);
+    }
+
+    @Test
+    void aClockAt1970IsNotBeforeTheBuild() throws Exception {
+        repository.expires.put("timestamp", NOW);
+        repository.publishTimestamp();
+        now = Instant.EPOCH;
+        refreshed();
+        built = NOW;
+        assertEquals(Reason.EXPIRED, refused());
+    }
+
+    @Test
+    void aBuildWhoseClockWasFarAheadNeverEndsUpdates() throws Exception {
+        repository.expires.put("timestamp", NOW.plus(Duration.ofDays(1)));
+        repository.publishTimestamp();
+        built = RepositoryOnPaper.FAR.plus(Duration.ofDays(1));
+        assertEquals(NOW, refreshed().now());
+        now = NOW.plus(Duration.ofDays(1));
+        assertEquals(Reason.EXPIRED, refused());
     }
 
     @Test

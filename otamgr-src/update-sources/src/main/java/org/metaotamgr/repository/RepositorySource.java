@@ -2,22 +2,17 @@
 package org.metaotamgr.repository;
 
 import java.io.IOException;
-import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.DateTimeException;
+import java.time.Duration;
 import java.time.Instant;
 import java.time.LocalDateTime;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.HexFormat;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 
 import org.metaotamgr.agent.CheckResult;
@@ -29,54 +24,45 @@ import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.UpdateSource;
 import org.metaotamgr.agent.Version;
-import org.metaotamgr.http.BundleProof;
-import org.metaotamgr.http.Download;
-import org.metaotamgr.http.Http;
 import org.metaotamgr.http.Json;
-import org.metaotamgr.http.Urls;
+import org.metaotamgr.tuf.FolderStore;
+import org.metaotamgr.tuf.Limits;
+import org.metaotamgr.tuf.TargetFile;
+import org.metaotamgr.tuf.Time;
+import org.metaotamgr.tuf.TufClient;
+import org.metaotamgr.tuf.TufException;
 
 /**
- * Offers the bundles of a folder on a web server. The server needs to be trusted with nothing: its list is signed by a key of
- * the device, says until when it holds, and has a number that never becomes smaller; a bundle is known by its hash, and is
- * signed as well.
+ * Offers the bundles of a TUF repository, on a web server or in a folder. Whoever holds the files needs to be trusted with nothing:
+ * what they offer is signed by the keys of the root that came with the system, or of those that followed it.
  */
 final class RepositorySource implements UpdateSource {
     static final String NAME = "repository";
-    private static final String INDEX = "index.json";
-    private static final String SIGNATURE = "index.json.sig";
-    private static final int MAX_INDEX = 1 << 20;
-    private static final int MAX_SIGNATURE = 4096;
     private static final DateTimeFormatter BUILD_TIME = DateTimeFormatter.ofPattern("uuuuMMddHHmmss");
+    private static final int MAX_BUILD_TIME = 64;
+    /** How long a timestamp holds at least, so it was signed no later than that before its end. */
+    private static final Duration SHORTEST_TIMESTAMP = Duration.ofDays(1);
 
-    private final URI folder;
-    private final String repository;
+    private final Place place;
+    private final Path root;
     private final Path buildTime;
-    private final Http http;
-    private final Download download;
+    private final Optional<String> device;
     private final SourceContext context;
 
     /**
      * Makes it.
      *
-     * @param folder the URL of the folder, ending in a slash
-     * @param repository the name that the list has to have
+     * @param place where the repository is
+     * @param root the file with the root that came with the system
      * @param buildTime the file with the time of the build, as OpenEmbedded's {@code /etc/timestamp}
+     * @param device the name by which this device draws its place in roll-outs, if it has one
      */
-    RepositorySource(URI folder, String repository, Path buildTime, Http http, Download download,
-            SourceContext context) {
-        this.folder = folder;
-        this.repository = repository;
+    RepositorySource(Place place, Path root, Path buildTime, Optional<String> device, SourceContext context) {
+        this.place = place;
+        this.root = root;
         this.buildTime = buildTime;
-        this.http = http;
-        this.download = download;
+        this.device = device;
         this.context = context;
-    }
-
-    /** A list and its signature, as they came. */
-    private record Signed(byte[] index, byte[] signature) {
-        boolean isSame(Signed other) {
-            return Arrays.equals(index, other.index) && Arrays.equals(signature, other.signature);
-        }
     }
 
     @Override
@@ -85,160 +71,142 @@ final class RepositorySource implements UpdateSource {
     }
 
     @Override
+    public boolean isRemote() {
+        return place.isRemote();
+    }
+
+    @Override
     public CheckResult check(InstalledSystem installed) throws SourceException, InterruptedException {
-        Index index = trusted();
+        TufClient client = refreshed();
         List<Target> targets = new ArrayList<>();
         List<Target> foreign = new ArrayList<>();
-        for (Index.Entry entry : index.entries()) {
-            Target target = entry.target();
+        for (Offer offer : offers(client)) {
+            Target target = offer.target();
             if (installed.compatible().isPresent() && !target.compatible().equals(installed.compatible())) {
                 foreign.add(target);
-            } else if (entry.minimum().isPresent() && installed.version().isPresent()
-                    && new Version(installed.version().get()).compareTo(new Version(entry.minimum().get())) < 0) {
-                context.log().info("repository_step:target=" + target.name() + ",needs=" + entry.minimum().get()
+            } else if (offer.minimum().isPresent() && installed.version().isPresent()
+                    && new Version(installed.version().get()).compareTo(new Version(offer.minimum().get())) < 0) {
+                context.log().info("repository_step:target=" + target.name() + ",needs=" + offer.minimum().get()
                         + ",installed=" + installed.version().get()
                         + ",meaning=another version has to be installed first");
-            } else {
+            } else if (isForThisDevice(offer, client)) {
                 targets.add(target);
             }
         }
         // Those for other boards are nobody's business here, unless there is nothing else: then that is the mistake.
-        List<Target> offered = targets.isEmpty() && index.entries().size() == foreign.size() ? foreign : targets;
+        List<Target> offered = targets.isEmpty() ? foreign : targets;
         return offered.isEmpty() ? new CheckResult.Nothing(Optional.empty())
                 : new CheckResult.Offers(offered, Optional.empty());
     }
 
-    /** The list, if it can be believed. */
-    private Index trusted() throws SourceException, InterruptedException {
-        Signed signed = fetch();
-        try {
-            verify(signed);
-        } catch (SourceException e) {
-            // Somebody may be publishing right now: the one file is new, and the other one not yet.
-            Signed again = fetch();
-            if (again.isSame(signed)) {
-                throw e;
-            }
-            verify(again);
-            signed = again;
-        }
-        Index index;
-        try {
-            index = Index.parse(signed.index(), folder);
-        } catch (Json.MalformedException e) {
-            throw new SourceException(Reason.MALFORMED, e.getMessage());
-        }
-        if (!index.repository().equals(repository)) {
-            throw new SourceException(Reason.NOT_TRUSTED, "index.json: expected the list of the repository " + repository
-                    + ", found that of " + index.repository() + "; set \"repository\" if that is the one you want");
-        }
-        Path file = context.stateDirectory().resolve("repository-" + repository + ".json");
-        try {
-            Optional<Seen> before = Seen.read(file);
-            Seen now = new Seen(index.generation(), sha256(signed.index()), index.created());
-            refuseRollback(before, now);
-            refuseExpired(index, before);
-            if (!before.equals(Optional.of(now))) {
-                now.write(file, context.files());
-            }
-        } catch (IOException e) {
-            throw new SourceException(Reason.NOT_TRUSTED, file + ": expected what list was seen last, found " + e
-                    + "; remove it only if you know that the list is no older one");
-        }
-        return index;
-    }
-
-    private Signed fetch() throws SourceException, InterruptedException {
-        // Conditional requests would save little, and a cache on the way must not give one old and one new file.
-        Map<String, String> headers = Map.of("Cache-Control", "no-cache");
-        byte[] index = http.get(folder.resolve(INDEX), headers, MAX_INDEX);
-        return new Signed(index, http.get(folder.resolve(SIGNATURE), headers, MAX_SIGNATURE));
-    }
-
-    private void verify(Signed signed) throws SourceException, InterruptedException {
-        Path index = context.stateDirectory().resolve("repository-index.new");
-        Path signature = context.stateDirectory().resolve("repository-index.sig.new");
-        try {
-            try {
-                Files.write(index, signed.index());
-                Files.write(signature, signed.signature());
-                context.verifier().verifyFile(index, signature);
-            } finally {
-                Files.deleteIfExists(index);
-                Files.deleteIfExists(signature);
-            }
-        } catch (IOException e) {
-            throw new SourceException(Reason.NO_SPACE, context.stateDirectory() + ": expected room for the list, found "
-                    + e);
-        }
-    }
-
-    private static void refuseRollback(Optional<Seen> before, Seen now) throws SourceException {
-        if (before.isEmpty() || now.generation() > before.get().generation()) {
-            return;
-        }
-        if (now.generation() < before.get().generation()) {
-            throw new SourceException(Reason.NOT_TRUSTED, "index.json: expected at least generation "
-                    + before.get().generation() + ", which this device has seen, found " + now.generation());
-        }
-        if (!now.sha256().equals(before.get().sha256())) {
-            throw new SourceException(Reason.NOT_TRUSTED, "index.json: expected the generation " + now.generation()
-                    + " that this device has seen, found another one with the same number; sign it again");
-        }
-    }
-
-    private void refuseExpired(Index index, Optional<Seen> before) throws SourceException {
-        Instant now = notEarlierThan(before);
-        if (now.isAfter(index.expires())) {
-            throw new SourceException(Reason.EXPIRED, "index.json: expected a list that holds, found one that expired at "
-                    + index.expires() + "; it is at least " + now + "; sign it again, or correct the clock of this device");
-        }
-    }
-
-    /**
-     * The time, as far as a device without a battery knows it: its clock, but never before the build of its system, nor before
-     * the newest list that it has believed. It can be too early, never too late, as long as nobody sets the clock forward.
-     */
-    private Instant notEarlierThan(Optional<Seen> before) {
-        Instant now = context.clock().instant();
-        Instant least = before.map(Seen::created).orElse(Instant.EPOCH);
-        try {
-            Instant built = LocalDateTime.parse(Files.readString(buildTime, StandardCharsets.US_ASCII).strip(), BUILD_TIME)
-                    .toInstant(ZoneOffset.UTC);
-            least = built.isAfter(least) ? built : least;
-        } catch (IOException | DateTimeException e) {
-            // A build that does not say when it was made protects a little less.
-            context.log().info("repository_time:file=" + buildTime + ",meaning=the time of the build is unknown");
-        }
-        return least.isAfter(now) ? least : now;
-    }
-
-    private static String sha256(byte[] content) {
-        try {
-            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(content));
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java has SHA-256", e);
-        }
-    }
-
     @Override
     public Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException {
-        URI uri = Urls.parse(target.details().getOrDefault("url", "")).orElse(URI.create(""));
-        if (!uri.toString().startsWith(folder.toString())) {
-            throw new SourceException(Reason.NOT_FOUND, target.name() + ": expected a bundle in " + Http.text(folder)
-                    + ", found one from elsewhere; check for updates again");
+        String file = target.details().get(Offer.FILE);
+        if (file == null || !target.details().containsKey(Offer.PATH)) {
+            throw new SourceException(Reason.NOT_FOUND, target.name()
+                    + ": expected a target of the repository, found one from elsewhere; check for updates again");
         }
-        return download.bring(new Download.Wanted(uri, target.bytes(), target.id()), storage, progress,
-                file -> BundleProof.check(file, target, context.verifier(), false));
+        return place.pull(target, file, storage, progress);
     }
 
     @Override
     public long there(Target target, Path storage) {
-        return Download.there(storage);
+        return place.there(storage);
     }
 
     @Override
     public boolean isStillOffered(Target target) throws SourceException, InterruptedException {
-        return trusted().entries().stream().anyMatch(entry -> entry.target().id().equals(target.id()));
+        TufClient client = refreshed();
+        for (Offer offer : offers(client)) {
+            if (offer.target().id().equals(target.id())) {
+                return isForThisDevice(offer, client);
+            }
+        }
+        return false;
+    }
+
+    private TufClient refreshed() throws SourceException, InterruptedException {
+        Path state = context.stateDirectory().resolve(NAME);
+        try {
+            Files.createDirectories(state);
+            byte[] shipped = Files.readAllBytes(root);
+            TufClient client = new TufClient(new FolderStore(state), place.metadata(), Optional.of(shipped),
+                    new Time(context.clock().instant(), built()), Limits.DEVICE);
+            client.refresh();
+            if (built().isAfter(client.now())) {
+                context.log().warning("repository_time:build=" + built() + ",clock=" + client.now()
+                        + ",meaning=the time of the build is after the end of the root and not believed");
+            }
+            return client;
+        } catch (TufException e) {
+            throw refusal(e);
+        } catch (IOException e) {
+            throw new SourceException(Reason.NOT_TRUSTED, root + ": expected the root of the repository (root.json), found "
+                    + e + "; build it into the image (OTA_TUF_ROOT)");
+        }
+    }
+
+    /** What a repository offers that this program understands. */
+    private List<Offer> offers(TufClient client) throws SourceException, InterruptedException {
+        List<Offer> offers = new ArrayList<>();
+        try {
+            for (TargetFile file : client.all().values()) {
+                Offer.of(file, client.remotePath(file)).ifPresent(offers::add);
+            }
+        } catch (TufException e) {
+            throw refusal(e);
+        } catch (Json.MalformedException e) {
+            throw new SourceException(Reason.MALFORMED, e.getMessage());
+        }
+        return offers;
+    }
+
+    private static SourceException refusal(TufException e) {
+        if (e.getCause() instanceof SourceException cause) {
+            return cause;
+        }
+        return new SourceException(switch (e.reason()) {
+            case MALFORMED -> Reason.MALFORMED;
+            case NOT_TRUSTED, ROLLBACK -> Reason.NOT_TRUSTED;
+            case EXPIRED -> Reason.EXPIRED;
+            case NOT_FOUND -> Reason.NOT_FOUND;
+            case UNREACHABLE -> Reason.FETCH_FAILED;
+            case STORAGE -> Reason.NO_SPACE;
+        }, e.reason() == TufException.Reason.EXPIRED
+                ? e.getMessage() + "; sign the repository again, or correct the clock of this device" : e.getMessage());
+    }
+
+    private boolean isForThisDevice(Offer offer, TufClient client) {
+        if (offer.rollout().isEmpty()) {
+            return true;
+        }
+        Rollout rollout = offer.rollout().get();
+        // A device without a clock follows the timestamp, which is signed each day.
+        Instant signed = client.timestampExpires().minus(SHORTEST_TIMESTAMP);
+        Instant now = signed.isAfter(client.now()) && context.clock().instant().isBefore(built()) ? signed : client.now();
+        double share = rollout.share(now);
+        // Whoever has no name is among the last.
+        double drawn = device.map(name -> Rollout.place(name, offer.target().id())).orElse(Math.nextDown(1.0));
+        boolean isFor = drawn < share;
+        if (!isFor) {
+            context.log().info("repository_rollout:target=" + offer.target().name() + ",state="
+                    + rollout.state().name().toLowerCase(java.util.Locale.ROOT) + ",share=" + Math.round(share * 1e5) / 1e3 + ",place="
+                    + Math.round(drawn * 1e5) / 1e3 + ",meaning=not yet for this device");
+        }
+        return isFor;
+    }
+
+    /** When this system was built, as far as it is known. */
+    private Instant built() {
+        try {
+            byte[] content = Files.readAllBytes(buildTime);
+            if (content.length <= MAX_BUILD_TIME) {
+                return LocalDateTime.parse(new String(content, StandardCharsets.US_ASCII).strip(), BUILD_TIME).toInstant(ZoneOffset.UTC);
+            }
+        } catch (IOException | DateTimeException e) {
+            // A build that does not say when it was made protects a little less.
+            context.log().info("repository_time:file=" + buildTime + ",meaning=the time of the build is unknown");
+        }
+        return Instant.EPOCH;
     }
 }

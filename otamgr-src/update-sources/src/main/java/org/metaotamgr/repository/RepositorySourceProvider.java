@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.repository;
 
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.SourceContext;
@@ -21,6 +26,11 @@ import org.metaotamgr.http.HttpConfig;
 /** Makes the source {@value RepositorySource#NAME}. */
 public final class RepositorySourceProvider implements UpdateSourceProvider {
     private static final Path BUILD_TIME = Path.of("/etc/timestamp");
+    private static final Path ROOT = Path.of("/etc/otamgr/tuf/root.json");
+    private static final Path MACHINE_ID = Path.of("/etc/machine-id");
+    private static final Pattern DEVICE = Pattern.compile("[!-~]{1,256}");
+    /** What systemd's file says until the first boot is over, or of a system that was copied with nothing in it. */
+    private static final Set<String> NO_DEVICE = Set.of("uninitialized", "0".repeat(32));
 
     /** Makes the provider; for the service loader. */
     public RepositorySourceProvider() {
@@ -34,18 +44,32 @@ public final class RepositorySourceProvider implements UpdateSourceProvider {
     @Override
     public UpdateSource open(ConfigObject configuration, SourceContext context) throws ConfigException {
         Set<String> keys = new HashSet<>(HttpConfig.KEYS);
-        keys.addAll(Set.of("type", "repository", "token", "tokenFile", "buildTime"));
+        keys.addAll(Set.of("type", "root", "token", "tokenFile", "buildTime", "directories", "deviceIdFile"));
         configuration.warnAboutOthersThan(keys);
-        String repository = configuration.string("repository", "main");
-        if (!Index.isName(repository)) {
-            throw configuration.wrong("repository", "a name of 1 to 64 letters, digits and . _ -",
-                    configuration.get("repository"));
+        Hasher hasher = Hasher.ofProgram(new Programs(new SystemProcessRunner(context.log())));
+        return new RepositorySource(place(configuration, hasher, context), configuration.path("root", ROOT),
+                configuration.path("buildTime", BUILD_TIME), device(configuration.path("deviceIdFile", MACHINE_ID)), context);
+    }
+
+    private static Place place(ConfigObject configuration, Hasher hasher, SourceContext context) throws ConfigException {
+        if (configuration.has("directories")) {
+            if (configuration.has("url")) {
+                throw configuration.wrong("directories", "either url or directories", configuration.get("directories"));
+            }
+            return new FolderPlace(configuration.paths("directories", List.of()), hasher, context);
         }
         HttpConfig config = HttpConfig.of(configuration);
         Optional<String> token = HttpConfig.secret(configuration, "token");
         Http http = new Http(config, token.map(text -> "Bearer " + text));
-        Programs programs = new Programs(new SystemProcessRunner(context.log()));
-        return new RepositorySource(config.base(), repository, configuration.path("buildTime", BUILD_TIME), http,
-                new Download(http, Hasher.ofProgram(programs), context.files(), context.log()), context);
+        return new ServerPlace(http, config.base(), new Download(http, hasher, context.files(), context.log()), context);
+    }
+
+    private static Optional<String> device(Path file) {
+        try {
+            String name = Files.readString(file, StandardCharsets.UTF_8).strip();
+            return DEVICE.matcher(name).matches() && !NO_DEVICE.contains(name) ? Optional.of(name) : Optional.empty();
+        } catch (IOException e) {
+            return Optional.empty();
+        }
     }
 }

@@ -10,16 +10,19 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.net.URI;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -39,11 +42,12 @@ import org.metaotamgr.agent.UpdateSource;
 import org.metaotamgr.testing.WebServer;
 import org.metaotamgr.testing.Workshop;
 
-/** Whatever a server, or somebody on the way to it, makes of a repository: a device takes what was signed, and never goes back. */
+/** Whatever a server, a stick, or somebody on the way makes of a repository: a device takes what was signed, and never goes back. */
 class RepositorySourceTest {
     private static final InstalledSystem DEVICE = new InstalledSystem(Optional.empty(), Optional.of("1.0"),
             Optional.of("qemuarm64"), Optional.empty());
     private static final String TOOL = Workshop.script("ota-repository");
+    private static final String TIMESTAMP = "metadata/timestamp.json";
 
     @TempDir
     private static Path bundles;
@@ -56,8 +60,8 @@ class RepositorySourceTest {
     private Path folder;
     private Workshop workshop;
     private WebServer server;
-    private Path www;
     private Clock clock = Clock.systemUTC();
+    private String device = "0123456789abcdef0123456789abcdef";
 
     @BeforeAll
     static void makeBundles() throws Exception {
@@ -69,22 +73,23 @@ class RepositorySourceTest {
         foreign = workshop.makeBundle("release", "raspberrypi4", "9.0", 20_000);
         unsigned = workshop.makeBundle("mallory", "qemuarm64", "4.0", 20_000);
         workshop.makeCertificate("server", "localhost");
-        workshop.run(TOOL, "add", "www", version2.toString());
-        workshop.run(TOOL, "sign", "--key", "keys/release.key", "www");
+        workshop.run(TOOL, "init", "repo");
+        workshop.run(TOOL, "add", "repo", version2.toString());
+        workshop.run(TOOL, "publish", "repo");
     }
 
     @BeforeEach
     void start() throws Exception {
         workshop = new Workshop(folder);
         server = new WebServer(Optional.of(new Workshop(bundles).serverTls("server", "server")), false);
-        www = folder.resolve("www");
-        Files.createDirectories(www.resolve("bundles"));
-        try (var all = Files.walk(bundles.resolve("www"))) {
+        try (var all = Files.walk(bundles.resolve("repo"))) {
             for (Path file : all.filter(Files::isRegularFile).toList()) {
-                Files.copy(file, www.resolve(bundles.resolve("www").relativize(file)));
+                Path to = folder.resolve("repo").resolve(bundles.resolve("repo").relativize(file));
+                Files.createDirectories(to.getParent());
+                Files.copy(file, to);
             }
         }
-        publish();
+        serve();
     }
 
     @AfterEach
@@ -92,19 +97,17 @@ class RepositorySourceTest {
         server.close();
     }
 
-    private void add(Path bundle, String... options) throws Exception {
-        String[] command = Stream.of(List.of(TOOL, "add"), List.of(options),
-                List.of(www.toString(), bundle.toString())).flatMap(List::stream).toArray(String[]::new);
-        workshop.run(command);
+    private void tool(String command, String... words) throws Exception {
+        workshop.run(Stream.concat(Stream.of(TOOL, command, "repo"), Stream.of(words)).toArray(String[]::new));
     }
 
-    private void sign(String key, String... options) throws Exception {
-        workshop.run(Stream.of(List.of(TOOL, "sign", "--key", bundles + "/keys/" + key + ".key"),
-                List.of(options), List.of(www.toString())).flatMap(List::stream).toArray(String[]::new));
-        publish();
+    private void publish(String... words) throws Exception {
+        tool("publish", words);
+        serve();
     }
 
-    private void publish() throws IOException {
+    private void serve() throws IOException {
+        Path www = folder.resolve("repo/www");
         try (var all = Files.walk(www)) {
             for (Path file : all.filter(Files::isRegularFile).toList()) {
                 server.put("releases/" + www.relativize(file), Files.readAllBytes(file));
@@ -112,24 +115,29 @@ class RepositorySourceTest {
         }
     }
 
-    private UpdateSource source(String... more) throws Exception {
-        String configuration = "{'type': 'repository', 'url': '" + server.uri("releases") + "', 'caFile': '"
-                + bundles.resolve("server.crt") + "', 'buildTime': '" + folder.resolve("timestamp") + "'"
-                + String.join("", more) + "}";
+    private String metadata(String name) throws IOException {
+        return Files.readString(folder.resolve("repo/www/metadata").resolve(name));
+    }
+
+    private UpdateSource source() throws Exception {
+        return source("'url': '" + server.uri("releases") + "', 'caFile': '" + bundles.resolve("server.crt") + "'");
+    }
+
+    private UpdateSource source(String place) throws Exception {
+        Files.writeString(folder.resolve("machine-id"), device + "\n");
+        String configuration = "{'type': 'repository', " + place + ", 'root': '" + folder.resolve("repo/root.json")
+                + "', 'buildTime': '" + folder.resolve("timestamp") + "', 'deviceIdFile': '" + folder.resolve("machine-id") + "'}";
         return new RepositorySourceProvider().open(Workshop.config(configuration),
                 workshop.context(clock, new Workshop(bundles).verifier("release")));
     }
 
-    private List<Target> offers(InstalledSystem device) throws Exception {
-        return assertInstanceOf(CheckResult.Offers.class, source().check(device)).targets();
+    private List<Target> offers(InstalledSystem installed) throws Exception {
+        return assertInstanceOf(CheckResult.Offers.class, source().check(installed)).targets();
     }
 
     private SourceException refused() throws Exception {
         UpdateSource source = source();
-        List<String> before = Workshop.snapshot(folder.resolve("state"));
-        SourceException refusal = assertThrows(SourceException.class, () -> source.check(DEVICE));
-        assertEquals(before, Workshop.snapshot(folder.resolve("state")));
-        return refusal;
+        return assertThrows(SourceException.class, () -> source.check(DEVICE));
     }
 
     private Path storage() throws IOException {
@@ -140,11 +148,21 @@ class RepositorySourceTest {
         return source().pull(target, storage(), bytes -> { });
     }
 
+    private Target onlyOffer() throws Exception {
+        List<Target> offers = offers(DEVICE);
+        assertEquals(1, offers.size(), offers.toString());
+        return offers.get(0);
+    }
+
+    private void clockAt(Instant time) {
+        clock = Clock.fixed(time, ZoneOffset.UTC);
+    }
+
     // ---- what is right ----
 
     @Test
-    void aBundleThatWasAddedAndSignedIsOfferedAndPulled() throws Exception {
-        Target target = offers(DEVICE).get(0);
+    void aBundleThatWasAddedAndPublishedIsOfferedAndPulled() throws Exception {
+        Target target = onlyOffer();
         assertEquals("qemuarm64-2.0", target.name());
         assertEquals(Optional.of("qemuarm64"), target.compatible());
         assertArrayEquals(Files.readAllBytes(version2), Files.readAllBytes(pull(target)));
@@ -154,7 +172,7 @@ class RepositorySourceTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 512, 100_000, 262_144, 699_999})
     void aPullThatBreaksGoesOnInAnotherProcess(int cut) throws Exception {
-        Target target = offers(DEVICE).get(0);
+        Target target = onlyOffer();
         server.cutAfter = cut;
         assertEquals(Reason.DOWNLOAD_FAILED, assertThrows(SourceException.class, () -> pull(target)).reason());
         server.cutAfter = -1;
@@ -163,27 +181,29 @@ class RepositorySourceTest {
     }
 
     @Test
-    void theTokenIsShown() throws Exception {
-        source(", 'token': 'abc'").check(DEVICE);
-        assertEquals("Bearer abc", server.headers.get(0).getFirst("Authorization"));
+    void aCheckWithNothingNewAsksForTheNextRootAndTheTimestampOnly() throws Exception {
+        source().check(DEVICE);
+        server.asked.clear();
+        source().check(DEVICE);
+        assertEquals(2, server.asked.size(), server.asked.toString());
+        assertTrue(metadata("timestamp.json").length() < 2000);
     }
 
     @Test
-    void whatWasTakenOutOfTheListIsNotOfferedAnyMore() throws Exception {
-        add(version3);
-        sign("release");
-        Target target = offers(DEVICE).stream().filter(one -> one.version().equals("2.0")).findFirst().orElseThrow();
-        workshop.run(TOOL, "remove", www.toString(), "qemuarm64-2.0");
-        sign("release");
+    void whatWasTakenOutIsNotOfferedAnyMore() throws Exception {
+        Target target = onlyOffer();
+        tool("add", version3.toString());
+        tool("remove", "qemuarm64-2.0.bundle");
+        publish();
         assertFalse(source().isStillOffered(target));
-        assertEquals(List.of("3.0"), offers(DEVICE).stream().map(Target::version).toList());
+        assertEquals("3.0", onlyOffer().version());
     }
 
     @Test
     void aVersionThatNeedsAnotherOneFirstWaits() throws Exception {
-        add(version3, "--minimum", "2.0");
-        sign("release");
-        assertEquals(List.of("2.0"), offers(DEVICE).stream().map(Target::version).toList());
+        tool("add", version3.toString(), "--minimum", "2.0");
+        publish();
+        assertEquals("2.0", onlyOffer().version());
         InstalledSystem updated = new InstalledSystem(Optional.empty(), Optional.of("2.0"), DEVICE.compatible(),
                 Optional.empty());
         assertEquals(List.of("2.0", "3.0"), offers(updated).stream().map(Target::version).toList());
@@ -191,204 +211,225 @@ class RepositorySourceTest {
 
     @Test
     void bundlesForOtherBoardsAreShownOnlyWhenThereIsNothingElse() throws Exception {
-        add(foreign);
-        sign("release");
-        assertEquals(List.of("qemuarm64-2.0"), offers(DEVICE).stream().map(Target::name).toList());
-        workshop.run(TOOL, "remove", www.toString(), "qemuarm64-2.0");
-        sign("release");
-        assertEquals(Optional.of("raspberrypi4"), offers(DEVICE).get(0).compatible());
+        tool("add", foreign.toString());
+        publish();
+        assertEquals("qemuarm64-2.0", onlyOffer().name());
+        tool("remove", "qemuarm64-2.0.bundle");
+        publish();
+        assertEquals(Optional.of("raspberrypi4"), onlyOffer().compatible());
+    }
+
+    @Test
+    void anEmptyRepositoryOffersNothing() throws Exception {
+        tool("remove", "qemuarm64-2.0.bundle");
+        publish();
+        assertInstanceOf(CheckResult.Nothing.class, source().check(DEVICE));
+    }
+
+    // ---- a stick ----
+
+    @Test
+    void aStickIsARepositoryAsWell() throws Exception {
+        tool("export", "media/stick", "--for", "qemuarm64");
+        String place = "'directories': ['" + folder.resolve("media") + "']";
+        clockAt(Instant.now().plus(Duration.ofDays(29)));
+        Target target = assertInstanceOf(CheckResult.Offers.class, source(place).check(DEVICE)).targets().get(0);
+        Path pulled = source(place).pull(target, storage(), bytes -> { });
+        assertArrayEquals(Files.readAllBytes(version2), Files.readAllBytes(pulled));
+        clockAt(Instant.now().plus(Duration.ofDays(31)));
+        assertEquals(Reason.EXPIRED, assertThrows(SourceException.class, () -> source(place).check(DEVICE)).reason());
+        clockAt(Instant.now());
+        serve();
+        assertEquals(target, onlyOffer());
+    }
+
+    @Test
+    void aStickThatLiesIsRefused() throws Exception {
+        tool("export", "media/stick", "--for", "qemuarm64");
+        String place = "'directories': ['" + folder.resolve("media") + "']";
+        Target target = assertInstanceOf(CheckResult.Offers.class, source(place).check(DEVICE)).targets().get(0);
+        Path file = folder.resolve("media/stick/targets").resolve(target.details().get("file"));
+        byte[] content = Files.readAllBytes(file);
+        content[650_000] ^= 1;
+        Files.write(file, content);
+        assertEquals(Reason.VERIFICATION_FAILED,
+                assertThrows(SourceException.class, () -> source(place).pull(target, storage(), bytes -> { })).reason());
+        assertEquals(List.of(), Workshop.snapshot(storage()));
+    }
+
+    // ---- roll-outs ----
+
+    @Test
+    void aRolloutReachesTheShareOfItsPhase() throws Exception {
+        Instant start = Instant.parse("2026-06-01T00:00:00Z");
+        Rollout rollout = new Rollout(start, List.of(new Rollout.Phase(0.01, Duration.ofHours(24)),
+                new Rollout.Phase(0.1, Duration.ofHours(48)), new Rollout.Phase(1, Duration.ZERO)), Rollout.State.RUNNING);
+        assertEquals(0, rollout.share(start.minusSeconds(1)));
+        assertEquals(0.01, rollout.share(start));
+        assertEquals(0.01, rollout.share(start.plus(Duration.ofHours(24)).minusSeconds(1)));
+        assertEquals(0.1, rollout.share(start.plus(Duration.ofHours(24))));
+        assertEquals(1, rollout.share(start.plus(Duration.ofHours(72))));
+        assertEquals(0, new Rollout(start, rollout.phases(), Rollout.State.HALTED).share(start.plus(Duration.ofHours(99))));
+        int first = 0;
+        for (int i = 0; i < 100_000; i++) {
+            first += Rollout.place("device-" + i, "ab".repeat(32)) < 0.1 ? 1 : 0;
+        }
+        assertEquals(10_000, first, 400);
+    }
+
+    @Test
+    void aDeviceWaitsForItsPhaseAndAHaltHoldsItBack() throws Exception {
+        tool("add", version3.toString());
+        publish("--phase", "0.001%/24h,100%");
+        assertEquals("2.0", onlyOffer().version());
+        Instant published = Instant.now();
+        clockAt(published.plus(Duration.ofHours(24)).plusSeconds(5));
+        tool("sign");
+        serve();
+        Instant resigned = Instant.now();
+        // The timestamp of today does not hold tomorrow.
+        assertEquals(Reason.EXPIRED, refused().reason());
+        clockAt(resigned);
+        publish("--phase", "100%", "--target", "qemuarm64-3.0.bundle", "--start", "2026-01-01T00:00:00Z");
+        Target target = offers(DEVICE).stream().filter(one -> one.version().equals("3.0")).findFirst().orElseThrow();
+        assertTrue(source().isStillOffered(target));
+        tool("halt", "qemuarm64-3.0.bundle");
+        serve();
+        assertFalse(source().isStillOffered(target));
+        assertEquals("2.0", onlyOffer().version());
+        tool("resume", "qemuarm64-3.0.bundle");
+        serve();
+        assertTrue(source().isStillOffered(target));
+        tool("recall", "qemuarm64-3.0.bundle");
+        serve();
+        assertFalse(source().isStillOffered(target));
+    }
+
+    @Test
+    void aDeviceWithoutANameIsAmongTheLast() throws Exception {
+        device = "uninitialized";
+        tool("add", version3.toString());
+        publish("--phase", "99.999%/24h,100%");
+        assertEquals("2.0", onlyOffer().version());
+        publish("--phase", "100%", "--target", "qemuarm64-3.0.bundle", "--start", "2026-01-01T00:00:00Z");
+        assertEquals(2, offers(DEVICE).size());
     }
 
     // ---- tampering ----
 
     @ParameterizedTest
-    @ValueSource(ints = {0, 10, 200})
-    void aListThatWasChangedIsRefused(int at) throws Exception {
-        byte[] index = Files.readAllBytes(www.resolve("index.json"));
-        index[at] ^= 1;
-        server.put("releases/index.json", index);
+    @ValueSource(strings = {"timestamp.json", "2.snapshot.json", "2.targets.json"})
+    void metadataThatWasChangedIsRefused(String name) throws Exception {
+        byte[] content = metadata(name).replaceFirst("\"version\":2", "\"version\":3").getBytes();
+        server.put("releases/metadata/" + name, content);
         assertEquals(Reason.NOT_TRUSTED, refused().reason());
-    }
-
-    @Test
-    void aListOfAnotherKeyIsRefused() throws Exception {
-        sign("mallory");
-        assertEquals(Reason.NOT_TRUSTED, refused().reason());
-    }
-
-    @Test
-    void anEmptyOrHugeSignatureIsRefused() throws Exception {
-        server.put("releases/index.json.sig", "");
-        assertEquals(Reason.NOT_TRUSTED, refused().reason());
-        server.put("releases/index.json.sig", new byte[5000]);
-        assertEquals(Reason.MALFORMED, refused().reason());
+        serve();
+        onlyOffer();
     }
 
     @Test
     void aBundleThatWasReplacedIsRefusedAndRemoved() throws Exception {
-        Target target = offers(DEVICE).get(0);
+        Target target = onlyOffer();
         byte[] content = Files.readAllBytes(version2);
         content[650_000] ^= 1;
-        server.put(server.uri().relativize(URI.create(target.details().get("url"))).toString(), content);
+        server.put("releases/targets/" + target.details().get("file"), content);
         assertEquals(Reason.VERIFICATION_FAILED, assertThrows(SourceException.class, () -> pull(target)).reason());
         assertEquals(List.of(), Workshop.snapshot(storage()));
     }
 
     @Test
-    void aBundleByAnotherKeyInASignedListIsRefused() throws Exception {
-        add(unsigned);
-        sign("release");
+    void aBundleByAnotherKeyInASignedRepositoryIsRefused() throws Exception {
+        tool("add", unsigned.toString());
+        publish();
         Target target = offers(DEVICE).stream().filter(one -> one.version().equals("4.0")).findFirst().orElseThrow();
         assertEquals(Reason.BAD_BUNDLE, assertThrows(SourceException.class, () -> pull(target)).reason());
         assertEquals(List.of(), Workshop.snapshot(storage()));
-        workshop.run(6, TOOL, "verify", "--keys", bundles + "/keys/release.pem", www.toString());
+        workshop.run(6, TOOL, "verify", "repo", "--bundle-keys", bundles + "/keys/release.pem");
     }
 
     @Test
-    void publishingInTheMiddleOfACheckIsNoAttack() throws Exception {
-        byte[] old = Files.readAllBytes(www.resolve("index.json"));
-        add(version3);
-        sign("release");
-        // The list comes from before, the signature from after.
-        server.handle("releases/index.json", exchange -> {
-            server.repair("releases/index.json");
-            exchange.sendResponseHeaders(200, old.length);
-            exchange.getResponseBody().write(old);
-        });
-        assertEquals(2, offers(DEVICE).size());
+    void aRestrictionThatThisProgramDoesNotKnowIsRefused() throws Exception {
+        Path draft = folder.resolve("repo/draft.json");
+        ObjectNode content = (ObjectNode) new ObjectMapper().readTree(draft.toFile());
+        ((ObjectNode) content.at("/targets/qemuarm64-2.0.bundle/custom/otamgr")).put("only-on-sundays", true);
+        Files.writeString(draft, content.toString());
+        publish();
+        assertEquals(Reason.MALFORMED, refused().reason());
     }
 
     // ---- going back, standing still ----
 
     @Test
-    void anOlderListIsRefusedAlsoAfterARestart() throws Exception {
-        byte[] index = Files.readAllBytes(www.resolve("index.json"));
-        byte[] signature = Files.readAllBytes(www.resolve("index.json.sig"));
+    void anOlderTimestampIsRefusedAlsoAfterARestart() throws Exception {
+        String old = metadata("timestamp.json");
+        tool("add", version3.toString());
+        publish();
         offers(DEVICE);
-        add(version3);
-        sign("release");
-        offers(DEVICE);
-        server.put("releases/index.json", index);
-        server.put("releases/index.json.sig", signature);
-        SourceException older = refused();
-        assertEquals(Reason.NOT_TRUSTED, older.reason());
-        assertTrue(older.getMessage().contains("expected at least generation 2"), older.getMessage());
-    }
-
-    @Test
-    void twoListsWithOneNumberAreRefused() throws Exception {
-        offers(DEVICE);
-        Files.writeString(www.resolve("targets.json"),
-                Files.readString(www.resolve("targets.json")).replace("\"generation\": 1", "\"generation\": 0"));
-        add(version3);
-        sign("release");
-        assertTrue(refused().getMessage().contains("the same number"));
-    }
-
-    @Test
-    void theListOfAnotherRepositoryIsRefused() throws Exception {
-        UpdateSource stable = source(", 'repository': 'stable'");
-        SourceException other = assertThrows(SourceException.class, () -> stable.check(DEVICE));
-        assertEquals(Reason.NOT_TRUSTED, other.reason());
-        assertTrue(other.getMessage().contains("found that of main"), other.getMessage());
-    }
-
-    @Test
-    void aMemoryThatCannotBeReadIsNotTakenForNone() throws Exception {
-        offers(DEVICE);
-        Files.writeString(folder.resolve("state/repository-main.json"), "{}");
+        server.put("releases/" + TIMESTAMP, old);
         assertEquals(Reason.NOT_TRUSTED, refused().reason());
     }
 
     @Test
-    void aListPastItsDateIsRefused() throws Exception {
-        clock = Clock.fixed(Instant.now().plusSeconds(31 * 86400), ZoneOffset.UTC);
+    void metadataOfAnotherRepositoryIsRefusedAndNotRemembered() throws Exception {
+        Path own = folder.resolve("repo");
+        workshop.run(TOOL, "init", "other", "--name", "other");
+        onlyOffer();
+        server.put("releases/" + TIMESTAMP, Files.readAllBytes(folder.resolve("other/www/metadata/timestamp.json")));
+        assertEquals(Reason.NOT_TRUSTED, refused().reason());
+        serve();
+        onlyOffer();
+        assertTrue(Files.exists(own));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"root.json", "roots", "timestamp.json", "snapshot.json", "targets.json"})
+    void aTornStateFileHealsByItself(String name) throws Exception {
+        onlyOffer();
+        Files.writeString(folder.resolve("state/repository").resolve(name), "{");
+        onlyOffer();
+        Files.delete(folder.resolve("state/repository").resolve(name));
+        onlyOffer();
+    }
+
+    @Test
+    void whatIsNotSignedAgainEachDayIsRefused() throws Exception {
+        clockAt(Instant.now().plus(Duration.ofHours(25)));
         assertEquals(Reason.EXPIRED, refused().reason());
         assertEquals(Reason.EXPIRED.exitCode().status(), 12);
     }
 
     @Test
-    void aDeviceWithoutAClockTakesAListAndBelievesItsDate() throws Exception {
-        clock = Clock.fixed(Instant.EPOCH, ZoneOffset.UTC);
-        offers(DEVICE);
-        assertTrue(Files.readString(folder.resolve("state/repository-main.json")).contains("\"created\":"));
-    }
-
-    @Test
-    void aDeviceWithoutAClockKnowsThatItIsNotBeforeItsBuild() throws Exception {
-        clock = Clock.fixed(Instant.EPOCH, ZoneOffset.UTC);
-        Files.writeString(folder.resolve("timestamp"), "20991231235959\n");
-        SourceException old = refused();
-        assertEquals(Reason.EXPIRED, old.reason());
-        assertTrue(old.getMessage().contains("2099-12-31T23:59:59Z"), old.getMessage());
-    }
-
-    @Test
-    void aDeviceWithoutAClockKnowsThatItIsNotBeforeTheLastList() throws Exception {
-        clock = Clock.fixed(Instant.EPOCH, ZoneOffset.UTC);
-        offers(DEVICE);
-        Path seen = folder.resolve("state/repository-main.json");
-        Files.writeString(seen, Files.readString(seen).replaceFirst("\"created\":\\d+", "\"created\":4102444800"));
+    void aDeviceWithoutAClockTakesWhatIsSignedAndKnowsThatItIsNotBeforeItsBuild() throws Exception {
+        clockAt(Instant.EPOCH);
+        onlyOffer();
+        Files.writeString(folder.resolve("timestamp"), "20270101000000\n");
         assertEquals(Reason.EXPIRED, refused().reason());
-    }
-
-    // ---- what is no list ----
-
-    @ParameterizedTest
-    @ValueSource(strings = {" ", "[]", "nonsense", "{}", "{\"format\": \"otamgr-repository-2\"}",
-        "{\"format\": \"otamgr-repository-1\", \"repository\": \"main\", \"generation\": 2, \"created\": \"2026-01-01T00:00:00Z\", "
-            + "\"expires\": \"2099-01-01T00:00:00Z\", \"targets\": [], \"only-for\": \"others\"}",
-        "{\"format\": \"otamgr-repository-1\", \"repository\": \"../main\", \"generation\": 2, \"created\": "
-            + "\"2026-01-01T00:00:00Z\", \"expires\": \"2099-01-01T00:00:00Z\", \"targets\": []}",
-        "{\"format\": \"otamgr-repository-1\", \"format\": \"otamgr-repository-1\"}"})
-    void aSignedFileThatIsNoListIsRefused(String content) throws Exception {
-        publishSigned(content);
-        assertEquals(Reason.MALFORMED, refused().reason());
-    }
-
-    private void publishSigned(String content) throws Exception {
-        Path file = Files.writeString(folder.resolve("other.json"), content);
-        workshop.run("openssl", "pkeyutl", "-sign", "-rawin", "-inkey", bundles + "/keys/release.key", "-in", file.toString(),
-                "-out", folder.resolve("other.sig").toString());
-        server.put("releases/index.json", Files.readAllBytes(file));
-        server.put("releases/index.json.sig", Files.readAllBytes(folder.resolve("other.sig")));
-    }
-
-    @ParameterizedTest
-    @ValueSource(strings = {"/etc/passwd", "../../x", "bundles/../../x", "https://example.com/x", "//example.com/x", "", "a//b",
-        "bundles/x?y", "bundles/%2e%2e/x", "./x"})
-    void aBundleOutsideOfTheFolderIsRefused(String path) throws Exception {
-        String index = Files.readString(www.resolve("index.json"), StandardCharsets.UTF_8);
-        publishSigned(index.replaceFirst("\"bundle\": \"[^\"]*\"", "\"bundle\": \"" + path + "\""));
-        SourceException refusal = refused();
-        assertEquals(Reason.MALFORMED, refusal.reason());
-        assertTrue(refusal.getMessage().contains("below the folder"), refusal.getMessage());
-    }
-
-    @Test
-    void anEmptyListOffersNothing() throws Exception {
-        String index = Files.readString(www.resolve("index.json"), StandardCharsets.UTF_8);
-        publishSigned(index.replaceFirst("(?s)\"targets\": \\[.*\\]", "\"targets\": []"));
-        assertInstanceOf(CheckResult.Nothing.class, source().check(DEVICE));
+        // A machine whose clock was 70 years ahead built it.
+        Files.writeString(folder.resolve("timestamp"), "20991231235959\n");
+        onlyOffer();
     }
 
     // ---- servers ----
 
     @ParameterizedTest
-    @CsvSource({"401,NOT_ALLOWED", "404,NOT_FOUND", "429,FETCH_FAILED", "500,FETCH_FAILED"})
+    @CsvSource({"401,NOT_ALLOWED", "429,FETCH_FAILED", "500,FETCH_FAILED"})
     void aServerThatRefusesHasItsReason(int status, Reason reason) throws Exception {
-        server.fail("releases/index.json", status, "Retry-After", "60");
+        server.fail("releases/" + TIMESTAMP, status, "Retry-After", "60");
         assertEquals(reason, refused().reason());
-        server.repair("releases/index.json");
-        server.fail("releases/index.json.sig", status);
-        assertEquals(reason, refused().reason());
+        server.repair("releases/" + TIMESTAMP);
+        onlyOffer();
     }
 
     @Test
     void aTargetOfAnotherSourceIsNotPulled() throws Exception {
-        Target target = offers(DEVICE).get(0);
+        Target target = onlyOffer();
         Target elsewhere = new Target(target.name(), target.version(), target.compatible(), target.bytes(), target.id(),
                 target.sha256(), Map.of("url", "https://example.com/x"));
         assertEquals(Reason.NOT_FOUND, assertThrows(SourceException.class, () -> pull(elsewhere)).reason());
+        for (String file : List.of("../x", "/etc/passwd", "a//b", "./x", "")) {
+            Target outside = new Target(target.name(), target.version(), target.compatible(), target.bytes(), target.id(),
+                    target.sha256(), Map.of("path", "x", "file", file));
+            assertEquals(Reason.MALFORMED, assertThrows(SourceException.class, () -> pull(outside)).reason());
+        }
     }
 }

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.bundle;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+
+import org.metaotamgr.agent.PullProgress;
+import org.metaotamgr.agent.SourceException;
+
+/** Copies a large file in pieces, so that a power cut costs little, and a cut copy can go on. */
+public final class FileCopy {
+    private static final int CHUNK = 256 * 1024;
+    /** As much as a power cut may cost. */
+    private static final long SYNC_EVERY = 8L << 20;
+
+    private FileCopy() {
+    }
+
+    /**
+     * Goes on with a copy, or begins it. What was copied is on the storage when this returns.
+     *
+     * @param from the original
+     * @param to the copy; what it holds of an earlier call is kept
+     * @param length the length of the original
+     * @param progress told how far it is; what it throws ends the copy, which is kept
+     * @throws IOException if it cannot be copied
+     * @throws SourceException if the progress says so
+     * @throws InterruptedException if the thread was interrupted; the copy is kept
+     */
+    public static void copy(Path from, Path to, long length, PullProgress progress)
+            throws IOException, SourceException, InterruptedException {
+        try (FileChannel in = FileChannel.open(from, StandardOpenOption.READ);
+                FileChannel out = FileChannel.open(to, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+            long done = Math.min(out.size(), length) / CHUNK * CHUNK;
+            out.truncate(done);
+            out.position(done);
+            in.position(done);
+            ByteBuffer chunk = ByteBuffer.allocate(CHUNK);
+            long synced = done;
+            while (done < length) {
+                if (Thread.interrupted()) {
+                    throw new InterruptedException();
+                }
+                progress.pulled(done);
+                chunk.clear().limit((int) Math.min(CHUNK, length - done));
+                if (in.read(chunk) < 0) {
+                    throw new IOException("expected " + length + " bytes, found " + done);
+                }
+                chunk.flip();
+                while (chunk.hasRemaining()) {
+                    done += out.write(chunk);
+                }
+                if (done - synced >= SYNC_EVERY) {
+                    out.force(false);
+                    synced = done;
+                }
+            }
+            out.force(true);
+            progress.pulled(done);
+        }
+    }
+}

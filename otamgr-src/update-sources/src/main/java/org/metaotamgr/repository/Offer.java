@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.repository;
+
+import java.time.DateTimeException;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+import org.metaotamgr.agent.Target;
+import org.metaotamgr.http.Json;
+import org.metaotamgr.repository.Rollout.Phase;
+import org.metaotamgr.tuf.TargetFile;
+
+/**
+ * What the member {@value #CUSTOM} of a target's custom data says.
+ *
+ * @param target the target
+ * @param minimum the lowest version that has to run on a device before it takes this one
+ * @param rollout who gets it when, if not everybody at once
+ */
+record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout) {
+    static final String CUSTOM = "otamgr";
+    /** Of {@link Target#details}: the path of the target in the repository, by which it is found again. */
+    static final String PATH = "path";
+    /** Where its file is, below the repository's folder. */
+    static final String FILE = "file";
+    private static final int MAX_PHASES = 100;
+    private static final int WHOLE = 100_000;
+
+    /**
+     * Reads it.
+     *
+     * @param file a target
+     * @param remote where it is, below the folder of targets
+     * @return the offer; empty if it is none for this program
+     * @throws Json.MalformedException if it is one, but not as it has to be
+     */
+    static Optional<Offer> of(TargetFile file, String remote) throws Json.MalformedException {
+        if (file.custom().isEmpty() || !file.custom().get().has(CUSTOM)) {
+            return Optional.empty();
+        }
+        String where = "targets.json " + file.path();
+        Json custom = new Json(where, file.custom().get()).object(CUSTOM);
+        custom.refuseOthersThan(Set.of("compatible", "version", "minimum", "rollout"));
+        String sha256 = file.hashes().get("sha256");
+        if (sha256 == null) {
+            throw new Json.MalformedException(where + ": expected a SHA-256, found " + file.hashes().keySet());
+        }
+        try {
+            Target target = new Target(name(file.path()), custom.string("version"), Optional.of(custom.string("compatible")),
+                    file.length(), sha256, Optional.of(sha256), Map.of(PATH, file.path(), FILE, remote));
+            return Optional.of(new Offer(target, custom.has("minimum") ? Optional.of(custom.string("minimum")) : Optional.empty(),
+                    custom.has("rollout") ? Optional.of(rollout(custom.object("rollout"))) : Optional.empty()));
+        } catch (IllegalArgumentException e) {
+            throw new Json.MalformedException(where + ": " + e.getMessage());
+        }
+    }
+
+    /** A name for people, which may have no slash. */
+    private static String name(String path) {
+        String name = path.endsWith(".bundle") ? path.substring(0, path.length() - ".bundle".length()) : path;
+        return name.replace('/', ':');
+    }
+
+    private static Rollout rollout(Json json) throws Json.MalformedException {
+        json.refuseOthersThan(Set.of("start", "state", "phases"));
+        Instant start;
+        try {
+            start = Instant.parse(json.string("start"));
+        } catch (DateTimeException e) {
+            throw json.wrong("start", "a time such as 2027-01-31T12:00:00Z");
+        }
+        Rollout.State state = switch (json.string("state")) {
+            case "running" -> Rollout.State.RUNNING;
+            case "halted" -> Rollout.State.HALTED;
+            case "recalled" -> Rollout.State.RECALLED;
+            default -> throw json.wrong("state", "running, halted or recalled");
+        };
+        List<Phase> phases = new ArrayList<>();
+        for (Json phase : json.objects("phases", MAX_PHASES)) {
+            phase.refuseOthersThan(Set.of("share", "hours"));
+            long share = phase.number("share", 0);
+            if (share > WHOLE) {
+                throw phase.wrong("share", "thousandths of a percent, at most " + WHOLE);
+            }
+            phases.add(new Phase(share / (double) WHOLE,
+                    phase.has("hours") ? Duration.ofHours(phase.number("hours", 1)) : Duration.ZERO));
+        }
+        if (phases.isEmpty()) {
+            throw json.wrong("phases", "at least one phase");
+        }
+        return new Rollout(start, phases, state);
+    }
+}
