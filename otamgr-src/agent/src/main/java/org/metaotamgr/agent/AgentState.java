@@ -14,8 +14,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.databind.JsonNode;
 
-import org.metaotamgr.device.BoundedJson;
-import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.JsonFields;
 
 /**
  * What the agent remembers across reboots: an immutable value, and its JSON text. Which slot runs, and whether a trial
@@ -229,45 +228,34 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
      * @throws IOException if it is anything else; the message says what was expected and found
      */
     static AgentState ofJson(byte[] text) throws IOException {
-        JsonNode root = tree(text);
+        JsonFields root = JsonFields.of(text);
         List<Unreported> unreported = new ArrayList<>();
-        JsonNode list = root.get("unreported");
-        if (list == null || !list.isArray()) {
-            throw new IOException("expected an object with the list \"unreported\", found none");
+        for (JsonFields one : root.objects("unreported")) {
+            unreported.add(new Unreported(one.line("source"), target(one), event(one.line("event"), one.line("reason"))));
         }
-        for (JsonNode one : list) {
-            unreported.add(new Unreported(line(one, "source"), target(one),
-                    event(line(one, "event"), line(one, "reason"))));
+        Optional<Installed> installed = Optional.empty();
+        for (JsonFields one : root.object("installed").stream().toList()) {
+            installed = Optional.of(new Installed(target(one), one.line("txn")));
         }
-        JsonNode installed = root.get("installed");
-        JsonNode pending = root.get("pending");
-        JsonNode last = root.get("last");
-        JsonNode left = root.get("left");
-        return new AgentState(
-                installed == null ? Optional.empty()
-                        : Optional.of(new Installed(target(installed), line(installed, "txn"))),
-                pending == null ? Optional.empty()
-                        : Optional.of(new Pending(target(pending), line(pending, "txn"), line(pending, "fromSlot"),
-                                line(pending, "source"), line(pending, "bootId"))),
-                last == null ? Optional.empty()
-                        : Optional.of(new Last(target(last), last.path("rolledBack").asBoolean(), line(last, "reason"),
-                                line(last, "bootId"))),
-                left == null ? Optional.empty()
-                        : Optional.of(new Left(line(left, "version"), line(left, "id"), line(left, "txn"))),
-                unreported);
+        Optional<Pending> pending = Optional.empty();
+        for (JsonFields one : root.object("pending").stream().toList()) {
+            pending = Optional.of(new Pending(target(one), one.line("txn"), one.line("fromSlot"), one.line("source"),
+                    one.line("bootId")));
+        }
+        Optional<Last> last = Optional.empty();
+        for (JsonFields one : root.object("last").stream().toList()) {
+            last = Optional.of(new Last(target(one), one.flag("rolledBack"), one.line("reason"), one.line("bootId")));
+        }
+        Optional<Left> left = Optional.empty();
+        for (JsonFields one : root.object("left").stream().toList()) {
+            left = Optional.of(new Left(one.line("version"), one.line("id"), one.line("txn")));
+        }
+        return new AgentState(installed, pending, last, left, unreported);
     }
 
     /** Reads what {@link #toJson(Target)} wrote. */
     static Target targetOfJson(byte[] text) throws IOException {
-        return target(tree(text));
-    }
-
-    private static JsonNode tree(byte[] text) throws IOException {
-        JsonNode root = BoundedJson.tree(text);
-        if (!root.isObject()) {
-            throw new IOException("expected an object, found " + Printable.of(root.toString()));
-        }
-        return root;
+        return target(JsonFields.of(text));
     }
 
     private static UpdateEvent event(String word, String reason) throws IOException {
@@ -280,30 +268,17 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
         };
     }
 
-    private static Target target(JsonNode holder) throws IOException {
-        JsonNode target = holder.path("target");
+    private static Target target(JsonFields holder) throws IOException {
+        JsonFields target = holder.object("target").orElseThrow(() -> new IOException("expected a target, found none"));
         Map<String, String> details = new HashMap<>();
-        for (Map.Entry<String, JsonNode> detail : target.path("details").properties()) {
+        for (Map.Entry<String, JsonNode> detail : target.node().path("details").properties()) {
             details.put(detail.getKey(), detail.getValue().asText());
         }
         try {
-            return new Target(line(target, "name"), line(target, "version"), optional(target, "compatible"),
-                    target.path("bytes").asLong(), line(target, "id"), optional(target, "sha256"), details);
+            return new Target(target.line("name"), target.line("version"), target.optionalLine("compatible"),
+                    target.number("bytes", 1, Long.MAX_VALUE), target.line("id"), target.optionalLine("sha256"), details);
         } catch (IllegalArgumentException e) {
             throw new IOException("a target is damaged: " + e.getMessage(), e);
         }
-    }
-
-    private static Optional<String> optional(JsonNode object, String key) throws IOException {
-        return object.has(key) ? Optional.of(line(object, key)) : Optional.empty();
-    }
-
-    private static String line(JsonNode object, String key) throws IOException {
-        JsonNode node = object.get(key);
-        if (node == null || !node.isTextual()) {
-            throw new IOException("expected that \"" + key + "\" is a string, found "
-                    + (node == null ? "nothing" : Printable.of(node.toString())));
-        }
-        return Printable.of(node.textValue());
     }
 }

@@ -12,12 +12,8 @@ import java.util.regex.Pattern;
 import com.fasterxml.jackson.core.JsonEncoding;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
-import com.fasterxml.jackson.core.StreamReadFeature;
-import com.fasterxml.jackson.databind.DeserializationFeature;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 
-import org.metaotamgr.device.Printable;
+import org.metaotamgr.device.JsonFields;
 
 /**
  * What is remembered of updates: an immutable value, and its JSON text. Lists are oldest first, and what is added to a
@@ -142,59 +138,18 @@ public record FailureMemory(List<Failed> failed, List<Started> started) {
      * @throws IOException if it is anything else; the message says what was expected and found
      */
     public static FailureMemory ofJson(byte[] text) throws IOException {
-        JsonNode root = JsonMapper.builder()
-                .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-                .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-                .build().readTree(text);
+        JsonFields root = JsonFields.of(text);
         List<Failed> failed = new ArrayList<>();
-        for (JsonNode one : list(root, "failed")) {
-            failed.add(new Failed(word(one, "headerSha256", SHA256), (int) number(one, "failures", 1, Integer.MAX_VALUE),
-                    line(one, "reason"), line(one, "time"), line(one, "bootId"),
-                    Duration.ofSeconds(number(one, "uptimeSeconds", 0, Integer.MAX_VALUE))));
+        for (JsonFields one : root.objects("failed")) {
+            failed.add(new Failed(one.word("headerSha256", SHA256), (int) one.number("failures", 1, Integer.MAX_VALUE),
+                    one.line("reason"), one.line("time"), one.line("bootId"),
+                    Duration.ofSeconds(one.number("uptimeSeconds", 0, Integer.MAX_VALUE))));
         }
         List<Started> started = new ArrayList<>();
-        for (JsonNode one : list(root, "started")) {
-            started.add(new Started(word(one, "txn", TXN), word(one, "headerSha256", SHA256),
-                    word(one, "fromSlot", SLOT), line(one, "problem")));
+        for (JsonFields one : root.objects("started")) {
+            started.add(new Started(one.word("txn", TXN), one.word("headerSha256", SHA256), one.word("fromSlot", SLOT),
+                    one.line("problem")));
         }
         return new FailureMemory(failed, started);
-    }
-
-    private static JsonNode list(JsonNode root, String key) throws IOException {
-        JsonNode node = root.get(key);
-        if (node == null || !node.isArray()) {
-            throw new IOException("expected an object with the list \"" + key + "\", found none");
-        }
-        return node;
-    }
-
-    private static String line(JsonNode object, String key) throws IOException {
-        JsonNode node = object.get(key);
-        if (node == null || !node.isTextual()) {
-            throw new IOException("expected that \"" + key + "\" is a string, found " + shown(node));
-        }
-        return Printable.of(node.textValue());
-    }
-
-    private static String word(JsonNode object, String key, Pattern pattern) throws IOException {
-        String word = line(object, key);
-        if (!pattern.matcher(word).matches()) {
-            throw new IOException("expected that \"" + key + "\" matches " + pattern + ", found " + word);
-        }
-        return word;
-    }
-
-    private static long number(JsonNode object, String key, long least, long most) throws IOException {
-        JsonNode node = object.get(key);
-        if (node == null || !node.isIntegralNumber() || !node.canConvertToLong() || node.longValue() < least
-                || node.longValue() > most) {
-            throw new IOException("expected that \"" + key + "\" is a number from " + least + " to " + most
-                    + ", found " + shown(node));
-        }
-        return node.longValue();
-    }
-
-    private static String shown(JsonNode node) {
-        return node == null ? "nothing" : Printable.of(node.toString());
     }
 }

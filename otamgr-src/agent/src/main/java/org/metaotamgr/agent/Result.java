@@ -25,6 +25,10 @@ public record Result(ExitCode code, String message, Optional<SourceException> pr
         return new Result(code, code.meaning());
     }
 
+    static Result putOff() {
+        return new Result(ExitCode.DEFERRED, "a callback put it off");
+    }
+
     static Result of(SourceException problem) {
         return new Result(problem.reason().exitCode(), problem.getMessage(), Optional.of(problem));
     }

@@ -9,14 +9,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Semaphore;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
-
 import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.JsonFields;
 import org.metaotamgr.device.Printable;
 import org.newsclub.net.unix.AFUNIXServerSocket;
 import org.newsclub.net.unix.AFUNIXSocket;
@@ -181,18 +178,7 @@ public final class ControlServer implements AutoCloseable {
             }
             line.write(next);
         }
-        JsonNode list = JsonMapper.builder().build().readTree(line.toByteArray()).path("arguments");
-        if (!list.isArray()) {
-            throw new IOException("expected an object with the list \"arguments\"");
-        }
-        List<String> arguments = new ArrayList<>();
-        for (JsonNode argument : list) {
-            if (!argument.isTextual()) {
-                throw new IOException("expected strings in the list \"arguments\"");
-            }
-            arguments.add(argument.textValue());
-        }
-        return arguments;
+        return JsonFields.of(line.toByteArray()).texts("arguments");
     }
 
     /** Writes lines to the one who gave the command, as long as there is one. */

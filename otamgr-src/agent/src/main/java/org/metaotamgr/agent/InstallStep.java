@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.agent;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+import org.metaotamgr.agent.Agent.Attempt;
+import org.metaotamgr.agent.Callbacks.Message;
+import org.metaotamgr.device.ProgressLine;
+import org.metaotamgr.device.SlotStatus;
+import org.metaotamgr.device.SysupgradeExit;
+
+/** Writes a target that was pulled to the other slot, and arms it. The only place where sysupgrade is run. */
+final class InstallStep {
+    private final UpdateSource source;
+    private final AgentDevice device;
+    private final TargetPolicy policy;
+    private final Reports reports;
+    private final PullStep pulled;
+
+    InstallStep(UpdateSource source, AgentDevice device, TargetPolicy policy, Reports reports, PullStep pulled) {
+        this.source = source;
+        this.device = device;
+        this.policy = policy;
+        this.reports = reports;
+        this.pulled = pulled;
+    }
+
+    Attempt run(Target target, Optional<SlotStatus> known, Consumer<ProgressLine> progress)
+            throws InterruptedException {
+        Optional<Path> file = pulled.fileOf(target);
+        if (file.isEmpty()) {
+            return new Attempt(new Result(ExitCode.NOT_PULLED, target.name() + " has to be pulled first"));
+        }
+        SlotStatus status = known.isPresent() ? known.get() : device.slots().status();
+        Optional<Result> obstacle = obstacle(target, status);
+        if (obstacle.isPresent()) {
+            return new Attempt(obstacle.get());
+        }
+        if (!device.callbacks().call(Message.INSTALL_PRE, Optional.of(target.name()), Optional.empty())) {
+            return new Attempt(Result.putOff());
+        }
+        reports.report(target, new UpdateEvent.Installing());
+        String txn = device.ids().next(target.id());
+        Optional<AgentState.Pending> earlier = device.store().state().pending();
+        // Before anything is written: should this process end now, the next one knows what was armed.
+        device.failures().starting(txn, target.id(), status.running());
+        device.finalisation().started(target, txn, status.running(), source.name());
+        device.log().info("install_started:target=" + target.name() + ",txn=" + txn + ",id=" + target.id());
+        Installer.Outcome outcome = device.installer().install(file.get(), source.header(target), txn, progress);
+        Optional<SlotStatus> seen = Optional.empty();
+        if (!outcome.isArmed()) {
+            // After a kill, or a failure at the very end, it may be armed nevertheless.
+            SlotStatus after = outcome.exitStatus() < 0 ? status : device.slots().status();
+            seen = outcome.exitStatus() < 0 ? Optional.empty() : Optional.of(after);
+            if (UpdateOutcome.of(txn, status.running(), after) != UpdateOutcome.ARMED) {
+                return new Attempt(notArmed(target, txn, outcome, earlier, after), txn, outcome.exitStatus(),
+                        outcome.reason(), seen);
+            }
+        }
+        device.log().info("install_armed:target=" + target.name() + ",txn=" + txn);
+        device.callbacks().call(Message.INSTALL_POST, Optional.of(target.name()),
+                Optional.of(new Callbacks.Result.NeedsCompletion()));
+        reports.report(target, new UpdateEvent.NeedsReboot());
+        return new Attempt(new Result(ExitCode.NEEDS_REBOOT, target.name() + " is armed, and starts with the next reboot"),
+                txn, outcome.exitStatus(), "", seen);
+    }
+
+    /** What keeps a target from being installed now, before anything is done. */
+    private Optional<Result> obstacle(Target target, SlotStatus status) throws InterruptedException {
+        if (status.state() == SlotStatus.State.TRIAL) {
+            return Optional.of(new Result(ExitCode.IN_PROGRESS, "a trial goes on, and has to end first"));
+        }
+        if (status.state() == SlotStatus.State.ARMED) {
+            return Optional.of(new Result(ExitCode.NEEDS_REBOOT, "an update is armed, and starts with the next reboot"));
+        }
+        InstalledSystem known = device.installed();
+        Optional<Result> refusal = policy.refusal(target,
+                new InstalledSystem(known.name(), known.version(), known.compatible(), status.floor()));
+        if (refusal.isPresent()) {
+            return refusal;
+        }
+        try {
+            if (!source.isStillOffered(target)) {
+                device.store().remove(target);
+                reports.report(target, new UpdateEvent.Cancelled());
+                return Optional.of(new Result(ExitCode.CANCELLED, target.name() + " was withdrawn"));
+            }
+        } catch (SourceException e) {
+            // A server that says "not now" was asked, other than one that cannot be reached.
+            if (!e.reason().isTransient() || e.reason() == SourceException.Reason.DEFERRED) {
+                return Optional.of(Result.of(e));
+            }
+            device.log().info("install_without_source:source=" + source.name() + ",error=" + e.getMessage());
+        }
+        return Optional.empty();
+    }
+
+    private Result notArmed(Target target, String txn, Installer.Outcome outcome,
+            Optional<AgentState.Pending> earlier, SlotStatus after) throws InterruptedException {
+        if (outcome.exitStatus() == SysupgradeExit.BUSY.status()) {
+            // What is being written may be what an agent began that has ended since.
+            device.finalisation().notArmed(txn);
+            device.store().change(state -> state.withPending(earlier));
+            device.failures().notArmed(txn);
+            return new Result(ExitCode.IN_PROGRESS, outcome.reason());
+        }
+        if (SysupgradeExit.isOfImage(outcome.exitStatus())) {
+            device.failures().refused(txn, "sysupgrade refused it (" + SysupgradeExit.label(outcome.exitStatus()) + "): "
+                    + outcome.reason());
+            device.store().remove(target);
+            device.finalisation().notArmed(txn);
+        } else if (after.state() != SlotStatus.State.UNKNOWN || outcome.exitStatus() < 0) {
+            // Otherwise it may be armed nevertheless, and its end matters.
+            device.failures().notArmed(txn);
+            device.finalisation().notArmed(txn);
+        }
+        device.log().error("install_failed:target=" + target.name() + ",txn=" + txn + ",exit=" + outcome.exitStatus() + ",name="
+                + SysupgradeExit.label(outcome.exitStatus()) + ",reason=" + outcome.reason());
+        device.callbacks().call(Message.INSTALL_POST, Optional.of(target.name()),
+                Optional.of(new Callbacks.Result.Failed(outcome.reason())));
+        reports.report(target, new UpdateEvent.Failed(outcome.reason()));
+        return new Result(code(outcome.exitStatus()), outcome.reason());
+    }
+
+    private static ExitCode code(int exitStatus) {
+        return SysupgradeExit.of(exitStatus).map(exit -> switch (exit) {
+            case SIGNATURE, IMAGE_CORRUPT, IMAGE_UNKNOWN -> ExitCode.VERIFICATION_FAILED;
+            case INCOMPATIBLE, WRONG_BOARD -> ExitCode.NO_MATCHING_TARGET;
+            case TOO_OLD -> ExitCode.DOWNGRADE_REFUSED;
+            case TOO_LARGE, OVER_BUDGET -> ExitCode.NO_SPACE;
+            case TRIAL_PENDING -> ExitCode.IN_PROGRESS;
+            default -> ExitCode.INSTALL_FAILED;
+        }).orElse(ExitCode.INSTALL_FAILED);
+    }
+}

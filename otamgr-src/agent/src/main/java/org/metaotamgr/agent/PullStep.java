@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.agent;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
+
+import org.metaotamgr.agent.Callbacks.Message;
+import org.metaotamgr.device.Printable;
+
+/** Brings a target to the device, completely and proven. */
+final class PullStep {
+    private static final long REPORT_NANOS = TimeUnit.SECONDS.toNanos(5);
+    /** What the file system needs beside the update. */
+    private static final long SPARE_BYTES = 1 << 20;
+    /** How often a pull may bring something else than the update before its source hears that it failed: some two hours. */
+    private static final int MAX_TRIES = 8;
+
+    private final UpdateSource source;
+    private final AgentDevice device;
+    private final Reports reports;
+    private final LongSupplier nanoTime;
+
+    PullStep(UpdateSource source, AgentDevice device, Reports reports, LongSupplier nanoTime) {
+        this.source = source;
+        this.device = device;
+        this.reports = reports;
+        this.nanoTime = nanoTime;
+    }
+
+    Result run(Target target, PullProgress progress) throws InterruptedException {
+        if (device.store().fileOf(target).isPresent()) {
+            return new Result(ExitCode.OK, target.name() + " was pulled already");
+        }
+        if (source.isPushing()) {
+            return handOver(target, progress);
+        }
+        if (!device.callbacks().call(Message.DOWNLOAD_PRE, Optional.of(target.name()), Optional.empty())) {
+            return Result.putOff();
+        }
+        Result result;
+        try {
+            device.store().keepOnly(target);
+            Path folder = device.store().folderFor(target);
+            needRoom(target, folder);
+            reports.report(target, new UpdateEvent.Pulling(Math.min(source.there(target, folder), target.bytes()), target.bytes()));
+            long[] reported = {nanoTime.getAsLong()};
+            Path file = source.pull(target, folder, bytes -> {
+                progress.pulled(bytes);
+                if (nanoTime.getAsLong() - reported[0] >= REPORT_NANOS) {
+                    reported[0] = nanoTime.getAsLong();
+                    reportWhilePulling(target, bytes);
+                }
+            });
+            device.store().pulled(target, file);
+            result = new Result(ExitCode.OK, target.name() + " is pulled");
+            device.log().info("pulled:target=" + target.name() + ",bytes=" + target.bytes());
+        } catch (SourceException e) {
+            result = Result.of(e);
+        } catch (IOException e) {
+            result = new Result(ExitCode.DOWNLOAD_FAILED, device.store().folder() + ": " + Printable.of(e.toString()));
+        }
+        boolean isPulled = result.code() == ExitCode.OK;
+        if (!isPulled) {
+            device.log().warning("pull_failed:target=" + target.name() + ",code=" + result.code().status() + ",error="
+                    + result.message());
+        }
+        device.callbacks().call(Message.DOWNLOAD_POST, Optional.of(target.name()),
+                Optional.of(isPulled ? new Callbacks.Result.Ok() : new Callbacks.Result.Failed(result.message())));
+        if (isPulled) {
+            reports.report(target, new UpdateEvent.Pulled());
+        } else if (result.code() == ExitCode.CANCELLED) {
+            device.store().remove(target);
+            reports.report(target, new UpdateEvent.Cancelled());
+        } else if (isOver(target, result)) {
+            reports.report(target, new UpdateEvent.Failed(result.message()));
+        }
+        return result;
+    }
+
+    /** What was pushed lies on the device already, and stays where it is. */
+    private Result handOver(Target target, PullProgress progress) throws InterruptedException {
+        Result result;
+        try {
+            source.pull(target, device.store().folder(), progress);
+            result = new Result(ExitCode.OK, target.name() + " is pulled");
+        } catch (SourceException e) {
+            result = Result.of(e);
+        }
+        device.callbacks().call(Message.DOWNLOAD_POST, Optional.of(target.name()), Optional.of(
+                result.code() == ExitCode.OK ? new Callbacks.Result.Ok() : new Callbacks.Result.Failed(result.message())));
+        return result;
+    }
+
+    /** The file of a target that was pulled, or pushed. */
+    Optional<Path> fileOf(Target target) throws InterruptedException {
+        if (!source.isPushing()) {
+            return device.store().fileOf(target);
+        }
+        try {
+            return Optional.of(source.pull(target, device.store().folder(), bytes -> { }));
+        } catch (SourceException e) {
+            device.log().warning("pull_failed:target=" + target.name() + ",error=" + e.getMessage());
+            return Optional.empty();
+        }
+    }
+
+    /** Whether a pull that failed is not worth another try. */
+    private boolean isOver(Target target, Result failed) {
+        if (failed.problem().isEmpty()) {
+            return true;
+        }
+        SourceException.Reason reason = failed.problem().get().reason();
+        if (!reason.isCounted()) {
+            return !reason.isTransient();
+        }
+        int tries = device.store().failedAgain(target);
+        device.log().info("pull_again:target=" + target.name() + ",tries=" + tries + ",most=" + MAX_TRIES + ",reason=" + reason);
+        if (tries < MAX_TRIES) {
+            return false;
+        }
+        // Should it be offered once more, it gets as many tries.
+        device.store().forgetTries(target);
+        return true;
+    }
+
+    private static void needRoom(Target target, Path folder) throws IOException, SourceException {
+        long there = 0;
+        try (var parts = Files.newDirectoryStream(folder)) {
+            for (Path part : parts) {
+                there += Files.size(part);
+            }
+        }
+        long needed = target.bytes() - there + SPARE_BYTES;
+        long free = Files.getFileStore(folder).getUsableSpace();
+        if (needed > free) {
+            throw new SourceException(SourceException.Reason.NO_SPACE, target.name() + ": expected " + needed
+                    + " free bytes in " + folder + ", found " + free);
+        }
+    }
+
+    /** In the middle of a pull the source speaks to its server by itself, and a failed word is not worth a pull. */
+    private void reportWhilePulling(Target target, long bytes) throws SourceException {
+        try {
+            reports.report(target, new UpdateEvent.Pulling(bytes, target.bytes()));
+        } catch (InterruptedException e) {
+            // The source notices at its next step.
+            Thread.currentThread().interrupt();
+        }
+    }
+}
