@@ -217,7 +217,8 @@ QUICK = ("parse", "compat")
 def uboot_table(arguments):
     """What the check uboot prints, without BitBake."""
     try:
-        print(uboot.check(arguments.u_boot.resolve(), (arguments.build_dir or bitbake.ROOT / "build/layer").resolve() / "uboot"))
+        make = uboot.link_table if arguments.link else uboot.check
+        print(make(arguments.u_boot.resolve(), (arguments.build_dir or bitbake.ROOT / "build/layer").resolve() / "uboot"))
     except bitbake.BuildError as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -240,16 +241,19 @@ def main():
     parser.add_argument("--layer", action="append", default=[], metavar="DIR", help="one more layer for BBLAYERS, not for yocto-check-layer")
     parser.add_argument("--u-boot", type=Path, metavar="DIR", help="source of U-Boot, for uboot")
     parser.add_argument("--table", action="store_true", help="only the table of uboot, for which --u-boot is enough")
+    parser.add_argument("--link", action="store_true", help="as --table, but builds SPL of each board: does it still fit into its memory?")
     parser.add_argument("--build-dir", type=Path, metavar="DIR", help="instead of build/layer-SERIES")
     parser.add_argument("--user", metavar="NAME", help="who runs BitBake when this is run as root, which BitBake refuses")
     parser.add_argument("check", nargs="*", metavar="CHECK", help="which checks, in this order")
     arguments = parser.parse_args()
-    if arguments.table:
+    if arguments.table or arguments.link:
         if not arguments.u_boot:
-            parser.error("--table is about a source of U-Boot, name it with --u-boot")
+            parser.error("--table and --link are about a source of U-Boot, name it with --u-boot")
         return uboot_table(arguments)
     if not arguments.oe_core or not arguments.bitbake:
         parser.error("the following arguments are required: --oe-core, --bitbake")
+    if not str(bitbake.ROOT).isascii() or " " in str(bitbake.ROOT):
+        parser.error(f"BitBake cannot work with blanks or letters like ü in the path of a layer, found {bitbake.ROOT}: move the checkout")
     unknown = [name for name in arguments.check if name not in CHECKS]
     if unknown:
         parser.error(f"no such check: {' '.join(unknown)}; there are {', '.join(CHECKS)}")

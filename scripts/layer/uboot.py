@@ -100,6 +100,55 @@ def configuration(source, board, out):
     return (out / ".config").read_text(), [boot.read_text(), environment.read_text()]
 
 
+# Of Debian's compilers, the one for a configuration.
+_COMPILERS = (("ARM64", "aarch64-linux-gnu-"), ("ARM", "arm-linux-gnueabihf-"), ("RISCV", "riscv64-linux-gnu-"), ("X86", ""))
+
+
+def _spl_built(source, out, compiler):
+    """What the linker says when SPL does not fit, or nothing when it was built."""
+    done = subprocess.run(["make", "-s", "-C", source, f"O={out}", f"CROSS_COMPILE={compiler}", f"-j{os.cpu_count()}", "spl/u-boot-spl"], cwd=source,
+                          capture_output=True, text=True)
+    if done.returncode == 0:
+        return ""
+    sizes = re.findall(r"(region \S+ overflowed by \d+ bytes)", done.stderr)
+    return sizes[0].replace("`", "").replace("'", "") if sizes else (done.stderr.strip().splitlines() or ["make failed without a word"])[-1][-160:]
+
+
+def linked(source, board, folder):
+    """Whether SPL links with the layer's fragments; if it does not, whether it would without them."""
+    config = uboot.Config(configuration(source, board, folder)[0])
+    if not config.on("SPL"):
+        return "no SPL"
+    compiler = next((prefix for symbol, prefix in _COMPILERS if config.on(symbol)), "")
+    if not shutil.which(f"{compiler}gcc"):
+        return f"SKIPPED: no {compiler}gcc"
+    if not (said := _spl_built(source, folder, compiler)):
+        return "links"
+    plain = folder.with_name(f"{folder.name}-plain")
+    shutil.rmtree(plain, ignore_errors=True)
+    plain.mkdir()
+    _run(["make", "-s", "-C", source, f"O={plain}", f"CROSS_COMPILE={compiler}", board.defconfig], source)
+    without = _spl_built(source, plain, compiler)
+    if without:
+        return f"does not link with this compiler, nor would it without the layer ({without}): the board's own U-Boot is too large for it"
+    return f"DOES NOT LINK with the layer's fragments: {said}"
+
+
+def link_table(source, folder):
+    """Prints for every board whether SPL links; raises BuildError for one that links only without the layer."""
+    problems = []
+    for number, board in enumerate(BOARDS):
+        if board.refused or not (source / "configs" / board.defconfig).exists():
+            continue
+        said = linked(source, board, folder / f"link-{number}")
+        print(f"{board.defconfig.removesuffix('_defconfig'):<22} {said}", flush=True)
+        if said.startswith("DOES NOT"):
+            problems.append(f"{board.defconfig}: {said}")
+    if problems:
+        raise BuildError("\n  ".join([f"U-Boot {version_of(source)}:", *problems]))
+    return f"U-Boot {version_of(source)}: no SPL is too large because of the layer"
+
+
 def judge(source, board, folder):
     """(board, row of the table, problems): what U-Boot's Kconfig made of the fragments."""
     if not (source / "configs" / board.defconfig).exists():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What scripts/check-layer concludes from checkouts and from BitBake's output."""
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,20 @@ class Check(unittest.TestCase):
         done = self.run_command("--user", "nobody")
         self.assertEqual(2, done.returncode)
         self.assertIn("expected a checkout of OpenEmbedded-Core with LAYERSERIES_CORENAMES", done.stderr)
+
+    def test_a_path_that_bitbake_cannot_read_is_refused_before_anything_runs(self):
+        copy = self.core / "with blanks"
+        for name in ("scripts", "lib"):
+            shutil.copytree(ROOT / name, copy / name)
+        (copy / "recipes-ota").symlink_to(ROOT / "recipes-ota")
+        done = subprocess.run([copy / "scripts/check-layer", "--oe-core", self.core, "--bitbake", self.core, "--user", "nobody"], capture_output=True, text=True)
+        self.assertEqual(2, done.returncode)
+        self.assertIn("BitBake cannot work with blanks", done.stderr)
+
+    def test_the_table_of_u_boots_needs_no_bitbake_but_a_source(self):
+        done = subprocess.run([ROOT / "scripts/check-layer", "--table"], capture_output=True, text=True)
+        self.assertEqual(2, done.returncode)
+        self.assertIn("name it with --u-boot", done.stderr)
 
     def test_an_unknown_check_is_refused_with_the_names_of_all(self):
         done = self.run_command("--user", "nobody", "compile")
