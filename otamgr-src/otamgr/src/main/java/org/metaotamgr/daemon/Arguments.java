@@ -34,7 +34,6 @@ record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, bool
 
             """ + AgentCommands.USAGE.indent(2).stripTrailing() + """
 
-
             A slot on trial is committed once the attribute daemon has accepted otamgr, hubby is connected, and every
             program in /etc/otamgr/health.d has passed (exit status 0; OTA_SLOT and OTA_TXN are set; a time limit each).
             Otherwise the device reboots 240 s after power-on, and the boot loader goes back to the old slot when the

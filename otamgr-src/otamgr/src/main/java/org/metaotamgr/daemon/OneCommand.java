@@ -18,7 +18,6 @@ import org.metaotamgr.control.Answer;
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.SlotStatus;
-import org.metaotamgr.ota.OtamgrConfig;
 
 /** Carries out a command without a daemon, for products that have none, and for the time when it does not run. */
 final class OneCommand {

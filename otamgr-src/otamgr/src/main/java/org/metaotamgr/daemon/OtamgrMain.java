@@ -20,8 +20,6 @@ import java.util.function.Consumer;
 import org.metaotamgr.agent.ConfigFiles;
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.EventLog;
-import org.metaotamgr.ota.Otamgr;
-import org.metaotamgr.ota.OtamgrConfig;
 import org.metaotamgr.device.Printable;
 
 /** Starts the daemon from the command line; see {@code otamgr --help}. */

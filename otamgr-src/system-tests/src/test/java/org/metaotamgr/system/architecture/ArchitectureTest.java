@@ -23,7 +23,7 @@ class ArchitectureTest {
     static void readClasses() {
         house = new ClassFileImporter().withImportOption(new ImportOption.DoNotIncludeTests()).importPackages(
                 ROOT + "wire", ROOT + "attribute", ROOT + "device", ROOT + "agent", ROOT + "bundle", ROOT + "control",
-                ROOT + "ota", ROOT + "daemon");
+                ROOT + "daemon");
         assertTrue(house.size() > 100, house.size() + " classes were found");
     }
 
@@ -47,8 +47,7 @@ class ArchitectureTest {
         usesOnly("agent", "device");
         usesOnly("bundle", "agent", "device");
         usesOnly("control", "agent", "device");
-        usesOnly("ota", "agent", "control", "device", "attribute", "wire");
-        usesOnly("daemon", "ota", "agent", "control", "device");
+        usesOnly("daemon", "agent", "control", "device", "attribute", "wire");
     }
 
     @Test

@@ -1,6 +1,0 @@
-// SPDX-License-Identifier: MIT
-/**
- * What the daemon does with what it is told. {@link org.metaotamgr.ota.Engine} does one thing after the other, on one
- * thread; attributes and commands come on threads of their own, and leave {@link org.metaotamgr.ota.Orders}.
- */
-package org.metaotamgr.ota;
