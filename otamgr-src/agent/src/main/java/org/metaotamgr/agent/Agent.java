@@ -84,7 +84,7 @@ public final class Agent implements AutoCloseable {
      * @return what was found out
      * @throws InterruptedException if the thread was interrupted
      */
-    public CheckIn checkIn() throws InterruptedException {
+    public CheckInResult checkIn() throws InterruptedException {
         return exclusively(() -> CheckInStep.without(Result.of(ExitCode.IN_PROGRESS)), checkIn::run);
     }
 

@@ -24,16 +24,16 @@ final class CheckInStep {
         this.reports = reports;
     }
 
-    static CheckIn without(Result result) {
-        return new CheckIn(result, List.of(), Optional.empty(), Optional.empty());
+    static CheckInResult without(Result result) {
+        return new CheckInResult(result, List.of(), Optional.empty(), Optional.empty());
     }
 
-    CheckIn run() throws InterruptedException {
+    CheckInResult run() throws InterruptedException {
         reports.deliver();
         if (!source.isPushing() && !device.callbacks().call(Message.CHECK_FOR_UPDATE_PRE, Optional.empty(), Optional.empty())) {
             return without(Result.putOff());
         }
-        CheckIn found;
+        CheckInResult found;
         try {
             InstalledSystem installed = installed();
             found = judge(source.check(installed), installed);
@@ -62,11 +62,11 @@ final class CheckInStep {
         return new InstalledSystem(known.name(), known.version(), known.compatible(), status.floor());
     }
 
-    private CheckIn judge(CheckResult answer, InstalledSystem installed) throws InterruptedException {
+    private CheckInResult judge(CheckResult answer, InstalledSystem installed) throws InterruptedException {
         if (answer instanceof CheckResult.Nothing nothing) {
-            return new CheckIn(new Result(ExitCode.OK, "up to date"), List.of(), Optional.empty(), nothing.askAgain());
+            return new CheckInResult(new Result(ExitCode.OK, "up to date"), List.of(), Optional.empty(), nothing.askAgain());
         } else if (answer instanceof CheckResult.Waiting waiting) {
-            return new CheckIn(new Result(ExitCode.OK, "waiting: " + Printable.of(waiting.reason())), List.of(),
+            return new CheckInResult(new Result(ExitCode.OK, "waiting: " + Printable.of(waiting.reason())), List.of(),
                     Optional.empty(), waiting.askAgain());
         } else if (answer instanceof CheckResult.Offers offers) {
             return judge(offers, installed);
@@ -74,13 +74,13 @@ final class CheckInStep {
         throw new IllegalArgumentException(answer.toString());
     }
 
-    private CheckIn judge(CheckResult.Offers answer, InstalledSystem installed) throws InterruptedException {
-        List<CheckIn.Offer> offers = new ArrayList<>();
+    private CheckInResult judge(CheckResult.Offers answer, InstalledSystem installed) throws InterruptedException {
+        List<CheckInResult.Offer> offers = new ArrayList<>();
         answer.targets().stream()
                 .sorted(Comparator.comparing((Target target) -> new Version(target.version()), Version.OLDEST_FIRST).reversed())
-                .forEach(target -> offers.add(new CheckIn.Offer(target, policy.refusal(target, installed))));
+                .forEach(target -> offers.add(new CheckInResult.Offer(target, policy.refusal(target, installed))));
         Optional<Target> selected = offers.stream().filter(offer -> offer.refusal().isEmpty())
-                .map(CheckIn.Offer::target).findFirst();
+                .map(CheckInResult.Offer::target).findFirst();
         Result result;
         if (selected.isPresent()) {
             result = new Result(ExitCode.NEW_VERSION, selected.get().name() + " is available");
@@ -96,10 +96,10 @@ final class CheckInStep {
             // Assigned once more, or the word that it is done got lost.
             reports.report(offers.get(0).target(), new UpdateEvent.Done());
         }
-        return new CheckIn(result, offers, selected, answer.askAgain());
+        return new CheckInResult(result, offers, selected, answer.askAgain());
     }
 
-    private static ExitCode code(CheckIn.Offer offer) {
+    private static ExitCode code(CheckInResult.Offer offer) {
         return offer.refusal().map(Result::code).orElse(ExitCode.NEW_VERSION);
     }
 

@@ -161,7 +161,7 @@ public final class PollingLoop {
 
     /** One round; returns how long to wait for the next one. */
     Duration round() throws InterruptedException {
-        CheckIn checkIn = agent.checkIn();
+        CheckInResult checkIn = agent.checkIn();
         Result result = checkIn.result();
         if (result.code() == ExitCode.IN_PROGRESS) {
             // Somebody gave a command; nothing has failed.

@@ -12,7 +12,7 @@ import com.fasterxml.jackson.core.JsonGenerator;
 
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentDevice;
-import org.metaotamgr.agent.CheckIn;
+import org.metaotamgr.agent.CheckInResult;
 import org.metaotamgr.agent.ExitCode;
 import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.Result;
@@ -59,7 +59,7 @@ public final class AgentCommands implements ControlServer.Handler {
     private final AgentDevice device;
     private final Optional<Agent> agent;
     private final Host host;
-    private Optional<CheckIn> lastCheckIn = Optional.empty();
+    private Optional<CheckInResult> lastCheckIn = Optional.empty();
 
     /**
      * Makes the commands.
@@ -142,8 +142,8 @@ public final class AgentCommands implements ControlServer.Handler {
         return result.code().status();
     }
 
-    private CheckIn checkIn(Agent agent) throws InterruptedException {
-        CheckIn checkIn = agent.checkIn();
+    private CheckInResult checkIn(Agent agent) throws InterruptedException {
+        CheckInResult checkIn = agent.checkIn();
         if (checkIn.result().code() != ExitCode.IN_PROGRESS) {
             synchronized (this) {
                 lastCheckIn = Optional.of(checkIn);
@@ -152,7 +152,7 @@ public final class AgentCommands implements ControlServer.Handler {
         return checkIn;
     }
 
-    private synchronized Optional<CheckIn> lastCheckIn() {
+    private synchronized Optional<CheckInResult> lastCheckIn() {
         return lastCheckIn;
     }
 
@@ -160,7 +160,7 @@ public final class AgentCommands implements ControlServer.Handler {
         if (agent.isEmpty()) {
             return end(hubbyDecides(), json, answer);
         }
-        CheckIn checkIn = checkIn(agent.get());
+        CheckInResult checkIn = checkIn(agent.get());
         if (json) {
             answer.out(json(generator -> {
                 writeResult(generator, checkIn.result());
@@ -168,7 +168,7 @@ public final class AgentCommands implements ControlServer.Handler {
             }));
             return checkIn.result().code().status();
         }
-        for (CheckIn.Offer offer : checkIn.offers()) {
+        for (CheckInResult.Offer offer : checkIn.offers()) {
             answer.out(line(offer.target()) + offer.refusal().map(refusal -> "  - " + refusal.message()).orElse(""));
         }
         return end(checkIn.result(), false, answer);
@@ -178,10 +178,10 @@ public final class AgentCommands implements ControlServer.Handler {
         if (agent.isEmpty()) {
             return hubbyDecides();
         }
-        CheckIn checkIn = checkIn(agent.get());
+        CheckInResult checkIn = checkIn(agent.get());
         Optional<Target> target = checkIn.selected();
         if (name.isPresent()) {
-            Optional<CheckIn.Offer> offer = checkIn.named(name.get());
+            Optional<CheckInResult.Offer> offer = checkIn.named(name.get());
             if (offer.isEmpty()) {
                 return checkIn.offers().isEmpty() && !checkIn.result().isSuccess() ? checkIn.result()
                         : new Result(ExitCode.TARGET_NOT_FOUND, "the source does not offer " + Printable.of(name.get()));
@@ -191,7 +191,7 @@ public final class AgentCommands implements ControlServer.Handler {
             } else if (offer.get().refusal().isPresent()) {
                 return offer.get().refusal().get();
             }
-            target = offer.map(CheckIn.Offer::target);
+            target = offer.map(CheckInResult.Offer::target);
         }
         if (target.isEmpty()) {
             return checkIn.result();
@@ -337,9 +337,9 @@ public final class AgentCommands implements ControlServer.Handler {
         generator.writeStringField("message", result.message());
     }
 
-    private static void writeOffers(JsonGenerator generator, CheckIn checkIn) throws IOException {
+    private static void writeOffers(JsonGenerator generator, CheckInResult checkIn) throws IOException {
         generator.writeArrayFieldStart("offers");
-        for (CheckIn.Offer offer : checkIn.offers()) {
+        for (CheckInResult.Offer offer : checkIn.offers()) {
             writeTarget(generator, offer.target(), offer.refusal());
         }
         generator.writeEndArray();

@@ -368,7 +368,7 @@ class AgentTest {
     void whatWasLeftByHandIsNotInstalledAgainByItself(boolean isSeenArmed) throws Exception {
         rolledBackByHand(isSeenArmed);
         for (int i = 0; i < 3; i++) {
-            CheckIn found = agent().checkIn();
+            CheckInResult found = agent().checkIn();
             assertEquals(ExitCode.LEFT_BY_HAND, found.result().code(), found.result().message());
             assertEquals(Optional.empty(), found.selected());
         }

@@ -10,7 +10,7 @@ import java.util.Optional;
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.AgentDevice;
-import org.metaotamgr.agent.CheckIn;
+import org.metaotamgr.agent.CheckInResult;
 import org.metaotamgr.agent.ConfigFiles;
 import org.metaotamgr.agent.ExitCode;
 import org.metaotamgr.agent.HealthDirectory;
@@ -43,7 +43,7 @@ public final class ExampleAgent {
                 Thread.sleep(5_000);
             }
             while (true) {
-                CheckIn checkIn = agent.checkIn();
+                CheckInResult checkIn = agent.checkIn();
                 Optional<Target> target = checkIn.selected().filter(one -> !one.version().endsWith("-beta"));
                 if (target.isPresent() && agent.pull(target.get(), bytes -> { }).isSuccess() && Files.exists(IDLE)
                         && agent.install(target.get(), progress -> { }).code() == ExitCode.NEEDS_REBOOT) {

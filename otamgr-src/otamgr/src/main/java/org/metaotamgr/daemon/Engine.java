@@ -8,7 +8,7 @@ import java.util.Optional;
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.Callbacks;
-import org.metaotamgr.agent.CheckIn;
+import org.metaotamgr.agent.CheckInResult;
 import org.metaotamgr.agent.ExitCode;
 import org.metaotamgr.agent.PollingLoop;
 import org.metaotamgr.agent.Result;
@@ -327,7 +327,7 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
 
     private boolean isAccepted(UpdateCandidate candidate) throws InterruptedException {
         hubby.offer(candidate);
-        CheckIn found = hubbyAgent.checkIn();
+        CheckInResult found = hubbyAgent.checkIn();
         if (found.result().code() == ExitCode.IN_PROGRESS) {
             putOff(candidate, found.result().message(), busyWait.next());
             return false;

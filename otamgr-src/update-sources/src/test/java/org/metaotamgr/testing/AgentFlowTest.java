@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.AgentDevice;
-import org.metaotamgr.agent.CheckIn;
+import org.metaotamgr.agent.CheckInResult;
 import org.metaotamgr.agent.ExitCode;
 import org.metaotamgr.agent.Sources;
 import org.metaotamgr.agent.Target;
@@ -91,7 +91,7 @@ class AgentFlowTest {
     }
 
     private Target offered() throws Exception {
-        CheckIn found = agent().checkIn();
+        CheckInResult found = agent().checkIn();
         assertEquals(ExitCode.NEW_VERSION, found.result().code(), found.result().message());
         return found.selected().orElseThrow();
     }

@@ -14,7 +14,7 @@ import java.util.Optional;
  * @param selected what the agent would take
  * @param askAgain when the source wants to be asked again, if it says so
  */
-public record CheckIn(Result result, List<Offer> offers, Optional<Target> selected, Optional<Duration> askAgain) {
+public record CheckInResult(Result result, List<Offer> offers, Optional<Target> selected, Optional<Duration> askAgain) {
     /**
      * One offer.
      *
@@ -25,7 +25,7 @@ public record CheckIn(Result result, List<Offer> offers, Optional<Target> select
     }
 
     /** Copies the list. */
-    public CheckIn {
+    public CheckInResult {
         offers = List.copyOf(offers);
     }
 
