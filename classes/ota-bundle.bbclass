@@ -126,15 +126,19 @@ def ota_bundle_version(d):
 
 python ota_bundle_make () {
     import os
-    from otamgr import bundle
+    from otamgr import bundle, judge
     if not bb.data.inherits_class('ota-image', d):
         return
     folder = d.getVar('IMGDEPLOYDIR')
+    engine = os.path.join(d.getVar('STAGING_DIR_NATIVE') or '', 'usr/lib/otamgr/ota-content')
+    if os.path.exists(engine):
+        os.environ['OTA_CONTENT'] = engine
     image = os.path.realpath(os.path.join(folder, '%s.%s' % (d.getVar('IMAGE_LINK_NAME'), d.getVar('OTA_UPDATE_TYPE'))))
     name = d.getVar('IMAGE_NAME') + '.bundle'
     try:
         made = bundle.create(os.path.join(folder, name), image, d.getVar('OTA_BUNDLE_KEY'), d.getVar('OTA_COMPATIBLE'), ota_bundle_version(d),
-                             d.getVar('OTA_BUNDLE_CERT') or None, d.getVar('OTA_BUNDLE_DESCRIPTION'))
+                             d.getVar('OTA_BUNDLE_CERT') or None, d.getVar('OTA_BUNDLE_DESCRIPTION'),
+                             judge=lambda made: judge.as_device(made, d.getVar('OTA_BUNDLE_KEY'), bb.warn))
         with bundle.open_bundle(os.path.join(folder, name)) as opened:
             signer = opened.signed_by([os.path.join(d.getVar('OTA_TRUST'), 'keys.d')])
     except bundle.SignatureError as e:
@@ -148,7 +152,7 @@ python ota_bundle_make () {
     bb.note('%s: version %s for %s, trusted by its devices through %s' % (name, made['version'], made['compatible'], os.path.basename(signer)))
 }
 IMAGE_POSTPROCESS_COMMAND:append = " ota_bundle_make"
-do_image_complete[depends] += "openssl-native:do_populate_sysroot"
+do_image_complete[depends] += "openssl-native:do_populate_sysroot ota-content-native:do_populate_sysroot"
 do_image_complete[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@d.getVar('OTA_BUNDLE_CERT') + '*:True' if d.getVar('OTA_BUNDLE_CERT') else ''} \
     ${OTA_RECORD_DIR}/full?ota?record.json:True"
 do_image_complete[vardepsexclude] += "OTA_RECORD_DIR"

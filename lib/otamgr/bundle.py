@@ -6,12 +6,14 @@ Needs Python's standard library and the program openssl, plus zstd for images co
 
 import base64
 import contextlib
+import fcntl
 import gzip
 import hashlib
 import io
 import lzma
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -295,6 +297,30 @@ def describe_image(path):
     return found
 
 
+# ---- the content engine ----------------------------------------------------------------------------------------------
+
+def content_engine():
+    """The program ota-content: what OTA_CONTENT names, what is on the PATH, or what a checkout builds for itself."""
+    named = os.environ.get("OTA_CONTENT") or shutil.which("ota-content")
+    if named:
+        return named
+    checkout = Path(__file__).resolve().parents[2]
+    sources, folder = checkout / "recipes-ota/ota-content/files", checkout / "build/ota-content-host"
+    wanted = "the program ota-content is not on the PATH"
+    if not (sources / "Makefile").exists():
+        raise BundleError(f"{wanted} (under BitBake: ota-content-native), and its sources are not at {sources}")
+    if lacking := [program for program in ("make", "cc") if not shutil.which(program)]:
+        raise BundleError(f"{wanted}, and cannot be built from {sources} without {' and '.join(lacking)} (Debian: build-essential)")
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(["make", "-s", "-C", str(sources), f"B={folder}", "WERROR="], capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip() or "make does not say why")
+        raise BundleError(f"{wanted}, and building it from {sources} failed: {said} (Debian: libssl-dev libzstd-dev zlib1g-dev liblzma-dev)")
+    return str(folder / "ota-content")
+
+
 # ---- manifests -------------------------------------------------------------------------------------------------------
 
 def manifest_text(values):
@@ -379,10 +405,11 @@ def _member(name, size):
     return info
 
 
-def create(output, image, key, compatible, version, certificates=None, description="", extra=None):
+def create(output, image, key, compatible, version, certificates=None, description="", extra=None, judge=None):
     """Makes the signed bundle of an image; complete when it is there. Returns the values of its manifest.
 
-    certificates: a PEM file, the chain of the key, leaf first. extra: more manifest lines, keys that begin with x-.
+    certificates: a PEM file, the chain of the key, leaf first. extra: more manifest lines, keys that begin with x-. judge: is called with
+    the bundle's path before it is in its place, and raises BundleError to keep it from there (judge.as_device).
     """
     output, image = Path(output), Path(image)
     values = {"format": FORMAT, "compatible": compatible, "version": version, **describe_image(image), "description": description,
@@ -412,6 +439,8 @@ def create(output, image, key, compatible, version, certificates=None, descripti
         # What was signed was read before: it must still be what is in there.
         with open_bundle(new) as bundle:
             bundle.check_image()
+        if judge:
+            judge(new)
         new.replace(output)
     finally:
         new.unlink(missing_ok=True)

@@ -57,6 +57,62 @@ class Folder(unittest.TestCase):
         return subprocess.run([TOOL, *map(str, words)], capture_output=True, text=True, check=False)
 
 
+class Judged(Folder):
+    """What devices would refuse is refused, or said, when it is made."""
+
+    def created(self, image, *, code=0, words="", warns=""):
+        done = self.tool("create", "--key", self.shared / "ed25519.key", "--compatible", "board", "--version", "1", image, self.output)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertIn(words, done.stderr)
+        self.assertEqual("warning" in done.stderr, bool(warns), done.stderr)
+        self.assertIn(warns, done.stderr)
+        self.assertEqual(self.output.exists(), code == 0)
+        self.output.unlink(missing_ok=True)
+
+    def archive(self, *words):
+        root = self.folder / "root"
+        for folder in ("etc", "sbin", "boot"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / "sbin/init").touch()
+        (root / "boot/Image").touch()
+        with open(root / "etc/sparse", "wb") as file:
+            file.truncate(1 << 20)
+        path = self.folder / "image.tar"
+        subprocess.run(["tar", *words, "-C", root, "-cf", path, "."], check=True)
+        return path
+
+    def packed(self, *command):
+        path = self.folder / "packed"
+        with open(path, "wb") as out:
+            subprocess.run([*command, self.shared / "image.ext4"], stdout=out, check=True)
+        return path
+
+    def test_what_all_devices_take_is_made_without_a_word(self):
+        for image in (self.image, self.shared / "image.ext4", self.shared / "image.ext4.zst", self.archive("--format=posix"), self.archive("--format=gnu"),
+                      self.packed("xz", "-c"), self.packed("xz", "-c", "--check=none"), self.packed("zstd", "-qc", "--no-check")):
+            self.created(image)
+
+    def test_what_some_devices_refuse_is_said(self):
+        self.created(self.archive("--sparse", "--format=posix"), warns="devices without bsdtar will refuse this bundle: pax record GNU.sparse")
+        self.created(self.archive("--exclude=init"), warns="no /sbin/init")
+
+    def test_what_all_devices_refuse_is_not_made(self):
+        cut = self.folder / "cut.tar"
+        cut.write_bytes(self.archive("-b1").read_bytes()[:-1024])
+        self.created(cut, code=1, words="end mark")
+        image = self.folder / "inline.ext4"
+        image.touch()
+        os.truncate(image, 2 << 20)
+        subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-O", "inline_data", image], check=True)
+        self.created(image, code=1, words="inline_data")
+
+    def test_a_host_without_the_program_says_so(self):
+        done = subprocess.run([TOOL, "create", "--key", self.shared / "ed25519.key", "--compatible", "board", "--version", "1", self.image, self.output],
+                              capture_output=True, text=True, check=False, env={**os.environ, "OTA_CONTENT": "/none"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("was not judged as devices will do it: the program /none", done.stderr)
+
+
 class Create(Folder):
     def test_members_are_in_the_order_of_the_contract_and_belong_to_nobody(self):
         self.create()

@@ -91,9 +91,9 @@ public final class Workshop {
             throws IOException, InterruptedException {
         byte[] content = new byte[bytes];
         new Random(version.hashCode()).nextBytes(content);
-        // What tells a tar archive.
-        System.arraycopy("ustar".getBytes(StandardCharsets.US_ASCII), 0, content, 257, 5);
-        Files.write(folder.resolve("image.tar"), content);
+        // An archive of one file, about as large: what devices would refuse is not made into a bundle.
+        Files.write(folder.resolve("content"), content);
+        run("tar", "--format=ustar", "-b", "1", "--mtime=@0", "-cf", "image.tar", "content");
         Path bundle = folder.resolve(compatible + "-" + version + "-" + key + ".bundle");
         run(script("ota-bundle"), "create", "--key", "keys/" + key + ".key", "--compatible", compatible, "--version", version,
                 "image.tar", bundle.toString());
