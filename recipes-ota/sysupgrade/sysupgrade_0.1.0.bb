@@ -28,7 +28,12 @@ SRC_URI = "\
     file://environment.sh \
     file://fw-env-config.awk \
     file://boot-state.sh \
-    file://bundle.sh \
+    file://progress.sh \
+    file://content.sh \
+    file://budget.sh \
+    file://file-system.sh \
+    file://new-system.sh \
+    file://kept-files.sh \
     file://why.awk \
     file://trial.conf \
 "
@@ -74,5 +79,5 @@ CONFFILES:${PN} = "${sysconfdir}/otamgr/trial.conf"
 # fw_setenv and the place of the journal. Its configuration is the machine's, so packagegroup-otamgr asks for it. What else the
 # scripts run is in OpenEmbedded's busybox.
 RDEPENDS:${PN} = "libubootenv-bin ota-content ota-data"
-# Images in a tar archive need mke2fs, signatures openssl; resize2fs lets the new system have all of its slot.
-RRECOMMENDS:${PN} = "e2fsprogs-mke2fs e2fsprogs-resize2fs openssl-bin"
+# Images in a tar archive need mke2fs; e2fsck and resize2fs let the new system have all of its slot.
+RRECOMMENDS:${PN} = "e2fsprogs-mke2fs e2fsprogs-e2fsck e2fsprogs-resize2fs"

@@ -59,6 +59,30 @@ def content_engine(repository):
     return folder / "ota-content"
 
 
+def io_faults(repository):
+    """The library that lets the engine meet faults; see io-faults.c."""
+    source, library = repository / "tests/shell/io-faults.c", repository / "build/ota-content/io-faults.so"
+    if not library.exists() or source.stat().st_mtime > library.stat().st_mtime:
+        run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", source, "-ldl", "-o", library)
+    return library
+
+
+def engine_meets(root, fault, commands="write unpack"):
+    """Lets the first of these sub-commands of the engine meet a fault, in the running system at root."""
+    engine = root / "usr/lib/otamgr/ota-content"
+    engine.rename(engine.with_suffix(".real"))
+    executable(engine, f"#!/bin/sh\ncase ' {commands} ' in *\" $1 \"*) [ -e /tmp/met ] || export LD_PRELOAD=/usr/lib/io-faults.so OTA_FAULT={fault}; : >/tmp/met ;; esac\n"
+                       "exec /usr/lib/otamgr/ota-content.real \"$@\"\n")
+
+
+def engine_pauses_before(root, *commands):
+    """Before these sub-commands: `reached` into /tmp/reached, then waits for a line from /tmp/go."""
+    engine = root / "usr/lib/otamgr/ota-content"
+    engine.rename(engine.with_suffix(".real"))
+    executable(engine, f"#!/bin/sh\ncase ' {' '.join(commands)} ' in *\" $1 \"*) echo reached >/tmp/reached; read -r word </tmp/go ;; esac\n"
+                       "exec /usr/lib/otamgr/ota-content.real \"$@\"\n")
+
+
 def device_number(path):
     info = os.stat(path)
     return f"{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
@@ -128,6 +152,7 @@ class Factory:
         # What nearly every test needs, before there are workers.
         for kind in ("ext4", "ext4.gz", "ext4.zst", "tar.gz"):
             self.image(kind)
+        Board(self, "a")._old_slot()
         return self
 
     def become_worker(self, name):
@@ -165,11 +190,12 @@ class Factory:
             if applet not in ("reboot", "mke2fs", "resize2fs", "e2fsck", "zstd", "fw_setenv", "fw_printenv", "busybox"):
                 (root / "bin" / applet).symlink_to("busybox")
         for program, place in (("fw_setenv", "usr/bin"), ("fw_printenv", "usr/bin"), ("mke2fs", "sbin"), ("resize2fs", "sbin"), ("e2fsck", "sbin"),
-                               ("zstd", "usr/bin"), ("openssl", "usr/bin"), ("unsquashfs", "usr/sbin")):
+                               ("unsquashfs", "usr/sbin")):
             self._copy_program(shutil.which(program), root, root / place / program)
         for source, place in SCRIPTS.items():
             shutil.copy(self.files / source, root / place)
         self._copy_program(content_engine(self.repository), root, root / "usr/lib/otamgr/ota-content")
+        shutil.copy(io_faults(self.repository), root / "usr/lib/io-faults.so")
         executable(root / "sbin/reboot", REBOOT)
         (root / "afero_nv").symlink_to("data/afero_nv")
         # As in OE; fw_setenv's own lock is there.
@@ -331,7 +357,11 @@ class Board:
         return image.read_bytes()
 
     def _old_slot(self):
-        return self.factory.image("ext4").read_bytes()
+        """Another system than the one that is installed: nearly all of it has to be written."""
+        def other(root):
+            for name in ("usr/lib/big", "boot/Image-6.6"):
+                (root / name).write_bytes(os.urandom((root / name).stat().st_size))
+        return self.factory.image("ext4", self.factory.system_variant("old", other)).read_bytes()
 
     def _write_at(self, offset, content):
         with open(self.disk, "r+b") as disk:

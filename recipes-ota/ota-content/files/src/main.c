@@ -3,8 +3,11 @@
 #include "commands.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #ifndef VERSION
 #define VERSION "0.1.0"
@@ -17,7 +20,7 @@ static const struct {
     {"hold", cmd_hold},     {"open", cmd_open},     {"verify-file", cmd_verify_file},
     {"check", cmd_check},   {"write", cmd_write},   {"verify", cmd_verify},
     {"unpack", cmd_unpack}, {"stage", cmd_stage},   {"compare", cmd_compare},
-    {"probe", cmd_probe},   {"index", cmd_index},
+    {"probe", cmd_probe},   {"index", cmd_index},   {"attributes", cmd_attributes},
 };
 
 static const char usage[] =
@@ -31,8 +34,18 @@ static const char usage[] =
     "  unpack --folder FOLDER\n"
     "  stage --folder FOLDER --slot DEVICE\n"
     "  compare --folder FOLDER --root DIR\n"
+    "  attributes FROM TO\n"
     "  probe env FILE OFFSET SIZE ... | probe ext4 DEVICE\n"
     "Exit codes are those of sysupgrade --help.\n";
+
+/* A sysupgrade that is killed must leave nobody behind who goes on writing and completes a slot that nobody will verify. */
+static bool ends_with_its_parent(command *run) {
+    const char *held = getenv("OTA_HELD");
+    if (held == NULL || (run != cmd_write && run != cmd_stage && run != cmd_unpack)) {
+        return true;
+    }
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == (pid_t)strtol(held, NULL, 10);
+}
 
 int main(int argc, char **argv) {
     struct reason reason = {0};
@@ -57,7 +70,8 @@ int main(int argc, char **argv) {
                 /* A reader that goes away stops nothing. */
                 signal(SIGPIPE, SIG_IGN);
             }
-            int code = commands[i].run(argc - 1, argv + 1, &reason);
+            int code = ends_with_its_parent(commands[i].run) ? commands[i].run(argc - 1, argv + 1, &reason)
+                                                             : fail(&reason, CODE_UNEXPECTED, "%s must be run by the sysupgrade that holds the image", argv[1]);
             if (code == 0 && (fflush(stdout) != 0 || ferror(stdout) != 0)) {
                 code = fail_errno(&reason, CODE_UNEXPECTED, "standard output cannot be written");
             }

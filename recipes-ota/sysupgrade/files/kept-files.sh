@@ -1,0 +1,110 @@
+# shellcheck shell=sh disable=SC2034,SC2154
+# Variables are for the sourcing script, or come from it or the libraries that it has sourced before.
+# SPDX-License-Identifier: MIT
+#
+# kept-files.sh - copies files of the running system into the new one, as the keep lists say.
+#
+# To be sourced by sysupgrade after new-system.sh.
+
+keep_lists_are_sound() {
+    : >"$work/keep"
+    [ -z "$keep_nothing" ] || return 0
+    for list in /etc/sysupgrade.conf /lib/upgrade/keep.d/*; do
+        [ -f "$list" ] || continue
+        [ -r "$list" ] || fail 16 "keep list $list is not readable"
+        while IFS= read -r line || [ -n "$line" ]; do
+            line=${line#"${line%%[![:space:]]*}"}
+            line=${line%"${line##*[![:space:]]}"}
+            case $line in
+            '' | '#'*) continue ;;
+            */../* | */..) fail 16 "keep list $list: '$line' contains '..'" ;;
+            /?*) printf '%s\n' "${line%/}" >>"$work/keep" ;;
+            /) fail 16 "keep list $list: '/' is the whole system; name what is to be kept of it" ;;
+            *) fail 16 "keep list $list: '$line' is not an absolute path" ;;
+            esac
+        done <"$list"
+    done
+}
+
+# kept_directory PATH: prints the place of this directory of the running system in the new one, made with the same
+# owner, mode and attributes if it is missing there.
+kept_directory() (
+    [ -n "$1" ] || { printf '%s\n' "$new_root"; return 0; }
+    place=$(inside_new_root "$1") || return 1
+    if [ ! -d "$place" ]; then
+        kept_directory "${1%/*}" >/dev/null || return 1
+        mkdir -p "$place" && chmod "$(stat -L -c %a "$1")" "$place" && chown "$(stat -L -c %u:%g "$1")" "$place" &&
+            chmod "$(stat -L -c %a "$1")" "$place" && attributes_are_kept "$1/." "$place" || return 1
+    fi
+    printf '%s\n' "$place"
+)
+
+# attributes_are_kept FROM TO: capabilities, access lists and other extended attributes, which cp of busybox leaves behind.
+attributes_are_kept() {
+    "$CONTENT_ENGINE" attributes "$1" "$2"
+}
+
+# kept_alike FROM TO: whether kind, mode and owner are the same; cp of busybox says that it could not, and goes on.
+kept_alike() {
+    [ "$(stat -c '%f %u %g' "$1")" = "$(stat -c '%f %u %g' "$2")" ] || {
+        echo 'its mode or owner is not taken by the new file system' >&2
+        return 1
+    }
+}
+
+# kept PATH: a file, a symbolic link (as a link), a device or pipe, or a directory with all below it. Names of one file stay names of
+# one file. A function in a subshell, so that every level has its own variables.
+kept() (
+    path=$1
+    case $path in
+    "$MARKER" | "$BOOT_STATE_MANIFEST" | /etc/ota_type_*.hdr | "/etc/$header_name") return 0 ;;
+    esac
+    if [ -d "$path" ] && [ ! -L "$path" ]; then
+        # /proc, /run, /data and the like are no part of a slot.
+        [ "$(stat -c %d "$path")" = "$root_file_system" ] || return 0
+        kept_directory "$path" >/dev/null || { echo "no place for $path" >&2; return 1; }
+        for entry in "$path"/* "$path"/.[!.]* "$path"/..?*; do
+            if [ -e "$entry" ] || [ -L "$entry" ]; then
+                kept "$entry" || return 1
+            fi
+        done
+    elif [ -e "$path" ] || [ -L "$path" ]; then
+        # Whoever listens at a socket makes it.
+        if [ -S "$path" ]; then return 0; fi
+        parent=$(kept_directory "${path%/*}") || { echo "no place for $path" >&2; return 1; }
+        place=$parent/${path##*/}
+        if [ -d "$place" ] && [ ! -L "$place" ]; then
+            echo "$path is a directory in the new system" >&2
+            return 1
+        fi
+        # shellcheck disable=SC2046  # two numbers
+        set -- $(stat -c '%h %i' "$path")
+        # Removed first: cp may write to where a symbolic link points (busybox removes it itself, coreutils does not).
+        rm -f "$place" || return 1
+        if [ "$1" -gt 1 ] && [ -L "$work/names/$2" ]; then
+            ln "$(readlink "$work/names/$2")" "$place" || return 1
+        else
+            cp -a "$path" "$place" && kept_alike "$path" "$place" && attributes_are_kept "$path" "$place" || return 1
+            if [ "$1" -gt 1 ]; then ln -s "$place" "$work/names/$2" || return 1; fi
+        fi
+    fi
+)
+
+files_are_kept() {
+    progress keep 0 'copying kept files'
+    root_file_system=$(stat -c %d /)
+    mkdir "$work/names"
+    while IFS= read -r pattern; do
+        # Expanded as a pattern, but not split at blanks.
+        usual_ifs=$IFS
+        IFS=''
+        # shellcheck disable=SC2086
+        set -- $pattern
+        IFS=$usual_ifs
+        for kept_path in "$@"; do
+            kept "$kept_path" 2>"$work/complaint" || fail 16 "$kept_path could not be kept: $(first_line "$work/complaint")"
+        done
+    done <"$work/keep"
+    sync
+    progress keep 100 'kept files copied'
+}

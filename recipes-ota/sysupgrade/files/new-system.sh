@@ -1,0 +1,107 @@
+# shellcheck shell=sh disable=SC2034,SC2154
+# Variables are for the sourcing script, or come from it or the libraries that it has sourced before.
+# SPDX-License-Identifier: MIT
+#
+# new-system.sh - what is looked for and placed in the new system: init and kernel, header, manifest, marker. Nothing in it is run,
+# and no link in it leads out of it.
+#
+# To be sourced by sysupgrade after file-system.sh.
+
+MARKER=/boot/ota-slot-valid
+# What the boot script starts.
+KERNELS='Image zImage uImage fitImage bzImage'
+
+# inside_new_root PATH
+# Prints where PATH of the new system is found from here, following symbolic links as the new system will: an absolute
+# link means the new root, not ours. Nothing written to such a path can end up in the running system.
+inside_new_root() (
+    rest=$1 resolved='' links=0
+    while [ -n "$rest" ]; do
+        case $rest in
+        */*) part=${rest%%/*} rest=${rest#*/} ;;
+        *) part=$rest rest='' ;;
+        esac
+        case $part in
+        '' | .) ;;
+        ..) resolved=${resolved%/*} ;;
+        *)
+            if [ -L "$new_root$resolved/$part" ]; then
+                links=$((links + 1))
+                [ "$links" -le 40 ] || return 1
+                link=$(readlink "$new_root$resolved/$part") || return 1
+                case $link in /*) resolved='' ;; esac
+                rest=$link/$rest
+            else
+                resolved=$resolved/$part
+            fi
+            ;;
+        esac
+    done
+    printf '%s\n' "$new_root$resolved"
+)
+
+new_root_has() {
+    found=$(inside_new_root "$1") && [ -f "$found" ]
+}
+
+# incompatible REASON: what -F overrules
+incompatible() {
+    [ -n "$forced" ] || fail 7 "$1"
+    complain "$1 (going on because of -F)"
+}
+
+new_root_is_a_system() {
+    { etc=$(inside_new_root /etc) && [ -d "$etc" ]; } || fail 7 'the new system has no /etc'
+    new_root_has /sbin/init || incompatible 'the new system has no /sbin/init'
+    for kernel in $KERNELS; do
+        if new_root_has "/boot/$kernel"; then return 0; fi
+    done
+    incompatible "the new system has no kernel in /boot (one of: $KERNELS)"
+}
+
+# The commit takes the floor from it, so a system that no bundle brought must not have one.
+manifest_is_placed() {
+    place=$(inside_new_root "$BOOT_STATE_MANIFEST") || place=''
+    if [ -n "$bundle" ]; then
+        { [ -n "$place" ] && ( umask 022 && mkdir -p "${place%/*}" ) && rm -f "$place" && cat <"$work/content/manifest" >"$place" && chmod 644 "$place"; } 2>"$work/sink" ||
+            fail 15 "the manifest could not be written to $BOOT_STATE_MANIFEST of the new system: $(first_line "$work/sink")"
+        sync
+    elif [ -n "$place" ] && [ -e "$place" ]; then
+        rm -f "$place" 2>"$work/sink" || fail 15 "$BOOT_STATE_MANIFEST of the new system could not be removed: $(first_line "$work/sink")"
+    fi
+}
+
+header_is_placed() {
+    progress header 0 'placing the header'
+    # An image made from a running system may bring the marker of that system.
+    if boot=$(inside_new_root /boot) && [ -d "$boot" ]; then
+        rm -f "$boot/${MARKER##*/}"
+    fi
+    manifest_is_placed
+    if [ -n "$header" ]; then
+        placed=$etc/$header_name
+        [ ! -d "$placed" ] || [ -L "$placed" ] || fail 15 "the header cannot be placed: /etc/$header_name of the new system is a directory"
+        rm -f "$placed"
+        { cat <"$work/header" >"$etc/.ota-header.new" && chmod 644 "$etc/.ota-header.new" &&
+            mv -f "$etc/.ota-header.new" "$placed"; } 2>"$work/sink" ||
+            fail 15 "the header could not be written to /etc/$header_name of the new system: $(first_line "$work/sink")"
+        sync
+    fi
+    progress header 100 "${header_name:-no header}"
+}
+
+# Last of all files: whoever finds it finds a complete system.
+new_system_is_marked_complete() {
+    if [ -n "$header" ]; then
+        cmp -s "$work/header" "$etc/$header_name" || fail 15 "the header in /etc/$header_name of the new system reads back differently"
+    fi
+    if [ -n "$bundle" ]; then
+        { place=$(inside_new_root "$BOOT_STATE_MANIFEST") && cmp -s "$work/content/manifest" "$place"; } ||
+            fail 15 "$BOOT_STATE_MANIFEST of the new system reads back differently"
+    fi
+    { boot=$(inside_new_root "${MARKER%/*}") && ( umask 022 && mkdir -p "$boot" && printf 'txn=%s\n' "$txn" >"$boot/${MARKER##*/}" ); } ||
+        fail 15 "$MARKER could not be written to the new system"
+    sync
+    new_root_unmounted || fail 15 "slot $target_slot cannot be unmounted"
+    sync
+}
