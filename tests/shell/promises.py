@@ -7,22 +7,24 @@ class Test(NamedTuple):
     promise: str
     function: Callable
     alone: bool = False
+    patience: int = 0
 
 
 ALL = []
 
 
-def promise(text, cases=None, alone=False):
+def promise(text, cases=None, alone=False, patience=0):
     """Registers the function under `text`; with cases, once for each case, formatted into the text.
 
     alone: not while other tests run, because they drop the page cache of the whole machine.
+    patience: seconds after which what does not end has failed, where it does many things.
     """
     def register(function):
         if cases is None:
-            ALL.append(Test(text, function, alone))
+            ALL.append(Test(text, function, alone, patience))
         else:
             for case in cases:
-                ALL.append(Test(text.format(case), lambda factory, case=case: function(factory, case), alone))
+                ALL.append(Test(text.format(case), lambda factory, case=case: function(factory, case), alone, patience))
         return function
     return register
 

@@ -636,7 +636,10 @@ CHANGED_MEANWHILE = {
 def changed_meanwhile(factory, case):
     kind, signed, change = CHANGED_MEANWHILE[case]
     board = slow_board(factory, trusting(keys(factory).public("ed25519")) if signed else None)
-    image = board.deliver(good_bundle(factory, kind) if signed else factory.image(kind))
+    # So large that the engine has not read its end when it waits in the middle.
+    large = factory.system_variant("large", lambda root: (root / "usr/lib/large").write_bytes(os.urandom(8 << 20)))
+    large = factory.image(kind, large, size=18 << 20)
+    image = board.deliver(make_bundle(factory, large, keys(factory).private("ed25519")) if signed else large)
     process = board.start("/sbin/sysupgrade", "--no-reboot", image)
     board.reached("reached")
     with open(board.root / image.lstrip("/"), "r+b") as file:

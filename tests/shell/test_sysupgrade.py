@@ -356,6 +356,59 @@ def kept_directories(factory):
         true(not (new / "data/otamgr").exists(), "/data is another file system and was copied")
 
 
+@promise("kept files bring capabilities, access lists, attributes, several names and pipes, and nothing that the new folder would add")
+def kept_attributes(factory):
+    def fill(root):
+        app = root / "etc/app"
+        app.mkdir()
+        for name in ("tool", "shared", "plain"):
+            (app / name).write_text(name)
+        (app / "again").hardlink_to(app / "tool")
+        os.mkfifo(app / "pipe", 0o640)
+        os.chown(app / "tool", 7, 8)
+        (app / "tool").chmod(0o4755)
+        run("setcap", "cap_net_raw+ep", app / "tool")
+        run("setfattr", "-n", "user.color", "-v", "red\n", app / "tool")
+        run("setfacl", "-m", "u:1000:rw", app / "shared")
+        run("setfacl", "-d", "-m", "u:1001:r", app)
+        (root / "etc/sysupgrade.conf").write_text("/etc/app\n")
+
+    def attributes(place):
+        return run("getfattr", "-d", "-m", "-", "-e", "hex", "--absolute-names", place, text=True).splitlines()[1:]
+
+    def inherit(root):
+        # What is made below this folder would get an access list.
+        run("setfacl", "-d", "-m", "u:1002:rwx", root / "etc")
+    board = factory.board(change=fill)
+    armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4", factory.system_variant("inherit", inherit)))))
+    with board.mounted("b") as new:
+        for name in (".", "tool", "shared", "plain", "again"):
+            equal(attributes(new / "etc/app" / name), attributes(board.root / "etc/app" / name), f"attributes of {name}")
+        equal((os.stat(new / "etc/app/tool").st_ino, oct(os.stat(new / "etc/app/tool").st_mode)), (os.stat(new / "etc/app/again").st_ino, "0o104755"), "two names")
+        equal(oct(os.stat(new / "etc/app/pipe").st_mode), "0o10640", "a pipe")
+        equal(attributes(new / "etc/app/plain"), [], "a plain file")
+
+
+@promise("exit 16: a kept file whose attributes the new file system does not take is named with what would be lost")
+def lost_attributes(factory):
+    def fill(root):
+        (root / "etc/app").write_text("app")
+        (root / "etc/sysupgrade.conf").write_text("/etc/app\n")
+    from test_failures import new_board, refused
+    # With inodes and blocks so small that there is no place for it.
+    image = factory.place / "small.ext4"
+    image.unlink(missing_ok=True)
+    image.touch()
+    os.truncate(image, 8 * MIB)
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "-I", "128", "-O", "^metadata_csum", "-d", factory.new, image)
+    board = new_board(factory, change=fill)
+    run("setfattr", "-n", "user.large", "-v", "x" * 3000, board.root / "etc/app")
+    board.settle()
+    refused(board, board.sysupgrade("--no-reboot", board.deliver(image)), 16, "/etc/app could not be kept: its attribute user.large is lost", target_touched=True)
+    with board.mounted("b") as new:
+        true((new / "etc/shadow").exists(), "the new system")
+
+
 @promise("kept files cannot leave the new root through its symbolic links, nor replace the header or the marker")
 def kept_inside(factory):
     def fill(root):
