@@ -35,6 +35,8 @@ import org.metaotamgr.device.Waiting;
 
 /** The running daemon: connected to the attribute daemon, or trying to be, and asking a source of updates, if there is one. */
 public final class Otamgr implements AutoCloseable {
+    /** How long the engine may take to notice that it is stopped. */
+    private static final Duration LAST_STEP = Duration.ofSeconds(2);
     private static final String OWN_NAME = "IPC.OTAMGR";
     private static final Duration FIRST_RECONNECT = Duration.ofMillis(250);
     private static final Duration LONGEST_RECONNECT = Duration.ofSeconds(5);
@@ -122,7 +124,19 @@ public final class Otamgr implements AutoCloseable {
         }, "otamgr-engine");
         thread.setDaemon(true);
         thread.start();
-        closers.add(engine::stop);
+        closers.add(() -> {
+            engine.stop();
+            ended(thread);
+        });
+    }
+
+    /** What it has to say comes before the daemon's last line. */
+    private static void ended(Thread thread) {
+        try {
+            thread.join(LAST_STEP.toMillis());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private void listen(Path socket, AgentCommands commands, EventLog log) {
