@@ -24,10 +24,10 @@ final class BitBake {
     private static final Pattern ASSIGNMENT = Pattern.compile("TMPDIR=\"((?:[^\"\\\\]|\\\\.)*)\"");
     private static final String ADVICE = "; source oe-init-build-env first, or say where with --tmpdir DIR, --record FILE or -s for the current directory";
 
-    private final Surroundings surroundings;
+    private final ProcessContext surroundings;
     private final Duration patience;
 
-    BitBake(Surroundings surroundings, Duration patience) {
+    BitBake(ProcessContext surroundings, Duration patience) {
         this.surroundings = surroundings;
         this.patience = patience;
     }

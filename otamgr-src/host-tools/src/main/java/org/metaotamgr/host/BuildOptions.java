@@ -41,7 +41,7 @@ final class BuildOptions {
         }
     }
 
-    RecordFile file(Surroundings surroundings) throws OtaException {
+    RecordFile file(ProcessContext surroundings) throws OtaException {
         if (record != null) {
             return new RecordFile(surroundings.folder().resolve(record));
         }

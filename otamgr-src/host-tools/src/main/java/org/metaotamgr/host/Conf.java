@@ -66,7 +66,7 @@ record Conf(Path file, String name, String description, String version, String u
         return version + "." + buildNumber + (debug ? "d" : "");
     }
 
-    static Conf load(Path file, Use use, ServiceUrl url, Surroundings surroundings, Secrets secrets, Output output) throws OtaException {
+    static Conf load(Path file, Use use, ServiceUrl url, ProcessContext surroundings, Secrets secrets, Output output) throws OtaException {
         return new Reader(file, use, url, surroundings, secrets, output).read();
     }
 
@@ -74,13 +74,13 @@ record Conf(Path file, String name, String description, String version, String u
         private final Path file;
         private final Use use;
         private final ServiceUrl url;
-        private final Surroundings surroundings;
+        private final ProcessContext surroundings;
         private final Secrets secrets;
         private final Output output;
         private final List<String> problems = new ArrayList<>();
         private JsonNode json;
 
-        private Reader(Path file, Use use, ServiceUrl url, Surroundings surroundings, Secrets secrets, Output output) {
+        private Reader(Path file, Use use, ServiceUrl url, ProcessContext surroundings, Secrets secrets, Output output) {
             this.file = file;
             this.use = use;
             this.url = url;

@@ -230,7 +230,7 @@ final class Deployment {
     }
 
     /** Waits until the devices report the image as installed. Returns those that do not in time. */
-    List<String> await(List<String> devices, Duration longest, Surroundings surroundings) throws OtaException {
+    List<String> await(List<String> devices, Duration longest, ProcessContext surroundings) throws OtaException {
         long end = surroundings.clock().millis() + longest.toMillis();
         List<String> waiting = new ArrayList<>(devices);
         while (true) {

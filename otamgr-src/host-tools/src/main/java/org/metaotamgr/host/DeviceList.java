@@ -21,7 +21,7 @@ final class DeviceList {
     }
 
     /** Reads one id a line; empty lines and what follows {@code #} do not count. {@code -} is standard input. */
-    static List<String> of(List<String> named, String file, Surroundings surroundings, Output output) throws OtaException {
+    static List<String> of(List<String> named, String file, ProcessContext surroundings, Output output) throws OtaException {
         Set<String> devices = new LinkedHashSet<>();
         int repeated = 0;
         for (String device : named) {

@@ -9,7 +9,7 @@ final class ImageUpload {
 
     private final OtaService service;
     private final Conf conf;
-    private final Surroundings surroundings;
+    private final ProcessContext surroundings;
     private final Output output;
     private final boolean showProgress;
 
@@ -22,7 +22,7 @@ final class ImageUpload {
     record Done(OtaRecord image, boolean already, long bytes, long milliseconds) {
     }
 
-    ImageUpload(OtaService service, Conf conf, Surroundings surroundings, Output output, boolean showProgress) {
+    ImageUpload(OtaService service, Conf conf, ProcessContext surroundings, Output output, boolean showProgress) {
         this.service = service;
         this.conf = conf;
         this.surroundings = surroundings;

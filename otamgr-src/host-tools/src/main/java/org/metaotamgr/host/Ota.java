@@ -37,10 +37,10 @@ public final class Ota {
      * @param args see {@code --help}
      */
     public static void main(String[] args) {
-        System.exit(run(Surroundings.ofProcess(), args));
+        System.exit(run(ProcessContext.ofProcess(), args));
     }
 
-    static int run(Surroundings surroundings, String... args) {
+    static int run(ProcessContext surroundings, String... args) {
         if (args.length > 0 && args[0].startsWith("--as=")) {
             String[] rest = java.util.Arrays.copyOfRange(args, 1, args.length);
             return switch (args[0].substring(5)) {
@@ -102,7 +102,7 @@ public final class Ota {
         }
 
         @Override
-        public ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
             build.check();
             ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.RECORD);
             RecordFile file = build.file(surroundings);
@@ -125,7 +125,7 @@ public final class Ota {
         }
 
         @Override
-        public ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
             build.check();
             ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.RECORD);
             RecordFile file = build.file(surroundings);
@@ -150,7 +150,7 @@ public final class Ota {
         }
 
         @Override
-        public ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
             build.check();
             ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.UPLOAD);
             Path image = opened.conf().image().orElseThrow();
@@ -205,7 +205,7 @@ public final class Ota {
         }
 
         @Override
-        public ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
             ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.ACCOUNT);
             return list(opened, opened.service().images(), "IMAGE ID", showUrl);
         }
@@ -224,7 +224,7 @@ public final class Ota {
         }
 
         @Override
-        public ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
             ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.ACCOUNT);
             return list(opened, opened.service().pool(), "RECORD ID", showUrl);
         }
@@ -244,7 +244,7 @@ public final class Ota {
         }
 
         @Override
-        public ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
             if (!versionNumber.matches("[0-9]{1,20}")) {
                 throw new OtaException(ExitStatus.USAGE, "--version-number: expected digits, found " + versionNumber);
             }
@@ -284,7 +284,7 @@ public final class Ota {
         }
 
         @Override
-        public ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
             if (!imageId.matches("[0-9]{1,20}")) {
                 throw new OtaException(ExitStatus.USAGE, "--image-id: expected digits, found " + imageId);
             }
@@ -334,7 +334,7 @@ public final class Ota {
         }
 
         @Override
-        public ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
             if (buildNumber != null && !buildNumber.matches("[0-9]{1,20}")) {
                 throw new OtaException(ExitStatus.USAGE, "--build-number: expected digits, found " + buildNumber);
             }

@@ -9,11 +9,11 @@ import org.metaotamgr.device.Printable;
 /** What a command says: results on standard output, everything else on standard error, and no secret on either. */
 final class Output {
 
-    private final Surroundings surroundings;
+    private final ProcessContext surroundings;
     private final Secrets secrets;
     private final boolean json;
 
-    Output(Surroundings surroundings, Secrets secrets, boolean json) {
+    Output(ProcessContext surroundings, Secrets secrets, boolean json) {
         this.surroundings = surroundings;
         this.secrets = secrets;
         this.json = json;

@@ -29,7 +29,7 @@ final class PartnerDeploy implements Step {
     private PartnerDeploy() {
     }
 
-    static int run(Surroundings surroundings, String... args) {
+    static int run(ProcessContext surroundings, String... args) {
         return Runner.run(new CommandLine(new PartnerDeploy()).setAbbreviatedOptionsAllowed(true), surroundings, args);
     }
 
@@ -39,7 +39,7 @@ final class PartnerDeploy implements Step {
     }
 
     @Override
-    public ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException {
+    public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
         List<String> arguments = new ArrayList<>();
         if (conf != null) {
             arguments.add("--conf=" + conf);

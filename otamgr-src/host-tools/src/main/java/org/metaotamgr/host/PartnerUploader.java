@@ -35,7 +35,7 @@ final class PartnerUploader implements Step {
     private PartnerUploader() {
     }
 
-    static int run(Surroundings surroundings, String... args) {
+    static int run(ProcessContext surroundings, String... args) {
         return Runner.run(new CommandLine(new PartnerUploader()).setAbbreviatedOptionsAllowed(true), surroundings, args);
     }
 
@@ -45,7 +45,7 @@ final class PartnerUploader implements Step {
     }
 
     @Override
-    public ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException {
+    public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
         if (buildNumber == null || !DIGITS.matcher(buildNumber).matches()) {
             throw new OtaException(ExitStatus.USAGE, buildNumber == null ? "no build number is given; use -n N" : "-n: expected digits, found " + buildNumber);
         }

@@ -10,7 +10,7 @@ final class Progress {
     private static final long BETWEEN_UPDATES_MS = 200;
     private static final int BAR = 16;
 
-    private final Surroundings surroundings;
+    private final ProcessContext surroundings;
     private final boolean shown;
     private final String what;
     private final Unit unit;
@@ -25,7 +25,7 @@ final class Progress {
         DEVICES
     }
 
-    Progress(Surroundings surroundings, boolean shown, String what, Unit unit) {
+    Progress(ProcessContext surroundings, boolean shown, String what, Unit unit) {
         this.surroundings = surroundings;
         this.shown = shown;
         this.what = Output.plain(what).replace('\n', ' ');

@@ -37,7 +37,7 @@ import org.metaotamgr.device.Proxies;
 final class Rest {
 
     /** How often and how patiently. */
-    record Patience(Duration connect, Duration answer, int retries) {
+    record Timeouts(Duration connect, Duration answer, int retries) {
     }
 
     /** Whether a call may be sent again after it may have had its effect. */
@@ -54,8 +54,8 @@ final class Rest {
 
     private final ServiceUrl url;
     private final Conf conf;
-    private final Patience patience;
-    private final Surroundings surroundings;
+    private final Timeouts patience;
+    private final ProcessContext surroundings;
     private final Secrets secrets;
     private final Output output;
     private final boolean trace;
@@ -66,7 +66,7 @@ final class Rest {
     private record Token(String value, Instant renewAt) {
     }
 
-    Rest(ServiceUrl url, Conf conf, Patience patience, Surroundings surroundings, Secrets secrets, Output output, boolean trace, Proxies proxies) {
+    Rest(ServiceUrl url, Conf conf, Timeouts patience, ProcessContext surroundings, Secrets secrets, Output output, boolean trace, Proxies proxies) {
         this.url = url;
         this.conf = conf;
         this.patience = patience;
@@ -92,7 +92,7 @@ final class Rest {
         return new String[] {"TLSv1.3", "TLSv1.2"};
     }
 
-    Patience patience() {
+    Timeouts patience() {
         return patience;
     }
 

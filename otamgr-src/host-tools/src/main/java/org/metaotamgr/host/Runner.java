@@ -13,7 +13,7 @@ final class Runner {
     private Runner() {
     }
 
-    static int run(CommandLine line, Surroundings surroundings, String... args) {
+    static int run(CommandLine line, ProcessContext surroundings, String... args) {
         Secrets secrets = new Secrets();
         line.setOut(new PrintWriter(surroundings.out(), true)).setErr(new PrintWriter(surroundings.err(), true));
         line.setExecutionStrategy(result -> execute(result, surroundings, secrets));
@@ -35,7 +35,7 @@ final class Runner {
         return line.getCommandName();
     }
 
-    private static int execute(CommandLine.ParseResult result, Surroundings surroundings, Secrets secrets) {
+    private static int execute(CommandLine.ParseResult result, ProcessContext surroundings, Secrets secrets) {
         Integer help = CommandLine.executeHelpRequest(result);
         if (help != null) {
             return help;
@@ -54,7 +54,7 @@ final class Runner {
         return ExitStatus.USAGE.code();
     }
 
-    static int run(Step step, String name, Surroundings surroundings, Secrets secrets) {
+    static int run(Step step, String name, ProcessContext surroundings, Secrets secrets) {
         Output output = new Output(surroundings, secrets, step.json());
         try {
             return step.run(surroundings, secrets).code();

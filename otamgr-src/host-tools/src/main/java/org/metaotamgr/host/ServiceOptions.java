@@ -40,7 +40,7 @@ final class ServiceOptions {
     record Opened(OtaService service, Conf conf, ServiceUrl url, Output output, boolean showProgress) {
     }
 
-    Opened open(Surroundings surroundings, Secrets secrets, Conf.Use use) throws OtaException {
+    Opened open(ProcessContext surroundings, Secrets secrets, Conf.Use use) throws OtaException {
         Output output = new Output(surroundings, secrets, json);
         if (timeout < 1 || timeout > 86_400) {
             throw new OtaException(ExitStatus.USAGE, "--timeout: expected 1 to 86400 seconds, found " + timeout);
@@ -57,12 +57,12 @@ final class ServiceOptions {
         Conf loaded = Conf.load(file, use, where, surroundings, secrets, output);
         Duration answer = Duration.ofSeconds(timeout);
         Duration connect = answer.compareTo(Duration.ofSeconds(10)) < 0 ? answer : Duration.ofSeconds(10);
-        Rest rest = new Rest(where, loaded, new Rest.Patience(connect, answer, retries), surroundings, secrets, output, trace, proxies(surroundings, where));
+        Rest rest = new Rest(where, loaded, new Rest.Timeouts(connect, answer, retries), surroundings, secrets, output, trace, proxies(surroundings, where));
         boolean show = progress.equals("always") || progress.equals("auto") && surroundings.terminal();
         return new Opened(new OtaService(rest, loaded), loaded, where, output, show);
     }
 
-    private Proxies proxies(Surroundings surroundings, ServiceUrl where) throws OtaException {
+    private Proxies proxies(ProcessContext surroundings, ServiceUrl where) throws OtaException {
         try {
             if (proxy != null) {
                 return Proxies.of(proxy, List.of());

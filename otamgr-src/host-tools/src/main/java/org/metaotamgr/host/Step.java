@@ -3,7 +3,7 @@ package org.metaotamgr.host;
 
 /** A command, after its options are understood. */
 interface Step {
-    ExitStatus run(Surroundings surroundings, Secrets secrets) throws OtaException;
+    ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException;
 
     /** Whether problems are to be told as JSON. */
     boolean json();

@@ -55,13 +55,13 @@ final class UploadConnection implements AutoCloseable {
     private final String host;
     private final boolean secure;
     private final int port;
-    private final Rest.Patience patience;
+    private final Rest.Timeouts patience;
     private final Optional<SSLContext> trust;
     private final Optional<Proxies.Server> proxy;
     private final Socket socket;
 
     /** Through the proxy that Java is told to use. */
-    UploadConnection(URI uri, Rest.Patience patience, Optional<SSLContext> trust) {
+    UploadConnection(URI uri, Rest.Timeouts patience, Optional<SSLContext> trust) {
         this(uri, patience, trust, proxyOfJava(uri));
     }
 
@@ -72,7 +72,7 @@ final class UploadConnection implements AutoCloseable {
                 .map(address -> new Proxies.Server(address.getHostString(), address.getPort(), Optional.empty())).findFirst();
     }
 
-    UploadConnection(URI uri, Rest.Patience patience, Optional<SSLContext> trust, Optional<Proxies.Server> proxy) {
+    UploadConnection(URI uri, Rest.Timeouts patience, Optional<SSLContext> trust, Optional<Proxies.Server> proxy) {
         this.uri = uri;
         this.patience = patience;
         this.trust = trust;

@@ -184,12 +184,12 @@ class SmallPartsTest {
     void defect() throws Exception {
         try (Workshop shop = new Workshop(temporary)) {
             java.io.ByteArrayOutputStream err = new java.io.ByteArrayOutputStream();
-            Surroundings surroundings = shop.surroundings(new PrintStream(err, true, StandardCharsets.UTF_8), new PrintStream(err, true, StandardCharsets.UTF_8));
+            ProcessContext surroundings = shop.surroundings(new PrintStream(err, true, StandardCharsets.UTF_8), new PrintStream(err, true, StandardCharsets.UTF_8));
             Secrets secrets = new Secrets();
             secrets.add("very secret");
             int exit = Runner.run(new Step() {
                 @Override
-                public ExitStatus run(Surroundings unused, Secrets alsoUnused) {
+                public ExitStatus run(ProcessContext unused, Secrets alsoUnused) {
                     throw new IllegalStateException("it is very secret");
                 }
 

@@ -100,8 +100,8 @@ class TlsTest {
         try (Workshop shop = new Workshop(temporary)) {
             ByteArrayOutputStream out = new ByteArrayOutputStream();
             ByteArrayOutputStream err = new ByteArrayOutputStream();
-            Surroundings plain = shop.surroundings(new PrintStream(out, true, StandardCharsets.UTF_8), new PrintStream(err, true, StandardCharsets.UTF_8));
-            Surroundings surroundings = new Surroundings(plain.environment(), plain.folder(), plain.in(), plain.out(), plain.err(), false, 80, plain.clock(), plain.sleeper(), trusted);
+            ProcessContext plain = shop.surroundings(new PrintStream(out, true, StandardCharsets.UTF_8), new PrintStream(err, true, StandardCharsets.UTF_8));
+            ProcessContext surroundings = new ProcessContext(plain.environment(), plain.folder(), plain.in(), plain.out(), plain.err(), false, 80, plain.clock(), plain.sleeper(), trusted);
             int exit = Ota.run(surroundings, "image", "list", "--url", "https://localhost:" + server.getAddress().getPort());
             return new Workshop.Result(exit, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
         }
@@ -140,7 +140,7 @@ class TlsTest {
     }
 
     private UploadConnection connection(HttpsServer server, String path, String trusted) throws Exception {
-        return new UploadConnection(URI.create("https://localhost:" + server.getAddress().getPort() + path), new Rest.Patience(Duration.ofSeconds(5), Duration.ofSeconds(5), 0),
+        return new UploadConnection(URI.create("https://localhost:" + server.getAddress().getPort() + path), new Rest.Timeouts(Duration.ofSeconds(5), Duration.ofSeconds(5), 0),
                 Optional.of(context(trusted)));
     }
 

@@ -48,7 +48,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class UploadConnectionTest {
 
     private static final int SIZE = 20_000_000;
-    private static final Rest.Patience PATIENCE = new Rest.Patience(Duration.ofSeconds(5), Duration.ofSeconds(5), 0);
+    private static final Rest.Timeouts PATIENCE = new Rest.Timeouts(Duration.ofSeconds(5), Duration.ofSeconds(5), 0);
 
     @TempDir
     Path temporary;
@@ -202,7 +202,7 @@ class UploadConnectionTest {
             in.readNBytes(SIZE);
             end.await();
         });
-        try (UploadConnection connection = new UploadConnection(uri("/"), new Rest.Patience(Duration.ofSeconds(1), Duration.ofSeconds(1), 0), Optional.empty())) {
+        try (UploadConnection connection = new UploadConnection(uri("/"), new Rest.Timeouts(Duration.ofSeconds(1), Duration.ofSeconds(1), 0), Optional.empty())) {
             assertThrows(HttpTimeoutException.class, () -> connection.post(Map.of(), new UploadBody(file, SIZE)));
         }
         end.countDown();

@@ -101,8 +101,8 @@ final class Workshop implements AutoCloseable {
         input = text;
     }
 
-    Surroundings surroundings(PrintStream out, PrintStream err) {
-        return new Surroundings(environment, folder, new ByteArrayInputStream(input.getBytes(StandardCharsets.UTF_8)), out, err, false, 100, Clock.systemUTC(),
+    ProcessContext surroundings(PrintStream out, PrintStream err) {
+        return new ProcessContext(environment, folder, new ByteArrayInputStream(input.getBytes(StandardCharsets.UTF_8)), out, err, false, 100, Clock.systemUTC(),
                 pauses::add, Optional.empty());
     }
 

@@ -27,7 +27,7 @@ import org.metaotamgr.agent.Version;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.hawkbit.Ddi.Execution;
 import org.metaotamgr.hawkbit.Ddi.Finished;
-import org.metaotamgr.hawkbit.Stages.Stage;
+import org.metaotamgr.hawkbit.ActionLog.Stage;
 import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Download;
 import org.metaotamgr.http.Http;
@@ -52,7 +52,7 @@ final class HawkbitSource implements UpdateSource {
     private final Ddi ddi;
     private final Download download;
     private final Options options;
-    private final Stages stages;
+    private final ActionLog stages;
     private final SourceContext context;
     private final LongSupplier nanoTime;
     private Reported reported = new Reported("", -1);
@@ -94,7 +94,7 @@ final class HawkbitSource implements UpdateSource {
         this.options = options;
         this.context = context;
         this.nanoTime = nanoTime;
-        this.stages = new Stages(context.stateDirectory().resolve("hawkbit.json"), context.files(), context.log());
+        this.stages = new ActionLog(context.stateDirectory().resolve("hawkbit.json"), context.files(), context.log());
     }
 
     @Override

@@ -25,7 +25,7 @@ import javax.net.ssl.SSLContext;
  * @param sleeper waits between tries
  * @param tls what to trust instead of what Java trusts
  */
-record Surroundings(
+record ProcessContext(
         Map<String, String> environment,
         Path folder,
         InputStream in,
@@ -43,12 +43,12 @@ record Surroundings(
     }
 
     /** Those of this process. The launcher tells whether there is a terminal, which Java cannot find out for standard error. */
-    static Surroundings ofProcess() {
+    static ProcessContext ofProcess() {
         // A second client on a connection that the service has just given up would look like a lost answer.
         System.setProperty("jdk.httpclient.keepalive.timeout", "20");
         // Java does not tell a proxy who asks where it asks for it by the usual, Basic, scheme, unless this is empty.
         System.setProperty("jdk.http.auth.tunneling.disabledSchemes", "");
-        return new Surroundings(System.getenv(), Path.of("").toAbsolutePath(), System.in, new PrintStream(System.out, true, StandardCharsets.UTF_8),
+        return new ProcessContext(System.getenv(), Path.of("").toAbsolutePath(), System.in, new PrintStream(System.out, true, StandardCharsets.UTF_8),
                 new PrintStream(System.err, true, StandardCharsets.UTF_8), Boolean.getBoolean("ota.terminal"), Integer.getInteger("ota.columns", 80),
                 Clock.systemUTC(), duration -> Thread.sleep(duration.toMillis()), Optional.empty());
     }

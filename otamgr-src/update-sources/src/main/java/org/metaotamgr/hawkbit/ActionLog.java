@@ -23,7 +23,7 @@ import org.metaotamgr.http.Json;
  * How far this device is with the last few actions, in a file, so that after a reboot a cancel gets the right answer and no
  * action is closed twice.
  */
-final class Stages {
+final class ActionLog {
     private static final int MAX_ACTIONS = 8;
     private static final int MAX_FILE_SIZE = 16384;
 
@@ -55,7 +55,7 @@ final class Stages {
         }
     }
 
-    Stages(Path file, FileOperations files, EventLog log) {
+    ActionLog(Path file, FileOperations files, EventLog log) {
         this.file = file;
         this.files = files;
         this.log = log;
