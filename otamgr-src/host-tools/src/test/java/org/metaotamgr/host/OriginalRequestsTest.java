@@ -18,7 +18,7 @@ import java.util.Set;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.metaotamgr.service.RecordedRequest;
+import org.metaotamgr.cloudsimulator.RecordedRequest;
 
 /**
  * The launchers against recordings of the scripts they replace. What may differ is all listed here: reads that check
@@ -45,7 +45,7 @@ class OriginalRequestsTest {
     @Test
     @DisplayName("for every documented example: same calls, same paths, same headers, same bodies, and the same record file byte for byte")
     void sameRequests() throws Exception {
-        JsonNode recorded = new ObjectMapper().readTree(Files.readString(Path.of("../service-simulator/src/test/resources/org/metaotamgr/service/original-requests.json")));
+        JsonNode recorded = new ObjectMapper().readTree(Files.readString(Path.of("../service-simulator/src/test/resources/org/metaotamgr/cloudsimulator/original-requests.json")));
         try (Workshop shop = new Workshop(temporary)) {
             shop.conf.remove("imageFiles");
             shop.conf.putObject("imageFiles").put("a", "hub_update.bin");
@@ -155,7 +155,7 @@ class OriginalRequestsTest {
     @Test
     @DisplayName("the list has the layout of the original, character for character")
     void sameList() throws Exception {
-        JsonNode recorded = new ObjectMapper().readTree(Files.readString(Path.of("../service-simulator/src/test/resources/org/metaotamgr/service/original-requests.json")));
+        JsonNode recorded = new ObjectMapper().readTree(Files.readString(Path.of("../service-simulator/src/test/resources/org/metaotamgr/cloudsimulator/original-requests.json")));
         try (Workshop shop = new Workshop(temporary)) {
             shop.good("record", "create", "-n", "2", "--debug", "-s");
             shop.good("image", "upload", "-n", "2", "--debug", "-s");

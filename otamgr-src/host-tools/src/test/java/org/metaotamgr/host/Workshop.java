@@ -29,10 +29,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.function.UnaryOperator;
-import org.metaotamgr.service.Credentials;
-import org.metaotamgr.service.OtaServiceSimulator;
-import org.metaotamgr.service.RecordedRequest;
-import org.metaotamgr.service.Settings;
+import org.metaotamgr.cloudsimulator.Credentials;
+import org.metaotamgr.cloudsimulator.OtaServiceSimulator;
+import org.metaotamgr.cloudsimulator.RecordedRequest;
+import org.metaotamgr.cloudsimulator.Settings;
 
 /** A build host for a test: a folder with a configuration and an image, a service, and the command. When it closes it looks for secrets in all that was said. */
 final class Workshop implements AutoCloseable {
