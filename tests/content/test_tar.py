@@ -13,6 +13,7 @@ import unittest
 from pathlib import Path
 
 import content
+from otamgr import bundle
 
 SLOT_BYTES = 64 << 20
 KIB = 1024
@@ -489,27 +490,89 @@ class Compared(Archives):
         self.assertEqual(content.run("unpack", "--folder", self.work, image=path, text=False).returncode, 5)
 
 
-class Staged(Archives):
-    def test_a_squashfs_is_copied_into_the_tail_of_the_slot(self):
-        from otamgr import bundle
-        image = self.folder / "system.squashfs"
-        run("mksquashfs", self.root, image, "-quiet", "-no-progress", "-comp", "gzip")
-        keys = self.folder / "keys"
-        keys.mkdir()
+class Squashed(Archives):
+    """A squashfs comes in bundles only, for it has no checksums."""
+
+    def setUp(self):
+        super().setUp()
+        self.keys = self.folder / "keys"
+        self.keys.mkdir()
         bundle.make_key(self.folder / "key.key")
-        shutil.copy(self.folder / "key.pem", keys)
+        shutil.copy(self.folder / "key.pem", self.keys)
+
+    def squashed(self, root, *words):
+        path = self.folder / "system.squashfs"
+        path.unlink(missing_ok=True)
+        run("mksquashfs", root, path, "-quiet", "-no-progress", *(words or ("-comp", "gzip")))
+        return path
+
+    def judged(self, path, slot_bytes=SLOT_BYTES):
+        self.image = self.folder / "made.bundle"
+        bundle.create(self.image, path, self.folder / "key.key", "board", "1.0")
+        opened = content.run("open", "--keys", self.keys, self.work, image=self.image)
+        self.assertEqual(opened.returncode, 0, opened.stderr)
+        return content.run("check", "--folder", self.work, "--slot", "/none", "--slot-bytes", slot_bytes, image=self.image)
+
+    def system(self, name, *members):
+        root = self.folder / name
+        root.mkdir()
+        run("tar", "-xf", "-", input=packed(*members), cwd=root)
+        return root
+
+    def test_it_is_judged_as_an_archive_before_anything_is_written(self):
+        init, boot = SYSTEM[:1], SYSTEM[3:]
+        cases = (("good", "", SYSTEM), ("no etc", "etc", SYSTEM[1:]), ("no init", "init", (*SYSTEM[:2], *SYSTEM[3:])), ("no kernel", "kernel", SYSTEM[:-1]),
+                 ("merged", "", (("usr/bin/init", b"x"), ("usr/sbin", SYMLINK, {"linkname": "bin"}), ("sbin", SYMLINK, {"linkname": "/usr/sbin"}), *init, *boot)),
+                 ("boot is a link", "", (*SYSTEM[:3], ("usr/lib/boot/Image-6", b"x"), ("boot", SYMLINK, {"linkname": "usr/lib/boot"}),
+                                         ("usr/lib/boot/Image", SYMLINK, {"linkname": "../../lib/boot/./Image-6"}))),
+                 ("dangling", "init", (*init, ("sbin/init", SYMLINK, {"linkname": "/bin/busybox"}), *boot)),
+                 ("in a circle", "init", (*init, ("sbin", SYMLINK, {"linkname": "bin"}), ("bin", SYMLINK, {"linkname": "sbin"}), *boot)),
+                 ("many names", "", (*SYSTEM, *((f"boot/{number:04}-a-name-that-takes-some-room-in-the-folder", b"") for number in range(3000)))))
+        for name, lacks, members in cases:
+            root = self.system(name, *members)
+            for words in (("-comp", "gzip"), ("-comp", "xz"), ("-comp", "zstd"), ("-noI", "-noD"), ("-comp", "gzip", "-b", "4096")):
+                with self.subTest(system=name, words=words):
+                    result = self.judged(self.squashed(root, *words))
+                    self.assertEqual((result.returncode, result.stderr), (0, ""))
+                    self.assertEqual(content.facts(result.stdout)["lacks"], lacks)
+        for words in (("-comp", "lz4"), ("-comp", "lzo")):
+            result = self.judged(self.squashed(self.root, *words))
+            self.assertEqual((result.returncode, content.facts(result.stdout)["lacks"]), (0, ""), result.stderr)
+
+    def test_what_is_needed_is_counted(self):
+        root = self.folder / "large"
+        system(root)
+        (root / "many").write_bytes(os.urandom(5 << 20))
+        run("setfattr", "-n", "user.x", "-v", "y", root / "many")
+        result = self.judged(self.squashed(root))
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        found = int(content.facts(result.stdout)["content_bytes"])
+        self.assertTrue(5 << 20 < found < (5 << 20) + (1 << 18), found)
+        self.assertEqual(self.judged(self.squashed(root), slot_bytes=10 << 20).returncode, 8)
+
+    def test_damaged_ones_are_refused(self):
+        good = self.squashed(self.root).read_bytes()
+        inodes, folders = (int.from_bytes(good[at:at + 8], "little") for at in (64, 72))
+        for change, code, words in ((lambda data: data[:28] + b"\3" + data[29:], 4, "3.0"), (lambda data: data[:20] + b"\x63" + data[21:], 4, "number 99"),
+                                    (lambda data: data[:600], 5, "cut off"), (lambda data: data[:22] + b"\x30" + data[23:], 5, "damaged"),
+                                    (lambda data: data[:inodes] + b"\xff\x7f" + data[inodes + 2:], 5, "larger than 8 KiB"),
+                                    (lambda data: data[:inodes + 5] + b"\0" * 9 + data[inodes + 14:], 5, "does not decompress"),
+                                    (lambda data: data[:folders + 5] + b"\0" * 9 + data[folders + 14:], 5, "does not decompress"),
+                                    (lambda data: data[:4] + b"\xff\xff" + data[6:], 5, "damaged")):
+            bad = self.folder / "bad.squashfs"
+            bad.write_bytes(change(good))
+            with self.subTest(words=words):
+                result = self.judged(bad)
+                self.assertEqual(result.returncode, code, result.stderr)
+                self.assertIn(words, result.stderr)
+
+    def test_it_is_copied_into_the_tail_of_the_slot(self):
+        image = self.squashed(self.root)
         slot = self.folder / "slot"
         slot.touch()
         os.truncate(slot, 8 << 20)
         before = slot.read_bytes()
-
-        def opened(path):
-            made = self.folder / "made.bundle"
-            bundle.create(made, path, self.folder / "key.key", "board", "1.0")
-            self.image = made
-            self.assertEqual(content.run("open", "--keys", keys, self.work, image=made).returncode, 0)
-            return content.run("check", "--folder", self.work, "--slot", slot, image=made)
-        result = opened(image)
+        result = self.judged(image)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertEqual(content.facts(result.stdout)["format"], "squashfs")
         self.assertEqual(slot.read_bytes(), before)
@@ -527,15 +590,6 @@ class Staged(Archives):
             file.seek(-1, os.SEEK_CUR)
             file.write(bytes([was[0] ^ 1]))
         self.assertEqual(content.run("stage", "--folder", self.work, "--slot", slot, image=self.image).returncode, 5)
-        for change, code, words in ((lambda data: data[:28] + b"\3" + data[29:], 4, "3.0"), (lambda data: data[:20] + b"\x63" + data[21:], 4, "number 99"),
-                                    (lambda data: data[:600], 5, "cut off"), (lambda data: data[:22] + b"\x30" + data[23:], 5, "damaged")):
-            bad = self.folder / "bad.squashfs"
-            bad.write_bytes(change(image.read_bytes()))
-            result = opened(bad)
-            self.assertEqual(result.returncode, code, result.stderr)
-            self.assertIn(words, result.stderr)
-        os.truncate(slot, image.stat().st_size + 4096)
-        self.assertEqual(content.run("stage", "--folder", self.work, "--slot", slot, image=self.image).returncode, 1)
 
 
 if __name__ == "__main__":

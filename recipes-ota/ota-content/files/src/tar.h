@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "say.h"
+#include "system.h"
 
 enum {
     TAR_BLOCK = 512,
@@ -98,9 +99,7 @@ struct tar_judgement {
     uint64_t largest_file;
     uint64_t memory;
     char needs[320]; /* what the tar of busybox would get wrong first, and where; empty if nothing */
-    /* "etc", "init", "kernel", or empty; and a sentence */
-    const char *lacks;
-    char lacks_reason[320];
+    struct system_lack lack;
 };
 
 /* Reads all of the archive. 0, or 4 for what is refused, 5 for what is damaged. */

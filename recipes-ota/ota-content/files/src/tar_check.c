@@ -41,8 +41,8 @@ int tar_check(struct job *job, struct stream *stream, uint64_t slot_bytes, struc
     facts_add_number(facts, "memory_needed", MEMORY_BASE + MEMORY_TAR + stream_memory(stream) + judgement.memory);
     facts_add_number(facts, "archive_members", judgement.members);
     facts_add(facts, "archive_needs", judgement.needs);
-    facts_add(facts, "lacks", judgement.lacks);
-    facts_add(facts, "lacks_reason", judgement.lacks_reason);
+    facts_add(facts, "lacks", judgement.lack.what);
+    facts_add(facts, "lacks_reason", judgement.lack.reason);
     progress_end(&progress, bytes, 0, 0);
     return 0;
 }

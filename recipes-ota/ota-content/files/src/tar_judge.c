@@ -6,10 +6,6 @@
 
 #include "tar.h"
 
-/* What the boot script starts (o_kernels in boot.cmd.in), and what people take for it. */
-static const char *const kernels[] = {"Image", "zImage", "uImage", "fitImage", "bzImage"};
-static const char *const no_kernels[] = {"Image.gz", "vmlinuz", "vmlinux"};
-
 enum { LINKS_LIMIT = 4 << 20, FOLLOWED_LIMIT = 40, FILE_BLOCK = 4096, INODE = 256, REPLACED_LIMIT = 256 };
 
 /* All symbolic links: name and text, each ended by a zero, one after the other. The last one of a name counts. */
@@ -142,36 +138,18 @@ static int content_counted(struct tar *tar, const struct tar_member *member, str
     }
 }
 
-static void system_judged(const struct tar_names *names, const struct links *links, struct tar_judgement *judgement) {
-    char path[40];
-    judgement->lacks = "";
-    if (resolved(names, links, "etc") != TAR_ENTRY_DIRECTORY) {
-        judgement->lacks = "etc";
-        snprintf(judgement->lacks_reason, sizeof judgement->lacks_reason, "the image has no /etc");
-        return;
-    }
-    if (resolved(names, links, "sbin/init") != TAR_ENTRY_FILE) {
-        judgement->lacks = "init";
-        snprintf(judgement->lacks_reason, sizeof judgement->lacks_reason, "the image has no /sbin/init");
-        return;
-    }
-    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
-        snprintf(path, sizeof path, "boot/%s", kernels[i]);
-        if (resolved(names, links, path) == TAR_ENTRY_FILE) {
-            return;
-        }
-    }
-    judgement->lacks = "kernel";
-    snprintf(judgement->lacks_reason, sizeof judgement->lacks_reason,
-             "the image has no kernel in /boot (one of: Image zImage uImage fitImage bzImage)");
-    for (size_t i = 0; i < sizeof no_kernels / sizeof *no_kernels; i++) {
-        snprintf(path, sizeof path, "boot/%s", no_kernels[i]);
-        if (resolved(names, links, path) == TAR_ENTRY_FILE) {
-            size_t length = strlen(judgement->lacks_reason);
-            snprintf(judgement->lacks_reason + length, sizeof judgement->lacks_reason - length,
-                     "; /boot/%s is there, which the boot script does not start", no_kernels[i]);
-            return;
-        }
+struct places {
+    const struct tar_names *names;
+    const struct links *links;
+};
+
+static enum system_entry place_of(void *self, const char *path) {
+    const struct places *places = self;
+    switch (resolved(places->names, places->links, path)) {
+    case TAR_ENTRY_NONE: return SYSTEM_NONE;
+    case TAR_ENTRY_DIRECTORY: return SYSTEM_DIRECTORY;
+    case TAR_ENTRY_FILE: return SYSTEM_FILE;
+    default: return SYSTEM_OTHER;
     }
 }
 
@@ -181,7 +159,7 @@ int tar_judge(struct tar_input input, struct tar_judgement *judgement, struct re
     const struct tar_member *member;
     uint64_t replaced, replacements = 0;
     memset(judgement, 0, sizeof *judgement);
-    judgement->lacks = "";
+    judgement->lack.what = "";
     struct tar_names *names = tar_names_new();
     int code = names != NULL ? tar_open(&tar, input, reason) : fail(reason, CODE_RESOURCES, "no memory to judge the archive");
     while (code == 0 && (code = tar_next(tar, &member, reason)) == 0 && member != NULL) {
@@ -213,7 +191,8 @@ int tar_judge(struct tar_input input, struct tar_judgement *judgement, struct re
         }
     }
     if (code == 0) {
-        system_judged(names, &links, judgement);
+        struct places places = {names, &links};
+        system_judged(place_of, &places, &judgement->lack);
         judgement->memory = tar_names_memory(names) + links.room;
     }
     tar_close(tar);
