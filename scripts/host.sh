@@ -14,7 +14,7 @@ e2fsprogs cpio gzip unzip qemu-user-static binutils-aarch64-linux-gnu gcc-aarch6
 # Boards without a kernel of their own are made of this machine's own programs.
 SHARED_KERNEL_PACKAGES="busybox-static zstd gcc libc6-dev mount util-linux libssl-dev libzstd-dev zlib1g-dev liblzma-dev"
 # shellcheck disable=SC2034
-TEST_PACKAGES="$SHARED_KERNEL_PACKAGES shellcheck gawk mawk attr acl libcap2-bin \
+TEST_PACKAGES="$SHARED_KERNEL_PACKAGES shellcheck gawk mawk attr acl libcap2-bin libarchive-tools \
 chromium xz-utils squashfs-tools dpkg-dev python3-venv groff-base systemd \
 git debootstrap clang libclang-rt-14-dev"
 

@@ -64,8 +64,7 @@ budget_suffices() {
         bytes_to_write=$(fact bytes_to_write) new_system_room=$(fact free_bytes)
         memory_needed=$((memory_needed + BUDGET_ARCHIVE))
         ;;
-    # How much is packed in it is seen when it is unpacked.
-    squashfs) bytes_to_write=$target_bytes new_system_room=$((target_bytes - $(fact squashfs_bytes))) ;;
+    squashfs) bytes_to_write=$(fact bytes_to_write) new_system_room=$(fact free_bytes) ;;
     esac
     memory_available=$(awk '$1 == "MemAvailable:" { printf "%.0f", $2 * 1024 }' /proc/meminfo)
     work_needed=$BUDGET_WORK

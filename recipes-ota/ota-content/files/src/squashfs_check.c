@@ -43,6 +43,8 @@ int squashfs_check(struct job *job, struct source *source, uint64_t slot_bytes, 
     }
     if (code == 0 && squashfs.judged) {
         code = squashfs_judge(&squashfs, (struct squashfs_bytes){.read = source_part, .self = source}, &judgement, reason);
+    } else {
+        judgement.content_bytes = source->bytes;
     }
     if (code == 0 && (source->bytes >= slot_bytes || judgement.content_bytes >= slot_bytes - source->bytes)) {
         code = fail(reason, CODE_TOO_BIG, "the squashfs has %llu bytes, its files need %llu, and the slot has %llu; it must hold both at once",
@@ -54,7 +56,7 @@ int squashfs_check(struct job *job, struct source *source, uint64_t slot_bytes, 
         facts_add(facts, "squashfs_compression", squashfs.compression_name);
         facts_add_number(facts, "content_bytes", judgement.content_bytes);
         facts_add_number(facts, "free_bytes", slot_bytes - judgement.content_bytes);
-        facts_add_number(facts, "bytes_to_write", judgement.content_bytes + source->bytes + slot_bytes / 32);
+        facts_add_number(facts, "bytes_to_write", squashfs.judged ? judgement.content_bytes + source->bytes + slot_bytes / 32 : slot_bytes);
         facts_add_number(facts, "memory_needed", MEMORY_NEEDED);
         facts_add(facts, "lacks", judgement.lack.what);
         facts_add(facts, "lacks_reason", judgement.lack.reason);
