@@ -131,10 +131,11 @@ class ConfigTest {
                 "otamgr.json: the key \"retry.attempt\" is unknown and ignored"), warnings);
     }
 
+    // Which column is Jackson's affair: for a word 2.22 names its first character, 2.18, which devices have, the one after it.
     @ParameterizedTest
     @CsvSource(quoteCharacter = '`', delimiter = '|', value = {
         "{`a`:1 | line 1, column",
-        "nonsense | line 1, column 1",
+        "nonsense | line 1, column",
         "{} {} | line 1, column",
     })
     void whatIsNotJsonIsRefusedWithItsPlace(String json, String expected) {
