@@ -42,6 +42,7 @@ S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
 
 inherit ota-man systemd update-rc.d
 
+OTA_MAN_PROGRAMS = "ota-content"
 OTA_MAN_PAGES = "\
     sysupgrade=writes a system update into the slot that is not running; \
     ota-slot=which slot runs, and what is tried, committed or given up; \

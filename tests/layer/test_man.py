@@ -12,7 +12,7 @@ COMMANDS = ("ota-doctor", "ota-slot", "ota-trial-guard", "ota-verify", "ota-why"
 class Manual(MetadataCase):
     def setUp(self):
         super().setUp()
-        d = self.parsed("recipes-ota/sysupgrade/sysupgrade_0.1.0.bb", self.configuration(PV="0.1.0", WORKDIR=str(ROOT / "recipes-ota/sysupgrade/files")))
+        d = self.parsed("recipes-ota/sysupgrade/sysupgrade_0.1.0.bb", self.configuration(PV="0.1.0", UNPACKDIR=str(ROOT / "recipes-ota/sysupgrade/files")))
         self.run_function("ota_man_install", d)
         self.pages = {path.stem: path for path in (self.folder / "image/usr/share/man/man8").iterdir()}
         self.completions = {path.name: path for path in (self.folder / "image/usr/share/bash-completion/completions").iterdir()}
