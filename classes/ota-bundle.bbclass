@@ -103,10 +103,6 @@ ota_trust_install () {
 }
 ROOTFS_POSTPROCESS_COMMAND:append = " ota_trust_install"
 
-# Devices verify with this program.
-# nooelint: oelint.vars.inconspaces - the blank is in the expression
-IMAGE_INSTALL:append = "${@' openssl-bin' if bb.data.inherits_class('ota-image', d) else ''}"
-
 # ---- the bundle ------------------------------------------------------------------------------------------------------
 
 def ota_bundle_version(d):
