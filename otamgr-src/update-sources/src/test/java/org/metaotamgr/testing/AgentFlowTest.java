@@ -57,7 +57,7 @@ class AgentFlowTest {
         slots("running=a committed=a state=committed");
         program("ota-slot", "cat " + folder + "/slots");
         program("sysupgrade", "printf '%s\\n' running=a committed=a trial=b txn=$3 state=armed >" + folder + "/slots");
-        program("ota-verify", Workshop.script("ota-bundle") + " verify --keys " + bundles + "/keys/release.pem \"$2\"");
+        program("ota-verify", "'" + Workshop.script("ota-bundle") + "' verify --keys " + bundles + "/keys/release.pem \"$2\"");
     }
 
     @AfterEach
