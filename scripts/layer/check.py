@@ -252,8 +252,6 @@ def main():
         return uboot_table(arguments)
     if not arguments.oe_core or not arguments.bitbake:
         parser.error("the following arguments are required: --oe-core, --bitbake")
-    if not str(bitbake.ROOT).isascii() or " " in str(bitbake.ROOT):
-        parser.error(f"BitBake cannot work with blanks or letters like ü in the path of a layer, found {bitbake.ROOT}: move the checkout")
     unknown = [name for name in arguments.check if name not in CHECKS]
     if unknown:
         parser.error(f"no such check: {' '.join(unknown)}; there are {', '.join(CHECKS)}")
@@ -265,6 +263,9 @@ def main():
             raise bitbake.BuildError(f"{arguments.oe_core}: expected {arguments.series or ' or '.join(SERIES)}, found {series}")
     except (bitbake.BuildError, OSError) as problem:
         parser.error(str(problem))
+
+    if not str(bitbake.ROOT).isascii() or " " in str(bitbake.ROOT):
+        parser.error(f"BitBake cannot work with blanks or letters like ü in the path of a layer, found {bitbake.ROOT}: move the checkout")
 
     chosen = arguments.check or list(QUICK)
     if not arguments.machine:

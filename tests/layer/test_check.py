@@ -44,6 +44,7 @@ class Check(unittest.TestCase):
         self.assertIn("expected a checkout of OpenEmbedded-Core with LAYERSERIES_CORENAMES", done.stderr)
 
     def test_a_path_that_bitbake_cannot_read_is_refused_before_anything_runs(self):
+        (self.core / "meta/conf/layer.conf").write_text('LAYERSERIES_CORENAMES = "wrynose"\n')
         copy = self.core / "with blanks"
         for name in ("scripts", "lib"):
             shutil.copytree(ROOT / name, copy / name)

@@ -16,6 +16,15 @@ def settings(**values):
     return lambda root: (root / "etc/otamgr/trial.conf").write_text("".join(f"{key}={value}\n" for key, value in values.items()))
 
 
+def command_of(pid):
+    """The command line of a process, nothing if it has ended meanwhile."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
 def with_journal(board, *events):
     (board.root / "data/otamgr").mkdir(exist_ok=True)
     (board.root / "data/otamgr/journal").write_text("".join(f"2026-01-01T00:00:00Z {event}\n" for event in events))
@@ -234,7 +243,7 @@ def init_script(factory):
     equal(board.run(script, "status").code, 3, "status before")
     equal(board.run(script, "start").code, 0, "start")
     board.reached("slept")
-    guards = [pid for pid in board.everything_running() if b"ota-trial-guard" in open(f"/proc/{pid}/cmdline", "rb").read()]
+    guards = [pid for pid in board.everything_running() if b"ota-trial-guard" in command_of(pid)]
     # And the process that counts its time, which is its child.
     guards = [pid for pid in guards if int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1]) not in guards]
     equal(len(guards), 1, "guards")
