@@ -367,7 +367,7 @@ static int record_read(struct tar *tar, const char *key, size_t key_length, cons
     } else {
         static const struct {
             const char *begin;
-            int form;
+            enum tar_xattr_form form;
             bool whole;
         } attributes[] = {
             {"SCHILY.xattr.", TAR_XATTR_RAW, false},

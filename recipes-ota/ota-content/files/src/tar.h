@@ -33,7 +33,7 @@ struct tar_input {
 
 /* An extended attribute, or an ACL as text. Neither ends with a zero. */
 struct tar_xattr {
-    enum { TAR_XATTR_RAW, TAR_XATTR_BASE64, TAR_XATTR_ACL_ACCESS, TAR_XATTR_ACL_DEFAULT } form;
+    enum tar_xattr_form { TAR_XATTR_RAW, TAR_XATTR_BASE64, TAR_XATTR_ACL_ACCESS, TAR_XATTR_ACL_DEFAULT } form;
     const char *name; /* BASE64: percent-encoded; not for ACLs */
     size_t name_length;
     const uint8_t *value;
