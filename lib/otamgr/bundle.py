@@ -232,8 +232,8 @@ def verify_signature(path, signature, chain, trusted):
                 return str(name)
             except BundleError as e:
                 complaints.append(str(e))
-    raise SignatureError("the certificate of the signer leads to none of the certificates that are trusted, with keys and hashes of security "
-                         f"level 2 (RSA of 2048 bits or more, SHA-256 or better): {'; '.join(complaints) or 'there are none'}")
+    raise SignatureError("the certificate of the signer leads to none of the certificates that are trusted, with keys and hashes of "
+                         f"security level 2 (RSA of 2048 bits or more, SHA-256 or better): {'; '.join(complaints) or 'there are none'}")
 
 
 # ---- images ----------------------------------------------------------------------------------------------------------
@@ -317,7 +317,8 @@ def content_engine():
         done = subprocess.run(["make", "-s", "-C", str(sources), f"B={folder}", "WERROR="], capture_output=True, text=True, check=False)
     if done.returncode:
         said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip() or "make does not say why")
-        raise BundleError(f"{wanted}, and building it from {sources} failed: {said} (Debian: libssl-dev libzstd-dev zlib1g-dev liblzma-dev)")
+        raise BundleError(f"{wanted}, and building it from {sources} failed: {said} "
+                          "(Debian: libssl-dev libzstd-dev zlib1g-dev liblzma-dev)")
     return str(folder / "ota-content")
 
 
@@ -574,7 +575,8 @@ class Bundle:
         values = self.values()
         found = {"image": self.image, "image-bytes": str(self.image_bytes), "image-sha256": self._hash(self._image)}
         if self._index or values["format"] == FORMAT_2:
-            found.update({"index-bytes": str(self._index.size), "index-sha256": self._hash(self._index)} if self._index else {"index-bytes": "0"})
+            found.update({"index-bytes": str(self._index.size), "index-sha256": self._hash(self._index)}
+                         if self._index else {"index-bytes": "0"})
         for key, value in found.items():
             if values.get(key) != value:
                 raise BundleError(f"{self.path}: the manifest has {key} {values.get(key)}, the bundle {value}")
