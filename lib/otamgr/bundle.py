@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Signed bundles: makes, reads and verifies them. docs/bundles.md describes the format.
 
-Needs Python's standard library and the program openssl, plus zstd for images compressed with it; importable by BitBake.
+Needs Python's standard library and the program openssl, plus zstd for images compressed with it, and for bundles of format 2 the
+content engine, ota-content; importable by BitBake.
 """
 
 import base64
@@ -20,16 +21,22 @@ import tempfile
 import typing
 from pathlib import Path
 
-FORMAT, FORMAT_2 = "otamgr-bundle-1", "otamgr-bundle-2"
+FORMAT = "otamgr-bundle-1"
+FORMAT_2 = "otamgr-bundle-2"
 MANIFEST, SIGNATURE, CHAIN, INDEX = "manifest", "manifest.sig", "manifest.crt", "index"
 # Bytes; the device has the same limits.
 MANIFEST_LIMIT = CHAIN_LIMIT = 65536
 SIGNATURE_LIMIT = 1024
-INDEX_LIMIT = 192 << 20
 # The size field of a ustar header has 11 octal digits.
 IMAGE_LIMIT = 8 << 30
+# Of format 2: the uncompressed image, and the index.
+ROOTFS_LIMIT, INDEX_LIMIT = 16 << 30, 192 << 20
 # As many as a reader of pieces needs to be fast.
 PIECE = 1 << 20
+# Of a tar archive.
+BLOCK = 512
+# What create makes where nothing else is asked for.
+DEFAULT_FORM = 1
 
 VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}(-[A-Za-z0-9._+-]{1,32})?")
 VERSION_WORDS = "numbers of at most 9 digits with dots such as 1.4.2, perhaps with - and a suffix such as -rc1"
@@ -47,15 +54,14 @@ KEYS = (
     ("image-sha256", *_SHA256, True),
     ("rootfs-bytes", *_BYTES, False),
     ("rootfs-sha256", *_SHA256, False),
-    ("description", re.compile(r"[ -~]{1,1000}"), "free text of 1 to 1000 characters", False),
     ("image-type", re.compile("ext4"), "ext4", False),
     ("image-compression", re.compile("zstd-blocks"), "zstd-blocks", False),
     ("index-bytes", *_BYTES, False),
     ("index-sha256", *_SHA256, False),
+    ("description", re.compile(r"[ -~]{1,1000}"), "free text of 1 to 1000 characters", False),
 )
-# Keys that format 2 needs, and that format 1 must not have; and what format 2 needs besides.
+# Keys that a manifest of format 2 must have, and one of format 1 must not.
 KEYS_2 = ("image-type", "image-compression", "index-bytes", "index-sha256")
-NEEDED_2 = (*KEYS_2, "rootfs-bytes", "rootfs-sha256")
 
 # The beginning of the DER form of a public key, which is the same for all keys of a kind, and its length.
 _P256 = "301306072a8648ce3d020106082a8648ce3d030107"
@@ -276,6 +282,17 @@ def _hash(stream):
     return size, digest.hexdigest()
 
 
+def _is_file_system(path):
+    """Whether an image is an ext4 file system; else it is a tar archive or a squashfs."""
+    with _decompressed(path) as stream:
+        head = stream.read(4096)
+    if head[1080:1082] == b"\x53\xef":
+        return True
+    if head[257:262] != b"ustar" and head[:4] != b"hsqs":
+        raise BundleError(f"{path} is neither an ext4 file system, a tar archive nor a squashfs; sysupgrade would refuse it")
+    return False
+
+
 def describe_image(path):
     """The manifest's lines about an image: size and hash, for a file system also those of its uncompressed form."""
     path = Path(path)
@@ -286,14 +303,10 @@ def describe_image(path):
         raise BundleError(f"{path} is empty")
     if size >= IMAGE_LIMIT:
         raise BundleError(f"{path} has {size} bytes; an image in a bundle has less than {IMAGE_LIMIT}")
-    with _decompressed(path) as stream:
-        head = stream.read(4096)
-    if head[1080:1082] == b"\x53\xef":
+    if _is_file_system(path):
         with _decompressed(path) as stream:
             size, digest = _hash(stream)
         found.update({"rootfs-bytes": str(size), "rootfs-sha256": digest})
-    elif head[257:262] != b"ustar" and head[:4] != b"hsqs":
-        raise BundleError(f"{path} is neither an ext4 file system, a tar archive nor a squashfs; sysupgrade would refuse it")
     return found
 
 
@@ -320,6 +333,32 @@ def content_engine():
         raise BundleError(f"{wanted}, and building it from {sources} failed: {said} "
                           "(Debian: libssl-dev libzstd-dev zlib1g-dev liblzma-dev)")
     return str(folder / "ota-content")
+
+
+def _indexed(path, index, payload, level):
+    """Writes the block index and the payload of a file system; returns the manifest's lines about them."""
+    with contextlib.ExitStack() as opened:
+        stream = opened.enter_context(_decompressed(path))
+        words = [content_engine(), "index", "--index", index, "--payload", payload, *(["--level", str(level)] if level else [])]
+        # What has a descriptor needs no help.
+        direct = isinstance(stream, io.BufferedReader)
+        try:
+            maker = subprocess.Popen([str(word) for word in words], stdin=stream if direct else subprocess.PIPE, stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE)
+        except OSError as e:
+            raise BundleError(f"the program {words[0]} cannot be run: {e.strerror}") from None
+        with maker:
+            if not direct:
+                with contextlib.suppress(BrokenPipeError), maker.stdin:
+                    shutil.copyfileobj(stream, maker.stdin, PIECE)
+            made, said = maker.stdout.read(), maker.stderr.read()
+        if maker.returncode:
+            raise BundleError(f"{path}: {said.decode(errors='replace').strip().removeprefix('ota-content: ')}")
+    facts = dict(line.split("=", 1) for line in made.decode().splitlines())
+    name = re.sub(r"\.(gz|xz|zst)$", "", Path(path).name) + ".blocks"
+    return {"image": name, "image-bytes": facts["image_bytes"], "image-sha256": facts["image_sha256"], "rootfs-bytes": facts["rootfs_bytes"],
+            "rootfs-sha256": facts["rootfs_sha256"], "image-type": "ext4", "image-compression": "zstd-blocks",
+            "index-bytes": facts["index_bytes"], "index-sha256": facts["index_sha256"]}
 
 
 # ---- manifests -------------------------------------------------------------------------------------------------------
@@ -357,10 +396,10 @@ def parse_manifest(content):
         values[key] = value
     missing = [key for key, *_, required in KEYS if required and key not in values]
     if values.get("format") == FORMAT_2:
-        missing += [key for key in NEEDED_2 if key not in values]
-    elif strange := [key for key in KEYS_2 if key in values]:
-        raise BundleError(f"the manifest of format 1 has the key {strange[0]} of format 2")
-    if ("rootfs-bytes" in values) != ("rootfs-sha256" in values):
+        missing += [key for key in (*KEYS_2, "rootfs-bytes", "rootfs-sha256") if key not in values]
+    elif foreign := [key for key in KEYS_2 if key in values]:
+        raise BundleError(f"the manifest of format 1 has the key {foreign[0]} of format 2")
+    elif ("rootfs-bytes" in values) != ("rootfs-sha256" in values):
         missing.append("rootfs-bytes and rootfs-sha256, both or none")
     if missing:
         raise BundleError(f"the manifest lacks {', '.join(missing)}")
@@ -397,59 +436,88 @@ def version_key(version):
 
 # ---- bundles ---------------------------------------------------------------------------------------------------------
 
-def _member(name, size):
+def _header(name, size):
     info = tarfile.TarInfo(name)
-    info.size = size
     # Nothing of the machine or of the hour: the same image and key give the same bytes (with Ed25519; ECDSA draws a number).
     info.mtime = info.uid = info.gid = 0
     info.mode = 0o644
-    return info
+    info.size = size if size < IMAGE_LIMIT else 0
+    header = bytearray(info.tobuf(tarfile.USTAR_FORMAT))
+    if size >= IMAGE_LIMIT:
+        header[124:136] = b"\x80" + size.to_bytes(11, "big")
+        header[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 8 * 32)
+    return bytes(header)
 
 
-def create(output, image, key, compatible, version, certificates=None, description="", extra=None, judge=None):
+def _assembled(output, members):
+    """Writes a bundle of (name, bytes or path of a file)."""
+    with open(output, "wb") as archive:
+        for name, member in members:
+            size = len(member) if isinstance(member, bytes) else Path(member).stat().st_size
+            archive.write(_header(name, size))
+            with io.BytesIO(member) if isinstance(member, bytes) else open(member, "rb") as content:
+                shutil.copyfileobj(content, archive, PIECE)
+            archive.write(bytes(-size % BLOCK))
+        archive.write(bytes(2 * BLOCK))
+        archive.write(bytes(-archive.tell() % tarfile.RECORDSIZE))
+
+
+def create(output, image, key, compatible, version, certificates=None, description="", extra=None, form=DEFAULT_FORM, level=None,
+           judge=None):
     """Makes the signed bundle of an image; complete when it is there. Returns the values of its manifest.
 
-    certificates: a PEM file, the chain of the key, leaf first. extra: more manifest lines, keys that begin with x-. judge: is called with
-    the bundle's path before it is in its place, and raises BundleError to keep it from there (judge.as_device).
+    certificates: a PEM file, the chain of the key, leaf first. extra: more manifest lines, keys that begin with x-. form: 1, 2, or None:
+    2 for file systems and 1 for the rest. level: of zstd, for format 2; None is the maker's. judge: is called with the bundle's path
+    before it is in its place, and raises BundleError to keep it from there (judge.as_device).
     """
     output, image = Path(output), Path(image)
-    values = {"format": FORMAT, "compatible": compatible, "version": version, **describe_image(image), "description": description,
-              **(extra or {})}
     if image.name.startswith(MANIFEST) or image.name == INDEX:
         raise BundleError(f"{image.name}: the name of an image must not begin with {MANIFEST}, and not be {INDEX}")
-    content = manifest_text(values).encode()
+    if form not in (None, 1, 2):
+        raise BundleError(f"format: expected 1 or 2, found {form}")
+    if image.stat().st_size == 0:
+        raise BundleError(f"{image} is empty")
+    is_file_system = _is_file_system(image)
+    if form == 2 and not is_file_system:
+        raise BundleError(f"{image}: bundles of format 2 hold ext4 file systems; make this one with --format 1")
     chain = b""
     if certificates:
         chain = "".join(_certificates(Path(certificates).read_text())).encode()
         if not 0 < len(chain) <= CHAIN_LIMIT:
             raise BundleError(f"{certificates}: expected PEM certificates of at most {CHAIN_LIMIT} bytes, found {len(chain)}")
+    # Before hours of compressing.
+    public_key_of(key)
     new = output.with_name(f"{output.name}.{os.getpid()}.new")
-    with tempfile.TemporaryDirectory() as folder:
+    # Beside the bundle: as large as it.
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        if form != 1 and is_file_system:
+            index, payload = Path(folder, INDEX), Path(folder, "payload")
+            found = {"format": FORMAT_2, **_indexed(image, index, payload, level)}
+            members = [(INDEX, index), (found["image"], payload)]
+        else:
+            found = {"format": FORMAT, **describe_image(image)}
+            members = [(image.name, image)]
+        values = {**found, "compatible": compatible, "version": version, "description": description, **(extra or {})}
+        content = manifest_text(values).encode()
         manifest = Path(folder, MANIFEST)
         manifest.write_bytes(content)
         signature = sign(manifest, key)
         if chain and not _made_by(_openssl("x509", "-noout", "-pubkey", content=chain).decode(), manifest, signature, folder):
             raise BundleError(f"the first certificate in {certificates} is not that of the key {key}")
-    try:
-        with tarfile.open(new, "w", format=tarfile.USTAR_FORMAT) as archive:
-            for name, member in ((MANIFEST, content), (SIGNATURE, signature), (CHAIN, chain)):
-                if member:
-                    archive.addfile(_member(name, len(member)), io.BytesIO(member))
-            with open(image, "rb") as f:
-                archive.addfile(_member(image.name, int(values["image-bytes"])), f)
-        # What was signed was read before: it must still be what is in there.
-        with open_bundle(new) as bundle:
-            bundle.check_image()
-        if judge:
-            judge(new)
-        new.replace(output)
-    finally:
-        new.unlink(missing_ok=True)
+        try:
+            _assembled(new, [(MANIFEST, content), (SIGNATURE, signature), *([(CHAIN, chain)] if chain else []), *members])
+            # What was signed was read before: it must still be what is in there.
+            with open_bundle(new) as bundle:
+                bundle.check_image()
+            if judge:
+                judge(new)
+            new.replace(output)
+        finally:
+            new.unlink(missing_ok=True)
     return parse_manifest(content)
 
 
 _LAYOUT = f"expected {MANIFEST}, {SIGNATURE}, perhaps {CHAIN}, perhaps {INDEX}, and an image"
-BLOCK = 512
 
 
 class _Found(typing.NamedTuple):
@@ -497,9 +565,9 @@ class Bundle:
             member = self._member(member.next, "an image")
         self._index = None
         if member.name == INDEX:
-            self._index = member
             if not 0 < member.size <= INDEX_LIMIT:
-                raise BundleError(f"{self.path}: {member.name} has {member.size} bytes, expected 1 to {INDEX_LIMIT}")
+                raise BundleError(f"{path}: {INDEX} has {member.size} bytes, expected 1 to {INDEX_LIMIT}")
+            self._index = member
             member = self._member(member.next, "an image")
         if member.name in (MANIFEST, SIGNATURE, CHAIN, INDEX):
             raise BundleError(f"{path} is no bundle, or a damaged one: {_LAYOUT}; found {member.name} where the image should be")
@@ -550,7 +618,7 @@ class Bundle:
         return content
 
     def _pieces(self, member):
-        """The content of a member, piece by piece."""
+        """The bytes of a member, piece by piece."""
         self._file.seek(member.at)
         left = member.size
         while left and (piece := self._file.read(min(PIECE, left))):
@@ -558,6 +626,12 @@ class Bundle:
             yield piece
         if left:
             raise BundleError(f"{self.path} ends within its member {member.name}")
+
+    def _sha256(self, member):
+        digest = hashlib.sha256()
+        for piece in self._pieces(member):
+            digest.update(piece)
+        return digest.hexdigest()
 
     def values(self):
         """The values of the manifest; not verified."""
@@ -571,24 +645,19 @@ class Bundle:
             return verify_signature(manifest, self.signature, self.chain, trusted)
 
     def check_image(self):
-        """Raises BundleError unless the image is the one that the manifest speaks of."""
+        """Raises BundleError unless image and index are those that the manifest speaks of."""
         values = self.values()
-        found = {"image": self.image, "image-bytes": str(self.image_bytes), "image-sha256": self._hash(self._image)}
-        if self._index or values["format"] == FORMAT_2:
-            found.update({"index-bytes": str(self._index.size), "index-sha256": self._hash(self._index)}
-                         if self._index else {"index-bytes": "0"})
+        found = {"image": self.image, "image-bytes": str(self.image_bytes), "image-sha256": self._sha256(self._image)}
+        if self._index is not None:
+            found |= {"index-bytes": str(self._index.size), "index-sha256": self._sha256(self._index)}
+        elif values["format"] == FORMAT_2:
+            raise BundleError(f"{self.path}: the manifest speaks of an index of {values['index-bytes']} bytes, the bundle has none")
         for key, value in found.items():
             if values.get(key) != value:
                 raise BundleError(f"{self.path}: the manifest has {key} {values.get(key)}, the bundle {value}")
 
-    def _hash(self, member):
-        digest = hashlib.sha256()
-        for piece in self._pieces(member):
-            digest.update(piece)
-        return digest.hexdigest()
-
     def copy_image(self, output):
-        """Writes the image into an open file."""
+        """Writes the image into an open file; that of a bundle of format 2 as its frames."""
         for piece in self._pieces(self._image):
             output.write(piece)
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """lib/otamgr/bundle.py, scripts/ota-bundle and the Python of classes/ota-bundle.bbclass. What devices say is in tests/shell."""
 
+import hashlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import tempfile
 import textwrap
 import types
 import unittest
+import unittest.mock
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -60,8 +62,8 @@ class Folder(unittest.TestCase):
 class Judged(Folder):
     """What devices would refuse is refused, or said, when it is made."""
 
-    def created(self, image, *, code=0, words="", warns=""):
-        done = self.tool("create", "--key", self.shared / "ed25519.key", "--compatible", "board", "--version", "1", image, self.output)
+    def created(self, image, *options, code=0, words="", warns=""):
+        done = self.tool("create", "--key", self.shared / "ed25519.key", "--compatible", "board", "--version", "1", *options, image, self.output)
         self.assertEqual(done.returncode, code, done.stderr)
         self.assertIn(words, done.stderr)
         self.assertEqual("warning" in done.stderr, bool(warns), done.stderr)
@@ -104,7 +106,8 @@ class Judged(Folder):
         image.touch()
         os.truncate(image, 2 << 20)
         subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-O", "inline_data", image], check=True)
-        self.created(image, code=1, words="inline_data")
+        for form in (1, 2):
+            self.created(image, "--format", form, code=1, words="inline_data")
 
     def test_a_host_without_the_program_says_so(self):
         done = subprocess.run([TOOL, "create", "--key", self.shared / "ed25519.key", "--compatible", "board", "--version", "1", self.image, self.output],
@@ -181,6 +184,90 @@ class Create(Folder):
             self.create(certificates=self.folder / "crt")
 
 
+class Format2(Folder):
+    """The image as frames and a signed index of its blocks."""
+
+    def test_the_manifest_signs_an_index_that_comes_before_the_payload(self):
+        values = self.create(form=2)
+        with tarfile.open(self.output) as archive:
+            self.assertEqual(archive.getnames(), ["manifest", "manifest.sig", "index", "image.ext4.blocks"])
+            index, payload = (archive.extractfile(name).read() for name in ("index", "image.ext4.blocks"))
+        image = (self.shared / "image.ext4").read_bytes()
+        expected = {"format": "otamgr-bundle-2", "image": "image.ext4.blocks", "image-bytes": str(len(payload)), "image-type": "ext4",
+                    "image-sha256": hashlib.sha256(payload).hexdigest(), "image-compression": "zstd-blocks", "index-bytes": str(len(index)),
+                    "index-sha256": hashlib.sha256(index).hexdigest(), "rootfs-bytes": str(len(image)), "rootfs-sha256": hashlib.sha256(image).hexdigest()}
+        self.assertEqual({key: values[key] for key in expected}, expected)
+
+    def test_it_is_the_same_whatever_the_image_was_compressed_with(self):
+        made = set()
+        for name in ("image.ext4", "image.ext4.gz", "image.ext4.xz", "image.ext4.zst"):
+            self.create(self.shared / name, form=2)
+            made.add(self.output.read_bytes())
+        self.assertEqual(len(made), 1)
+
+    def test_only_file_systems_have_blocks(self):
+        archive = self.folder / "image.tar"
+        with tarfile.open(archive, "w") as out:
+            out.addfile(tarfile.TarInfo("etc"))
+        with self.assertRaisesRegex(bundle.BundleError, "hold ext4 file systems; make this one with --format 1"):
+            self.create(archive, form=2)
+        self.assertEqual(self.create(archive, form=None)["format"], "otamgr-bundle-1")
+        self.assertEqual(self.create(form=None)["format"], "otamgr-bundle-2")
+        self.assertEqual(self.create(form=1)["format"], "otamgr-bundle-1")
+
+    def test_a_cut_off_image_makes_no_bundle(self):
+        for name in ("image.ext4.gz", "image.ext4.xz", "image.ext4.zst"):
+            cut = self.folder / name
+            cut.write_bytes((self.shared / name).read_bytes()[:-9])
+            with self.assertRaisesRegex(bundle.BundleError, "does not decompress"):
+                self.create(cut, form=2)
+        self.assertFalse(self.output.exists())
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["image.ext4.gz", "image.ext4.xz", "image.ext4.zst"])
+
+    def test_every_changed_byte_of_index_and_payload_is_noticed(self):
+        self.create(form=2)
+        good = self.output.read_bytes()
+        keys = [self.shared / "ed25519.pem"]
+        with tarfile.open(self.output) as archive:
+            places = {member.name: (member.offset_data, member.size) for member in archive}
+        for name in ("index", "image.ext4.blocks"):
+            at, size = places[name]
+            for where in (at, at + size // 2, at + size - 1):
+                self.output.write_bytes(good[:where] + bytes([good[where] ^ 1]) + good[where + 1:])
+                with bundle.open_bundle(self.output) as opened, self.assertRaisesRegex(bundle.BundleError, f"{'image' if 'image' in name else 'index'}-sha256"):
+                    opened.signed_by(keys)
+                    opened.check_image()
+
+    def test_a_manifest_has_the_keys_of_its_format(self):
+        self.create(form=2)
+        with bundle.open_bundle(self.output) as opened:
+            good = opened.manifest.decode()
+        for key in ("image-type", "image-compression", "index-bytes", "index-sha256", "rootfs-bytes", "rootfs-sha256"):
+            with self.assertRaisesRegex(bundle.BundleError, f"lacks {key}"):
+                bundle.parse_manifest(re.sub(f"{key}=.*\n", "", good).encode())
+        with self.assertRaisesRegex(bundle.BundleError, "format 1 has the key image-type of format 2"):
+            bundle.parse_manifest(good.replace("bundle-2", "bundle-1").encode())
+
+    def test_without_the_engine_it_says_what_is_missing(self):
+        for environment, words in (({"PATH": "/nowhere"}, "cannot be built from .* without make and cc"), ({"OTA_CONTENT": "/nowhere/ota-content"}, "ota-content")):
+            with unittest.mock.patch.dict(os.environ, environment), self.assertRaisesRegex(bundle.BundleError, words):
+                bundle._indexed(self.shared / "image.ext4", self.folder / "index", self.folder / "payload", None)
+
+    def test_the_tool_makes_either(self):
+        words = ("create", "--json", "--key", self.shared / "ed25519.key", "--compatible", "board", "--version", "1", self.image, self.output)
+        for form in (1, 2):
+            done = self.tool(*words, "--format", form, "--level", 3)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(json.loads(done.stdout)["manifest"]["format"], f"otamgr-bundle-{form}")
+            self.assertEqual(self.tool("verify", "--keys", self.shared / "ed25519.pem", self.output).returncode, 0)
+
+    def test_sizes_that_octal_cannot_say_are_binary(self):
+        for size in (5, (8 << 30) - 1, 8 << 30, 15 << 30):
+            header = bundle._header("index", size)
+            self.assertEqual(tarfile.TarInfo.frombuf(header, "ascii", "strict").size, size)
+            self.assertEqual(header[257:265], b"ustar\x0000")
+
+
 class Verify(Folder):
     def verified(self, *trusted):
         with bundle.open_bundle(self.output) as opened:
@@ -224,7 +311,7 @@ class Verify(Folder):
         with bundle.open_bundle(self.output) as opened:
             good = opened.manifest
         bundle.parse_manifest(good + b"x-anything=goes = here\n")
-        for bad in (good[:-1], good + b"\n", good + b"new-key=1\n", good + b"version=1.2\n", good.replace(b"otamgr-bundle-1", b"otamgr-bundle-2"),
+        for bad in (good[:-1], good + b"\n", good + b"new-key=1\n", good + b"version=1.2\n", good.replace(b"otamgr-bundle-1", b"otamgr-bundle-3"),
                     good.replace(b"version=1.2", b"version=1.2.3.4.5.6.7.8.9"), good.replace(b"rootfs-bytes", b"x-bytes"), good + b"x-a=\xe9\n",
                     good.replace(b"compatible=board", b"compatible=a board"), b"", good + b"x-a=" + b"b" * 65536 + b"\n", good + b"x-=\n"):
             with self.subTest(bad[-40:]), self.assertRaises(bundle.BundleError):
