@@ -15,8 +15,8 @@ inherit ota-layout ota-class-archive
 # What the machine would have without this class, or nothing.
 OTA_OWN_WKS_FILE := "${@d.getVar('WKS_FILE', False) or ''}"
 
-# Any format that sysupgrade takes: ext4, ext4.gz, ext4.xz, ext4.zst, tar, tar.gz, tar.xz, tar.zst. A device that gets .zst needs zstd, .xz
-# xzcat, tar e2fsprogs-mke2fs.
+# Any format that sysupgrade takes: ext4, ext4.gz, ext4.xz, ext4.zst, tar, tar.gz, tar.xz, tar.zst. A device that gets tar
+# needs e2fsprogs-mke2fs.
 OTA_UPDATE_TYPE ?= "ext4.gz"
 # Two images with the same name cannot be deployed side by side.
 OTA_UPDATE_NAME ?= "hub_update-${IMAGE_BASENAME}.bin"
