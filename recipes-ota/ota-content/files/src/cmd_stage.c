@@ -35,7 +35,8 @@ static int read_back(struct source *source, struct slot *slot, uint64_t offset, 
         size_t size = source->bytes - at < CHUNK ? (size_t)(source->bytes - at) : CHUNK;
         code = slot_read(slot, buffer, size, offset + at, reason);
         if (code == 0 && !record_knows(source->chunks, index, buffer, size)) {
-            code = fail(reason, CODE_DIFFERS, "the slot %s reads back differently from what was written at byte %llu: the medium is worn out",
+            code = fail(reason, CODE_DIFFERS,
+                        "the slot %s reads back differently from what was written at byte %llu: the medium is worn out",
                         slot->name, (unsigned long long)(offset + at));
         }
     }

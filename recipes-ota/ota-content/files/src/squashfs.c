@@ -47,7 +47,8 @@ int squashfs_read(struct squashfs *squashfs, const unsigned char *first, size_t 
     squashfs->compression_name = compressions[squashfs->compression];
     if (log < 12 || log > 20 || squashfs->block_bytes != UINT32_C(1) << log || squashfs->inodes == 0 || squashfs->inodes > INODES_LIMIT ||
         squashfs->bytes < SQUASHFS_SUPERBLOCK) {
-        return fail(reason, CODE_CORRUPT, "the squashfs is damaged: its superblock says blocks of %u bytes, %u inodes", squashfs->block_bytes,
+        return fail(reason, CODE_CORRUPT, "the squashfs is damaged: its superblock says blocks of %u bytes, %u inodes",
+                    squashfs->block_bytes,
                     squashfs->inodes);
     }
     if (squashfs->bytes > payload_bytes) {
@@ -88,7 +89,8 @@ static bool block_unpacked(struct metadata *metadata, size_t packed) {
     } else if (metadata->squashfs->compression == XZ) {
         uint64_t memory = XZ_MEMORY;
         size_t in = 0, out = 0;
-        if (lzma_stream_buffer_decode(&memory, 0, NULL, metadata->packed, &in, packed, content, &out, METADATA) != LZMA_OK || in != packed) {
+        if (lzma_stream_buffer_decode(&memory, 0, NULL, metadata->packed, &in, packed, content, &out, METADATA) != LZMA_OK ||
+            in != packed) {
             return false;
         }
         metadata->size = out;
@@ -118,7 +120,8 @@ static int block_read(struct metadata *metadata, struct reason *reason) {
     if (size < 1 || size > METADATA || size > bytes - metadata->next - sizeof header) {
         return damaged(reason, "a block of a table is larger than 8 KiB, or lies behind its end");
     }
-    code = metadata->bytes.read(metadata->bytes.self, metadata->next + sizeof header, plain ? metadata->content : metadata->packed, size, reason);
+    code = metadata->bytes.read(metadata->bytes.self, metadata->next + sizeof header, plain ? metadata->content : metadata->packed, size,
+                                reason);
     if (code != 0) {
         return code;
     }
@@ -244,8 +247,8 @@ static int inode_at(struct metadata *metadata, uint64_t place, struct inode *ino
 /* ---- names ---- */
 
 /* The place of this name's inode; found is false if the folder does not have it. */
-static int name_looked_up(struct metadata *metadata, const struct inode *folder, const char *name, size_t length, uint64_t *place, bool *found,
-                          struct reason *reason) {
+static int name_looked_up(struct metadata *metadata, const struct inode *folder, const char *name, size_t length, uint64_t *place,
+                          bool *found, struct reason *reason) {
     unsigned char head[12], text[NAME];
     *found = false;
     /* What the size counts besides the list itself. */
@@ -342,7 +345,8 @@ static enum system_entry place_of(void *self, const char *path) {
     return looking->code != 0 ? SYSTEM_NONE : inode->type == DIR ? SYSTEM_DIRECTORY : inode->type == REG ? SYSTEM_FILE : SYSTEM_OTHER;
 }
 
-int squashfs_judge(const struct squashfs *squashfs, struct squashfs_bytes bytes, struct squashfs_judgement *judgement, struct reason *reason) {
+int squashfs_judge(const struct squashfs *squashfs, struct squashfs_bytes bytes, struct squashfs_judgement *judgement,
+                   struct reason *reason) {
     struct metadata *metadata = calloc(1, sizeof *metadata);
     struct looking *looking = calloc(1, sizeof *looking);
     memset(judgement, 0, sizeof *judgement);

@@ -34,6 +34,7 @@ struct squashfs_judgement {
 int squashfs_read(struct squashfs *squashfs, const unsigned char *first, size_t size, uint64_t payload_bytes, struct reason *reason);
 
 /* Of one with judged set: all inodes, and the places that a system must have. 0, or 5 for what is damaged. */
-int squashfs_judge(const struct squashfs *squashfs, struct squashfs_bytes bytes, struct squashfs_judgement *judgement, struct reason *reason);
+int squashfs_judge(const struct squashfs *squashfs, struct squashfs_bytes bytes, struct squashfs_judgement *judgement,
+                   struct reason *reason);
 
 #endif

@@ -47,7 +47,8 @@ int squashfs_check(struct job *job, struct source *source, uint64_t slot_bytes, 
         judgement.content_bytes = source->bytes;
     }
     if (code == 0 && (source->bytes >= slot_bytes || judgement.content_bytes >= slot_bytes - source->bytes)) {
-        code = fail(reason, CODE_TOO_BIG, "the squashfs has %llu bytes, its files need %llu, and the slot has %llu; it must hold both at once",
+        code = fail(reason, CODE_TOO_BIG,
+                    "the squashfs has %llu bytes, its files need %llu, and the slot has %llu; it must hold both at once",
                     (unsigned long long)source->bytes, (unsigned long long)judgement.content_bytes, (unsigned long long)slot_bytes);
     }
     if (code == 0) {

@@ -97,7 +97,8 @@ static const char *shown(const struct tar *tar) {
 }
 
 static int damaged(struct tar *tar, struct reason *reason, const char *what) {
-    return fail(reason, CODE_CORRUPT, "the tar archive is damaged: %s (member %.150s, header before byte %" PRIu64 ")", what, shown(tar), tar->at);
+    return fail(reason, CODE_CORRUPT, "the tar archive is damaged: %s (member %.150s, header before byte %" PRIu64 ")", what, shown(tar),
+                tar->at);
 }
 
 static int refused(struct tar *tar, struct reason *reason, const char *what) {
@@ -831,7 +832,8 @@ static int end_found(struct tar *tar, struct reason *reason) {
         return code;
     }
     if (!all_zero(tar->header, TAR_BLOCK)) {
-        return fail(reason, CODE_CORRUPT, "the tar archive is damaged: one block of zeros before byte %" PRIu64 ", its end mark has two", tar->at);
+        return fail(reason, CODE_CORRUPT, "the tar archive is damaged: one block of zeros before byte %" PRIu64 ", its end mark has two",
+                    tar->at);
     }
     do {
         if ((code = tar->input.read(tar->input.self, tar->piece, PIECE, &got, reason)) != 0) {

@@ -113,8 +113,8 @@ struct tar_comparison {
 
 /*
  * Compares the archive, member by member, with the tree below the open directory root. 0, or 14 for what is different, with the
- * name. Not compared is what the tar of busybox does not keep, and what changes nothing in a system: owners of symbolic links, and the times
- * of all but files.
+ * name. Not compared is what the tar of busybox does not keep, and what changes nothing in a system: owners of symbolic links, and the
+ * times of all but files.
  */
 int tar_compare(struct tar_input input, int root, struct tar_comparison *comparison, struct progress *progress, struct reason *reason);
 

@@ -27,7 +27,8 @@ int tar_check(struct job *job, struct stream *stream, uint64_t slot_bytes, struc
     progress_begin(&progress, job->progress_fd, "check", bytes);
     int code = tar_judge(tar_of_stream(&from), &judgement, reason);
     if (code == 0 && judgement.content_bytes >= slot_bytes) {
-        code = fail(reason, CODE_TOO_BIG, "the files in the image need %llu bytes, the slot has %llu", (unsigned long long)judgement.content_bytes,
+        code = fail(reason, CODE_TOO_BIG, "the files in the image need %llu bytes, the slot has %llu",
+                    (unsigned long long)judgement.content_bytes,
                     (unsigned long long)slot_bytes);
     }
     if (code != 0) {

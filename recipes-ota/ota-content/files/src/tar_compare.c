@@ -186,7 +186,8 @@ static int attributes_compared(struct comparing *comparing, const struct tar_mem
         /* An ACL that says no more than the mode is none in the file system. */
         bool none = length < 0 && errno == ENODATA && wanted->length == 0 && member->xattrs[i].form != TAR_XATTR_RAW &&
                     member->xattrs[i].form != TAR_XATTR_BASE64;
-        if (!none && (length < 0 || (size_t)length != wanted->length || memcmp(comparing->there->value, wanted->value, wanted->length) != 0)) {
+        if (!none && (length < 0 || (size_t)length != wanted->length ||
+                      memcmp(comparing->there->value, wanted->value, wanted->length) != 0)) {
             snprintf(what, sizeof what, "its attribute %.200s %s", wanted->name, length < 0 ? strerror(errno) : "has another value");
             return different(reason, member, what);
         }
@@ -206,7 +207,8 @@ static uint32_t mode_bits(const struct tar_member *member) {
         const struct tar_xattr *xattr = &member->xattrs[i];
         static const char access[] = "system.posix_acl_access";
         if (xattr->form == TAR_XATTR_ACL_ACCESS ||
-            (xattr->form == TAR_XATTR_RAW && xattr->name_length == sizeof access - 1 && memcmp(xattr->name, access, sizeof access - 1) == 0)) {
+            (xattr->form == TAR_XATTR_RAW && xattr->name_length == sizeof access - 1 &&
+             memcmp(xattr->name, access, sizeof access - 1) == 0)) {
             return 07707;
         }
     }
@@ -215,7 +217,8 @@ static uint32_t mode_bits(const struct tar_member *member) {
 
 static int properties_compared(const struct tar_member *member, const struct stat *is, int folder, const char *base,
                                struct reason *reason) {
-    static const char *const kinds[] = {"a file", "a second name", "a symbolic link", "a character device", "a block device", "a directory", "a fifo"};
+    static const char *const kinds[] = {"a file", "a second name", "a symbolic link", "a character device", "a block device",
+                                        "a directory", "a fifo"};
     char what[200], text[TAR_NAME_LIMIT + 1];
     if ((is->st_mode & S_IFMT) != type_of(member->kind)) {
         snprintf(what, sizeof what, "expected %s, its type is %o", kinds[member->kind], (unsigned)(is->st_mode & S_IFMT));
@@ -245,7 +248,8 @@ static int properties_compared(const struct tar_member *member, const struct sta
     return different(reason, member, what);
 }
 
-static int second_name_compared(struct comparing *comparing, const struct tar_member *member, const struct stat *is, struct reason *reason) {
+static int second_name_compared(struct comparing *comparing, const struct tar_member *member, const struct stat *is,
+                                struct reason *reason) {
     struct stat first;
     int folder;
     const char *base;
@@ -334,7 +338,10 @@ static int folder_compared(struct comparing *comparing, struct paths *paths, con
     int place;
     const char *base;
     int code = 0;
-    int opened = parent_opened(comparing, path, &place, &base) == 0 ? openat(place, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    int opened = -1;
+    if (parent_opened(comparing, path, &place, &base) == 0) {
+        opened = openat(place, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    }
     DIR *folder = opened >= 0 ? fdopendir(opened) : NULL;
     if (folder == NULL) {
         if (opened >= 0) {
@@ -354,7 +361,10 @@ static int folder_compared(struct comparing *comparing, struct paths *paths, con
             continue;
         }
         int length = snprintf(name, sizeof name, "%s%s%s", path, path[0] != '\0' ? "/" : "", entry->d_name);
-        enum tar_entry is = length > 0 && (size_t)length < sizeof name ? tar_names_find(comparing->names, name, (size_t)length) : TAR_ENTRY_NONE;
+        enum tar_entry is = TAR_ENTRY_NONE;
+        if (length > 0 && (size_t)length < sizeof name) {
+            is = tar_names_find(comparing->names, name, (size_t)length);
+        }
         if (is == TAR_ENTRY_NONE) {
             code = fail(reason, CODE_DIFFERS, "/%.150s of the new system is not in the archive", name);
             break;
@@ -399,7 +409,8 @@ int tar_compare(struct tar_input input, int root, struct tar_comparison *compari
     comparing.found = malloc(PIECE);
     comparing.wanted = malloc(sizeof *comparing.wanted);
     comparing.there = malloc(sizeof *comparing.there);
-    if (comparing.names == NULL || comparing.differences == NULL || comparing.found == NULL || comparing.wanted == NULL || comparing.there == NULL) {
+    if (comparing.names == NULL || comparing.differences == NULL || comparing.found == NULL || comparing.wanted == NULL ||
+        comparing.there == NULL) {
         code = fail(reason, CODE_RESOURCES, "no memory to compare the new system");
     } else {
         code = tar_open(&tar, input, reason);
