@@ -167,3 +167,5 @@ class Image(MetadataCase):
             d = bb.parse.handle(str(self.folder / "core-image-minimal.bb"), self.configuration(OTA_CORE_IMAGE_MINIMAL=value))[""]
             with self.subTest(value=value):
                 (self.assertIn if expected else self.assertNotIn)("packagegroup-otamgr", d.getVar("IMAGE_INSTALL") or "")
+                # BitBake warns each user of a file that is read twice.
+                self.assertEqual([], self.warnings())
