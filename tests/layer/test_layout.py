@@ -231,6 +231,7 @@ class Layout(MetadataCase):
                 d.setVar("THISDIR", "")
                 parsed = metadata.bb.parse.handle(str(self.folder / "u-boot_1.bb"), d)[""]
                 self.assertEqual(expected, "ota-env.cfg" in (parsed.getVar("SRC_URI") or ""))
+                self.assertEqual([], self.warnings())
 
 
 class Disk(MetadataCase):
