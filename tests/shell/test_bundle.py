@@ -78,7 +78,8 @@ def trusting(*pems, compatible=BOARD_NAME, conf="", also=lambda root: None):
 
 
 def make_bundle(factory, image, key, version="2.0", compatible=BOARD_NAME, **options):
-    """Bytes of a bundle that the host tool makes."""
+    """Bytes of a bundle that the host tool makes, of format 1 unless form=2 is among the options."""
+    options.setdefault("form", 1)
     named = factory.place / f"to-bundle{Path(image).suffix}"
     named.unlink(missing_ok=True)
     named.symlink_to(image)
@@ -369,10 +370,12 @@ def squashfs(factory, root=None):
 
 
 @promise("a bundle of {} installs exactly that system, its manifest beside the header, and moves the floor with the commit", cases=[
-    "ext4", "ext4.gz", "ext4.zst", "ext4.xz", "tar", "tar.gz", "tar.zst", "squashfs"])
+    "ext4", "ext4.gz", "ext4.zst", "ext4.xz", "tar", "tar.gz", "tar.zst", "squashfs", "ext4 in format 2", "ext4.gz in format 2"])
 def bundle_update(factory, kind):
     board = bundle_board(factory, floor="1.9.9")
-    content = make_bundle(factory, squashfs(factory) if kind == "squashfs" else factory.image(kind), keys(factory).private("ed25519"), version="2.0.1-rc2")
+    kind, _, format_2 = kind.partition(" in ")
+    content = make_bundle(factory, squashfs(factory) if kind == "squashfs" else factory.image(kind), keys(factory).private("ed25519"), version="2.0.1-rc2",
+                          form=2 if format_2 else 1)
     result = board.sysupgrade("--no-reboot", "--txn", "T", board.deliver(content))
     equal(result.code, 0, f"exit code, said {result.err}")
     equal(board.ota_env(), {"ota_slot": "a", "ota_trial": "b", "ota_tries": "3", "ota_txn": "T", "ota_floor": "1.9.9"}, "environment")
@@ -543,7 +546,8 @@ def floor_lost(factory):
 
 
 @promise("exit 5: {} in a rightly signed bundle is noticed before the slot is touched", cases=[
-    "a flipped bit in the image", "the image of another bundle", "a wrong hash of the file system", "a cut off bundle", "a flipped bit in a squashfs"])
+    "a flipped bit in the image", "the image of another bundle", "a wrong hash of the file system", "a cut off bundle", "a flipped bit in a squashfs",
+    "a flipped bit in the frames", "a flipped bit in the block index", "the index of another bundle", "a cut off bundle of format 2"])
 def wrong_payload(factory, what):
     key = keys(factory).private("ed25519")
     content, words = good_bundle(factory), "not the one that was signed"
@@ -561,6 +565,16 @@ def wrong_payload(factory, what):
         content, words = signed(factory, key, b"\n".join(lines) + b"\n", parts[2]), "unpacks to"
     elif what == "a cut off bundle":
         content, words = content[:-20480], "cut off"
+    elif what == "a cut off bundle of format 2":
+        content, words = good_bundle(factory, form=2)[:-20480], "cut off"
+    elif what == "the index of another bundle":
+        mine, other = (members(good_bundle(factory, form=2, **options)) for options in ({}, {"level": 1}))
+        content, words = assembled([*mine[:2], other[2], mine[3]]), "the index in the bundle is not the one that was signed"
+    elif what in ("a flipped bit in the frames", "a flipped bit in the block index"):
+        flipped = bytearray(good_bundle(factory, form=2))
+        at = len(flipped) // 2 if what.endswith("frames") else flipped.index(b"OTAINDEX") + 200
+        flipped[at] ^= 4
+        content, words = bytes(flipped), "damaged between" if what.endswith("frames") else "the index in the bundle is not the one that was signed"
     else:
         flipped = bytearray(make_bundle(factory, squashfs(factory), key))
         flipped[len(flipped) // 2] ^= 4
