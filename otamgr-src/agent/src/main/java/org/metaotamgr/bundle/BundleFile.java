@@ -82,8 +82,12 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
      */
     static BundleFile open(Path file) throws IOException {
         try (SeekableByteChannel channel = Files.newByteChannel(file, READ)) {
-            return new Reader(channel).read(file);
+            return read(channel, file);
         }
+    }
+
+    static BundleFile read(SeekableByteChannel channel, Path file) throws IOException {
+        return new Reader(channel).read(file);
     }
 
     /** Goes from member to member. */

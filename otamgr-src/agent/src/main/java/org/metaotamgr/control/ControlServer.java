@@ -170,7 +170,7 @@ public final class ControlServer implements AutoCloseable {
         }
     }
 
-    private static List<String> arguments(InputStream in) throws IOException {
+    static List<String> arguments(InputStream in) throws IOException {
         ByteArrayOutputStream line = new ByteArrayOutputStream();
         for (int next = in.read(); next != '\n'; next = in.read()) {
             if (next < 0 || line.size() == MAX_REQUEST) {
