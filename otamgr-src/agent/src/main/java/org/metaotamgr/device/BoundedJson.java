@@ -22,6 +22,8 @@ public final class BoundedJson {
     private static final int MAX_DEPTH = 32;
     private static final int MAX_NUMBER = 100;
     private static final int MAX_NAME = 4096;
+    /** By so many bytes an encoding would be told. */
+    private static final int FIRST_WORD = 4;
     private static final ObjectMapper MAPPER = new ObjectMapper(JsonFactory.builder()
             .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(MAX_DEPTH).maxTokenCount(MAX_TOKENS)
                     .maxNumberLength(MAX_NUMBER).maxNameLength(MAX_NAME).maxStringLength(MAX_BYTES).build())
@@ -43,6 +45,12 @@ public final class BoundedJson {
     public static JsonNode tree(byte[] content) throws IOException {
         if (content.length > MAX_BYTES) {
             throw new IOException("expected at most " + MAX_BYTES + " bytes of JSON, found " + content.length);
+        }
+        // The library would take zeros or a mark at the begin for another encoding; but JSON is UTF-8 (RFC 8259, 8.1).
+        for (int at = 0; at < Math.min(content.length, FIRST_WORD); at++) {
+            if (content[at] == 0 || at == 0 && (content[at] & 0xff) >= 0xfe) {
+                throw new IOException("expected JSON in UTF-8, found another encoding");
+            }
         }
         return MAPPER.readTree(content);
     }

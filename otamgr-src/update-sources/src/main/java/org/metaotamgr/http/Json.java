@@ -60,7 +60,7 @@ public record Json(String where, JsonNode node) {
         } catch (JacksonException e) {
             throw new MalformedException(where + ": expected JSON, found: " + e.getOriginalMessage());
         } catch (IOException e) {
-            throw new MalformedException(where + ": " + e.getMessage());
+            throw new MalformedException(where + ": expected JSON in UTF-8, found: " + e.getMessage());
         }
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.ota;
+package org.metaotamgr.daemon;
 
 import java.io.IOException;
 import java.util.ArrayList;
