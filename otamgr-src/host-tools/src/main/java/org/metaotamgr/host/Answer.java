@@ -4,6 +4,7 @@ package org.metaotamgr.host;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 
 /** What the service answered: any status, any body. */
@@ -24,10 +25,8 @@ record Answer(String method, String path, int status, byte[] body) {
             if (!node.isMissingNode()) {
                 return node;
             }
-        } catch (JsonProcessingException e) {
-            // Told below without what the parser quotes.
-        } catch (java.io.IOException e) {
-            throw new IllegalStateException("bytes in memory can be read", e);
+        } catch (IOException e) {
+            // Told below without what the parser quotes. It is no JsonProcessingException where the encoding is wrong.
         }
         throw new OtaException(ExitStatus.SERVICE, "HTTP " + status + " from " + method + " " + path + ": expected JSON, found "
                 + (body.length == 0 ? "nothing" : "something else: " + excerpt(new String(body, StandardCharsets.UTF_8))));

@@ -15,6 +15,7 @@ import java.util.Optional;
  */
 public final class Urls {
     private static final int MAX_LENGTH = 8192;
+    private static final int MAX_PORT = 65_535;
     private static final String UNRESERVED_MARKS = "-._~";
     private static final String SUB_DELIMITERS = "!$&'()*+,;=";
 
@@ -151,7 +152,7 @@ public final class Urls {
     private static Optional<URI> uri(String text) {
         try {
             URI uri = new URI(text);
-            return host(uri).isEmpty() || uri.getRawUserInfo() != null || uri.getPort() > 65_535 ? Optional.empty()
+            return host(uri).isEmpty() || uri.getRawUserInfo() != null || uri.getPort() > MAX_PORT ? Optional.empty()
                     : Optional.of(uri);
         } catch (URISyntaxException e) {
             return Optional.empty();
@@ -193,6 +194,7 @@ public final class Urls {
             host = colon < 0 ? authority : authority.substring(0, colon);
             String port = colon < 0 ? "0" : authority.substring(colon + 1);
             boolean isName = !host.isEmpty() && !port.isEmpty() && port.length() <= 5 && port.chars().allMatch(one -> isDigit((char) one))
+                    && Integer.parseInt(port) <= MAX_PORT
                     && host.chars().allMatch(one -> isLetter((char) one) || isDigit((char) one) || "-._".indexOf(one) >= 0);
             return isName ? host : "";
         }
