@@ -327,7 +327,9 @@ def content_engine():
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run(["make", "-s", "-C", str(sources), f"B={folder}", "WERROR="], capture_output=True, text=True, check=False)
+        # make takes no names with blanks; from the sources to the build there are none, wherever the checkout is.
+        done = subprocess.run(["make", "-s", "-C", str(sources), f"B={os.path.relpath(folder, sources)}", "WERROR="],
+                              capture_output=True, text=True, check=False)
     if done.returncode:
         said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip() or "make does not say why")
         raise BundleError(f"{wanted}, and building it from {sources} failed: {said} "
