@@ -36,7 +36,7 @@ KINDS = {
     "cut-off": Kind("an image that ends in the middle", ("update-failed",), code=5, why="does not decompress"),
     "flipped": Kind("an image with one bit flipped", ("update-failed",), code=5, why="does not decompress"),
     "no-image": Kind("a file that is no image", ("update-failed",), code=4, why="neither an ext4 file system nor a tar archive"),
-    "too-large": Kind("an image larger than the slot", ("update-failed",), code=8, why="slot [ab] has"),
+    "too-large": Kind("an image larger than the slot", ("update-failed",), code=8, why="the slot has"),
     "foreign": Kind("a file system that is no system", (*WRITTEN, "update-failed"), code=7, why="the new system has no /etc"),
     "no-kernel": Kind("a system without a kernel that starts", _BACK, trial=(), why="u-boot=load-failed", loader_says="load-failed"),
     "resets": Kind("a system that ends at its first step", _BACK, trial=(), why="boots=0 .*never got as far", loader_says="tries-used-up"),
