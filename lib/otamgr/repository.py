@@ -270,8 +270,7 @@ class Repository:
         """The targets of the next publication: path -> {"length", "sha256", "custom"}."""
         path = self.folder / "draft.json"
         published = self.published(Targets.type)
-        current = {name: {"length": target.length, "sha256": target.hashes["sha256"], "custom": target.custom or {}}
-                   for name, target in (published.signed.targets.items() if published else ())}
+        current = self.published_as_draft()
         if not path.exists():
             return current
         draft = json.loads(path.read_text())
@@ -315,12 +314,13 @@ class Repository:
     def remove(self, name):
         """Takes a target out of the next publication. Its file stays, as devices may be in the middle of it."""
         draft = self.draft()
-        self._target(draft, name)
+        self.entry(draft, name)
         del draft[name]
         self._save_draft(draft)
 
     @staticmethod
-    def _target(draft, name):
+    def entry(draft, name):
+        """What a draft says of a target."""
         if name not in draft:
             near = fnmatch.filter(draft, f"*{name}*")
             raise RepositoryProblem(f"expected the name of a target, found '{name}'; "
@@ -330,7 +330,7 @@ class Repository:
     def change_custom(self, name, change):
         """Changes what the draft says of a target."""
         draft = self.draft()
-        entry = self._target(draft, name)
+        entry = self.entry(draft, name)
         change(entry["custom"].setdefault(CUSTOM, {}))
         self._save_draft(draft)
 
@@ -377,7 +377,7 @@ class Repository:
                 if self._publish_signed(Metadata.from_file(str(place)), role):
                     done.append(role)
                     if role == Targets.type:
-                        self._save_draft(self._published_as_draft())
+                        self._save_draft(self.published_as_draft())
                 else:
                     missing.append(role)
         if not missing or missing == [Root.type]:
@@ -389,8 +389,10 @@ class Repository:
                 done.append(Timestamp.type)
         return done, missing
 
-    def _published_as_draft(self):
-        targets = self.published(Targets.type).signed.targets
+    def published_as_draft(self):
+        """What is published, in the form of a draft."""
+        published = self.published(Targets.type)
+        targets = published.signed.targets if published else {}
         return {name: {"length": target.length, "sha256": target.hashes["sha256"], "custom": target.custom or {}}
                 for name, target in targets.items()}
 
@@ -494,7 +496,7 @@ class Repository:
                            "threshold": root.roles[role].threshold, "keys": keys,
                            "here": [keyid for keyid in keys if self.signer(root.keys[keyid])]}
         return {"repository": root.unrecognized_fields.get(REPOSITORY_FIELD, ""), "roles": roles,
-                "pending": sorted(path.stem for path in self.pending.glob("*.json")), "drafted": self.draft() != self._published_as_draft()}
+                "pending": sorted(path.stem for path in self.pending.glob("*.json")), "drafted": self.draft() != self.published_as_draft()}
 
     def export(self, board, out, since=None, days=30):
         """Copies metadata, and the targets of a board that are newer than a version, into a folder, for a stick. Its timestamp

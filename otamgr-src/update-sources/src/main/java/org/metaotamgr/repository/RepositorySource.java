@@ -130,11 +130,12 @@ final class RepositorySource implements UpdateSource {
         try {
             Files.createDirectories(state);
             byte[] shipped = Files.readAllBytes(root);
+            Instant built = built();
             TufClient client = new TufClient(new FolderStore(state), place.metadata(), Optional.of(shipped),
-                    new Time(context.clock().instant(), built()), Limits.DEVICE);
+                    new Time(context.clock().instant(), built), Limits.DEVICE);
             client.refresh();
-            if (built().isAfter(client.now())) {
-                context.log().warning("repository_time:build=" + built() + ",clock=" + client.now()
+            if (built.isAfter(client.now())) {
+                context.log().warning("repository_time:build=" + built + ",clock=" + client.now()
                         + ",meaning=the time of the build is after the end of the root and not believed");
             }
             return client;
