@@ -179,3 +179,19 @@ void facts_give_up(struct facts_out *out) {
         out->file = NULL;
     }
 }
+
+bool bytes_written(int fd, const void *bytes, size_t size) {
+    const unsigned char *at = bytes;
+    while (size > 0) {
+        ssize_t done = write(fd, at, size);
+        if (done < 0 && errno == EINTR) {
+            continue;
+        }
+        if (done <= 0) {
+            return false;
+        }
+        at += done;
+        size -= (size_t)done;
+    }
+    return true;
+}

@@ -50,6 +50,9 @@ void facts_give_up(struct facts_out *out);
 
 /* FOLDER/NAME, or false when that is too long. */
 bool path_in(char *path, size_t size, const char *folder, const char *name);
+
+/* Writes all of it, however many calls that takes; errno says why it does not. */
+bool bytes_written(int fd, const void *bytes, size_t size);
 /* A decimal number without anything else; false also when it does not fit. */
 bool number_understood(const char *text, uint64_t *value);
 

@@ -295,22 +295,6 @@ struct plan_head {
     uint64_t compared;
 };
 
-static bool all_written(int fd, const void *bytes, size_t size) {
-    const uint8_t *at = bytes;
-    while (size > 0) {
-        ssize_t done = write(fd, at, size);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done <= 0) {
-            return false;
-        }
-        at += done;
-        size -= (size_t)done;
-    }
-    return true;
-}
-
 int plan_save(const struct plan *plan, const char *folder, struct reason *reason) {
     char path[512];
     struct plan_head head = {.data_blocks = plan->index->data_blocks, .blocks = plan->index->blocks, .compared = plan->compared};
@@ -320,8 +304,8 @@ int plan_save(const struct plan *plan, const char *folder, struct reason *reason
     }
     unlink(path);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    bool good = fd >= 0 && all_written(fd, &head, sizeof head) && all_written(fd, plan->from, (size_t)head.data_blocks * sizeof *plan->from) &&
-                all_written(fd, plan->source, head.data_blocks) && all_written(fd, plan->dirty, ((size_t)head.blocks + 7) / 8);
+    bool good = fd >= 0 && bytes_written(fd, &head, sizeof head) && bytes_written(fd, plan->from, (size_t)head.data_blocks * sizeof *plan->from) &&
+                bytes_written(fd, plan->source, head.data_blocks) && bytes_written(fd, plan->dirty, ((size_t)head.blocks + 7) / 8);
     if (fd >= 0) {
         good = close(fd) == 0 && good;
     }

@@ -121,22 +121,6 @@ size_t record_piece(const struct record *record) { return (size_t)record->head.p
 uint64_t record_bytes(const struct record *record) { return record->head.bytes; }
 uint64_t record_count(const struct record *record) { return record->head.count; }
 
-static bool all_written(int fd, const void *data, size_t size) {
-    const unsigned char *at = data;
-    while (size > 0) {
-        ssize_t done = write(fd, at, size);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done <= 0) {
-            return false;
-        }
-        at += done;
-        size -= (size_t)done;
-    }
-    return true;
-}
-
 int record_save(const struct record *record, const char *folder, const char *name, struct reason *reason) {
     char path[512];
     if (!path_in(path, sizeof path, folder, name)) {
@@ -147,7 +131,7 @@ int record_save(const struct record *record, const char *folder, const char *nam
     if (fd < 0) {
         return fail_errno(reason, CODE_RESOURCES, "%s cannot be written", path);
     }
-    bool good = all_written(fd, &record->head, sizeof record->head) && all_written(fd, record->tags, (size_t)record->head.count * TAG);
+    bool good = bytes_written(fd, &record->head, sizeof record->head) && bytes_written(fd, record->tags, (size_t)record->head.count * TAG);
     good = close(fd) == 0 && good;
     if (!good) {
         int code = fail_errno(reason, CODE_RESOURCES, "%s cannot be written", path);
