@@ -358,7 +358,8 @@ def _indexed(path, index, payload, level):
             raise BundleError(f"{path}: {said.decode(errors='replace').strip().removeprefix('ota-content: ')}")
     facts = dict(line.split("=", 1) for line in made.decode().splitlines())
     name = re.sub(r"\.(gz|xz|zst)$", "", Path(path).name) + ".blocks"
-    return {"image": name, "image-bytes": facts["image_bytes"], "image-sha256": facts["image_sha256"], "rootfs-bytes": facts["rootfs_bytes"],
+    return {"image": name, "image-bytes": facts["image_bytes"], "image-sha256": facts["image_sha256"],
+            "rootfs-bytes": facts["rootfs_bytes"],
             "rootfs-sha256": facts["rootfs_sha256"], "image-type": "ext4", "image-compression": "zstd-blocks",
             "index-bytes": facts["index_bytes"], "index-sha256": facts["index_sha256"]}
 
