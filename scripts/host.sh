@@ -14,7 +14,7 @@ e2fsprogs cpio gzip unzip qemu-user-static binutils-aarch64-linux-gnu gcc-aarch6
 # Boards without a kernel of their own are made of this machine's own programs.
 SHARED_KERNEL_PACKAGES="busybox-static zstd gcc libc6-dev mount util-linux libssl-dev libzstd-dev zlib1g-dev liblzma-dev"
 # shellcheck disable=SC2034
-TEST_PACKAGES="$SHARED_KERNEL_PACKAGES shellcheck gawk mawk attr acl libcap2-bin libarchive-tools \
+TEST_PACKAGES="$SHARED_KERNEL_PACKAGES shellcheck shfmt gawk mawk attr acl libcap2-bin libarchive-tools \
 chromium xz-utils squashfs-tools dpkg-dev python3-venv groff-base systemd \
 git debootstrap clang libclang-rt-14-dev"
 
@@ -35,7 +35,7 @@ stop() {
 # missing_packages PACKAGE...: those that are not installed.
 missing_packages() {
     for package in "$@"; do
-        case $(dpkg-query -W -f '${Status}' "$package" 2> /dev/null) in
+        case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
         *' installed') ;;
         *) printf ' %s' "$package" ;;
         esac
@@ -52,23 +52,23 @@ ensure_packages() {
     fi
     echo "Installing$missing"
     # shellcheck disable=SC2086 # one word per package
-    if ! { apt-get -qq update && DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get -qq install -y --no-install-recommends $missing > /dev/null; }; then
+    if ! { apt-get -qq update && DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get -qq install -y --no-install-recommends $missing >/dev/null; }; then
         echo "These Debian packages could not be installed:$missing. What apt said is above; a machine of Debian 12 with network has them all." >&2
         return 1
     fi
 }
 
 # may_mount: this process may mount file systems, which in many containers even root may not.
-may_mount() { unshare --mount true 2> /dev/null; }
+may_mount() { unshare --mount true 2>/dev/null; }
 
 # archives_found: the machine where apt finds packages has an address, or a proxy will know it.
 archives_found() {
     [ -z "${http_proxy-}${https_proxy-}${HTTP_PROXY-}${HTTPS_PROXY-}" ] || return 0
-    ! apt-config dump 2> /dev/null | grep -qiE '^Acquire::https?::(.*::)?Proxy(-Auto-Detect)? "[^"]' || return 0
+    ! apt-config dump 2>/dev/null | grep -qiE '^Acquire::https?::(.*::)?Proxy(-Auto-Detect)? "[^"]' || return 0
     # shellcheck disable=SC2016 # apt's placeholder
-    archive_host=$(apt-get indextargets --format '$(SITE)' 2> /dev/null | sed -n 's#^https\{0,1\}://\([^/:]*\).*#\1#p' | head -n 1)
+    archive_host=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | sed -n 's#^https\{0,1\}://\([^/:]*\).*#\1#p' | head -n 1)
     [ -n "$archive_host" ] || return 0
-    timeout 2 getent ahosts "$archive_host" > /dev/null
+    timeout 2 getent ahosts "$archive_host" >/dev/null
 }
 
 # preflight PROGRAM MEBIBYTES MINUTES NEEDS PACKAGE...: within a second, everything that would end the program later. NEEDS: words of root (its
@@ -79,12 +79,14 @@ preflight() {
     shift 4
     checkout=$(dirname "$here")
     case " $needs " in *' root '* | *' loop '*)
-        [ "$(id -u)" = 0 ] || stop "$program" "needs root, because it makes file systems whose files belong to root: sudo $program" ;;
+        [ "$(id -u)" = 0 ] || stop "$program" "needs root, because it makes file systems whose files belong to root: sudo $program"
+        ;;
     esac
     case $checkout in *[,:\"\'\\\$]*)
-        stop "$program" "the path of this checkout, $checkout, has one of , : \" ' \\ \$, which QEMU or Maven would take for something else: move it" ;;
+        stop "$program" "the path of this checkout, $checkout, has one of , : \" ' \\ \$, which QEMU or Maven would take for something else: move it"
+        ;;
     esac
-    if ! mkdir -p "$checkout/build" 2> /dev/null || [ ! -w "$checkout/build" ] || [ ! -w "$checkout/otamgr-src" ]; then
+    if ! mkdir -p "$checkout/build" 2>/dev/null || [ ! -w "$checkout/build" ] || [ ! -w "$checkout/otamgr-src" ]; then
         stop "$program" "cannot write to $checkout, where it builds: copy the checkout to a place where you may write"
     fi
     free=$(df -Pk "$checkout/build" | awk 'NR == 2 { print int($4 / 1024) }')
@@ -93,11 +95,12 @@ preflight() {
     case " $needs " in *' loop '*)
         may_mount || stop "$program" "may not mount file systems here, which its tests do: in a container, start that with --privileged -v /dev:/dev"
         [ -e /dev/loop-control ] ||
-            stop "$program" "has no loop devices: modprobe loop; in a container, start that with --privileged -v /dev:/dev" ;;
+            stop "$program" "has no loop devices: modprobe loop; in a container, start that with --privileged -v /dev:/dev"
+        ;;
     esac
     missing=$(missing_packages "$@")
     if [ -n "$missing" ]; then
-        command -v apt-get > /dev/null ||
+        command -v apt-get >/dev/null ||
             stop "$program" "installs Debian packages and found no apt-get: run it on Debian 12, for example in docker run -it debian:12"
         [ "$(id -u)" = 0 ] || stop "$program" "these Debian packages are missing:$missing. Run it once as root, or install them"
     fi
@@ -114,7 +117,10 @@ show_help() {
     shift
     for word in "$@"; do
         case $word in
-        --help | -h) cat "$help"; exit 0 ;;
+        --help | -h)
+            cat "$help"
+            exit 0
+            ;;
         esac
     done
 }
