@@ -16,10 +16,11 @@ run_host_tool() {
             if [ -f "$here/help/${0##*/}.txt" ]; then
                 cat "$here/help/${0##*/}.txt"
                 exit 0
-            fi ;;
+            fi
+            ;;
         esac
         for program in java mvn; do
-            command -v "$program" > /dev/null || {
+            command -v "$program" >/dev/null || {
                 echo "${0##*/} is a Java program that builds itself once and needs Java 17 and Maven: apt-get install openjdk-17-jdk-headless maven" >&2
                 exit 1
             }
@@ -31,7 +32,7 @@ run_host_tool() {
     # Java cannot tell whether standard error is a terminal.
     if [ -t 2 ]; then
         terminal=true
-        size=$(stty size 2> /dev/null <&2 || echo "24 80")
+        size=$(stty size 2>/dev/null <&2 || echo "24 80")
         columns=${size#* }
     fi
     exec java -Xmx64m -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto "-Dota.terminal=$terminal" "-Dota.columns=$columns" -jar "$jar" "$@"

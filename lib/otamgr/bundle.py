@@ -48,8 +48,12 @@ KEYS = (
     ("format", re.compile(f"{FORMAT}|{FORMAT_2}"), f"{FORMAT} or {FORMAT_2}", True),
     ("compatible", re.compile(r"[!-~]{1,64}"), "the name of a board: 1 to 64 characters without blanks", True),
     ("version", VERSION, VERSION_WORDS, True),
-    ("image", re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"),
-     "the name of a file: at most 100 letters, digits and . _ + -, beginning with a letter or digit", True),
+    (
+        "image",
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"),
+        "the name of a file: at most 100 letters, digits and . _ + -, beginning with a letter or digit",
+        True,
+    ),
     ("image-bytes", *_BYTES, True),
     ("image-sha256", *_SHA256, True),
     ("rootfs-bytes", *_BYTES, False),
@@ -65,8 +69,12 @@ KEYS_2 = ("image-type", "image-compression", "index-bytes", "index-sha256")
 
 # The beginning of the DER form of a public key, which is the same for all keys of a kind, and its length.
 _P256 = "301306072a8648ce3d020106082a8648ce3d030107"
-_ALGORITHMS = (("302a300506032b6570032100", 44, "ed25519"), (f"3059{_P256}03420004", 91, "p256"), (f"3039{_P256}03220002", 59, "p256"),
-               (f"3039{_P256}03220003", 59, "p256"))
+_ALGORITHMS = (
+    ("302a300506032b6570032100", 44, "ed25519"),
+    (f"3059{_P256}03420004", 91, "p256"),
+    (f"3039{_P256}03220002", 59, "p256"),
+    (f"3039{_P256}03220003", 59, "p256"),
+)
 
 
 class BundleError(Exception):
@@ -78,6 +86,7 @@ class SignatureError(BundleError):
 
 
 # ---- openssl ---------------------------------------------------------------------------------------------------------
+
 
 def _openssl(*words, content=None, fails="openssl failed"):
     try:
@@ -96,8 +105,11 @@ def public_keys(text):
     for block in re.finditer(r"-----BEGIN PUBLIC KEY-----\s([A-Za-z0-9+/=\s]*)-----END PUBLIC KEY-----", text):
         with contextlib.suppress(ValueError):
             der = base64.b64decode("".join(block[1].split()), validate=True)
-            found += [(f"{block[0]}\n", name) for beginning, length, name in _ALGORITHMS
-                      if len(der) == length and der.startswith(bytes.fromhex(beginning))]
+            found += [
+                (f"{block[0]}\n", name)
+                for beginning, length, name in _ALGORITHMS
+                if len(der) == length and der.startswith(bytes.fromhex(beginning))
+            ]
     return found
 
 
@@ -110,7 +122,9 @@ def public_key_of(key):
     """The public key of a private key file, as PEM text. Raises BundleError for a key that devices would not accept."""
     text = _openssl("pkey", "-in", key, "-pubout", fails=f"{key} is no private key that openssl reads").decode()
     if algorithm_of(text) is None:
-        raise BundleError(f"{key}: expected an Ed25519 or P-256 key, found another kind; make one with: ota-bundle keygen")
+        raise BundleError(
+            f"{key}: expected an Ed25519 or P-256 key, found another kind; make one with: ota-bundle keygen"
+        )
     return text
 
 
@@ -121,7 +135,10 @@ def make_key(path, kind="ed25519"):
     for there in (path, public):
         if there.exists():
             raise BundleError(f"{there} exists; keys are never replaced, choose another name")
-    options = {"ed25519": ("-algorithm", "ed25519"), "p256": ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")}
+    options = {
+        "ed25519": ("-algorithm", "ed25519"),
+        "p256": ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
+    }
     if kind not in options:
         raise BundleError(f"kind of key: expected one of {', '.join(options)}, found {kind}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +177,9 @@ def _made_by(public_key, path, signature, folder):
     kind = algorithm_of(public_key)
     with contextlib.suppress(BundleError):
         if kind == "ed25519":
-            _openssl("pkeyutl", "-verify", "-pubin", "-inkey", key_file, "-rawin", "-in", path, "-sigfile", signature_file)
+            _openssl(
+                "pkeyutl", "-verify", "-pubin", "-inkey", key_file, "-rawin", "-in", path, "-sigfile", signature_file
+            )
             return True
         if kind == "p256":
             _openssl("dgst", "-sha256", "-verify", key_file, "-signature", signature_file, path)
@@ -178,7 +197,9 @@ def _trusted(places):
         except OSError as e:
             raise BundleError(f"{e.filename}: {e.strerror}") from None
     if not found:
-        raise BundleError(f"no public key and no certificate (*.pem) in {', '.join(map(str, places)) or 'what was named: nothing'}")
+        raise BundleError(
+            f"no public key and no certificate (*.pem) in {', '.join(map(str, places)) or 'what was named: nothing'}"
+        )
     return found
 
 
@@ -222,7 +243,9 @@ def verify_signature(path, signature, chain, trusted):
         leaf.write_text(certificates[0])
         others.write_text("".join(certificates[1:]))
         if not _made_by(_openssl("x509", "-in", leaf, "-noout", "-pubkey").decode(), path, signature, folder):
-            raise SignatureError("the signature is neither by a public key nor by the certificate that came with it (Ed25519 or P-256)")
+            raise SignatureError(
+                "the signature is neither by a public key nor by the certificate that came with it (Ed25519 or P-256)"
+            )
         if not _may_sign(certificates[0]):
             raise SignatureError("the certificate of the signer is not for signing code")
         anchors = Path(folder, "anchors.pem")
@@ -233,16 +256,31 @@ def verify_signature(path, signature, chain, trusted):
             anchors.write_text("".join(_certificates(text)))
             try:
                 # Level 2: no RSA below 2048 bits, no MD5, no SHA-1.
-                _openssl("verify", "-auth_level", "2", "-no_check_time", "-no-CApath", "-no-CAstore", "-partial_chain", "-CAfile", anchors,
-                         *(["-untrusted", others] if certificates[1:] else []), leaf, fails=str(name))
+                _openssl(
+                    "verify",
+                    "-auth_level",
+                    "2",
+                    "-no_check_time",
+                    "-no-CApath",
+                    "-no-CAstore",
+                    "-partial_chain",
+                    "-CAfile",
+                    anchors,
+                    *(["-untrusted", others] if certificates[1:] else []),
+                    leaf,
+                    fails=str(name),
+                )
                 return str(name)
             except BundleError as e:
                 complaints.append(str(e))
-    raise SignatureError("the certificate of the signer leads to none of the certificates that are trusted, with keys and hashes of "
-                         f"security level 2 (RSA of 2048 bits or more, SHA-256 or better): {'; '.join(complaints) or 'there are none'}")
+    raise SignatureError(
+        "the certificate of the signer leads to none of the certificates that are trusted, with keys and hashes of "
+        f"security level 2 (RSA of 2048 bits or more, SHA-256 or better): {'; '.join(complaints) or 'there are none'}"
+    )
 
 
 # ---- images ----------------------------------------------------------------------------------------------------------
+
 
 @contextlib.contextmanager
 def _decompressed(path):
@@ -253,7 +291,9 @@ def _decompressed(path):
         try:
             # As standard input, because zstd passes over symbolic links, which a deploy folder is full of.
             with open(path, "rb") as f:
-                process = subprocess.Popen(["zstd", "-d", "-c", "-q"], stdin=f, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                process = subprocess.Popen(
+                    ["zstd", "-d", "-c", "-q"], stdin=f, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                )
         except FileNotFoundError:
             raise BundleError(f"{path} is compressed with zstd and the program zstd is missing") from None
         with process:
@@ -266,7 +306,9 @@ def _decompressed(path):
         if process.returncode:
             raise BundleError(f"{path} does not decompress: {said}")
         return
-    opened = gzip.open(path) if first[:2] == b"\x1f\x8b" else lzma.open(path) if first == b"\xfd7zXZ\0" else open(path, "rb")
+    opened = (
+        gzip.open(path) if first[:2] == b"\x1f\x8b" else lzma.open(path) if first == b"\xfd7zXZ\0" else open(path, "rb")
+    )
     try:
         with opened as stream:
             yield stream
@@ -289,7 +331,9 @@ def _is_file_system(path):
     if head[1080:1082] == b"\x53\xef":
         return True
     if head[257:262] != b"ustar" and head[:4] != b"hsqs":
-        raise BundleError(f"{path} is neither an ext4 file system, a tar archive nor a squashfs; sysupgrade would refuse it")
+        raise BundleError(
+            f"{path} is neither an ext4 file system, a tar archive nor a squashfs; sysupgrade would refuse it"
+        )
     return False
 
 
@@ -312,6 +356,7 @@ def describe_image(path):
 
 # ---- the content engine ----------------------------------------------------------------------------------------------
 
+
 def content_engine():
     """The program ota-content: what OTA_CONTENT names, what is on the PATH, or what a checkout builds for itself."""
     named = os.environ.get("OTA_CONTENT") or shutil.which("ota-content")
@@ -323,17 +368,28 @@ def content_engine():
     if not (sources / "Makefile").exists():
         raise BundleError(f"{wanted} (under BitBake: ota-content-native), and its sources are not at {sources}")
     if lacking := [program for program in ("make", "cc") if not shutil.which(program)]:
-        raise BundleError(f"{wanted}, and cannot be built from {sources} without {' and '.join(lacking)} (Debian: build-essential)")
+        raise BundleError(
+            f"{wanted}, and cannot be built from {sources} without {' and '.join(lacking)} (Debian: build-essential)"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # make takes no names with blanks; from the sources to the build there are none, wherever the checkout is.
-        done = subprocess.run(["make", "-s", "-C", str(sources), f"B={os.path.relpath(folder, sources)}", "WERROR="],
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["make", "-s", "-C", str(sources), f"B={os.path.relpath(folder, sources)}", "WERROR="],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode:
-        said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip() or "make does not say why")
-        raise BundleError(f"{wanted}, and building it from {sources} failed: {said} "
-                          "(Debian: libssl-dev libzstd-dev zlib1g-dev liblzma-dev)")
+        said = next(
+            (line for line in done.stderr.splitlines() if "error" in line),
+            done.stderr.strip() or "make does not say why",
+        )
+        raise BundleError(
+            f"{wanted}, and building it from {sources} failed: {said} "
+            "(Debian: libssl-dev libzstd-dev zlib1g-dev liblzma-dev)"
+        )
     return str(folder / "ota-content")
 
 
@@ -341,12 +397,24 @@ def _indexed(path, index, payload, level):
     """Writes the block index and the payload of a file system; returns the manifest's lines about them."""
     with contextlib.ExitStack() as opened:
         stream = opened.enter_context(_decompressed(path))
-        words = [content_engine(), "index", "--index", index, "--payload", payload, *(["--level", str(level)] if level else [])]
+        words = [
+            content_engine(),
+            "index",
+            "--index",
+            index,
+            "--payload",
+            payload,
+            *(["--level", str(level)] if level else []),
+        ]
         # What has a descriptor needs no help.
         direct = isinstance(stream, io.BufferedReader)
         try:
-            maker = subprocess.Popen([str(word) for word in words], stdin=stream if direct else subprocess.PIPE, stdout=subprocess.PIPE,
-                                     stderr=subprocess.PIPE)
+            maker = subprocess.Popen(
+                [str(word) for word in words],
+                stdin=stream if direct else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         except OSError as e:
             raise BundleError(f"the program {words[0]} cannot be run: {e.strerror}") from None
         with maker:
@@ -358,13 +426,21 @@ def _indexed(path, index, payload, level):
             raise BundleError(f"{path}: {said.decode(errors='replace').strip().removeprefix('ota-content: ')}")
     facts = dict(line.split("=", 1) for line in made.decode().splitlines())
     name = re.sub(r"\.(gz|xz|zst)$", "", Path(path).name) + ".blocks"
-    return {"image": name, "image-bytes": facts["image_bytes"], "image-sha256": facts["image_sha256"],
-            "rootfs-bytes": facts["rootfs_bytes"],
-            "rootfs-sha256": facts["rootfs_sha256"], "image-type": "ext4", "image-compression": "zstd-blocks",
-            "index-bytes": facts["index_bytes"], "index-sha256": facts["index_sha256"]}
+    return {
+        "image": name,
+        "image-bytes": facts["image_bytes"],
+        "image-sha256": facts["image_sha256"],
+        "rootfs-bytes": facts["rootfs_bytes"],
+        "rootfs-sha256": facts["rootfs_sha256"],
+        "image-type": "ext4",
+        "image-compression": "zstd-blocks",
+        "index-bytes": facts["index_bytes"],
+        "index-sha256": facts["index_sha256"],
+    }
 
 
 # ---- manifests -------------------------------------------------------------------------------------------------------
+
 
 def manifest_text(values):
     """The manifest with these values, checked. Keys that begin with x- are anybody's."""
@@ -384,7 +460,9 @@ def parse_manifest(content):
     if len(content) > MANIFEST_LIMIT:
         raise BundleError(f"the manifest has {len(content)} bytes, expected at most {MANIFEST_LIMIT}")
     if not re.fullmatch(rb"([ -~]+\n)+", content):
-        raise BundleError("the manifest is no text: expected lines KEY=VALUE of printable ASCII, each ended by a newline")
+        raise BundleError(
+            "the manifest is no text: expected lines KEY=VALUE of printable ASCII, each ended by a newline"
+        )
     values = {}
     known = {key: (expression, words) for key, expression, words, _ in KEYS}
     for line in content.decode("ascii").splitlines():
@@ -439,6 +517,7 @@ def version_key(version):
 
 # ---- bundles ---------------------------------------------------------------------------------------------------------
 
+
 def _header(name, size):
     info = tarfile.TarInfo(name)
     # Nothing of the machine or of the hour: the same image and key give the same bytes (with Ed25519; ECDSA draws a number).
@@ -465,8 +544,19 @@ def _assembled(output, members):
         archive.write(bytes(-archive.tell() % tarfile.RECORDSIZE))
 
 
-def create(output, image, key, compatible, version, certificates=None, description="", extra=None, form=DEFAULT_FORM, level=None,
-           judge=None):
+def create(
+    output,
+    image,
+    key,
+    compatible,
+    version,
+    certificates=None,
+    description="",
+    extra=None,
+    form=DEFAULT_FORM,
+    level=None,
+    judge=None,
+):
     """Makes the signed bundle of an image; complete when it is there. Returns the values of its manifest.
 
     certificates: a PEM file, the chain of the key, leaf first. extra: more manifest lines, keys that begin with x-. form: 1, 2, or None:
@@ -487,7 +577,9 @@ def create(output, image, key, compatible, version, certificates=None, descripti
     if certificates:
         chain = "".join(_certificates(Path(certificates).read_text())).encode()
         if not 0 < len(chain) <= CHAIN_LIMIT:
-            raise BundleError(f"{certificates}: expected PEM certificates of at most {CHAIN_LIMIT} bytes, found {len(chain)}")
+            raise BundleError(
+                f"{certificates}: expected PEM certificates of at most {CHAIN_LIMIT} bytes, found {len(chain)}"
+            )
     # Before hours of compressing.
     public_key_of(key)
     new = output.with_name(f"{output.name}.{os.getpid()}.new")
@@ -505,10 +597,14 @@ def create(output, image, key, compatible, version, certificates=None, descripti
         manifest = Path(folder, MANIFEST)
         manifest.write_bytes(content)
         signature = sign(manifest, key)
-        if chain and not _made_by(_openssl("x509", "-noout", "-pubkey", content=chain).decode(), manifest, signature, folder):
+        if chain and not _made_by(
+            _openssl("x509", "-noout", "-pubkey", content=chain).decode(), manifest, signature, folder
+        ):
             raise BundleError(f"the first certificate in {certificates} is not that of the key {key}")
         try:
-            _assembled(new, [(MANIFEST, content), (SIGNATURE, signature), *([(CHAIN, chain)] if chain else []), *members])
+            _assembled(
+                new, [(MANIFEST, content), (SIGNATURE, signature), *([(CHAIN, chain)] if chain else []), *members]
+            )
             # What was signed was read before: it must still be what is in there.
             with open_bundle(new) as bundle:
                 bundle.check_image()
@@ -525,6 +621,7 @@ _LAYOUT = f"expected {MANIFEST}, {SIGNATURE}, perhaps {CHAIN}, perhaps {INDEX}, 
 
 class _Found(typing.NamedTuple):
     """A member of a bundle."""
+
     name: str
     at: int
     size: int
@@ -573,7 +670,9 @@ class Bundle:
             self._index = member
             member = self._member(member.next, "an image")
         if member.name in (MANIFEST, SIGNATURE, CHAIN, INDEX):
-            raise BundleError(f"{path} is no bundle, or a damaged one: {_LAYOUT}; found {member.name} where the image should be")
+            raise BundleError(
+                f"{path} is no bundle, or a damaged one: {_LAYOUT}; found {member.name} where the image should be"
+            )
         self._image = member
         self.image, self.image_bytes = member.name, member.size
         if member.size == 0:
@@ -590,7 +689,9 @@ class Bundle:
     def _member(self, at, wanted):
         header = self._bytes(at, BLOCK)
         if len(header) < BLOCK:
-            raise BundleError(f"{self.path} is no bundle, or a damaged one: {_LAYOUT}; it ends where {wanted} should be")
+            raise BundleError(
+                f"{self.path} is no bundle, or a damaged one: {_LAYOUT}; it ends where {wanted} should be"
+            )
         name = re.match(rb"[^\0]{0,100}", header)[0].decode("ascii", "replace")
         size = _size(header[124:136])
         if header[257:262] != b"ustar" or _octal(header[148:156]) != sum(header) - sum(header[148:156]) + 8 * 32:
@@ -603,13 +704,17 @@ class Bundle:
             problem = "has a size that is no number, or not written as tar does"
         else:
             return _Found(name, at + BLOCK, size)
-        raise BundleError(f"{self.path} is no bundle, or a damaged one: {_LAYOUT}; where {wanted} should be, at byte {at}, "
-                          f"what is there {problem}")
+        raise BundleError(
+            f"{self.path} is no bundle, or a damaged one: {_LAYOUT}; where {wanted} should be, at byte {at}, "
+            f"what is there {problem}"
+        )
 
     def _named(self, at, name):
         member = self._member(at, name)
         if member.name != name:
-            raise BundleError(f"{self.path} is no bundle, or a damaged one: {_LAYOUT}; found {member.name} where {name} should be")
+            raise BundleError(
+                f"{self.path} is no bundle, or a damaged one: {_LAYOUT}; found {member.name} where {name} should be"
+            )
         return member
 
     def _content(self, member, limit):
@@ -654,7 +759,9 @@ class Bundle:
         if self._index is not None:
             found |= {"index-bytes": str(self._index.size), "index-sha256": self._sha256(self._index)}
         elif values["format"] == FORMAT_2:
-            raise BundleError(f"{self.path}: the manifest speaks of an index of {values['index-bytes']} bytes, the bundle has none")
+            raise BundleError(
+                f"{self.path}: the manifest speaks of an index of {values['index-bytes']} bytes, the bundle has none"
+            )
         for key, value in found.items():
             if values.get(key) != value:
                 raise BundleError(f"{self.path}: the manifest has {key} {values.get(key)}, the bundle {value}")

@@ -25,10 +25,22 @@ def enter(root, name):
             shutil.rmtree(venv, ignore_errors=True)
             try:
                 subprocess.run([sys.executable, "-m", "venv", venv], check=True, stdout=subprocess.DEVNULL)
-                subprocess.run([venv / "bin/pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", requirements],
-                               check=True)
+                subprocess.run(
+                    [
+                        venv / "bin/pip",
+                        "install",
+                        "-q",
+                        "--disable-pip-version-check",
+                        "--require-hashes",
+                        "-r",
+                        requirements,
+                    ],
+                    check=True,
+                )
             except subprocess.CalledProcessError as e:
-                sys.exit(f"ota-{name}: {' '.join(map(str, e.cmd))} failed; on Debian it needs the package python3-venv, "
-                         "and Python's package index")
+                sys.exit(
+                    f"ota-{name}: {' '.join(map(str, e.cmd))} failed; on Debian it needs the package python3-venv, "
+                    "and Python's package index"
+                )
             shutil.copyfile(requirements, stamp)
     os.execv(venv / "bin/python", [str(venv / "bin/python"), *sys.argv])

@@ -19,12 +19,20 @@ class Unasked(Exception):
 def _asked(engine, path, *words):
     """The facts that a sub-command prints about a bundle; raises BundleError with its reason."""
     try:
-        done = subprocess.run([engine, "hold", "--image", path, "--", engine, *map(str, words)], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, errors="replace", check=False)
+        done = subprocess.run(
+            [engine, "hold", "--image", path, "--", engine, *map(str, words)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
     except OSError as e:
         raise Unasked(f"the program {engine} cannot be run: {e.strerror}") from None
     if done.returncode:
-        raise bundle.BundleError(f"devices would refuse this bundle (sysupgrade: exit {done.returncode}): {done.stderr.strip()}")
+        raise bundle.BundleError(
+            f"devices would refuse this bundle (sysupgrade: exit {done.returncode}): {done.stderr.strip()}"
+        )
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 

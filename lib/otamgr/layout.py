@@ -59,24 +59,37 @@ class Layout:
         found = []
         first, second = self.env_offsets
         if not re.fullmatch(r"/dev/[\w./-]+", self.device):
-            found.append(f'OTA_ENV_DEVICE: expected the disk as Linux names it, such as /dev/mmcblk0, found "{self.device}"')
+            found.append(
+                f'OTA_ENV_DEVICE: expected the disk as Linux names it, such as /dev/mmcblk0, found "{self.device}"'
+            )
         if re.fullmatch(r"/dev/(mmcblk\d+p\d+|[vsh]d[a-z]\d+)", self.device):
             found.append(f"OTA_ENV_DEVICE: expected the whole disk, found the partition {self.device}")
         if self.env_size < 0x1000:
             found.append(f"OTA_ENV_SIZE: expected at least 0x1000 for U-Boot's own variables, found {self.env_size:#x}")
-        for name, value in (("OTA_ENV_SIZE", self.env_size), ("OTA_ENV_OFFSET", first), ("OTA_ENV_OFFSET_REDUND", second)):
+        for name, value in (
+            ("OTA_ENV_SIZE", self.env_size),
+            ("OTA_ENV_OFFSET", first),
+            ("OTA_ENV_OFFSET_REDUND", second),
+        ):
             if value % SECTOR:
                 found.append(f"{name}: expected a multiple of {SECTOR}, found {value:#x}")
         if abs(first - second) < self.env_size:
-            found.append(f"OTA_ENV_OFFSET_REDUND: the copies at {first:#x} and {second:#x} overlap, each has {self.env_size:#x} bytes")
+            found.append(
+                f"OTA_ENV_OFFSET_REDUND: the copies at {first:#x} and {second:#x} overlap, each has {self.env_size:#x} bytes"
+            )
         for name, value in (("OTA_ENV_OFFSET", first), ("OTA_ENV_OFFSET_REDUND", second)):
             if value < self.table_end:
                 found.append(f"{name}: {value:#x} is inside the partition table, which ends at {self.table_end:#x}")
             if value + self.env_size > self.boot_start:
                 found.append(
                     f"{name}: the copy at {value:#x} ends at {value + self.env_size:#x}, behind the start of the first partition "
-                    f"(OTA_BOOT_START, {self.boot_start:#x})")
-        for name, value in (("OTA_BOOT_SIZE", self.boot_size), ("OTA_SLOT_SIZE", self.slot_size), ("OTA_DATA_SIZE", self.data_size)):
+                    f"(OTA_BOOT_START, {self.boot_start:#x})"
+                )
+        for name, value in (
+            ("OTA_BOOT_SIZE", self.boot_size),
+            ("OTA_SLOT_SIZE", self.slot_size),
+            ("OTA_DATA_SIZE", self.data_size),
+        ):
             if value < MIB:
                 found.append(f"{name}: expected at least 1 (MiB)")
         return found
@@ -88,7 +101,9 @@ def raw_files(settings):
     for word in _text(settings, "OTA_BOOT_RAW").split():
         match = re.fullmatch(r"([^@]+)@(0x[0-9a-fA-F]+)", word)
         if not match or int(match[2], 16) % SECTOR:
-            raise SettingError(f'OTA_BOOT_RAW: expected words such as u-boot.itb@0x800000, each offset a multiple of {SECTOR}, found "{word}"')
+            raise SettingError(
+                f'OTA_BOOT_RAW: expected words such as u-boot.itb@0x800000, each offset a multiple of {SECTOR}, found "{word}"'
+            )
         found.append((match[1], int(match[2], 16)))
     return found
 
@@ -102,7 +117,7 @@ def raw_problems(settings, size_of):
     others += [("the U-Boot environment", offset, offset + layout.env_size) for offset in layout.env_offsets]
     others += [("the first partition (OTA_BOOT_START)", layout.boot_start, layout.boot_start + layout.boot_size)]
     for i, (what, start, end) in enumerate(files):
-        for other, low, high in [*files[i + 1:], *others]:
+        for other, low, high in [*files[i + 1 :], *others]:
             if start < high and low < end:
                 found.append(f"{what} at {start:#x} to {end:#x} is over {other} at {low:#x} to {high:#x}")
     return found
@@ -117,8 +132,17 @@ def problems(settings):
         return [str(e)]
 
 
-TEMPLATE_SETTINGS = ("OTA_ENV_STORE", "OTA_ENV_DEVICE", "OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND", "OTA_ENV_SIZE", "OTA_SLOT_A_PART",
-                     "OTA_SLOT_B_PART", "OTA_BOOTARGS", "OTA_WATCHDOG")
+TEMPLATE_SETTINGS = (
+    "OTA_ENV_STORE",
+    "OTA_ENV_DEVICE",
+    "OTA_ENV_OFFSET",
+    "OTA_ENV_OFFSET_REDUND",
+    "OTA_ENV_SIZE",
+    "OTA_SLOT_A_PART",
+    "OTA_SLOT_B_PART",
+    "OTA_BOOTARGS",
+    "OTA_WATCHDOG",
+)
 
 
 def words(settings):
@@ -156,10 +180,14 @@ def wks_environment(settings, file_name):
     layout = Layout(settings)
     parts = [(offset, file, "") for file, offset in raw_files(settings)]
     if layout.store == "script":
-        parts += [(offset, file_name, f" --fixed-size {max(layout.env_size, 1024) // 1024}K") for offset in layout.env_offsets]
+        parts += [
+            (offset, file_name, f" --fixed-size {max(layout.env_size, 1024) // 1024}K") for offset in layout.env_offsets
+        ]
     # wic places them in the order of their lines.
-    return "\n".join(f'part --source rawcopy --sourceparams="file={file}" --fstype=none --no-table --offset {offset // SECTOR}s{size}'
-                     for offset, file, size in sorted(parts))
+    return "\n".join(
+        f'part --source rawcopy --sourceparams="file={file}" --fstype=none --no-table --offset {offset // SECTOR}s{size}'
+        for offset, file, size in sorted(parts)
+    )
 
 
 def read_partitions(disk, sector=SECTOR):
@@ -168,7 +196,7 @@ def read_partitions(disk, sector=SECTOR):
     mbr = disk.read(sector)
     if mbr[510:512] != b"\x55\xaa":
         raise SettingError("the disk image has no partition table")
-    entries = [struct.unpack("<B3sB3sII", mbr[446 + 16 * i:462 + 16 * i]) for i in range(4)]
+    entries = [struct.unpack("<B3sB3sII", mbr[446 + 16 * i : 462 + 16 * i]) for i in range(4)]
     if entries[0][2] != 0xEE:
         return [(i + 1, "", e[4] * sector, e[5] * sector) for i, e in enumerate(entries) if e[2] != 0]
     disk.seek(sector)
@@ -183,7 +211,9 @@ def read_partitions(disk, sector=SECTOR):
         if entry[:16] == bytes(16):
             continue
         first, last = struct.unpack("<QQ", entry[32:48])
-        found.append((i + 1, entry[56:128].decode("utf-16-le").rstrip("\0"), first * sector, (last - first + 1) * sector))
+        found.append(
+            (i + 1, entry[56:128].decode("utf-16-le").rstrip("\0"), first * sector, (last - first + 1) * sector)
+        )
     return found
 
 
@@ -207,7 +237,9 @@ def disk_problems(settings, partitions):
             found.append(f'partition {part} ({setting}): expected the name {name}, found "{there}"')
         slots.append(size)
     if len(slots) == 2 and slots[0] != slots[1]:
-        found.append(f"the slots differ in size: {slots[0]} and {slots[1]} bytes; an update that fits one may not fit the other")
+        found.append(
+            f"the slots differ in size: {slots[0]} and {slots[1]} bytes; an update that fits one may not fit the other"
+        )
     if layout.table == "gpt" and not any(name == "data" for _, name, _, _ in partitions):
         found.append('the disk image has no partition named "data"')
     return found

@@ -24,18 +24,38 @@ def refusals(settings, own_layout=""):
     """Why this image cannot update itself, as sentences; nothing when it can. `own_layout` is the disk layout that the machine brings."""
     machine, on = settings.getVar("MACHINE"), "1"
     if settings.getVar("OTA_ENABLE") != on:
-        return [f'the layer meta-otamgr changes nothing for MACHINE "{machine}" until it is asked to: read "Other boards" in its docs/yocto.md, then set '
-                f'OTA_ENABLE:{machine} = "1"']
+        return [
+            f'the layer meta-otamgr changes nothing for MACHINE "{machine}" until it is asked to: read "Other boards" in its docs/yocto.md, then set '
+            f'OTA_ENABLE:{machine} = "1"'
+        ]
     found = list(layout.problems(settings))
-    if not _words(settings, "UBOOT_MACHINE") and not _words(settings, "UBOOT_CONFIG") and settings.getVar("OTA_UBOOT_EXTERNAL") != on:
-        found.append(f'MACHINE "{machine}" has no U-Boot (neither UBOOT_MACHINE nor UBOOT_CONFIG is set), which picks the slot and goes back; if one is '
-                     'flashed that this build does not make, set OTA_UBOOT_EXTERNAL = "1"')
+    if (
+        not _words(settings, "UBOOT_MACHINE")
+        and not _words(settings, "UBOOT_CONFIG")
+        and settings.getVar("OTA_UBOOT_EXTERNAL") != on
+    ):
+        found.append(
+            f'MACHINE "{machine}" has no U-Boot (neither UBOOT_MACHINE nor UBOOT_CONFIG is set), which picks the slot and goes back; if one is '
+            'flashed that this build does not make, set OTA_UBOOT_EXTERNAL = "1"'
+        )
     found += _init_problems(settings)
-    found += [f"IMAGE_FEATURES has {name}: {why}; remove it" for name, why in FEATURES.items() if name in _words(settings, "IMAGE_FEATURES")]
+    found += [
+        f"IMAGE_FEATURES has {name}: {why}; remove it"
+        for name, why in FEATURES.items()
+        if name in _words(settings, "IMAGE_FEATURES")
+    ]
     if settings.getVar("OTA_UPDATE_TYPE") not in UPDATE_TYPES:
-        found.append(f'OTA_UPDATE_TYPE: expected one of {", ".join(UPDATE_TYPES)}, found "{settings.getVar("OTA_UPDATE_TYPE")}"')
-    if machine == "qemux86-64" and settings.getVar("OTA_UBOOT_CONFIG") != on and settings.getVar("OTA_UBOOT_EXTERNAL") != on:
-        found.append('the U-Boot of qemux86-64 has no command setexpr, which the boot script needs: set OTA_UBOOT_CONFIG = "1"')
+        found.append(
+            f'OTA_UPDATE_TYPE: expected one of {", ".join(UPDATE_TYPES)}, found "{settings.getVar("OTA_UPDATE_TYPE")}"'
+        )
+    if (
+        machine == "qemux86-64"
+        and settings.getVar("OTA_UBOOT_CONFIG") != on
+        and settings.getVar("OTA_UBOOT_EXTERNAL") != on
+    ):
+        found.append(
+            'the U-Boot of qemux86-64 has no command setexpr, which the boot script needs: set OTA_UBOOT_CONFIG = "1"'
+        )
     found += _layout_problems(settings, machine, own_layout)
     return found
 
@@ -43,9 +63,13 @@ def refusals(settings, own_layout=""):
 def _init_problems(settings):
     init = settings.getVar("VIRTUAL-RUNTIME_init_manager") or "sysvinit"
     if init not in INIT_MANAGERS:
-        return [f'INIT_MANAGER makes "{init}" the init of this system, for which the layer has no start scripts: expected {" or ".join(INIT_MANAGERS)}']
+        return [
+            f'INIT_MANAGER makes "{init}" the init of this system, for which the layer has no start scripts: expected {" or ".join(INIT_MANAGERS)}'
+        ]
     if init not in _words(settings, "DISTRO_FEATURES"):
-        return [f"the init of this system is {init}, but DISTRO_FEATURES has no {init}: nothing of the layer would be started"]
+        return [
+            f"the init of this system is {init}, but DISTRO_FEATURES has no {init}: nothing of the layer would be started"
+        ]
     return []
 
 
@@ -53,9 +77,13 @@ def _layout_problems(settings, machine, own_layout):
     if not own_layout or machine in _words(settings, "OTA_MACHINES"):
         return []
     table = settings.getVar("OTA_PARTITION_TABLE")
-    asked = settings.getVar("OTA_WKS_FILE") != f"ota-ab-{table}.wks.in" or settings.getVar("OTA_RAW_AREAS_CHECKED") == "1"
+    asked = (
+        settings.getVar("OTA_WKS_FILE") != f"ota-ab-{table}.wks.in" or settings.getVar("OTA_RAW_AREAS_CHECKED") == "1"
+    )
     if asked or _words(settings, "OTA_BOOT_RAW") or _words(settings, "OTA_WKS_BOOTLOADER"):
         return []
-    return [f'MACHINE "{machine}" has a disk layout of its own (WKS_FILE = "{own_layout}"), which this image would not use: name what starts the board in '
-            'OTA_BOOT_FILES (first partition), OTA_BOOT_RAW (raw places) or OTA_WKS_BOOTLOADER (lines of a layout); if it needs none of them, set '
-            'OTA_RAW_AREAS_CHECKED = "1"']
+    return [
+        f'MACHINE "{machine}" has a disk layout of its own (WKS_FILE = "{own_layout}"), which this image would not use: name what starts the board in '
+        "OTA_BOOT_FILES (first partition), OTA_BOOT_RAW (raw places) or OTA_WKS_BOOTLOADER (lines of a layout); if it needs none of them, set "
+        'OTA_RAW_AREAS_CHECKED = "1"'
+    ]

@@ -17,16 +17,24 @@ def _sections(text):
         elif sections[-1][0] == "OPTIONS" and line and not line.startswith(" "):
             # What follows the list of options is about the command as a whole.
             sections.append(("NOTES", []))
-        sections[-1][1].append(re.sub(r"^[Uu]sage: |^       (?=\S)", "", line) if sections[-1][0] == "SYNOPSIS" else line)
+        sections[-1][1].append(
+            re.sub(r"^[Uu]sage: |^       (?=\S)", "", line) if sections[-1][0] == "SYNOPSIS" else line
+        )
     return sections
 
 
 def page(name, section, summary, text, version):
     """A manual page. The layout of the help is kept: it has columns."""
+
     def escaped(line):
         line = line.replace("\\", "\\e").replace("-", "\\-")
         return "\\&" + line if line.startswith((".", "'")) else line
-    out = [f'.TH {name.upper()} {section} "" "{version}" "meta\\-otamgr"', ".SH NAME", f"{escaped(name)} \\- {escaped(summary)}"]
+
+    out = [
+        f'.TH {name.upper()} {section} "" "{version}" "meta\\-otamgr"',
+        ".SH NAME",
+        f"{escaped(name)} \\- {escaped(summary)}",
+    ]
     for title, lines in _sections(text):
         while lines and not lines[-1]:
             lines.pop()
@@ -47,6 +55,8 @@ def words(text):
 
 def completion(name, text):
     """For bash: words of the command, and names of files."""
-    return (f"# Made from {name} --help.\n_{name.replace('-', '_')}() {{\n"
-            f'    mapfile -t COMPREPLY < <(compgen -f -W "{" ".join(words(text))}" -- "$2")\n}}\n'
-            f"complete -o filenames -F _{name.replace('-', '_')} {name}\n")
+    return (
+        f"# Made from {name} --help.\n_{name.replace('-', '_')}() {{\n"
+        f'    mapfile -t COMPREPLY < <(compgen -f -W "{" ".join(words(text))}" -- "$2")\n}}\n'
+        f"complete -o filenames -F _{name.replace('-', '_')} {name}\n"
+    )

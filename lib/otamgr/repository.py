@@ -26,7 +26,13 @@ from pathlib import Path
 
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import CryptoSigner, Signer, SSlibKey
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, ExpiredMetadataError, RepositoryError, UnsignedMetadataError
+from tuf.api.exceptions import (
+    DownloadError,
+    DownloadHTTPError,
+    ExpiredMetadataError,
+    RepositoryError,
+    UnsignedMetadataError,
+)
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import FetcherInterface, Updater
 
@@ -57,7 +63,7 @@ class Expired(RepositoryProblem):
 
 
 def now():
-    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 
 
 def _replace(path, content):
@@ -106,7 +112,9 @@ class Repository:
 
     def _numbered(self, role):
         """The versions of a role that are published, lowest first."""
-        found = (re.fullmatch(rf"([1-9][0-9]*)\.{role}\.json", path.name) for path in self.metadata.glob(f"*.{role}.json"))
+        found = (
+            re.fullmatch(rf"([1-9][0-9]*)\.{role}\.json", path.name) for path in self.metadata.glob(f"*.{role}.json")
+        )
         return sorted(int(match[1]) for match in found if match)
 
     def published(self, role):
@@ -120,7 +128,9 @@ class Repository:
     def root(self):
         root = self.published(Root.type)
         if root is None:
-            raise RepositoryProblem(f"{self.folder}: expected a repository, found none; make one with: ota-repository init {self.folder}")
+            raise RepositoryProblem(
+                f"{self.folder}: expected a repository, found none; make one with: ota-repository init {self.folder}"
+            )
         return root
 
     def _next_version(self, role):
@@ -132,8 +142,10 @@ class Repository:
         if timestamp and role == Snapshot.type:
             seen.append(timestamp.signed.snapshot_meta.version)
         if role == Targets.type:
-            seen += [Metadata.from_file(str(self.metadata / f"{version}.snapshot.json")).signed.meta["targets.json"].version
-                     for version in self._numbered(Snapshot.type)]
+            seen += [
+                Metadata.from_file(str(self.metadata / f"{version}.snapshot.json")).signed.meta["targets.json"].version
+                for version in self._numbered(Snapshot.type)
+            ]
             draft = self.folder / "draft.json"
             seen.append(json.loads(draft.read_text()).get("published", 0) if draft.exists() else 0)
         return max(seen) + 1
@@ -146,7 +158,10 @@ class Repository:
 
     def _remember(self, keyid, uri):
         self.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _replace(self.keys / "signers.json", (json.dumps({**self._uris(), keyid: uri}, indent=2, sort_keys=True) + "\n").encode())
+        _replace(
+            self.keys / "signers.json",
+            (json.dumps({**self._uris(), keyid: uri}, indent=2, sort_keys=True) + "\n").encode(),
+        )
 
     def new_key(self, role, uri=None, public=None):
         """A key for a role: a new one in a file, or that of a signer that is named by its URI and its public key."""
@@ -154,6 +169,7 @@ class Repository:
             if not public:
                 raise RepositoryProblem("--public: expected the public key (PEM) of the signer, found nothing")
             from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
             key = SSlibKey.from_crypto(load_pem_public_key(Path(public).read_bytes()))
             self._remember(key.keyid, uri)
             return key
@@ -207,9 +223,19 @@ class Repository:
     # ---- writing -----------------------------------------------------------------------------------------------------
 
     def _body(self, kind, role, root, **more):
-        fields = {REPOSITORY_FIELD: root.unrecognized_fields[REPOSITORY_FIELD]} if REPOSITORY_FIELD in root.unrecognized_fields else {}
-        return Metadata(kind(version=self._next_version(role), expires=self.clock() + datetime.timedelta(days=self._days(root, role)),
-                             unrecognized_fields=fields, **more))
+        fields = (
+            {REPOSITORY_FIELD: root.unrecognized_fields[REPOSITORY_FIELD]}
+            if REPOSITORY_FIELD in root.unrecognized_fields
+            else {}
+        )
+        return Metadata(
+            kind(
+                version=self._next_version(role),
+                expires=self.clock() + datetime.timedelta(days=self._days(root, role)),
+                unrecognized_fields=fields,
+                **more,
+            )
+        )
 
     @staticmethod
     def _days(root, role):
@@ -218,8 +244,10 @@ class Repository:
     def _write(self, metadata, role):
         content = metadata.to_bytes()
         if len(content) > LIMITS[role]:
-            raise RepositoryProblem(f"{role}: expected at most {LIMITS[role]} bytes, which is what devices take, found {len(content)}; "
-                                    "remove targets")
+            raise RepositoryProblem(
+                f"{role}: expected at most {LIMITS[role]} bytes, which is what devices take, found {len(content)}; "
+                "remove targets"
+            )
         name = "timestamp.json" if role == Timestamp.type else f"{metadata.signed.version}.{role}.json"
         _replace(self.metadata / name, content)
 
@@ -248,8 +276,12 @@ class Repository:
         thresholds = thresholds or {}
         self.metadata.mkdir(parents=True, exist_ok=True)
         self.targets.mkdir(parents=True, exist_ok=True)
-        root = Root(version=1, expires=self.clock(), consistent_snapshot=True,
-                    unrecognized_fields={REPOSITORY_FIELD: name, "x-otamgr-days": {**DAYS, **(days or {})}})
+        root = Root(
+            version=1,
+            expires=self.clock(),
+            consistent_snapshot=True,
+            unrecognized_fields={REPOSITORY_FIELD: name, "x-otamgr-days": {**DAYS, **(days or {})}},
+        )
         root.expires = self.clock() + datetime.timedelta(days=self._days(root, Root.type))
         for role in ROLES:
             threshold = thresholds.get(role, 1)
@@ -294,8 +326,14 @@ class Repository:
             manifest = opened.values()
         name = name or f"{manifest['compatible']}-{manifest['version']}.bundle".replace(",", "_")
         if not NAME.fullmatch(name):
-            raise RepositoryProblem(f"name: expected letters, digits and . _ + ~ -, at most 128, found '{name}'; choose one with --name")
-        custom = {"compatible": manifest["compatible"], "version": manifest["version"], **({"minimum": minimum} if minimum else {})}
+            raise RepositoryProblem(
+                f"name: expected letters, digits and . _ + ~ -, at most 128, found '{name}'; choose one with --name"
+            )
+        custom = {
+            "compatible": manifest["compatible"],
+            "version": manifest["version"],
+            **({"minimum": minimum} if minimum else {}),
+        }
         entry = {"length": Path(path).stat().st_size, "sha256": _sha256(path), "custom": {CUSTOM: custom}}
         place = self.targets / f"{entry['sha256']}.{name}"
         # One that is damaged is of no use to devices that are in the middle of it.
@@ -323,8 +361,10 @@ class Repository:
         """What a draft says of a target."""
         if name not in draft:
             near = fnmatch.filter(draft, f"*{name}*")
-            raise RepositoryProblem(f"expected the name of a target, found '{name}'; "
-                                    f"{'did you mean ' + near[0] if near else 'see: ota-repository list'}")
+            raise RepositoryProblem(
+                f"expected the name of a target, found '{name}'; "
+                f"{'did you mean ' + near[0] if near else 'see: ota-repository list'}"
+            )
         return draft[name]
 
     def change_custom(self, name, change):
@@ -342,9 +382,13 @@ class Repository:
         for name, entry in draft.items():
             place = self.targets / f"{entry['sha256']}.{name}"
             if not place.exists() or place.stat().st_size != entry["length"]:
-                raise RepositoryProblem(f"{place}: expected a file of {entry['length']} bytes, found none; add the bundle again")
-        targets = {name: TargetFile(entry["length"], {"sha256": entry["sha256"]}, name, {"custom": entry["custom"]})
-                   for name, entry in draft.items()}
+                raise RepositoryProblem(
+                    f"{place}: expected a file of {entry['length']} bytes, found none; add the bundle again"
+                )
+        targets = {
+            name: TargetFile(entry["length"], {"sha256": entry["sha256"]}, name, {"custom": entry["custom"]})
+            for name, entry in draft.items()
+        }
         metadata = self._body(Targets, Targets.type, root, targets=targets)
         if not self._publish_signed(metadata, Targets.type):
             return metadata.signed.version, [Targets.type]
@@ -393,8 +437,10 @@ class Repository:
         """What is published, in the form of a draft."""
         published = self.published(Targets.type)
         targets = published.signed.targets if published else {}
-        return {name: {"length": target.length, "sha256": target.hashes["sha256"], "custom": target.custom or {}}
-                for name, target in targets.items()}
+        return {
+            name: {"length": target.length, "sha256": target.hashes["sha256"], "custom": target.custom or {}}
+            for name, target in targets.items()
+        }
 
     # ---- changing keys -----------------------------------------------------------------------------------------------
 
@@ -411,16 +457,21 @@ class Repository:
             return False
         # What other keys signed is worth nothing any more, and new keys are how devices forget versions that were driven up.
         after = metadata.signed
-        if any(before.roles[role].keyids != after.roles[role].keyids for role in (Targets.type, Snapshot.type, Timestamp.type)):
+        if any(
+            before.roles[role].keyids != after.roles[role].keyids
+            for role in (Targets.type, Snapshot.type, Timestamp.type)
+        ):
             self.publish()
         return True
 
     def rotate(self, role, uri=None, public=None, replace=None):
         """A new key for a role, in place of one (the first, unless one is named)."""
+
         def change(root):
             old = self._key(root, role, replace) if replace else root.roles[role].keyids[0]
             root.add_key(self.new_key(role, uri, public), role)
             root.revoke_key(old, role)
+
         return self.change_root(change)
 
     def add_key(self, role, uri=None, public=None, threshold=None):
@@ -428,18 +479,23 @@ class Repository:
             root.add_key(self.new_key(role, uri, public), role)
             if threshold:
                 root.roles[role].threshold = threshold
+
         return self.change_root(change)
 
     def revoke(self, keyid):
         """Takes a key away from all roles that have enough others."""
+
         def change(root):
             full = self._key(root, None, keyid)
             for role in ROLES:
                 if full in root.roles[role].keyids:
                     if len(root.roles[role].keyids) <= root.roles[role].threshold:
-                        raise RepositoryProblem(f"{role} would have fewer keys than its threshold of {root.roles[role].threshold}; "
-                                                f"replace the key: ota-repository rotate --replace {keyid} {self.folder} {role}")
+                        raise RepositoryProblem(
+                            f"{role} would have fewer keys than its threshold of {root.roles[role].threshold}; "
+                            f"replace the key: ota-repository rotate --replace {keyid} {self.folder} {role}"
+                        )
                     root.revoke_key(full, role)
+
         return self.change_root(change)
 
     @staticmethod
@@ -447,8 +503,10 @@ class Repository:
         known = root.roles[role].keyids if role else root.keys
         found = [keyid for keyid in known if keyid.startswith(beginning)]
         if len(found) != 1:
-            raise RepositoryProblem(f"expected the beginning of one key id, found '{beginning}', which {len(found)} keys begin with; "
-                                    "see: ota-repository status")
+            raise RepositoryProblem(
+                f"expected the beginning of one key id, found '{beginning}', which {len(found)} keys begin with; "
+                "see: ota-repository status"
+            )
         return found[0]
 
     # ---- what devices would say --------------------------------------------------------------------------------------
@@ -457,11 +515,17 @@ class Repository:
         """Judges what is published as a device does that begins with a root: python-tuf's own client, at the time of the clock. Returns
         (targets, the earliest end). Every file is compared with its hash; with keys, bundles are verified, too."""
         import tempfile
+
         with tempfile.TemporaryDirectory() as state:
             content = Path(root or self.folder / "root.json").read_bytes()
             try:
-                updater = Updater(state, "file:///metadata/", target_base_url="file:///targets/", fetcher=_Folder(self.folder / "www"),
-                                  bootstrap=content)
+                updater = Updater(
+                    state,
+                    "file:///metadata/",
+                    target_base_url="file:///targets/",
+                    fetcher=_Folder(self.folder / "www"),
+                    bootstrap=content,
+                )
                 updater._trusted_set.reference_time = self.clock()
                 updater.refresh()
                 trusted = updater._trusted_set
@@ -473,7 +537,9 @@ class Repository:
         for name, target in trusted.targets.targets.items():
             place = self.targets / f"{target.hashes['sha256']}.{name}"
             if not place.exists() or place.stat().st_size != target.length or _sha256(place) != target.hashes["sha256"]:
-                raise RepositoryProblem(f"{place}: expected {target.length} bytes with the SHA-256 {target.hashes['sha256']}, found others")
+                raise RepositoryProblem(
+                    f"{place}: expected {target.length} bytes with the SHA-256 {target.hashes['sha256']}, found others"
+                )
             if bundle_keys:
                 with bundle.open_bundle(place) as opened:
                     opened.signed_by(bundle_keys)
@@ -481,7 +547,9 @@ class Repository:
                     manifest = opened.values()
                 for key in ("version", "compatible"):
                     if manifest[key] != target.custom[CUSTOM][key]:
-                        raise RepositoryProblem(f"{place}: expected {key} {target.custom[CUSTOM][key]} as published, found {manifest[key]}")
+                        raise RepositoryProblem(
+                            f"{place}: expected {key} {target.custom[CUSTOM][key]} as published, found {manifest[key]}"
+                        )
         return trusted.targets.targets, ends
 
     def status(self):
@@ -491,12 +559,19 @@ class Repository:
         for role in ROLES:
             metadata = self.published(role)
             keys = root.roles[role].keyids
-            roles[role] = {"version": metadata.signed.version if metadata else 0,
-                           "expires": metadata.signed.expires.strftime("%Y-%m-%dT%H:%M:%SZ") if metadata else "",
-                           "threshold": root.roles[role].threshold, "keys": keys,
-                           "here": [keyid for keyid in keys if self.signer(root.keys[keyid])]}
-        return {"repository": root.unrecognized_fields.get(REPOSITORY_FIELD, ""), "roles": roles,
-                "pending": sorted(path.stem for path in self.pending.glob("*.json")), "drafted": self.draft() != self.published_as_draft()}
+            roles[role] = {
+                "version": metadata.signed.version if metadata else 0,
+                "expires": metadata.signed.expires.strftime("%Y-%m-%dT%H:%M:%SZ") if metadata else "",
+                "threshold": root.roles[role].threshold,
+                "keys": keys,
+                "here": [keyid for keyid in keys if self.signer(root.keys[keyid])],
+            }
+        return {
+            "repository": root.unrecognized_fields.get(REPOSITORY_FIELD, ""),
+            "roles": roles,
+            "pending": sorted(path.stem for path in self.pending.glob("*.json")),
+            "drafted": self.draft() != self.published_as_draft(),
+        }
 
     def export(self, board, out, since=None, days=30):
         """Copies metadata, and the targets of a board that are newer than a version, into a folder, for a stick. Its timestamp
@@ -509,21 +584,28 @@ class Repository:
         chosen = []
         for name, target in targets.items():
             custom = target.custom[CUSTOM]
-            if custom["compatible"] == board and (since is None or bundle.version_key(custom["version"]) > bundle.version_key(since)):
+            if custom["compatible"] == board and (
+                since is None or bundle.version_key(custom["version"]) > bundle.version_key(since)
+            ):
                 source = self.targets / f"{target.hashes['sha256']}.{name}"
                 place = out / "targets" / source.name
                 if not place.exists() or _sha256(place) != target.hashes["sha256"]:
                     shutil.copyfile(source, place)
                 chosen.append(name)
         if not chosen:
-            raise RepositoryProblem(f"expected targets for {board}{' newer than ' + since if since else ''}, found none")
+            raise RepositoryProblem(
+                f"expected targets for {board}{' newer than ' + since if since else ''}, found none"
+            )
         root, snapshot = self.root().signed, self.published(Snapshot.type).signed
         stick = self._body(Timestamp, Timestamp.type, root, snapshot_meta=MetaFile(snapshot.version))
         stick.signed.expires = self.clock() + datetime.timedelta(days=days)
         if self._sign(stick, Timestamp.type, [root]):
             raise RepositoryProblem("the stick's own timestamp needs the key of the role timestamp, which is not here")
-        needed = [*(f"{version}.root.json" for version in self._numbered(Root.type)), f"{snapshot.version}.snapshot.json",
-                  f"{snapshot.meta['targets.json'].version}.targets.json"]
+        needed = [
+            *(f"{version}.root.json" for version in self._numbered(Root.type)),
+            f"{snapshot.version}.snapshot.json",
+            f"{snapshot.meta['targets.json'].version}.targets.json",
+        ]
         for name in needed:
             _replace(metadata / name, (self.metadata / name).read_bytes())
         # What is published gets a later number, or devices that saw the stick would refuse it; and the stick's timestamp comes last:

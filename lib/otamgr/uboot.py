@@ -16,9 +16,29 @@ REDUNDANT = ("ENV_REDUNDANT", "SYS_REDUNDAND_ENVIRONMENT")
 DEVICE = ("ENV_MMC_DEVICE_INDEX", "SYS_MMC_ENV_DEV")
 HARDWARE_PARTITION = ("ENV_MMC_EMMC_HW_PARTITION", "SYS_MMC_ENV_PART")
 # Other places for an environment, and what would take the offset from elsewhere.
-ELSEWHERE = tuple(f"ENV_IS_IN_{place}" for place in ("EEPROM", "FAT", "EXT4", "FLASH", "SPI_FLASH", "NAND", "UBI", "ONENAND", "NVRAM", "REMOTE", "MTD",
-                                                       "SCSI")) + ("ENV_IS_NOWHERE",)
-OFFSET_FROM_ELSEWHERE = ("ENV_MMC_USE_DT", "USE_ENV_MMC_PARTITION", "ENV_OFFSET_RELATIVE_END", "ENV_OFFSET_REDUND_RELATIVE_END")
+ELSEWHERE = tuple(
+    f"ENV_IS_IN_{place}"
+    for place in (
+        "EEPROM",
+        "FAT",
+        "EXT4",
+        "FLASH",
+        "SPI_FLASH",
+        "NAND",
+        "UBI",
+        "ONENAND",
+        "NVRAM",
+        "REMOTE",
+        "MTD",
+        "SCSI",
+    )
+) + ("ENV_IS_NOWHERE",)
+OFFSET_FROM_ELSEWHERE = (
+    "ENV_MMC_USE_DT",
+    "USE_ENV_MMC_PARTITION",
+    "ENV_OFFSET_RELATIVE_END",
+    "ENV_OFFSET_REDUND_RELATIVE_END",
+)
 COMMANDS = ("SETEXPR", "ITEST", "PART", "FS_GENERIC")
 SCRIPT_COMMANDS = ("IMPORTENV", "EXPORTENV", "MEMORY")
 
@@ -34,21 +54,55 @@ class Family:
 
 
 FAMILIES = (
-    Family("Rockchip", ("ARCH_ROCKCHIP",), ("TPL and SPL (idbloader)", 0x8000, 0x3F8000), ("U-Boot and TF-A, loaded by SPL", 0x800000, 0x1000000)),
-    Family("Allwinner", ("ARCH_SUNXI",), ("SPL and U-Boot", 0x2000, 0x300000),
-           note="its SPL at 8 KiB lies inside a GPT: `msdos`, or SPL at 128 KiB"),
-    Family("i.MX6, i.MX7", ("ARCH_MX6", "ARCH_MX7"), ("SPL and U-Boot", 0x400, 0x200000), note="its ROM reads at 1 KiB, inside a GPT: `msdos`"),
-    Family("i.MX8, i.MX9", ("ARCH_IMX8M", "ARCH_IMX8", "ARCH_IMX8ULP", "ARCH_IMX9"), ("boot container, U-Boot", 0x8000, 0x400000),
-           ("second boot container", 0x400000, 0x600000)),
-    Family("STM32MP", ("ARCH_STM32MP",), ("FSBL, FIP or U-Boot", 0x4400, 0x484400),
-           note="in partitions of the table that come before the slots: `OTA_WKS_BOOTLOADER`"),
+    Family(
+        "Rockchip",
+        ("ARCH_ROCKCHIP",),
+        ("TPL and SPL (idbloader)", 0x8000, 0x3F8000),
+        ("U-Boot and TF-A, loaded by SPL", 0x800000, 0x1000000),
+    ),
+    Family(
+        "Allwinner",
+        ("ARCH_SUNXI",),
+        ("SPL and U-Boot", 0x2000, 0x300000),
+        note="its SPL at 8 KiB lies inside a GPT: `msdos`, or SPL at 128 KiB",
+    ),
+    Family(
+        "i.MX6, i.MX7",
+        ("ARCH_MX6", "ARCH_MX7"),
+        ("SPL and U-Boot", 0x400, 0x200000),
+        note="its ROM reads at 1 KiB, inside a GPT: `msdos`",
+    ),
+    Family(
+        "i.MX8, i.MX9",
+        ("ARCH_IMX8M", "ARCH_IMX8", "ARCH_IMX8ULP", "ARCH_IMX9"),
+        ("boot container, U-Boot", 0x8000, 0x400000),
+        ("second boot container", 0x400000, 0x600000),
+    ),
+    Family(
+        "STM32MP",
+        ("ARCH_STM32MP",),
+        ("FSBL, FIP or U-Boot", 0x4400, 0x484400),
+        note="in partitions of the table that come before the slots: `OTA_WKS_BOOTLOADER`",
+    ),
     Family("K3 (AM6, J7)", ("ARCH_K3",), ("U-Boot, where it is not on FAT or in boot0", 0, 0x480000)),
-    Family("AM335x, OMAP", ("ARCH_OMAP2PLUS", "AM33XX"), ("MLO and U-Boot, where they are not on FAT", 0x20000, 0x200000)),
-    Family("Amlogic", ("ARCH_MESON",), ("U-Boot", 0x200, 0x400000), note="its ROM reads at 512 bytes, where a GPT has its header: `msdos`"),
+    Family(
+        "AM335x, OMAP", ("ARCH_OMAP2PLUS", "AM33XX"), ("MLO and U-Boot, where they are not on FAT", 0x20000, 0x200000)
+    ),
+    Family(
+        "Amlogic",
+        ("ARCH_MESON",),
+        ("U-Boot", 0x200, 0x400000),
+        note="its ROM reads at 512 bytes, where a GPT has its header: `msdos`",
+    ),
     Family("Armada", ("ARCH_MVEBU",), ("SPL and U-Boot", 0x200, 0x400000)),
     Family("Exynos", ("ARCH_EXYNOS",), ("BL1, SPL, U-Boot", 0x200, 0x200000)),
-    Family("Layerscape", ("FSL_LSCH2", "FSL_LSCH3", "ARCH_LS1021A"), ("RCW and firmware", 0x1000, 0x500000), ("headers and firmware", 0x600000, 0x1000000),
-           note='`OTA_ENV_OFFSET = "0x500000"`'),
+    Family(
+        "Layerscape",
+        ("FSL_LSCH2", "FSL_LSCH3", "ARCH_LS1021A"),
+        ("RCW and firmware", 0x1000, 0x500000),
+        ("headers and firmware", 0x600000, 0x1000000),
+        note='`OTA_ENV_OFFSET = "0x500000"`',
+    ),
     Family("SAMA5, SAM9", ("ARCH_AT91",)),
     Family("Zynq, ZynqMP, Versal", ("ARCH_ZYNQ", "ARCH_ZYNQMP", "ARCH_VERSAL", "ARCH_VERSAL_NET")),
     Family("Raspberry Pi", ("ARCH_BCM283X",)),
@@ -57,12 +111,24 @@ FAMILIES = (
 
 def family_table():
     """The lines of the documentation's table of raw areas."""
+
     def size(value):
-        return f"{value // MIB} MiB" if value % MIB == 0 and value else f"{value // 1024} KiB" if value % 1024 == 0 and value else f"{value} B" if value else "0"
+        return (
+            f"{value // MIB} MiB"
+            if value % MIB == 0 and value
+            else f"{value // 1024} KiB"
+            if value % 1024 == 0 and value
+            else f"{value} B"
+            if value
+            else "0"
+        )
 
     lines = ["| SoC family | What is read at raw places of the disk | |", "|---|---|---|"]
     for family in FAMILIES:
-        areas = "; ".join(f"{what}: {size(start)} to {size(end)}" for what, start, end in family.areas) or "nothing: all is on a FAT partition, or in another memory"
+        areas = (
+            "; ".join(f"{what}: {size(start)} to {size(end)}" for what, start, end in family.areas)
+            or "nothing: all is on a FAT partition, or in another memory"
+        )
         lines.append(f"| {family.name} | {areas} | {family.note} |")
     return lines
 
@@ -77,7 +143,9 @@ def _mmc(settings, layout_):
     said = (settings.getVar("OTA_ENV_MMC") or "").strip()
     if said:
         if not said.isdigit():
-            raise layout.SettingError(f'OTA_ENV_MMC: expected the number that U-Boot gives to the MMC device, found "{said}"')
+            raise layout.SettingError(
+                f'OTA_ENV_MMC: expected the number that U-Boot gives to the MMC device, found "{said}"'
+            )
         return int(said)
     device = re.fullmatch(r"/dev/mmcblk(\d+)", layout_.device)
     return int(device[1]) if device else None
@@ -101,8 +169,11 @@ def fragment(settings, known=None):
     lines += ["CONFIG_CMD_SAVEENV=y", "CONFIG_CMD_NVEDIT_LOAD=y", "CONFIG_ENV_IS_IN_MMC=y"]
     lines += [f"# CONFIG_{name} is not set" for name in names([*ELSEWHERE, *OFFSET_FROM_ELSEWHERE])]
     lines += [f"CONFIG_{name}=y" for name in names(REDUNDANT)]
-    lines += [f"CONFIG_ENV_SIZE={layout_.env_size:#x}", f"CONFIG_ENV_OFFSET={layout_.env_offsets[0]:#x}",
-              f"CONFIG_ENV_OFFSET_REDUND={layout_.env_offsets[1]:#x}"]
+    lines += [
+        f"CONFIG_ENV_SIZE={layout_.env_size:#x}",
+        f"CONFIG_ENV_OFFSET={layout_.env_offsets[0]:#x}",
+        f"CONFIG_ENV_OFFSET_REDUND={layout_.env_offsets[1]:#x}",
+    ]
     number = _mmc(settings, layout_)
     if number is not None:
         lines += [f"CONFIG_{name}={number}" for name in names(DEVICE)]
@@ -170,12 +241,16 @@ def area_problems(settings, config):
     """Copies of the environment, partition table and first partition over raw parts of the disk, as sentences."""
     layout_, found = layout.Layout(settings), []
     for what, start, end in raw_areas(config):
-        for name, offset in zip(("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND"), layout_.env_offsets):
+        for name, offset in zip(("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND"), layout_.env_offsets, strict=False):
             if offset < end and start < offset + layout_.env_size:
-                found.append(f"{name}: the copy at {offset:#x} lies in {start:#x} to {end:#x}, which is {what}; saving the environment would destroy it. "
-                             "If this board has nothing there, say so with OTA_RAW_AREAS_CHECKED = \"1\", else choose another place")
+                found.append(
+                    f"{name}: the copy at {offset:#x} lies in {start:#x} to {end:#x}, which is {what}; saving the environment would destroy it. "
+                    'If this board has nothing there, say so with OTA_RAW_AREAS_CHECKED = "1", else choose another place'
+                )
         if layout_.boot_start < end:
-            found.append(f"OTA_BOOT_START: the first partition at {layout_.boot_start:#x} lies in {start:#x} to {end:#x}, which is {what}")
+            found.append(
+                f"OTA_BOOT_START: the first partition at {layout_.boot_start:#x} lies in {start:#x} to {end:#x}, which is {what}"
+            )
     return found
 
 
@@ -188,27 +263,53 @@ def problems(settings, config_text, fragments=()):
         commands += SCRIPT_COMMANDS
     else:
         commands.append("SAVEENV")
-        places = [("ENV_SIZE", "OTA_ENV_SIZE", layout_.env_size), ("ENV_OFFSET", "OTA_ENV_OFFSET", layout_.env_offsets[0]),
-                  ("ENV_OFFSET_REDUND", "OTA_ENV_OFFSET_REDUND", layout_.env_offsets[1])]
+        places = [
+            ("ENV_SIZE", "OTA_ENV_SIZE", layout_.env_size),
+            ("ENV_OFFSET", "OTA_ENV_OFFSET", layout_.env_offsets[0]),
+            ("ENV_OFFSET_REDUND", "OTA_ENV_OFFSET_REDUND", layout_.env_offsets[1]),
+        ]
         if not config.on("ENV_IS_IN_MMC"):
-            found.append("CONFIG_ENV_IS_IN_MMC is not set; U-Boot would not keep its environment where fw_setenv writes it")
+            found.append(
+                "CONFIG_ENV_IS_IN_MMC is not set; U-Boot would not keep its environment where fw_setenv writes it"
+            )
         if not any(config.on(name) for name in REDUNDANT):
-            found.append(f"none of {' and '.join(f'CONFIG_{name}' for name in REDUNDANT)} is set; with one copy a power cut while saving loses the environment")
-        found += [f"CONFIG_{name} is set; U-Boot would take its environment from there" for name in ELSEWHERE if config.on(name)]
-        found += [f"CONFIG_{name} is set; the environment would not be at the offsets of fw_env.config" for name in OFFSET_FROM_ELSEWHERE
-                  if config.on(name)]
+            found.append(
+                f"none of {' and '.join(f'CONFIG_{name}' for name in REDUNDANT)} is set; with one copy a power cut while saving loses the environment"
+            )
+        found += [
+            f"CONFIG_{name} is set; U-Boot would take its environment from there"
+            for name in ELSEWHERE
+            if config.on(name)
+        ]
+        found += [
+            f"CONFIG_{name} is set; the environment would not be at the offsets of fw_env.config"
+            for name in OFFSET_FROM_ELSEWHERE
+            if config.on(name)
+        ]
         found += _device_problems(settings, layout_, config)
         if (settings.getVar("OTA_RAW_AREAS_CHECKED") or "").strip() != "1":
             found += area_problems(settings, config)
         found += _partition_problems(settings, config)
     for symbol, setting, wanted in places:
         if config.number(symbol) != wanted:
-            found.append(f'CONFIG_{symbol} is "{config.text(symbol)}", but {setting} (and with it fw_env.config) says {wanted:#x}')
-    found += [f"CONFIG_CMD_{name} is not set; the boot script needs that command" for name in commands if not config.on(f"CMD_{name}")]
+            found.append(
+                f'CONFIG_{symbol} is "{config.text(symbol)}", but {setting} (and with it fw_env.config) says {wanted:#x}'
+            )
+    found += [
+        f"CONFIG_CMD_{name} is not set; the boot script needs that command"
+        for name in commands
+        if not config.on(f"CMD_{name}")
+    ]
     for text in fragments:
         for line in text.splitlines():
-            if re.match(r"CONFIG_\w+=|# CONFIG_\w+ is not set$", line) and not config.has(line) and not _said_already(line, found):
-                found.append(f'the line "{line}" of the layer\'s fragment is not in the configuration; U-Boot does not know it or something forbids it')
+            if (
+                re.match(r"CONFIG_\w+=|# CONFIG_\w+ is not set$", line)
+                and not config.has(line)
+                and not _said_already(line, found)
+            ):
+                found.append(
+                    f'the line "{line}" of the layer\'s fragment is not in the configuration; U-Boot does not know it or something forbids it'
+                )
     return found
 
 
@@ -220,15 +321,21 @@ def _said_already(line, found):
 def _device_problems(settings, layout_, config):
     number, found = _mmc(settings, layout_), []
     if number is None:
-        return [f"OTA_ENV_DEVICE: U-Boot keeps its environment on an MMC device, found {layout_.device}; say which with OTA_ENV_MMC, or set "
-                'OTA_ENV_STORE = "script"']
+        return [
+            f"OTA_ENV_DEVICE: U-Boot keeps its environment on an MMC device, found {layout_.device}; say which with OTA_ENV_MMC, or set "
+            'OTA_ENV_STORE = "script"'
+        ]
     name, value = config.first(DEVICE)
     if value != number:
-        found.append(f'CONFIG_{name} is "{config.text(name)}", but OTA_ENV_DEVICE (and with it fw_env.config) says {layout_.device}, MMC device {number}; '
-                     "where U-Boot counts otherwise than Linux set OTA_ENV_MMC")
+        found.append(
+            f'CONFIG_{name} is "{config.text(name)}", but OTA_ENV_DEVICE (and with it fw_env.config) says {layout_.device}, MMC device {number}; '
+            "where U-Boot counts otherwise than Linux set OTA_ENV_MMC"
+        )
     name, value = config.first(HARDWARE_PARTITION)
     if value not in (0, None):
-        found.append(f'CONFIG_{name} is "{config.text(name)}", a boot partition of the eMMC; {layout_.device} is its user area, 0')
+        found.append(
+            f'CONFIG_{name} is "{config.text(name)}", a boot partition of the eMMC; {layout_.device} is its user area, 0'
+        )
     return found
 
 
@@ -239,12 +346,17 @@ def _partition_problems(settings, config):
         return []
     ours = {layout.number(settings, name): name for name in ("OTA_SLOT_A_PART", "OTA_SLOT_B_PART")}
     if number in ours:
-        return [f"SPL loads U-Boot from partition {number} (CONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_PARTITION), which is a slot ({ours[number]}); put the boot "
-                "loader's partitions before the slots with OTA_WKS_BOOTLOADER and say the slots' numbers"]
+        return [
+            f"SPL loads U-Boot from partition {number} (CONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_PARTITION), which is a slot ({ours[number]}); put the boot "
+            "loader's partitions before the slots with OTA_WKS_BOOTLOADER and say the slots' numbers"
+        ]
     return []
 
 
 def device_tree_problems(dtb):
     """Whether the device tree that U-Boot was built with takes the environment to another place; `dtb` are its bytes."""
-    return [f"the device tree of U-Boot has the property {name}, which overrides the offsets of fw_env.config; remove it"
-            for name in ("u-boot,mmc-env-offset", "u-boot,mmc-env-partition") if f"\0{name}".encode() in dtb]
+    return [
+        f"the device tree of U-Boot has the property {name}, which overrides the offsets of fw_env.config; remove it"
+        for name in ("u-boot,mmc-env-offset", "u-boot,mmc-env-partition")
+        if f"\0{name}".encode() in dtb
+    ]

@@ -10,7 +10,6 @@ import agent_board
 import agent_sources
 import build
 import machine
-import scenario
 import show
 from agent_hubby import HubbyDemo
 from agent_session import Running
@@ -65,8 +64,11 @@ class Demo:
 
     def _power_cut_in_pull(self, session):
         self._screen.step("The power fails in the middle of the pull")
-        session.run("(otamgr pull >/dev/null 2>&1 &) ; until [ \"$(stat -c %s /data/otamgr/updates/*/update.part 2>/dev/null || echo 0)\" -gt 20000000 ]; do "
-                    "usleep 20000; done", 0)
+        session.run(
+            '(otamgr pull >/dev/null 2>&1 &) ; until [ "$(stat -c %s /data/otamgr/updates/*/update.part 2>/dev/null || echo 0)" -gt 20000000 ]; do '
+            "usleep 20000; done",
+            0,
+        )
         session.board.power_cut()
 
     def _good_update(self, session):
@@ -79,9 +81,19 @@ class Demo:
         session.run("otamgr install", 100)
         session.reboot()
         session.run("otamgr run", 0, seconds=300)
-        self.messages["good update"] = session.told("good update", first, [
-            *CHECKED, ("download-pre", ""), ("download-post", "OK"), ("install-pre", ""), ("install-post", "NEEDS_COMPLETION"),
-            ("install-final-pre", ""), ("install-post", "OK")])
+        self.messages["good update"] = session.told(
+            "good update",
+            first,
+            [
+                *CHECKED,
+                ("download-pre", ""),
+                ("download-post", "OK"),
+                ("install-pre", ""),
+                ("install-post", "NEEDS_COMPLETION"),
+                ("install-final-pre", ""),
+                ("install-post", "OK"),
+            ],
+        )
         session.run("cat /data/otamgr/current-target; otamgr status", 0)
 
     def _back_and_forth(self, session):
@@ -104,7 +116,9 @@ class Demo:
             self._source.offer(session, case)
             first = len(session.lines)
             session.run(f"otamgr {command}", status)
-        self.messages["failed download"] = session.told("failed download", first, [*CHECKED, ("download-pre", ""), ("download-post", "FAILED: …")])
+        self.messages["failed download"] = session.told(
+            "failed download", first, [*CHECKED, ("download-pre", ""), ("download-post", "FAILED: …")]
+        )
         session.expect_unchanged(before)
 
     def _failed_install(self, session):
@@ -114,7 +128,9 @@ class Demo:
         session.run("otamgr pull", 0)
         first = len(session.lines)
         session.run("otamgr install", 6)
-        self.messages["failed install"] = session.told("failed install", first, [("install-pre", ""), ("install-post", "FAILED: …")])
+        self.messages["failed install"] = session.told(
+            "failed install", first, [("install-pre", ""), ("install-post", "FAILED: …")]
+        )
         session.run("otamgr check", self._source.failed_check)
         session.expect_unchanged(before)
 
@@ -126,13 +142,18 @@ class Demo:
         session.run("otamgr install", 100, seconds=600)
         session.reboot(r"OTA: trial of slot a", r"OTA: booting slot b")
         session.run("otamgr run", 110, seconds=120)
-        self.messages["rollback"] = session.told_of_rollback(first, [("install-pre", ""), ("install-post", "NEEDS_COMPLETION")])
+        self.messages["rollback"] = session.told_of_rollback(
+            first, [("install-pre", ""), ("install-post", "NEEDS_COMPLETION")]
+        )
         self._screen.step("Back by command: the other slot holds what failed, which is refused")
         session.run("otamgr rollback", 21)
         session.run("otamgr why", 4)
 
 
-DEMOS = {source.name: functools.partial(Demo, source) for source in (agent_sources.Stick, agent_sources.Repository, agent_sources.Hawkbit)}
+DEMOS = {
+    source.name: functools.partial(Demo, source)
+    for source in (agent_sources.Stick, agent_sources.Repository, agent_sources.Hawkbit)
+}
 DEMOS[HubbyDemo.name] = HubbyDemo
 
 
@@ -143,7 +164,8 @@ def main():
         "pull, updates that must be refused, a download and an install that fail, a rollback; with a handler that hears of everything. hubby needs "
         "no commands.",
         epilog=f"Ports of this machine that are used: {agent_board.REPOSITORY_PORT} and {agent_board.HAWKBIT_PORT}. "
-        "Exit status: 0 all was as it must be, 1 it was not, 2 usage")
+        "Exit status: 0 all was as it must be, 1 it was not, 2 usage",
+    )
     parser.add_argument("--source", action="append", choices=[*DEMOS], help="only this one; several times")
     chosen = parser.parse_args().source or list(DEMOS)
     screen = show.Show()
@@ -162,8 +184,12 @@ def main():
             demo.close()
         for about, messages in demo.messages.items():
             screen.table([(f"{name}: {about}", "")] + [(f"  {message}", result) for message, result in messages])
-        screen.table([("seconds of a command", ", ".join(f"{seconds:.2f}" for seconds in demo.seconds_of_calls)),
-                      (f"demo of {name}", f"{screen.seconds() - started:.0f} s")])
+        screen.table(
+            [
+                ("seconds of a command", ", ".join(f"{seconds:.2f}" for seconds in demo.seconds_of_calls)),
+                (f"demo of {name}", f"{screen.seconds() - started:.0f} s"),
+            ]
+        )
         if max(demo.seconds_of_calls) >= LONGEST_CALL_SECONDS:
             print(f"  NOT AS PROMISED: expected commands to take less than {LONGEST_CALL_SECONDS} s")
             failed = True

@@ -18,9 +18,18 @@ HAWKBIT_PORT = 18080
 HAWKBIT_TOKEN = "secret-of-board-1"
 SOURCES = {
     "bundle": {"type": "bundle", "directories": ["/run/bundles"]},
-    "repository": {"type": "repository", "url": f"https://{REPOSITORY_HOST}:{REPOSITORY_PORT}/releases", "caFile": "/etc/otamgr/ca.pem"},
-    "hawkbit": {"type": "hawkbit", "url": f"http://10.0.2.2:{HAWKBIT_PORT}", "plainHttp": True, "controllerId": "board-1",
-                "targetToken": HAWKBIT_TOKEN},
+    "repository": {
+        "type": "repository",
+        "url": f"https://{REPOSITORY_HOST}:{REPOSITORY_PORT}/releases",
+        "caFile": "/etc/otamgr/ca.pem",
+    },
+    "hawkbit": {
+        "type": "hawkbit",
+        "url": f"http://10.0.2.2:{HAWKBIT_PORT}",
+        "plainHttp": True,
+        "controllerId": "board-1",
+        "targetToken": HAWKBIT_TOKEN,
+    },
 }
 
 
@@ -37,10 +46,36 @@ def keys():
         _tool("ota-bundle", "keygen", folder / "stranger.key")
     if not (folder / "server.pem").exists():
         made = folder / "server.part"
-        new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650")
-        for words in ((*new, "-subj", "/CN=authority of the demo", "-keyout", folder / "ca.key", "-out", folder / "ca.pem"),
-                      (*new, "-subj", f"/CN={REPOSITORY_HOST}", "-addext", f"subjectAltName=DNS:{REPOSITORY_HOST}", "-CA", folder / "ca.pem",
-                       "-CAkey", folder / "ca.key", "-keyout", folder / "server.key", "-out", made)):
+        new = (
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "3650",
+        )
+        for words in (
+            (*new, "-subj", "/CN=authority of the demo", "-keyout", folder / "ca.key", "-out", folder / "ca.pem"),
+            (
+                *new,
+                "-subj",
+                f"/CN={REPOSITORY_HOST}",
+                "-addext",
+                f"subjectAltName=DNS:{REPOSITORY_HOST}",
+                "-CA",
+                folder / "ca.pem",
+                "-CAkey",
+                folder / "ca.key",
+                "-keyout",
+                folder / "server.key",
+                "-out",
+                made,
+            ),
+        ):
             subprocess.run(words, check=True, stderr=subprocess.DEVNULL)
         made.rename(folder / "server.pem")
     for name in ("repository", "stranger-repository"):
@@ -92,12 +127,17 @@ class Systems:
         made_by = [Path(__file__), keys() / "ca.pem", keys() / "repository/root.json"]
         self.flashed = parts.rootfs("1.0", "rootfs-agent-1.0", spoil=_old, flashed=True, spoiled_by=made_by)
         good = parts.image("agent-2.0", parts.rootfs("2.0", "rootfs-agent-2.0", spoil=_new, spoiled_by=made_by))
-        unhealthy = parts.image("agent-3.0", parts.rootfs("3.0", "rootfs-agent-3.0", spoil=_unhealthy, spoiled_by=made_by))
+        unhealthy = parts.image(
+            "agent-3.0", parts.rootfs("3.0", "rootfs-agent-3.0", spoil=_unhealthy, spoiled_by=made_by)
+        )
         small = self._small()
         self.bundles = {
-            "good": self._bundle("good", good, "2.0"), "unhealthy": self._bundle("unhealthy", unhealthy, "3.0"),
-            "empty": self._bundle("empty", small, "3.1"), "foreign": self._bundle("foreign", small, "3.2", board="toaster"),
-            "older": self._bundle("older", small, "1.5"), "stranger": self._bundle("stranger", small, "3.3", key=keys() / "stranger.key"),
+            "good": self._bundle("good", good, "2.0"),
+            "unhealthy": self._bundle("unhealthy", unhealthy, "3.0"),
+            "empty": self._bundle("empty", small, "3.1"),
+            "foreign": self._bundle("foreign", small, "3.2", board="toaster"),
+            "older": self._bundle("older", small, "1.5"),
+            "stranger": self._bundle("stranger", small, "3.3", key=keys() / "stranger.key"),
             "tampered": self._bundle("tampered", small, "3.4"),
         }
         content = bytearray(self.bundles["tampered"].read_bytes())
@@ -119,5 +159,16 @@ class Systems:
         out = FOLDER / "bundles" / f"{case}.bundle"
         out.parent.mkdir(exist_ok=True)
         out.unlink(missing_ok=True)
-        _tool("ota-bundle", "create", "--key", key or build.signing_key(), "--compatible", board, "--version", version, image, out)
+        _tool(
+            "ota-bundle",
+            "create",
+            "--key",
+            key or build.signing_key(),
+            "--compatible",
+            board,
+            "--version",
+            version,
+            image,
+            out,
+        )
         return out

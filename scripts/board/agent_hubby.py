@@ -21,7 +21,9 @@ class HubbyDemo:
         self._screen, self._systems = screen, systems
         self._publisher = scenario.Publisher(build.BUILD / "publish-agent")
         self._disk = build.BUILD / "disk-agent-hubby.img"
-        build.make_disk(self._disk, systems.flashed, {"ota_slot": "a", "ota_bootargs": f"board.url={self._publisher.address()}"})
+        build.make_disk(
+            self._disk, systems.flashed, {"ota_slot": "a", "ota_bootargs": f"board.url={self._publisher.address()}"}
+        )
         self._log = build.BUILD / "logs/agent-hubby.console"
         self._log.parent.mkdir(exist_ok=True)
         self._log.unlink(missing_ok=True)
@@ -64,7 +66,10 @@ class HubbyDemo:
         session.shell()
         session.run("otamgr run", 0, seconds=300)
         self.messages["good update"] = session.told(
-            "good update", 0, [*self.BROUGHT, ("install-post", "NEEDS_COMPLETION"), ("install-final-pre", ""), ("install-post", "OK")])
+            "good update",
+            0,
+            [*self.BROUGHT, ("install-post", "NEEDS_COMPLETION"), ("install-final-pre", ""), ("install-post", "OK")],
+        )
         for command in ("status", "list"):
             self.seconds_of_calls.append(session.seconds_of(f"otamgr {command}"))
 
@@ -73,7 +78,9 @@ class HubbyDemo:
         before = session.environment()
         for case, status in self.REFUSALS:
             self._refused(session, case, rf"ota_upgrade_failed:.*exit={status},")
-        self.messages["failed install"] = self._refused(session, "empty", "ota_upgrade_failed:.*the new system has no /sbin/init")
+        self.messages["failed install"] = self._refused(
+            session, "empty", "ota_upgrade_failed:.*the new system has no /sbin/init"
+        )
         session.expect_unchanged(before)
 
     def _refused(self, session, case, line):
@@ -91,5 +98,7 @@ class HubbyDemo:
         session.board.wait("OTA: booting slot b", 600)
         session.shell()
         session.run("otamgr run", 110, seconds=120)
-        self.messages["rollback"] = session.told_of_rollback(first, [*self.BROUGHT, ("install-post", "NEEDS_COMPLETION")])
+        self.messages["rollback"] = session.told_of_rollback(
+            first, [*self.BROUGHT, ("install-post", "NEEDS_COMPLETION")]
+        )
         session.run("otamgr why", 4)

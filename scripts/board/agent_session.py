@@ -34,7 +34,11 @@ class Session:
         # The quotes keep the echo of what is typed from looking like the answer.
         self.board.type(f'{command}; echo "exit""{self._count}=$?"\n')
         status = int(self.board.wait(rf"exit{self._count}=(\d+)", seconds)[1])
-        printed = [line for line in self.lines[first:] if not re.search(r"exit\"?\"?\d+=| (otamgr|syslog|sysupgrade|platform)[\[:]", line)]
+        printed = [
+            line
+            for line in self.lines[first:]
+            if not re.search(r"exit\"?\"?\d+=| (otamgr|syslog|sysupgrade|platform)[\[:]", line)
+        ]
         for line in printed:
             if line.strip() and not line.endswith(command):
                 self._screen.line("", line)
@@ -72,14 +76,20 @@ class Session:
         trials = len(self.messages(first)) - len(expected) - 1
         if trials < 1:
             raise RuntimeError(f"rollback: expected install-final-pre, found {self.messages(first)}")
-        return self.told("rollback", first, [*expected, *[("install-final-pre", "")] * trials, ("install-post", "FAILED: rolled back…")])
+        return self.told(
+            "rollback",
+            first,
+            [*expected, *[("install-final-pre", "")] * trials, ("install-post", "FAILED: rolled back…")],
+        )
 
     def told(self, name, first, expected):
         """Expects that the handler was told this; a result that ends in … may go on."""
         found = self.messages(first)
 
         def fits(got, wanted):
-            return got[0] == wanted[0] and (got[1] == wanted[1] or wanted[1].endswith("…") and got[1].startswith(wanted[1][:-1]))
+            return got[0] == wanted[0] and (
+                got[1] == wanted[1] or wanted[1].endswith("…") and got[1].startswith(wanted[1][:-1])
+            )
 
         if len(found) != len(expected) or not all(map(fits, found, expected)):
             raise RuntimeError(f"{name}: expected that the handler is told {expected}, found {found}")

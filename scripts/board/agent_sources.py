@@ -24,8 +24,14 @@ class Stick:
     network = False
     resumed = r"bundle_resumed:target=emulated-board-2\.0,bytes=[1-9]"
     # Case, the command that refuses it, its exit status.
-    refusals = (("good", "check", 0), ("none", "check", 8), ("foreign", "check", 6), ("older", "check", 102), ("stranger", "check", 15),
-                ("tampered", "pull", 70))
+    refusals = (
+        ("good", "check", 0),
+        ("none", "check", 8),
+        ("foreign", "check", 6),
+        ("older", "check", 102),
+        ("stranger", "check", 15),
+        ("tampered", "pull", 70),
+    )
     # What a check says of an update whose install has just failed.
     failed_check = 52
 
@@ -65,9 +71,20 @@ class Repository:
     network = True
     stick = None
     resumed = r"download_resumed:url=https\S+,bytes=[1-9]"
-    refusals = (("good", "check", 0), ("none", "check", 14), ("off", "check", 13), ("changed", "check", 11), ("mallory", "check", 11),
-                ("replayed", "check", 11), ("expired", "check", 12), ("foreign", "check", 6), ("older", "check", 102), ("gone", "pull", 14),
-                ("stranger", "pull", 15), ("tampered", "pull", 70))
+    refusals = (
+        ("good", "check", 0),
+        ("none", "check", 14),
+        ("off", "check", 13),
+        ("changed", "check", 11),
+        ("mallory", "check", 11),
+        ("replayed", "check", 11),
+        ("expired", "check", 12),
+        ("foreign", "check", 6),
+        ("older", "check", 102),
+        ("gone", "pull", 14),
+        ("stranger", "pull", 15),
+        ("tampered", "pull", 70),
+    )
     failed_check = 52
 
     def __init__(self, screen, systems):
@@ -114,8 +131,11 @@ class Repository:
         pass
 
     def _tool(self, command, *words):
-        done = subprocess.run([layer.ROOT / "scripts/ota-repository", command, "--json", self._repository, *map(str, words)], check=True,
-                              stdout=subprocess.PIPE)
+        done = subprocess.run(
+            [layer.ROOT / "scripts/ota-repository", command, "--json", self._repository, *map(str, words)],
+            check=True,
+            stdout=subprocess.PIPE,
+        )
         return json.loads(done.stdout)
 
     def _publish(self, case, at):
@@ -125,7 +145,7 @@ class Repository:
         # The tool refuses a damaged bundle, so that one is damaged later.
         self._tool("add", self._systems.bundles["empty" if case == "tampered" else case])
         self._tool("publish", *clock)
-        (name, entry), = self._tool("list").items()
+        ((name, entry),) = self._tool("list").items()
         return self._repository / "www/targets" / f"{entry['sha256']}.{name}"
 
     def offer(self, session, case):
@@ -147,13 +167,21 @@ class Repository:
             self._kept = None
         if case in ("replayed", "mallory"):
             self._kept = timestamp.read_bytes()
-            timestamp.write_bytes(self._first if case == "replayed" else
-                                  (agent_board.keys() / "stranger-repository/www/metadata/timestamp.json").read_bytes())
-            self._screen.line("server", f"{case}: the timestamp {'that was signed first' if case == 'replayed' else 'of somebody else'}")
+            timestamp.write_bytes(
+                self._first
+                if case == "replayed"
+                else (agent_board.keys() / "stranger-repository/www/metadata/timestamp.json").read_bytes()
+            )
+            self._screen.line(
+                "server",
+                f"{case}: the timestamp {'that was signed first' if case == 'replayed' else 'of somebody else'}",
+            )
             return
-        now = datetime.datetime.now(datetime.timezone.utc)
-        bundle = self._publish({"changed": "good", "expired": "good", "gone": "empty"}.get(case, case),
-                               now - datetime.timedelta(days=60) if case == "expired" else now)
+        now = datetime.datetime.now(datetime.UTC)
+        bundle = self._publish(
+            {"changed": "good", "expired": "good", "gone": "empty"}.get(case, case),
+            now - datetime.timedelta(days=60) if case == "expired" else now,
+        )
         self._first = self._first or timestamp.read_bytes()
         if case == "changed":
             self._kept = timestamp.read_bytes()
@@ -188,18 +216,42 @@ class Hawkbit:
     network = True
     stick = None
     resumed = r"download_resumed:url=http\S+,bytes=[1-9]"
-    refusals = (("none", "check", 0), ("cancelled", "check", 0), ("foreign", "check", 6), ("older", "check", 102), ("unmarked", "pull", 6),
-                ("stranger", "pull", 15), ("tampered", "pull", 70))
+    refusals = (
+        ("none", "check", 0),
+        ("cancelled", "check", 0),
+        ("foreign", "check", 6),
+        ("older", "check", 102),
+        ("unmarked", "pull", 6),
+        ("stranger", "pull", 15),
+        ("tampered", "pull", 70),
+    )
     # The server was told of the failure and offers it no more.
     failed_check = 0
-    VERSIONS = {"good": "2.0", "unhealthy": "3.0", "empty": "3.1", "foreign": "3.2", "unmarked": "3.2", "older": "1.5", "stranger": "3.3",
-                "tampered": "3.4", "cancelled": "2.0"}
+    VERSIONS = {
+        "good": "2.0",
+        "unhealthy": "3.0",
+        "empty": "3.1",
+        "foreign": "3.2",
+        "unmarked": "3.2",
+        "older": "1.5",
+        "stranger": "3.3",
+        "tampered": "3.4",
+        "cancelled": "2.0",
+    }
 
     def __init__(self, screen, systems):
         self._screen, self._systems = screen, systems
         self._server = subprocess.Popen(
-            [layer.ROOT / "scripts/hawkbit-simulator", str(agent_board.HAWKBIT_PORT), "board-1", agent_board.HAWKBIT_TOKEN],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [
+                layer.ROOT / "scripts/hawkbit-simulator",
+                str(agent_board.HAWKBIT_PORT),
+                "board-1",
+                agent_board.HAWKBIT_TOKEN,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self._console = machine.Console(lambda line: screen.line("server", line.strip()))
         self.said = []
         threading.Thread(target=self._read, daemon=True).start()

@@ -32,13 +32,35 @@ DISK_MIB = 648
 SETTINGS = layer.settings(OTA_ENV_STORE="script", OTA_ENV_DEVICE="/dev/vda", OTA_BOOTARGS="console=ttyAMA0")
 
 # Where the programs of the board come from; the libraries that they need are computed.
-TARGET_PACKAGES = ("openjdk-17-jdk-headless", "busybox-static", "openssl", "libubootenv-tool", "e2fsprogs", "zstd", "util-linux", "fdisk",
-                   # What the content engine is compiled with.
-                   "libssl-dev", "libzstd-dev", "zlib1g-dev", "liblzma-dev")
+TARGET_PACKAGES = (
+    "openjdk-17-jdk-headless",
+    "busybox-static",
+    "openssl",
+    "libubootenv-tool",
+    "e2fsprogs",
+    "zstd",
+    "util-linux",
+    "fdisk",
+    # What the content engine is compiled with.
+    "libssl-dev",
+    "libzstd-dev",
+    "zlib1g-dev",
+    "liblzma-dev",
+)
 # The JDK needs libraries for screens and printers which the runtime that is linked from it has not; its own are these.
 JAVA_LIBRARIES = ("libstdc++6", "libgcc-s1", "zlib1g")
-PROGRAMS = ("usr/bin/fw_printenv", "sbin/mke2fs", "usr/bin/zstd", "usr/bin/flock", "usr/bin/openssl", "sbin/e2fsck", "sbin/resize2fs", "sbin/sfdisk",
-            "usr/bin/partx", "bin/mountpoint")
+PROGRAMS = (
+    "usr/bin/fw_printenv",
+    "sbin/mke2fs",
+    "usr/bin/zstd",
+    "usr/bin/flock",
+    "usr/bin/openssl",
+    "sbin/e2fsck",
+    "sbin/resize2fs",
+    "sbin/sfdisk",
+    "usr/bin/partx",
+    "bin/mountpoint",
+)
 # What no program names and glibc opens when a thread ends.
 OPENED_LIBRARIES = ("libgcc_s.so.1",)
 
@@ -54,9 +76,21 @@ class Target:
     emulator: tuple = ()  # words that let this machine run the target's programs
 
 
-ARM64 = Target(ROOT_ARM64, "aarch64-linux-gnu", "lib/ld-linux-aarch64.so.1", "lib/aarch64-Linux-clang/jni/",
-               ("qemu-aarch64-static", "-L", str(ROOT_ARM64)))
-INITRAMFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
+ARM64 = Target(
+    ROOT_ARM64,
+    "aarch64-linux-gnu",
+    "lib/ld-linux-aarch64.so.1",
+    "lib/aarch64-Linux-clang/jni/",
+    ("qemu-aarch64-static", "-L", str(ROOT_ARM64)),
+)
+INITRAMFS_MODULES = (
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_blk",
+)
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
 
 # The board's name, for which bundles must be.
@@ -81,7 +115,13 @@ def _digest(*things):
     """One hash over texts and over the contents of files and folders."""
     digest = hashlib.sha256()
     for thing in things:
-        paths = [thing] if isinstance(thing, Path) and thing.is_file() else sorted(thing.rglob("*")) if isinstance(thing, Path) else []
+        paths = (
+            [thing]
+            if isinstance(thing, Path) and thing.is_file()
+            else sorted(thing.rglob("*"))
+            if isinstance(thing, Path)
+            else []
+        )
         if isinstance(thing, Path):
             for path in paths:
                 if path.is_file() and "target" not in path.parts and "__pycache__" not in path.parts:
@@ -144,29 +184,61 @@ def build_jars(folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     run("mvn", "-q", "-B", "-f", project / "pom.xml", "package", "-DskipTests", "-Dmaven.test.skip=true")
-    for module, name in (("wire", "otamgr-wire"), ("attribute-client", "otamgr-attribute-client"), ("agent", "otamgr-agent"),
-                         ("otamgr", "otamgr"), ("simulators", "otamgr-simulators")):
-        jar, = (project / module / "target").glob(f"{name}-[0-9]*.jar")
+    for module, name in (
+        ("wire", "otamgr-wire"),
+        ("attribute-client", "otamgr-attribute-client"),
+        ("agent", "otamgr-agent"),
+        ("otamgr", "otamgr"),
+        ("simulators", "otamgr-simulators"),
+    ):
+        (jar,) = (project / module / "target").glob(f"{name}-[0-9]*.jar")
         shutil.copy(jar, folder / f"{name}.jar")
     # Sources of updates that are modules of their own.
     for name in ("tuf", "update-sources"):
         for jar in project.glob(f"{name}/target/otamgr-{name}-[0-9]*.jar"):
             shutil.copy(jar, folder / f"otamgr-{name}.jar")
     libraries = folder / "libraries"
-    run("mvn", "-q", "-B", "-f", project / "pom.xml", "-pl", "otamgr,simulators", "-am", "package", "-DskipTests", "-Dmaven.test.skip=true",
-        "dependency:copy-dependencies", "-DincludeScope=runtime", "-DexcludeGroupIds=org.metaotamgr", f"-DoutputDirectory={libraries}",
-        "-Dmdep.stripVersion=true")
+    run(
+        "mvn",
+        "-q",
+        "-B",
+        "-f",
+        project / "pom.xml",
+        "-pl",
+        "otamgr,simulators",
+        "-am",
+        "package",
+        "-DskipTests",
+        "-Dmaven.test.skip=true",
+        "dependency:copy-dependencies",
+        "-DincludeScope=runtime",
+        "-DexcludeGroupIds=org.metaotamgr",
+        f"-DoutputDirectory={libraries}",
+        "-Dmdep.stripVersion=true",
+    )
 
 
 def build_control(program, target=ARM64):
     """What takes commands to the daemon, as the recipe compiles it."""
-    run(f"{target.triplet}-gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-Os", "-s", "-o", program,
-        layer.RECIPES / "otamgr/files/otamgr-control.c")
+    run(
+        f"{target.triplet}-gcc",
+        "-std=c11",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-Os",
+        "-s",
+        "-o",
+        program,
+        layer.RECIPES / "otamgr/files/otamgr-control.c",
+    )
 
 
 def control(cache, what="otamgr-control", program=BUILD / "otamgr-control", target=ARM64):
     """The program that takes commands to the daemon, built when its source has changed."""
-    return cache.make(what, program, [layer.RECIPES / "otamgr/files/otamgr-control.c"], lambda out: build_control(out, target))
+    return cache.make(
+        what, program, [layer.RECIPES / "otamgr/files/otamgr-control.c"], lambda out: build_control(out, target)
+    )
 
 
 def build_content(program, target=ARM64):
@@ -180,9 +252,20 @@ def build_content(program, target=ARM64):
     include = target.root / "usr/include"
     libraries = " ".join(f"-l:{name}" for name in ("libcrypto.so.3", "libzstd.so.1", "libz.so.1", "liblzma.so.5"))
     places = " ".join(f"-L{seen(target.root / place / target.triplet)}" for place in ("usr/lib", "lib"))
-    run("make", "-s", "-C", sources, f"B={seen(folder)}", f"CC={target.triplet}-gcc", "CFLAGS=-O2",
-        f"CPPFLAGS=-isystem {seen(include)} -isystem {seen(include / target.triplet)}" if target.root != Path("/") else "CPPFLAGS=",
-        f"LDFLAGS={places}", f"libraries={libraries}")
+    run(
+        "make",
+        "-s",
+        "-C",
+        sources,
+        f"B={seen(folder)}",
+        f"CC={target.triplet}-gcc",
+        "CFLAGS=-O2",
+        f"CPPFLAGS=-isystem {seen(include)} -isystem {seen(include / target.triplet)}"
+        if target.root != Path("/")
+        else "CPPFLAGS=",
+        f"LDFLAGS={places}",
+        f"libraries={libraries}",
+    )
     shutil.copy(folder / "ota-content", program)
 
 
@@ -195,16 +278,30 @@ def content(cache, what="ota-content", program=BUILD / "ota-content-arm64", targ
 def jars(cache):
     """The folder of the jars, built when their sources have changed."""
     source = layer.ROOT / "otamgr-src"
-    mains = [source / module / "src/main" for module in ("wire", "attribute-client", "agent", "otamgr", "simulators", "tuf", "update-sources")]
+    mains = [
+        source / module / "src/main"
+        for module in ("wire", "attribute-client", "agent", "otamgr", "simulators", "tuf", "update-sources")
+    ]
     return cache.make("jars", BUILD / "jars", [*sorted(source.glob("**/pom.xml")), *mains], build_jars)
 
 
 def build_runtime(folder, target=ARM64):
     """A Java runtime for the target, with the base class archive made by the target's own JVM."""
     shutil.rmtree(folder, ignore_errors=True)
-    jmods, = (target.root / "usr/lib/jvm").glob("java-17-openjdk-*/jmods")
-    run("jlink", "--module-path", jmods, "--add-modules", RUNTIME_MODULES, "--no-header-files", "--no-man-pages",
-        "--strip-java-debug-attributes", "--compress=2", "--output", folder)
+    (jmods,) = (target.root / "usr/lib/jvm").glob("java-17-openjdk-*/jmods")
+    run(
+        "jlink",
+        "--module-path",
+        jmods,
+        "--add-modules",
+        RUNTIME_MODULES,
+        "--no-header-files",
+        "--no-man-pages",
+        "--strip-java-debug-attributes",
+        "--compress=2",
+        "--output",
+        folder,
+    )
     for extra in ("legal", "lib/jrt-fs.jar"):
         path = folder / extra
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -216,7 +313,7 @@ def build_runtime(folder, target=ARM64):
 def _install_modules(release, names, folder):
     folder.mkdir(parents=True)
     for name in names:
-        module, = (ROOT_ARM64 / "lib/modules" / release).rglob(f"{name}.ko")
+        (module,) = (ROOT_ARM64 / "lib/modules" / release).rglob(f"{name}.ko")
         shutil.copy(module, folder)
 
 
@@ -230,7 +327,13 @@ def build_initramfs(release, out):
     _install_modules(release, INITRAMFS_MODULES, tree / "modules")
     (tree / "modules/order").write_text("".join(f"{m}.ko\n" for m in INITRAMFS_MODULES))
     names = "".join(f"{p.relative_to(tree)}\n" for p in sorted(tree.rglob("*")))
-    packed = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0"], input=names.encode(), cwd=tree, check=True, capture_output=True)
+    packed = subprocess.run(
+        ["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0"],
+        input=names.encode(),
+        cwd=tree,
+        check=True,
+        capture_output=True,
+    )
     out.write_bytes(gzip.compress(packed.stdout, 6, mtime=0))
 
 
@@ -255,8 +358,20 @@ def sign_bundle(image, out, version):
 
 def record_of(version):
     """The OTA record of a version that no service knows."""
-    return json.dumps({"description": "emulated board", "id": "1", "name": "emulated-board", "tags": [], "type": 5, "url": "", "version": version,
-                       "versionNumber": version.replace(".", "")}, indent=4, sort_keys=True)
+    return json.dumps(
+        {
+            "description": "emulated board",
+            "id": "1",
+            "name": "emulated-board",
+            "tags": [],
+            "type": 5,
+            "url": "",
+            "version": version,
+            "versionNumber": version.replace(".", ""),
+        },
+        indent=4,
+        sort_keys=True,
+    )
 
 
 def _install_libraries(tree, target):
@@ -276,8 +391,27 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them.
     programs: what control() and content() made. Without a release there is no kernel in it."""
     shutil.rmtree(tree, ignore_errors=True)
-    for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "dev", "proc", "sys", "tmp", "run", "data", "root", "boot", "etc/otamgr",
-                   "lib/upgrade/keep.d", "var/log", "usr/share/java", "usr/lib/otamgr", "lib/modules"):
+    for folder in (
+        "bin",
+        "sbin",
+        "usr/bin",
+        "usr/sbin",
+        "usr/lib",
+        "dev",
+        "proc",
+        "sys",
+        "tmp",
+        "run",
+        "data",
+        "root",
+        "boot",
+        "etc/otamgr",
+        "lib/upgrade/keep.d",
+        "var/log",
+        "usr/share/java",
+        "usr/lib/otamgr",
+        "lib/modules",
+    ):
         (tree / folder).mkdir(parents=True, exist_ok=True)
     (tree / "var/run").symlink_to("/run")
     (tree / "var/lock").symlink_to("/run/lock")
@@ -307,7 +441,7 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
             shutil.copy(jar, tree / "usr/share/java" / jar.name)
     native = jars / "libraries/junixsocket-native-common.jar"
     listing = subprocess.run(["unzip", "-Z1", native], check=True, capture_output=True, text=True).stdout.split()
-    library, = [n for n in listing if n.startswith(target.native_library) and n.endswith(".so") and "nodeps" not in n]
+    (library,) = [n for n in listing if n.startswith(target.native_library) and n.endswith(".so") and "nodeps" not in n]
     with open(tree / "usr/lib/otamgr/libjunixsocket-native.so", "wb") as out:
         run("unzip", "-p", native, library, stdout=out)
 
@@ -326,20 +460,31 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
     _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
     _install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)
-    for name, program in zip(("otamgr-control", "ota-content"), programs):
+    for name, program in zip(("otamgr-control", "ota-content"), programs, strict=False):
         _install(program, tree / "usr/lib/otamgr" / name, 0o755)
     _install(daemon / "otamgr-watcher", tree / "usr/sbin/otamgr-watcher", 0o755)
     _install(daemon / "otamgr.init", tree / "etc/init.d/otamgr", 0o755)
     # Long deadlines, because a slow machine is no bad update; faults that wait for them shorten them in their own image.
-    (tree / "etc/otamgr/otamgr.json").write_text((daemon / "otamgr.json").read_text().replace('"deadlineSeconds": 240', '"deadlineSeconds": 1500', 1)
-        .replace('"hubbyStableSeconds": 20', '"hubbyStableSeconds": 5', 1))
+    (tree / "etc/otamgr/otamgr.json").write_text(
+        (daemon / "otamgr.json")
+        .read_text()
+        .replace('"deadlineSeconds": 240', '"deadlineSeconds": 1500', 1)
+        .replace('"hubbyStableSeconds": 20', '"hubbyStableSeconds": 5', 1)
+    )
     (tree / "etc/fw_env.config").write_text(layer.fill(layer.RECIPES / "u-boot/files/fw_env.config.in", SETTINGS))
 
     shutil.copytree(HERE / "rootfs", tree, dirs_exist_ok=True)
     services = tree / "etc/rcS.d"
     services.mkdir()
-    for order, service in (("S01", "syslog"), ("S04", "ota-data"), ("S05", "ota-trial-guard"), ("S40", "network"), ("S90", "platform"), ("S97", "otamgr"),
-                           ("S99", "board-report")):
+    for order, service in (
+        ("S01", "syslog"),
+        ("S04", "ota-data"),
+        ("S05", "ota-trial-guard"),
+        ("S40", "network"),
+        ("S90", "platform"),
+        ("S97", "otamgr"),
+        ("S99", "board-report"),
+    ):
         (services / f"{order}{service}").symlink_to(f"../init.d/{service}")
     (tree / "etc/ota-version").write_text(f"{version}\n")
     (tree / "etc/hostname").write_text("board\n")
@@ -353,7 +498,20 @@ def make_filesystem(tree, out, label, room_mib=24):
     run("chown", "-R", "0:0", tree)
     used = int(subprocess.run(["du", "-sm", tree], check=True, capture_output=True, text=True).stdout.split()[0])
     out.unlink(missing_ok=True)
-    run("mke2fs", "-q", "-t", "ext4", "-L", label, "-d", tree, out, f"{used + room_mib}M", stdout=subprocess.DEVNULL, env={**os.environ, "PATH": "/usr/sbin:/sbin:" + os.environ["PATH"]})
+    run(
+        "mke2fs",
+        "-q",
+        "-t",
+        "ext4",
+        "-L",
+        label,
+        "-d",
+        tree,
+        out,
+        f"{used + room_mib}M",
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PATH": "/usr/sbin:/sbin:" + os.environ["PATH"]},
+    )
 
 
 def compress(image, out):
@@ -364,7 +522,23 @@ def compress(image, out):
 def make_boot_script(out, settings):
     source = out.with_suffix(".cmd")
     source.write_text(layer.fill(layer.RECIPES / "u-boot/files/boot.cmd.in", settings))
-    run("mkimage", "-A", "arm64", "-O", "linux", "-T", "script", "-C", "none", "-n", "meta-otamgr", "-d", source, out, stdout=subprocess.DEVNULL)
+    run(
+        "mkimage",
+        "-A",
+        "arm64",
+        "-O",
+        "linux",
+        "-T",
+        "script",
+        "-C",
+        "none",
+        "-n",
+        "meta-otamgr",
+        "-d",
+        source,
+        out,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def _write_at(disk, source, offset):
@@ -380,8 +554,12 @@ def _write_at(disk, source, offset):
 def make_environment(variables):
     """One copy of the redundant environment, as mkenvimage makes it."""
     text = "".join(f"{name}={value}\n" for name, value in variables.items())
-    return subprocess.run(["mkenvimage", "-r", "-s", SETTINGS["OTA_ENV_SIZE"], "-o", "-", "-"], input=text.encode(), check=True,
-                          stdout=subprocess.PIPE).stdout
+    return subprocess.run(
+        ["mkenvimage", "-r", "-s", SETTINGS["OTA_ENV_SIZE"], "-o", "-", "-"],
+        input=text.encode(),
+        check=True,
+        stdout=subprocess.PIPE,
+    ).stdout
 
 
 def make_disk(disk, rootfs_a, environment, settings=SETTINGS):
@@ -391,7 +569,9 @@ def make_disk(disk, rootfs_a, environment, settings=SETTINGS):
         out.truncate(DISK_MIB * MIB)
     table = "label: gpt\n" + "".join(
         f"start={start}MiB, size={size}MiB, name={name}, type={'uefi' if name == 'boot' else 'linux'}"
-        f"{', attrs=LegacyBIOSBootable' if name == 'boot' else ''}\n" for name, start, size in PARTITIONS)
+        f"{', attrs=LegacyBIOSBootable' if name == 'boot' else ''}\n"
+        for name, start, size in PARTITIONS
+    )
     run("sfdisk", "-q", disk, input=table.encode())
 
     work = disk.with_suffix(".parts")

@@ -35,17 +35,44 @@ KINDS = {
     GOOD: Kind("a good image", (*_ARMED, TRIAL, "committed"), commits=True, why="slot="),
     "cut-off": Kind("an image that ends in the middle", ("update-failed",), code=5, why="does not decompress"),
     "flipped": Kind("an image with one bit flipped", ("update-failed",), code=5, why="does not decompress"),
-    "no-image": Kind("a file that is no image", ("update-failed",), code=4, why="neither an ext4 file system nor a tar archive"),
+    "no-image": Kind(
+        "a file that is no image", ("update-failed",), code=4, why="neither an ext4 file system nor a tar archive"
+    ),
     "too-large": Kind("an image larger than the slot", ("update-failed",), code=8, why="the slot has"),
-    "foreign": Kind("a file system that is no system", (*WRITTEN, "update-failed"), code=7, why="the new system has no /etc"),
-    "no-kernel": Kind("a system without a kernel that starts", _BACK, trial=(), why="u-boot=load-failed", loader_says="load-failed"),
-    "resets": Kind("a system that ends at its first step", _BACK, trial=(), why="boots=0 .*never got as far", loader_says="tries-used-up"),
-    "no-otamgr": Kind("a system whose JVM cannot start", _BACK, trial=("trial-boot", "deadline-passed"), why="not committed before the deadline",
-                      loader_says="tries-used-up"),
-    "unhealthy": Kind("a system whose health check fails", _BACK, trial=("trial-boot", "health-failed"), why="not committed before the deadline",
-                      loader_says="tries-used-up"),
-    "offline": Kind("a system whose hubby gets no connection", _BACK, trial=("trial-boot", "health-failed"),
-                    why="not committed before the deadline", loader_says="tries-used-up"),
+    "foreign": Kind(
+        "a file system that is no system", (*WRITTEN, "update-failed"), code=7, why="the new system has no /etc"
+    ),
+    "no-kernel": Kind(
+        "a system without a kernel that starts", _BACK, trial=(), why="u-boot=load-failed", loader_says="load-failed"
+    ),
+    "resets": Kind(
+        "a system that ends at its first step",
+        _BACK,
+        trial=(),
+        why="boots=0 .*never got as far",
+        loader_says="tries-used-up",
+    ),
+    "no-otamgr": Kind(
+        "a system whose JVM cannot start",
+        _BACK,
+        trial=("trial-boot", "deadline-passed"),
+        why="not committed before the deadline",
+        loader_says="tries-used-up",
+    ),
+    "unhealthy": Kind(
+        "a system whose health check fails",
+        _BACK,
+        trial=("trial-boot", "health-failed"),
+        why="not committed before the deadline",
+        loader_says="tries-used-up",
+    ),
+    "offline": Kind(
+        "a system whose hubby gets no connection",
+        _BACK,
+        trial=("trial-boot", "health-failed"),
+        why="not committed before the deadline",
+        loader_says="tries-used-up",
+    ),
 }
 
 
@@ -66,7 +93,11 @@ def other(slot):
 
 def journal_of(kind, tries):
     """The events of an undisturbed update."""
-    return [event for word in KINDS[kind].events for event in (KINDS[kind].trial * (1 if KINDS[kind].commits else tries) if word == TRIAL else (word,))]
+    return [
+        event
+        for word in KINDS[kind].events
+        for event in (KINDS[kind].trial * (1 if KINDS[kind].commits else tries) if word == TRIAL else (word,))
+    ]
 
 
 def boots_of(kind, tries):
@@ -90,6 +121,7 @@ def environment_after(before, kind, txn):
 
 
 # ---- the raw environment -------------------------------------------------------------------------------------------------
+
 
 def newest_environment(copies):
     """The variables of the newer good copy: checksum (4, little endian), generation (1, wraps), data; or None."""
@@ -125,9 +157,18 @@ def state_after_cut(before, variables):
     txn = variables.get("ota_txn", "")
     if txn == dict(before.environment).get("ota_txn"):
         return None
-    rest = {name: value for name, value in variables.items() if name not in ("ota_slot", "ota_trial", "ota_tries", "ota_txn", "ota_bootargs")}
+    rest = {
+        name: value
+        for name, value in variables.items()
+        if name not in ("ota_slot", "ota_trial", "ota_tries", "ota_txn", "ota_bootargs")
+    }
     if variables.get("ota_trial"):
-        if variables["ota_trial"] != other(before.slot) or variables.get("ota_slot") != before.slot or rest or "ota_tries" not in variables:
+        if (
+            variables["ota_trial"] != other(before.slot)
+            or variables.get("ota_slot") != before.slot
+            or rest
+            or "ota_tries" not in variables
+        ):
             return None
         return Cut(PENDING, int(variables["ota_tries"]), txn)
     if variables.get("ota_slot") == other(before.slot):
@@ -146,7 +187,9 @@ def may_follow(before, offered, earlier, later):
     if earlier.state == PENDING:
         if later.state == FAILED:
             return later.txn == earlier.txn
-        return later.txn == earlier.txn and (later.state == COMMITTED and earlier.tries >= 0 or later.state == PENDING and later.tries <= earlier.tries)
+        return later.txn == earlier.txn and (
+            later.state == COMMITTED and earlier.tries >= 0 or later.state == PENDING and later.tries <= earlier.tries
+        )
     return later == earlier
 
 

@@ -41,12 +41,23 @@ class Surprise(Exception):
 # A moment of an update: what the console says when it begins. The first seven are before the trial is armed, and are gone through by
 # every update; sysupgrade has not touched the environment in any of them.
 WRITING = {
-    "download": "update offered:", "check": "phase=check,percent=0", "invalidate": "phase=invalidate,percent=0",
-    "write": "phase=write,percent=0", "verify": "phase=verify,percent=0", "header": "phase=header,percent=0", "keep": "phase=keep,percent=0",
+    "download": "update offered:",
+    "check": "phase=check,percent=0",
+    "invalidate": "phase=invalidate,percent=0",
+    "write": "phase=write,percent=0",
+    "verify": "phase=verify,percent=0",
+    "header": "phase=header,percent=0",
+    "keep": "phase=keep,percent=0",
 }
 TRYING = {
-    "arm": "phase=arm,percent=0", "armed": "ota_upgrade_armed", "reboot": "reboot:command", "u-boot": "OTA: boot script on",
-    "load": r"OTA: booting slot . \(trial\)", "start": "BOARD slot=", "daemon": "otamgr_start:", "health": "commit_waits_for=",
+    "arm": "phase=arm,percent=0",
+    "armed": "ota_upgrade_armed",
+    "reboot": "reboot:command",
+    "u-boot": "OTA: boot script on",
+    "load": r"OTA: booting slot . \(trial\)",
+    "start": "BOARD slot=",
+    "daemon": "otamgr_start:",
+    "health": "commit_waits_for=",
     "commit": "slot_committed:",
 }
 MOMENTS = WRITING | TRYING
@@ -76,11 +87,29 @@ class Plan:
         return " ".join(words)
 
 
-FAULTS = {"none": 2, "broken image": 6, "power cut": 9, "kill -9 otamgr": 3, "kill -9 sysupgrade": 3, "attrd restarts": 3, "full /tmp": 1,
-          "full /data": 1}
+FAULTS = {
+    "none": 2,
+    "broken image": 6,
+    "power cut": 9,
+    "kill -9 otamgr": 3,
+    "kill -9 sysupgrade": 3,
+    "attrd restarts": 3,
+    "full /tmp": 1,
+    "full /data": 1,
+}
 # How often each kind of broken image comes; those that wait for a deadline take longest.
-BROKEN = {"cut-off": 2, "flipped": 2, "no-image": 1, "too-large": 1, "foreign": 2, "no-kernel": 3, "resets": 3, "no-otamgr": 1, "unhealthy": 1,
-          "offline": 1}
+BROKEN = {
+    "cut-off": 2,
+    "flipped": 2,
+    "no-image": 1,
+    "too-large": 1,
+    "foreign": 2,
+    "no-kernel": 3,
+    "resets": 3,
+    "no-otamgr": 1,
+    "unhealthy": 1,
+    "offline": 1,
+}
 
 
 def plan(seed, number):
@@ -97,9 +126,18 @@ def plan(seed, number):
             more = tuple(round(draw.uniform(0.3, 8), 1) for _ in range(draw.choice((0, 0, 0, 1, 2))))
             return replace(made, moment=draw.choice(list(MOMENTS)), more_cuts=more, offered=draw.random() < 0.6)
         case "kill -9 otamgr":
-            return replace(made, moment=draw.choice([m for m in MOMENTS if m not in ("download", "reboot", "u-boot", "load", "start", "commit")]))
+            return replace(
+                made,
+                moment=draw.choice(
+                    [m for m in MOMENTS if m not in ("download", "reboot", "u-boot", "load", "start", "commit")]
+                ),
+            )
         case "kill -9 sysupgrade":
-            return replace(made, moment=draw.choice(["check", "invalidate", "write", "verify", "header", "keep"]), delay=made.delay / 4)
+            return replace(
+                made,
+                moment=draw.choice(["check", "invalidate", "write", "verify", "header", "keep"]),
+                delay=made.delay / 4,
+            )
         case "attrd restarts":
             return replace(made, moment=draw.choice([*list(WRITING)[1:], "start", "daemon", "health"]))
         case "full /tmp":
@@ -109,25 +147,34 @@ def plan(seed, number):
 
 # ---- images ----------------------------------------------------------------------------------------------------------------
 
+
 def _quick(tree, deadline=None):
     """Settings of a board that is watched, not waited for; with a deadline the trials of this image end early."""
     config = json.loads((tree / "etc/otamgr/otamgr.json").read_text())
     config["rebootDelaySeconds"] = 1
     config["commit"]["deadlineSeconds"] = deadline or 170
     (tree / "etc/otamgr/otamgr.json").write_text(json.dumps(config, indent=2))
-    (tree / "etc/otamgr/trial.conf").write_text(f"# Of an image of scripts/cycles.\nCOMMIT_DEADLINE={deadline + 10 if deadline else 180}{TRIES_PLACE}")
+    (tree / "etc/otamgr/trial.conf").write_text(
+        f"# Of an image of scripts/cycles.\nCOMMIT_DEADLINE={deadline + 10 if deadline else 180}{TRIES_PLACE}"
+    )
     (tree / "etc/default").mkdir(exist_ok=True)
     (tree / "etc/default/platform").write_text("options='--poll-seconds 1'\n")
 
 
 def _resets(tree):
     start = tree / "etc/init.d/rcS"
-    start.write_text(start.read_text().replace("mount -t tmpfs", "echo 'This system ends here'; reboot -f\nmount -t tmpfs", 1))
+    start.write_text(
+        start.read_text().replace("mount -t tmpfs", "echo 'This system ends here'; reboot -f\nmount -t tmpfs", 1)
+    )
 
 
 def _panics(tree):
     start = tree / "etc/init.d/rcS"
-    start.write_text(start.read_text().replace("mount -t proc proc /proc\n", "mount -t proc proc /proc\necho c > /proc/sysrq-trigger\n", 1))
+    start.write_text(
+        start.read_text().replace(
+            "mount -t proc proc /proc\n", "mount -t proc proc /proc\necho c > /proc/sysrq-trigger\n", 1
+        )
+    )
 
 
 def _offline(tree):
@@ -154,24 +201,41 @@ class Images:
         # A deadline must leave time to notice that the system is not healthy.
         seconds = 45 if whole else 15
         spoils = {
-            model.GOOD: [], "foreign": [_without_etc], "no-kernel": [scenario.without_kernel], "resets": [_panics if whole else _resets],
-            "no-otamgr": [scenario.without_jvm], "unhealthy": [scenario.unhealthy], "offline": [_offline],
+            model.GOOD: [],
+            "foreign": [_without_etc],
+            "no-kernel": [scenario.without_kernel],
+            "resets": [_panics if whole else _resets],
+            "no-otamgr": [scenario.without_jvm],
+            "unhealthy": [scenario.unhealthy],
+            "offline": [_offline],
         }
         early = {"no-otamgr", "unhealthy", "offline"}
-        self.templates = {kind: self._template(kind, steps, seconds if kind in early else None) for kind, steps in spoils.items()}
-        self.flashed = self._template("flashed", [lambda tree: (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")], None)
+        self.templates = {
+            kind: self._template(kind, steps, seconds if kind in early else None) for kind, steps in spoils.items()
+        }
+        self.flashed = self._template(
+            "flashed", [lambda tree: (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")], None
+        )
 
     @staticmethod
     def _shared_kernel(cache):
         target = sharedkernel.target()
         jars = build.jars(cache)
-        programs = (build.control(cache, "otamgr-control for this machine", FOLDER / "otamgr-control", target),
-                    build.content(cache, "ota-content for this machine", FOLDER / "ota-content", target))
-        runtime = cache.make("Java runtime for this machine", FOLDER / "runtime", [build.RUNTIME_MODULES],
-                             lambda out: build.build_runtime(out, target))
+        programs = (
+            build.control(cache, "otamgr-control for this machine", FOLDER / "otamgr-control", target),
+            build.content(cache, "ota-content for this machine", FOLDER / "ota-content", target),
+        )
+        runtime = cache.make(
+            "Java runtime for this machine",
+            FOLDER / "runtime",
+            [build.RUNTIME_MODULES],
+            lambda out: build.build_runtime(out, target),
+        )
 
         def stage(tree):
-            build.stage_rootfs(VERSION_PLACE, build.record_of(VERSION_PLACE), None, jars, programs, runtime, None, tree, target)
+            build.stage_rootfs(
+                VERSION_PLACE, build.record_of(VERSION_PLACE), None, jars, programs, runtime, None, tree, target
+            )
             sharedkernel.adapt(tree)
 
         return [jars, *programs, build.HERE / "sharedkernel.py"], stage
@@ -186,8 +250,19 @@ class Images:
             build.make_filesystem(tree, out, "rootfs", room_mib=12)
             shutil.rmtree(tree)
 
-        inputs = [kind, self._whole, deadline, *self._inputs, Path(__file__), build.HERE / "rootfs", build.HERE / "build.py", layer.RECIPES]
-        return self._cache.make(f"image {kind}", FOLDER / f"{'whole' if self._whole else 'shared'}-{kind}.ext4", inputs, make)
+        inputs = [
+            kind,
+            self._whole,
+            deadline,
+            *self._inputs,
+            Path(__file__),
+            build.HERE / "rootfs",
+            build.HERE / "build.py",
+            layer.RECIPES,
+        ]
+        return self._cache.make(
+            f"image {kind}", FOLDER / f"{'whole' if self._whole else 'shared'}-{kind}.ext4", inputs, make
+        )
 
     @staticmethod
     def _versioned(template, version, tries):
@@ -228,6 +303,7 @@ class Images:
 
 # ---- the run ---------------------------------------------------------------------------------------------------------------
 
+
 class Runner:
     """One board, cycle after cycle."""
 
@@ -258,7 +334,11 @@ class Runner:
         """The publisher has another address in each run, and the board is told through its environment."""
         config = FOLDER / "fw_env.config"
         config.write_text("".join(f"{self.disk.name} {offset:#x} {COPY_SIZE:#x}\n" for offset in COPIES))
-        subprocess.run(["fw_setenv", "-c", config, "ota_bootargs", f"board.url={self._publisher.address()}"], check=True, cwd=self.disk.parent)
+        subprocess.run(
+            ["fw_setenv", "-c", config, "ota_bootargs", f"board.url={self._publisher.address()}"],
+            check=True,
+            cwd=self.disk.parent,
+        )
         self.system = replace(self.system, environment=tuple(sorted(self._environment().items())))
         self._power_on()
         self.board.wait_all([scenario.BOOTED, "hubby_state:value=1"], BOOT)
@@ -294,13 +374,20 @@ class Runner:
         before, draw = self.system, random.Random(f"{self._seed}/{planned.number} image")
         version = f"1.{planned.number:07d}"
         image = self._images.update(planned.kind, version, planned.tries, draw, FOLDER / "update.img")
-        for command in {"full /tmp": ["dd if=/dev/zero of=/tmp/filler bs=64k"], "full /data": ["dd if=/dev/zero of=/data/filler bs=4k"]}.get(planned.fault, []):
+        for command in {
+            "full /tmp": ["dd if=/dev/zero of=/tmp/filler bs=64k"],
+            "full /data": ["dd if=/dev/zero of=/data/filler bs=4k"],
+        }.get(planned.fault, []):
             self.board.shell(command)
         header = self._publisher.publish(version, image)
         end = self._faulty(planned, before)
         if planned.fault.startswith("full"):
             self.board.shell("rm -f /tmp/filler /data/filler; sync")
-        txns = list(dict.fromkeys(match[1] for line in self._seen if (match := re.search(r"ota_upgrade_started:txn=([^,]+)", line))))
+        txns = list(
+            dict.fromkeys(
+                match[1] for line in self._seen if (match := re.search(r"ota_upgrade_started:txn=([^,]+)", line))
+            )
+        )
         new = model.System(model.other(before.slot), version, hashlib.sha256(header).hexdigest(), planned.tries, ())
         self._compare(planned, before, new if end == model.COMMITTED else before, end, txns)
         self._publisher.withdraw()
@@ -318,17 +405,28 @@ class Runner:
             case "kill -9 otamgr":
                 self.board.shell("pkill -9 -f '[o]rg.metaotamgr.daemon.OtamgrMain'")
             case "kill -9 sysupgrade":
-                started = [match for line in self._seen if (match := re.search(r"ota_upgrade_started:txn=([^,]+),pid=(\d+)", line))][-1]
+                started = [
+                    match
+                    for line in self._seen
+                    if (match := re.search(r"ota_upgrade_started:txn=([^,]+),pid=(\d+)", line))
+                ][-1]
                 seen = "\n".join(self._seen)
                 self.board.shell(f"kill -9 {started[2]}")
                 # It may have been a moment too late; what otamgr finds then is for it to say, and for the environment to confirm.
-                line = self.board.wait(rf"ota_upgrade_failed:.*txn={re.escape(started[1])},exit=137|ota_upgrade_armed:", UPDATE)
+                line = self.board.wait(
+                    rf"ota_upgrade_failed:.*txn={re.escape(started[1])},exit=137|ota_upgrade_armed:", UPDATE
+                )
                 state = model.state_after_cut(before, self._environment())
                 if "failed" in line[0]:
                     if state != model.Cut(model.OLD):
                         raise Surprise(f"otamgr says that the killed update failed, but the environment has {state}")
                     return model.OLD
-                if "phase=arm" not in seen and planned.moment in list(WRITING)[:5] or state is None or state.state == model.OLD:
+                if (
+                    "phase=arm" not in seen
+                    and planned.moment in list(WRITING)[:5]
+                    or state is None
+                    or state.state == model.OLD
+                ):
                     raise Surprise(f"sysupgrade was killed at {planned.moment}, but the update is armed: {state}")
             case "attrd restarts":
                 self.board.shell("pkill -9 -f '[S]imulatorMain'; rm -f /run/platform.pid; /etc/init.d/platform start")
@@ -344,7 +442,11 @@ class Runner:
             return model.OLD
         if kind.commits:
             if planned.moment != "commit":
-                self.board.wait(f"slot_committed:slot={model.other(before.slot)}", UPDATE + BOOT, fail="ota_upgrade_failed|rolled-back ")
+                self.board.wait(
+                    f"slot_committed:slot={model.other(before.slot)}",
+                    UPDATE + BOOT,
+                    fail="ota_upgrade_failed|rolled-back ",
+                )
             return model.COMMITTED
         self.board.wait(f"OTA: booting slot {before.slot}", UPDATE + TRIALS, fail="ota_upgrade_failed|slot_committed")
         self.board.wait_all([scenario.BOOTED, "rolled-back ", "hubby_state:value=1"], BOOT)
@@ -369,10 +471,16 @@ class Runner:
             self._power_on()
         end = model.end_after_cut(offered, state)
         if end == model.COMMITTED and state.state != model.COMMITTED:
-            self.board.wait(f"slot_committed:slot={model.other(before.slot)}", UPDATE + BOOT + TRIALS, fail="ota_upgrade_failed|rolled-back ")
+            self.board.wait(
+                f"slot_committed:slot={model.other(before.slot)}",
+                UPDATE + BOOT + TRIALS,
+                fail="ota_upgrade_failed|rolled-back ",
+            )
         else:
             slot = model.other(before.slot) if end == model.COMMITTED else before.slot
-            self.board.wait_all([f"BOARD slot={slot} ", "hubby_state:value=1"], BOOT, fail="OTA: trial of slot .*boots left after")
+            self.board.wait_all(
+                [f"BOARD slot={slot} ", "hubby_state:value=1"], BOOT, fail="OTA: trial of slot .*boots left after"
+            )
         return end
 
     @staticmethod
@@ -382,7 +490,12 @@ class Runner:
             raise Surprise(f"slot_committed was on the console, but the power cut left {cut}")
         if "ota_upgrade_armed" in seen and cut.state == model.OLD:
             raise Surprise("ota_upgrade_armed was on the console, but the power cut left no trial")
-        if not planned.more_cuts and planned.moment in list(WRITING)[:5] and "phase=keep" not in seen and cut.state != model.OLD:
+        if (
+            not planned.more_cuts
+            and planned.moment in list(WRITING)[:5]
+            and "phase=keep" not in seen
+            and cut.state != model.OLD
+        ):
             raise Surprise(f"the power failed while sysupgrade was still writing, but left {cut}")
 
     # ---- the comparison ----------------------------------------------------------------------------------------------
@@ -399,13 +512,24 @@ class Runner:
         check("running slot", expected.slot, status["running"])
         check("state", "committed", status["state"])
         check("version", expected.version, self._ask("cat /etc/ota-version").strip())
-        check("header in /etc", expected.header, self._ask(
-            "if [ -e /etc/ota_type_5.hdr ]; then sha256sum < /etc/ota_type_5.hdr | cut -d ' ' -f 1; else echo none; fi").strip())
-        check("marker of the running slot", "there", self._ask("test -e /boot/ota-slot-valid && echo there || echo missing").strip())
+        check(
+            "header in /etc",
+            expected.header,
+            self._ask(
+                "if [ -e /etc/ota_type_5.hdr ]; then sha256sum < /etc/ota_type_5.hdr | cut -d ' ' -f 1; else echo none; fi"
+            ).strip(),
+        )
+        check(
+            "marker of the running slot",
+            "there",
+            self._ask("test -e /boot/ota-slot-valid && echo there || echo missing").strip(),
+        )
 
         variables = self._environment()
         txn = variables.get("ota_txn", "")
-        disturbed = planned.fault in ("power cut", "kill -9 sysupgrade") or planned.fault == "full /tmp" and not planned.offered
+        disturbed = (
+            planned.fault in ("power cut", "kill -9 sysupgrade") or planned.fault == "full /tmp" and not planned.offered
+        )
         if end == model.OLD and (disturbed or model.KINDS[planned.kind].code):
             wanted = dict(before.environment)
         elif planned.fault == "power cut" and end == model.FAILED:
@@ -421,7 +545,13 @@ class Runner:
 
         boots = sum(line.startswith("U-Boot 20") for line in self._seen)
         if planned.fault != "power cut" and not (planned.fault == "full /tmp" and not planned.offered):
-            check("boots", 0 if planned.fault == "kill -9 sysupgrade" and end == model.OLD else model.boots_of(planned.kind, before.tries), boots)
+            check(
+                "boots",
+                0
+                if planned.fault == "kill -9 sysupgrade" and end == model.OLD
+                else model.boots_of(planned.kind, before.tries),
+                boots,
+            )
         if end == model.FAILED:
             check("marker of the slot that failed", False, self._has_marker(model.other(expected.slot)))
         if differences:
@@ -433,7 +563,11 @@ class Runner:
         if not txns:
             return []
         lines = self._ask("cat /data/otamgr/journal.1 /data/otamgr/journal 2> /dev/null; true").splitlines()
-        return [(words[1], line) for line in lines if len(words := line.split(" ")) > 2 and words[2].removeprefix("txn=") in txns]
+        return [
+            (words[1], line)
+            for line in lines
+            if len(words := line.split(" ")) > 2 and words[2].removeprefix("txn=") in txns
+        ]
 
     @staticmethod
     def _compare_journal(planned, before, end, txn, journal, differences):
@@ -444,7 +578,12 @@ class Runner:
         match planned.fault:
             case "power cut":
                 # A cut may take the last line with it, and every boot of the trial may have been cut short.
-                whole = [*model.WRITTEN, "armed", *["trial-boot"] * before.tries, "rolled-back" if end == model.FAILED else "committed"]
+                whole = [
+                    *model.WRITTEN,
+                    "armed",
+                    *["trial-boot"] * before.tries,
+                    "rolled-back" if end == model.FAILED else "committed",
+                ]
                 if not model.is_part_of(events, whole):
                     differences.append(f"journal: {events} is no part of {whole}")
                 if end == model.FAILED and "armed" in events and events[-1] != "rolled-back":
@@ -470,24 +609,37 @@ class Runner:
     def _has_marker(self, slot):
         """Whether a slot that is not mounted vouches for itself."""
         offset = build.partition_start(f"rootfs-{slot}")
-        out = subprocess.run(["debugfs", "-R", "stat /boot/ota-slot-valid", f"{self.disk}?offset={offset}"], capture_output=True, text=True)
+        out = subprocess.run(
+            ["debugfs", "-R", "stat /boot/ota-slot-valid", f"{self.disk}?offset={offset}"],
+            capture_output=True,
+            text=True,
+        )
         return "Inode:" in out.stdout
 
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="scripts/cycles", formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="scripts/cycles",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Updates one board again and again, each time with a fault drawn at random: none, a broken image, power cuts, kill -9 of otamgr or\n"
         "sysupgrade, a restart of attrd, a full /tmp or /data. Every cycle must end in the state that a model predicts: slot, version,\n"
         "environment, header in /etc, journal, number of boots.",
-        epilog="faults and their weights: " + ", ".join(f"{name} {weight}" for name, weight in FAULTS.items())
-        + "\n\nexit status: 0 no surprise, 1 a surprise, 2 usage")
+        epilog="faults and their weights: "
+        + ", ".join(f"{name} {weight}" for name, weight in FAULTS.items())
+        + "\n\nexit status: 0 no surprise, 1 a surprise, 2 usage",
+    )
     parser.add_argument("--count", type=int, default=200, metavar="N", help="cycles in a row (default 200)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="draws the same faults again")
-    parser.add_argument("--whole", action="store_true", help="on a whole emulated board, with a kernel of its own: ten times slower. Default: U-Boot in QEMU "
-                        "decides every boot, the system that it chose runs on this machine's kernel (root only)")
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="on a whole emulated board, with a kernel of its own: ten times slower. Default: U-Boot in QEMU "
+        "decides every boot, the system that it chose runs on this machine's kernel (root only)",
+    )
     parser.add_argument("--only", choices=FAULTS, help="only cycles with this fault, of the same sequence")
-    parser.add_argument("--resume", action="store_true", help="go on with the board and the seed of the last run, up to the count")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the board and the seed of the last run, up to the count"
+    )
     parser.add_argument("--stop-after", type=int, metavar="N", help="pause after N cycles, for --resume")
     parser.add_argument("--verbose", action="store_true", help="show what the board says")
     arguments = parser.parse_args()
@@ -503,7 +655,9 @@ def main():
     publisher = scenario.Publisher(FOLDER / "publish", host="10.0.2.2" if arguments.whole else "127.0.0.1")
     runner = Runner(screen, images, publisher, arguments.whole, seed, arguments.verbose)
     if kept:
-        runner.system = model.System(**kept["system"] | {"environment": tuple((name, value) for name, value in kept["system"]["environment"])})
+        runner.system = model.System(
+            **kept["system"] | {"environment": tuple((name, value) for name, value in kept["system"]["environment"])}
+        )
         number, seconds = kept["number"], kept["seconds"]
     else:
         runner.flash()
@@ -523,11 +677,27 @@ def main():
             runner.cycle(planned)
             done += 1
             after = runner.system
-            screen.line(f"{done}", f"{planned.text():<64} {before.slot} {before.version} → {after.slot} {after.version}  {time.monotonic() - begun:5.1f} s  as predicted")
-            progress.write_text(json.dumps({"done": done, "number": number, "seed": seed, "whole": arguments.whole, "only": arguments.only, "system": asdict(after),
-                                            "seconds": seconds + time.monotonic() - started}))
+            screen.line(
+                f"{done}",
+                f"{planned.text():<64} {before.slot} {before.version} → {after.slot} {after.version}  {time.monotonic() - begun:5.1f} s  as predicted",
+            )
+            progress.write_text(
+                json.dumps(
+                    {
+                        "done": done,
+                        "number": number,
+                        "seed": seed,
+                        "whole": arguments.whole,
+                        "only": arguments.only,
+                        "system": asdict(after),
+                        "seconds": seconds + time.monotonic() - started,
+                    }
+                )
+            )
     except (Surprise, machine.Timeout, RuntimeError) as problem:
-        screen.line("SURPRISE", f"cycle {done + 1}, number {number} of seed {seed}: {planned.text() if planned else ''}")
+        screen.line(
+            "SURPRISE", f"cycle {done + 1}, number {number} of seed {seed}: {planned.text() if planned else ''}"
+        )
         for line in str(problem).splitlines():
             screen.line("", line)
         screen.line("", f"console: {FOLDER / 'console'}")

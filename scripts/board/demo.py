@@ -13,12 +13,18 @@ import show
 def main():
     faults = "\n".join(f"  {name:<15} {fault.about}" for name, fault in scenario.FAULTS.items())
     parser = argparse.ArgumentParser(
-        prog="scripts/demo", formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="scripts/demo",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Builds an emulated A/B board, boots slot a, publishes version 2.0 and watches the board update itself to slot b.",
-        epilog=f"faults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage")
+        epilog=f"faults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
+    )
     parser.add_argument("--fault", choices=scenario.FAULTS, help="something goes wrong with the update (see below)")
-    parser.add_argument("--bundle", action="store_true", help="the update comes as a signed bundle, which the board verifies")
-    parser.add_argument("--record", action="store_true", help="keep every write of the disk, for scripts/powercut --reuse")
+    parser.add_argument(
+        "--bundle", action="store_true", help="the update comes as a signed bundle, which the board verifies"
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="keep every write of the disk, for scripts/powercut --reuse"
+    )
     arguments = parser.parse_args()
 
     screen = show.Show()

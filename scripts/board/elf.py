@@ -22,19 +22,25 @@ def needed(path):
         if content != b"\x7fELF\2\1":
             return []
         content += file.read()
-    table, = struct.unpack_from("<Q", content, 32)
+    (table,) = struct.unpack_from("<Q", content, 32)
     size, count = struct.unpack_from("<HH", content, 54)
     segments = [struct.unpack_from("<IIQQQQQQ", content, table + i * size) for i in range(count)]
     loads = [(address, offset, length) for kind, _, offset, address, _, length, _, _ in segments if kind == _LOAD]
-    entries = [entry for kind, _, offset, _, _, length, _, _ in segments if kind == _DYNAMIC
-               for entry in struct.iter_unpack("<QQ", content[offset:offset + length])]
+    entries = [
+        entry
+        for kind, _, offset, _, _, length, _, _ in segments
+        if kind == _DYNAMIC
+        for entry in struct.iter_unpack("<QQ", content[offset : offset + length])
+    ]
     strings = next((value for tag, value in entries if tag == _STRTAB), None)
     if strings is None:
         return []
-    start = next(strings - address + offset for address, offset, length in loads if address <= strings < address + length)
+    start = next(
+        strings - address + offset for address, offset, length in loads if address <= strings < address + length
+    )
 
     def text(at):
-        return content[start + at:content.index(b"\0", start + at)].decode()
+        return content[start + at : content.index(b"\0", start + at)].decode()
 
     return [text(value) for tag, value in entries if tag == _NEEDED]
 

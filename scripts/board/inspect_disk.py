@@ -24,7 +24,9 @@ def environment(disk):
             # Relative, because a path in there cannot have blanks.
             config.write(f"{disk.name} {build.SETTINGS[name]} {build.SETTINGS['OTA_ENV_SIZE']}\n")
         config.flush()
-        out = subprocess.run(["fw_printenv", "-c", config.name], check=True, capture_output=True, text=True, cwd=disk.parent)
+        out = subprocess.run(
+            ["fw_printenv", "-c", config.name], check=True, capture_output=True, text=True, cwd=disk.parent
+        )
     if out.stderr.strip():
         raise RuntimeError(f"fw_printenv: {out.stderr.strip()}")
     return dict(line.split("=", 1) for line in out.stdout.splitlines() if line)
@@ -43,7 +45,7 @@ def table(disk, block):
     if binascii.crc32(entries) != entries_checksum:
         return None
     found = {}
-    for entry in (entries[n:n + each] for n in range(0, len(entries), each)):
+    for entry in (entries[n : n + each] for n in range(0, len(entries), each)):
         start, end = struct.unpack_from("<QQ", entry, 32)
         if start:
             found[entry[56:128].decode("utf-16-le").rstrip("\0")] = (start * 512, (end - start + 1) * 512)
@@ -70,7 +72,7 @@ class FileSystem:
             source.seek(start)
             for place in range(0, size, build.MIB):
                 block = source.read(min(build.MIB, size - place))
-                if block == _ZEROS[:len(block)]:
+                if block == _ZEROS[: len(block)]:
                     copy.truncate(copy.tell() + len(block))
                     copy.seek(0, 2)
                 else:

@@ -27,7 +27,10 @@ class Service:
 
     def __init__(self, screen):
         self._process = subprocess.Popen(
-            [layer.ROOT / "scripts/ota-service", "--folder", FOLDER / "ota-service", "--port", "0", "--device", DEVICE], stdout=subprocess.PIPE, text=True)
+            [layer.ROOT / "scripts/ota-service", "--folder", FOLDER / "ota-service", "--port", "0", "--device", DEVICE],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self.address = None
         for line in self._process.stdout:
             screen.line("service", line.rstrip())
@@ -53,8 +56,13 @@ class Service:
 def ota(service, screen, *words):
     """Runs the ota command, as a person would; returns what it answers in JSON."""
     screen.line("host", f"$ ota {' '.join(words)}")
-    done = subprocess.run([layer.ROOT / "scripts/ota", *words, "--json"], cwd=FOLDER, env={**os.environ, "OTA_SERVICE_URL": service.address},
-                          stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [layer.ROOT / "scripts/ota", *words, "--json"],
+        cwd=FOLDER,
+        env={**os.environ, "OTA_SERVICE_URL": service.address},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     if done.returncode != 0:
         raise RuntimeError(f"ota {words[0]} ended with status {done.returncode}")
     screen.line("host", re.sub(r"\s+", " ", done.stdout.strip())[:300])
@@ -81,7 +89,11 @@ def journey(screen):
         new = board_build.rootfs(version, "rootfs-journey-new", record=record, service_key=key)
         shutil.copy(board_build.image("hub_update-journey", new), FOLDER / "hub_update.bin")
         disk = build.BUILD / "disk-journey.img"
-        build.make_disk(disk, old, {"ota_slot": "a", "ota_bootargs": f"board.service={service.address_for_board} board.device={DEVICE}"})
+        build.make_disk(
+            disk,
+            old,
+            {"ota_slot": "a", "ota_bootargs": f"board.service={service.address_for_board} board.device={DEVICE}"},
+        )
 
         screen.step("Upload the image")
         image = ota(service, screen, "image", "upload", "-n", BUILD_NUMBER, "-s")
@@ -97,8 +109,10 @@ def journey(screen):
             started = screen.seconds()
             ota(service, screen, "deploy", "-i", str(image["imageId"]), "-d", DEVICE)
             board.wait("OTA: trial of slot b", scenario.UPDATE, fail="ota_upgrade_failed|ota_refused|NO BOOTABLE SLOT")
-            after, _, _ = board.wait_all([scenario.BOOTED, "slot_committed:slot=b", f"told the service: version={re.escape(version)},slot=b"],
-                                            scenario.COMMIT)
+            after, _, _ = board.wait_all(
+                [scenario.BOOTED, "slot_committed:slot=b", f"told the service: version={re.escape(version)},slot=b"],
+                scenario.COMMIT,
+            )
             seconds = screen.seconds() - started
         status = ota(service, screen, "status", "-n", BUILD_NUMBER, "-d", DEVICE)
     finally:
@@ -110,10 +124,19 @@ def journey(screen):
         problems.append(f"expected version {version} in slot b, found {after[2]} in slot {after[1]}")
     if device.get("version") != version:
         problems.append(f"expected the service to know {version} as installed, found {device}")
-    screen.table([("slot before → after", f"{before[1]} → {after[1]}"), ("version before → after", f"{before[2]} → {after[2]}"),
-                  ("image on the service", image["imageId"]),
-                  ("the service says", f"{device['deviceId']} runs {device.get('version')}, version number {device.get('versionNumber')}"),
-                  ("deploy to committed", f"{seconds:.0f} s"), ("whole journey", f"{screen.seconds():.0f} s")])
+    screen.table(
+        [
+            ("slot before → after", f"{before[1]} → {after[1]}"),
+            ("version before → after", f"{before[2]} → {after[2]}"),
+            ("image on the service", image["imageId"]),
+            (
+                "the service says",
+                f"{device['deviceId']} runs {device.get('version')}, version number {device.get('versionNumber')}",
+            ),
+            ("deploy to committed", f"{seconds:.0f} s"),
+            ("whole journey", f"{screen.seconds():.0f} s"),
+        ]
+    )
     return problems
 
 
@@ -122,7 +145,8 @@ def main():
         prog="scripts/journey",
         description="Creates an OTA record, builds an image with it, uploads it to the simulated OTA service, deploys it to the emulated board and "
         "waits until the board runs it, has committed it, and the service knows.",
-        epilog="exit status: 0 the new version is installed everywhere, 1 it is not, 2 usage").parse_args()
+        epilog="exit status: 0 the new version is installed everywhere, 1 it is not, 2 usage",
+    ).parse_args()
     screen = show.Show()
     try:
         problems = journey(screen)

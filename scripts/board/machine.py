@@ -72,30 +72,67 @@ class Console:
 class Machine(Console):
     """One run of the board, from power on until stop or power cut."""
 
-    def __init__(self, disk, log, on_line=None, network=False, memory_mib=1024, cpus=2, write_protected=False,
-                 skip_autoboot_delay=False, write_log=None, emulator=EMULATOR, mmc=False, failing_writes=False, devices=(), stick=None,
-                 ssh_port=None):
+    def __init__(
+        self,
+        disk,
+        log,
+        on_line=None,
+        network=False,
+        memory_mib=1024,
+        cpus=2,
+        write_protected=False,
+        skip_autoboot_delay=False,
+        write_log=None,
+        emulator=EMULATOR,
+        mmc=False,
+        failing_writes=False,
+        devices=(),
+        stick=None,
+        ssh_port=None,
+    ):
         """With `mmc` the disk is an SD card, else on virtio. Failing writes end in an error, of which an SD card tells nothing. A stick is a
         second disk, as a USB stick is one; it appears as /dev/vdb. A board with network can have its SSH server at a port of 127.0.0.1."""
         super().__init__(on_line)
         words = [*emulator, "-accel", "tcg,thread=multi", "-smp", str(cpus), "-m", str(memory_mib), "-nographic"]
-        words += ["-device", "sdhci-pci", "-device", "sd-card,drive=disk"] if mmc else ["-device", "virtio-blk-pci,drive=disk"]
+        words += (
+            ["-device", "sdhci-pci", "-device", "sd-card,drive=disk"]
+            if mmc
+            else ["-device", "virtio-blk-pci,drive=disk"]
+        )
         for device in devices:
             words += ["-device", device]
         if write_log:
             # The log must exist; every write and flush of the disk is appended to it.
             open(write_log, "wb").close()
-            words += ["-blockdev", f"driver=blklogwrites,node-name=disk,file.driver=file,file.filename={disk},"
-                      f"log.driver=file,log.filename={write_log},log-sector-size=512"]
+            words += [
+                "-blockdev",
+                f"driver=blklogwrites,node-name=disk,file.driver=file,file.filename={disk},"
+                f"log.driver=file,log.filename={write_log},log-sector-size=512",
+            ]
         elif failing_writes:
-            words += ["-blockdev", f"driver=blkdebug,node-name=disk,image.driver=file,image.filename={disk},inject-error.0.event=none,"
-                      "inject-error.0.iotype=write,inject-error.0.errno=5"]
+            words += [
+                "-blockdev",
+                f"driver=blkdebug,node-name=disk,image.driver=file,image.filename={disk},inject-error.0.event=none,"
+                "inject-error.0.iotype=write,inject-error.0.errno=5",
+            ]
         else:
-            words += ["-drive", f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}"]
+            words += [
+                "-drive",
+                f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}",
+            ]
         if stick:
-            words += ["-drive", f"if=none,id=stick,file={stick},format=raw,readonly=on", "-device", "virtio-blk-pci,drive=stick"]
+            words += [
+                "-drive",
+                f"if=none,id=stick,file={stick},format=raw,readonly=on",
+                "-device",
+                "virtio-blk-pci,drive=stick",
+            ]
         forwarded = f",hostfwd=tcp:127.0.0.1:{ssh_port}-:22" if ssh_port else ""
-        words += ["-netdev", f"user,id=net{forwarded}", "-device", "virtio-net-pci,netdev=net,romfile="] if network else ["-nic", "none"]
+        words += (
+            ["-netdev", f"user,id=net{forwarded}", "-device", "virtio-net-pci,netdev=net,romfile="]
+            if network
+            else ["-nic", "none"]
+        )
         self._log = open(log, "ab")
         self._skip_autoboot_delay = skip_autoboot_delay
         self.started = time.monotonic()
@@ -177,7 +214,9 @@ class WholeBoard(Machine):
         self._collected, self._answer = [], f"answer-{self._questions}"
         self._answered.clear()
         # Each line of the answer is marked, because services log to the same console. What is typed is echoed, hence the sum.
-        self._process.stdin.write(f"\n{{ {command}; }} > /tmp/answer 2>&1; s=$?; sed 's/^/| /' /tmp/answer; echo answer-$((0+{self._questions})) $s\n".encode())
+        self._process.stdin.write(
+            f"\n{{ {command}; }} > /tmp/answer 2>&1; s=$?; sed 's/^/| /' /tmp/answer; echo answer-$((0+{self._questions})) $s\n".encode()
+        )
         self._process.stdin.flush()
         if not self._answered.wait(seconds):
             raise Timeout(f"expected an answer to {command!r} within {seconds} s, the console had none")

@@ -37,9 +37,14 @@ class ForeignApt:
             lines.append(f"deb [arch={architecture} signed-by={KEYRING}] {security} {suite}-security main")
         (config / "sources.list").write_text("\n".join(lines) + "\n")
         options = {
-            "APT::Architecture": architecture, "APT::Architectures": architecture, "Dir::State": state,
-            "Dir::State::status": state / "status", "Dir::Cache": cache, "Dir::Etc::SourceList": config / "sources.list",
-            "Dir::Etc::SourceParts": "/dev/null", "APT::Sandbox::User": "root",
+            "APT::Architecture": architecture,
+            "APT::Architectures": architecture,
+            "Dir::State": state,
+            "Dir::State::status": state / "status",
+            "Dir::Cache": cache,
+            "Dir::Etc::SourceList": config / "sources.list",
+            "Dir::Etc::SourceParts": "/dev/null",
+            "APT::Sandbox::User": "root",
         }
         self._options = [word for k, v in options.items() for word in ("-o", f"{k}={v}")]
 
@@ -48,7 +53,9 @@ class ForeignApt:
 
     def dependency(self, package, pattern):
         """The one dependency of a package whose name matches, for meta packages that name the current kernel."""
-        out = subprocess.run(["apt-cache", *self._options, "depends", package], check=True, capture_output=True, text=True)
+        out = subprocess.run(
+            ["apt-cache", *self._options, "depends", package], check=True, capture_output=True, text=True
+        )
         return re.search(rf"Depends: ({pattern})", out.stdout)[1]
 
     def try_update(self):
@@ -57,7 +64,12 @@ class ForeignApt:
 
     def newest(self, package):
         """(path on the mirror, SHA-256) of the newest version of a package, None if there is no such package."""
-        out = subprocess.run(["apt-cache", *self._options, "show", "--no-all-versions", package], check=False, capture_output=True, text=True)
+        out = subprocess.run(
+            ["apt-cache", *self._options, "show", "--no-all-versions", package],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
         fields = dict(re.findall(r"^(Filename|SHA256): (\S+)$", out.stdout, re.M))
         return (fields["Filename"], fields["SHA256"]) if len(fields) == 2 else None
 
@@ -66,8 +78,17 @@ class ForeignApt:
         compiles for the target is its own."""
         found, waiting = set(), list(packages)
         while waiting:
-            out = subprocess.run(["apt-cache", *self._options, "depends", "--important", *waiting], check=True, capture_output=True, text=True)
-            names = set(re.findall(r"^ [ |](?:Pre)?Depends: (z?lib\S+(?<!-dev)(?<!-bin))$", out.stdout, re.M)) - found - set(packages)
+            out = subprocess.run(
+                ["apt-cache", *self._options, "depends", "--important", *waiting],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            names = (
+                set(re.findall(r"^ [ |](?:Pre)?Depends: (z?lib\S+(?<!-dev)(?<!-bin))$", out.stdout, re.M))
+                - found
+                - set(packages)
+            )
             found |= names
             waiting = sorted(names)
         return sorted(found)

@@ -53,11 +53,16 @@ class Count:
 def _range(partition):
     """Where a partition is on the disk; the last one may have grown."""
     start, size = next((start, size) for name, start, size in build.PARTITIONS if name == partition)
-    return range(start * build.MIB, (build.DISK_MIB if partition == build.PARTITIONS[-1][0] else start + size) * build.MIB)
+    return range(
+        start * build.MIB, (build.DISK_MIB if partition == build.PARTITIONS[-1][0] else start + size) * build.MIB
+    )
 
 
 # The two copies of the partition table.
-TABLES = [range(0, 34 * writelog.SECTOR), range(build.DISK_MIB * build.MIB - 33 * writelog.SECTOR, build.DISK_MIB * build.MIB)]
+TABLES = [
+    range(0, 34 * writelog.SECTOR),
+    range(build.DISK_MIB * build.MIB - 33 * writelog.SECTOR, build.DISK_MIB * build.MIB),
+]
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,11 @@ def file_hashes(image):
     """The SHA-256 of every regular file in an ext4 image, read without mounting it."""
     with tempfile.TemporaryDirectory(dir=inspect_disk.FOLDER) as folder:
         subprocess.run(["debugfs", "-R", f"rdump / {folder}", image], check=True, capture_output=True)
-        return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-                for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink()}
+        return {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in Path(folder).rglob("*")
+            if path.is_file() and not path.is_symlink()
+        }
 
 
 class Judge:
@@ -105,7 +113,9 @@ class Judge:
         except RuntimeError as problem:
             return str(problem), None
         different = [path for path, digest in self._references[name].items() if files.get(path) != digest]
-        problem = f"slot {name}: {len(different)} files differ from the image, first {different[0]}" if different else None
+        problem = (
+            f"slot {name}: {len(different)} files differ from the image, first {different[0]}" if different else None
+        )
         return problem, header
 
     def data(self, *state):
@@ -152,17 +162,24 @@ class Partitions:
         self._durable = dict.fromkeys(self._ranges, 0)
 
     def states(self, applied, arrived):
-        for entry in self._entries[self._counted:applied]:
+        for entry in self._entries[self._counted : applied]:
             if isinstance(entry, writelog.Write):
                 for name, place in self._ranges.items():
                     self._durable[name] += entry.offset in place
         self._counted = max(self._counted, applied)
-        return {name: (self._durable[name], tuple((write.position, length) for write, length in arrived if write.offset in place))
-                for name, place in self._ranges.items()}
+        return {
+            name: (
+                self._durable[name],
+                tuple((write.position, length) for write, length in arrived if write.offset in place),
+            )
+            for name, place in self._ranges.items()
+        }
 
 
-ENVIRONMENT = [range(int(build.SETTINGS[name], 16), int(build.SETTINGS[name], 16) + int(build.SETTINGS["OTA_ENV_SIZE"], 16))
-               for name in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")]
+ENVIRONMENT = [
+    range(int(build.SETTINGS[name], 16), int(build.SETTINGS[name], 16) + int(build.SETTINGS["OTA_ENV_SIZE"], 16))
+    for name in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")
+]
 
 # What the disk may tear between sectors, not only between pages.
 FRAGILE = [*ENVIRONMENT, *TABLES]
@@ -171,8 +188,13 @@ FRAGILE = [*ENVIRONMENT, *TABLES]
 def draw_cuts(entries, count, seed):
     """(cut, number of the case), sorted: half of them anywhere, half near a flush, the environment, the partition table or the superblock of slot b."""
     generator = random.Random(seed)
-    special = [index for index, entry in enumerate(entries) if isinstance(entry, writelog.Flush) or entry.offset == _range("rootfs-b")[0]
-               or any(entry.offset in place for place in FRAGILE)]
+    special = [
+        index
+        for index, entry in enumerate(entries)
+        if isinstance(entry, writelog.Flush)
+        or entry.offset == _range("rootfs-b")[0]
+        or any(entry.offset in place for place in FRAGILE)
+    ]
     cuts = []
     for number in range(count):
         if generator.random() < 0.5:
@@ -233,7 +255,10 @@ def boot(disk, slot, grows):
 def not_grown(disk):
     """What is wrong with the size of the data partition or of its file system, or None."""
     with open(disk, "rb") as file:
-        ends = {sum(table["data"]) if (table := inspect_disk.table(file, block)) else None for block in (1, build.DISK_MIB * build.MIB // 512 - 1)}
+        ends = {
+            sum(table["data"]) if (table := inspect_disk.table(file, block)) else None
+            for block in (1, build.DISK_MIB * build.MIB // 512 - 1)
+        }
     wanted = TABLES[1].start
     if ends != {wanted}:
         return f"the data partition must end at {wanted} in both partition tables, found {ends}"
@@ -255,7 +280,11 @@ def examine_all(recording, cases, booted, seed, screen):
 
     def work(share):
         try:
-            results.put(examine(recording, cuts[share::WORKERS], to_boot, seed, recording.base.with_suffix(f".cut-{share}"), done))
+            results.put(
+                examine(
+                    recording, cuts[share::WORKERS], to_boot, seed, recording.base.with_suffix(f".cut-{share}"), done
+                )
+            )
         except Exception as problem:  # a worker that dies silently would look like one without findings
             results.put(problem)
 
@@ -292,7 +321,14 @@ def record(fault, screen, reuse):
         result = scenario.Scenario(screen, fault, write_log=writes).run()
         if result.problems:
             raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
-    return Recording("rollback" if fault else "update", base, writes, header.read_bytes(), dict(zip("ab", map(file_hashes, rootfs))), b_starts=not fault)
+    return Recording(
+        "rollback" if fault else "update",
+        base,
+        writes,
+        header.read_bytes(),
+        dict(zip("ab", map(file_hashes, rootfs), strict=False)),
+        b_starts=not fault,
+    )
 
 
 def record_growth(screen, reuse):
@@ -305,7 +341,9 @@ def record_growth(screen, reuse):
         build.make_disk(disk, rootfs, {"ota_slot": "a"})
         build.run("cp", "--sparse=always", disk, base)
         log = build.BUILD / "logs" / "growth.console"
-        with machine.Machine(disk, log, on_line=functools.partial(scenario.show_line, screen), network=True, write_log=writes) as board:
+        with machine.Machine(
+            disk, log, on_line=functools.partial(scenario.show_line, screen), network=True, write_log=writes
+        ) as board:
             board.wait_all([scenario.BOOTED, "now ends at the end of the disk"], 180)
             board.wait("hubby_state", 400)
             board.switch_off()
@@ -316,26 +354,42 @@ def record_growth(screen, reuse):
 
 
 # name: what is recorded, how, the share of the cases
-RECORDINGS = {"update": ("an update and its commit", functools.partial(record, None), 5),
-              "rollback": ("a rollback", functools.partial(record, "panic"), 2),
-              "growth": ("a first boot that grows the data partition", record_growth, 3)}
+RECORDINGS = {
+    "update": ("an update and its commit", functools.partial(record, None), 5),
+    "rollback": ("a rollback", functools.partial(record, "panic"), 2),
+    "growth": ("a first boot that grows the data partition", record_growth, 3),
+}
 
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="scripts/powercut", formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="scripts/powercut",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Records every write of a real update with its commit, of one that is rolled back, and of a first boot that grows the data\n"
         "partition, on the emulated board. Then builds disks as a power cut after any write would have left them - unflushed writes lost,\n"
         "kept or torn - and checks each: partition table and environment are readable, every slot that may boot holds exactly its image,\n"
         "the header is in /etc of slot b when slot b may boot and never in slot a, /data mounts. A sample is booted to userland and must be\n"
         "on the expected slot, with all of the disk in use.",
-        epilog="exit status: 0 no brick, no wrong slot, no false header; 1 otherwise; 2 usage")
-    parser.add_argument("--cases", type=int, default=10000, metavar="N", help="power cuts to look at from outside (default 10000)")
-    parser.add_argument("--booted", type=int, default=200, metavar="M", help="how many of them are also booted (default 200)")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="makes the same cuts again, of the same recording")
-    parser.add_argument("--of", choices=RECORDINGS, action="append", help="only cuts of this; may be given again (default: all)")
-    parser.add_argument("--reuse", action="store_true", help="use the recordings of the last run, or of scripts/demo --record, if they are of the present "
-                        "files; the same seed means the same cuts then")
+        epilog="exit status: 0 no brick, no wrong slot, no false header; 1 otherwise; 2 usage",
+    )
+    parser.add_argument(
+        "--cases", type=int, default=10000, metavar="N", help="power cuts to look at from outside (default 10000)"
+    )
+    parser.add_argument(
+        "--booted", type=int, default=200, metavar="M", help="how many of them are also booted (default 200)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=int(time.time()), help="makes the same cuts again, of the same recording"
+    )
+    parser.add_argument(
+        "--of", choices=RECORDINGS, action="append", help="only cuts of this; may be given again (default: all)"
+    )
+    parser.add_argument(
+        "--reuse",
+        action="store_true",
+        help="use the recordings of the last run, or of scripts/demo --record, if they are of the present "
+        "files; the same seed means the same cuts then",
+    )
     arguments = parser.parse_args()
 
     screen, count = show.Show(), Count()
@@ -344,7 +398,9 @@ def main():
         for what, recorded, share in chosen:
             screen.step(f"Record {what}")
             recording = recorded(screen, arguments.reuse)
-            cases, booted = (number * share // sum(share for _, _, share in chosen) for number in (arguments.cases, arguments.booted))
+            cases, booted = (
+                number * share // sum(share for _, _, share in chosen) for number in (arguments.cases, arguments.booted)
+            )
             screen.step(f"Cut the power {cases} times, boot {booted} of them (seed {arguments.seed})")
             count.merge(examine_all(recording, cases, booted, arguments.seed, screen))
             for problem in count.problems:
@@ -352,8 +408,14 @@ def main():
     except (machine.Timeout, RuntimeError) as problem:
         screen.line("FAILED", str(problem))
         return 1
-    screen.table([("wrong slots", count.wrong_slots), ("headers without a successful update", count.false_headers), ("seed", arguments.seed),
-                  ("took", f"{screen.seconds():.0f} s")])
+    screen.table(
+        [
+            ("wrong slots", count.wrong_slots),
+            ("headers without a successful update", count.false_headers),
+            ("seed", arguments.seed),
+            ("took", f"{screen.seconds():.0f} s"),
+        ]
+    )
     print(f"{count.cases} cases, {count.booted} booted, {count.bricks} bricks")
     return 1 if count.problems else 0
 

@@ -39,7 +39,11 @@ def without_kernel(tree):
 
 def _panic(tree):
     start = tree / "etc/init.d/rcS"
-    start.write_text(start.read_text().replace("mount -t proc proc /proc\n", "mount -t proc proc /proc\necho c > /proc/sysrq-trigger\n", 1))
+    start.write_text(
+        start.read_text().replace(
+            "mount -t proc proc /proc\n", "mount -t proc proc /proc\necho c > /proc/sysrq-trigger\n", 1
+        )
+    )
 
 
 def without_jvm(tree):
@@ -49,13 +53,15 @@ def without_jvm(tree):
 def unhealthy(tree):
     check = tree / "etc/otamgr/health.d/50-net"
     check.parent.mkdir()
-    check.write_text("#!/bin/sh\necho \"no route from slot $OTA_SLOT\"\nexit 1\n")
+    check.write_text('#!/bin/sh\necho "no route from slot $OTA_SLOT"\nexit 1\n')
     check.chmod(0o755)
 
 
 def short_trial(tree):
     """Deadlines for an update that is going to miss them: the daemon's a little before the guard's, as the layer has it."""
-    (tree / "etc/otamgr/trial.conf").write_text("# This system is waited for until its deadline.\nCOMMIT_DEADLINE=60\nTRIAL_TRIES=2\n")
+    (tree / "etc/otamgr/trial.conf").write_text(
+        "# This system is waited for until its deadline.\nCOMMIT_DEADLINE=60\nTRIAL_TRIES=2\n"
+    )
     config = tree / "etc/otamgr/otamgr.json"
     config.write_text(config.read_text().replace('"deadlineSeconds": 1500', '"deadlineSeconds": 45', 1))
 
@@ -71,21 +77,42 @@ def _unhealthy_and_soon_over(tree):
 
 
 FAULTS = {
-    "bad-image": Fault("the image ends in the middle: sysupgrade refuses it, nothing was written", cut_image=True,
-                       reason=r"update-failed .*code=5 "),
-    "tampered-bundle": Fault("the update is a signed bundle that somebody has changed: the signature does not fit, nothing was written",
-                             bundle_version="2.0", tampered=True, reason=r"update-failed .*code=6 "),
-    "old-bundle": Fault("the update is a rightly signed bundle that is older than what this board has committed: nothing was written",
-                        bundle_version="2.0", floor="2.1", reason=r"update-failed .*code=20 .*2\.1 or newer"),
-    "no-kernel": Fault("the update's kernel is not one: U-Boot cannot start it and goes back", spoil=without_kernel,
-                       reason=r"rolled-back .*load-failed"),
+    "bad-image": Fault(
+        "the image ends in the middle: sysupgrade refuses it, nothing was written",
+        cut_image=True,
+        reason=r"update-failed .*code=5 ",
+    ),
+    "tampered-bundle": Fault(
+        "the update is a signed bundle that somebody has changed: the signature does not fit, nothing was written",
+        bundle_version="2.0",
+        tampered=True,
+        reason=r"update-failed .*code=6 ",
+    ),
+    "old-bundle": Fault(
+        "the update is a rightly signed bundle that is older than what this board has committed: nothing was written",
+        bundle_version="2.0",
+        floor="2.1",
+        reason=r"update-failed .*code=20 .*2\.1 or newer",
+    ),
+    "no-kernel": Fault(
+        "the update's kernel is not one: U-Boot cannot start it and goes back",
+        spoil=without_kernel,
+        reason=r"rolled-back .*load-failed",
+    ),
     "panic": Fault("the update's kernel panics on every boot: the tries run out", spoil=_panic, reason=r"rolled-back "),
-    "no-otamgr": Fault("the update's JVM cannot start: the guard ends the trial without any Java", spoil=_without_jvm_and_soon_over,
-                       reason=r"rolled-back .*not committed before the deadline"),
-    "unhealthy": Fault("a health check of the update never passes: otamgr says which one and gives up the trial", spoil=_unhealthy_and_soon_over,
-                       reason=r"health-failed .*check=50-net why=\"exit status 1: no route from slot b\""),
-    "power-cut": Fault("the power fails while the slot is written: the old slot boots, the update is done again",
-                       reason=r"committed "),
+    "no-otamgr": Fault(
+        "the update's JVM cannot start: the guard ends the trial without any Java",
+        spoil=_without_jvm_and_soon_over,
+        reason=r"rolled-back .*not committed before the deadline",
+    ),
+    "unhealthy": Fault(
+        "a health check of the update never passes: otamgr says which one and gives up the trial",
+        spoil=_unhealthy_and_soon_over,
+        reason=r"health-failed .*check=50-net why=\"exit status 1: no route from slot b\"",
+    ),
+    "power-cut": Fault(
+        "the power fails while the slot is written: the old slot boots, the update is done again", reason=r"committed "
+    ),
 }
 
 
@@ -143,8 +170,10 @@ class Publisher:
         digest = hashlib.sha256(image.read_bytes()).hexdigest()
         header = f"emulated header\nversion={version}\nimageSha256={digest}\n".encode()
         (self._folder / f"{name}.hdr").write_bytes(header)
-        description = (f"version={version}\nimage={name}\nheader={name}.hdr\nimageSha256={digest}\n"
-                       f"headerSha256={hashlib.sha256(header).hexdigest()}\n")
+        description = (
+            f"version={version}\nimage={name}\nheader={name}.hdr\nimageSha256={digest}\n"
+            f"headerSha256={hashlib.sha256(header).hexdigest()}\n"
+        )
         waiting = self._folder / "update.properties.part"
         waiting.write_text(description)
         waiting.rename(self._folder / "update.properties")
@@ -167,16 +196,33 @@ class Board:
         self._cache = cache
         self._release = build.fetch_packages(lambda text: show.line("build", text))
         self._jars = build.jars(cache)
-        self._runtime = cache.make("Java runtime", build.RUNTIME, [self._release, build.RUNTIME_MODULES], build.build_runtime)
+        self._runtime = cache.make(
+            "Java runtime", build.RUNTIME, [self._release, build.RUNTIME_MODULES], build.build_runtime
+        )
         self._programs = (build.control(cache), build.content(cache))
-        self._initramfs = cache.make("initramfs", build.BUILD / "initrd", [self._release, build.HERE / "initramfs-init"],
-                                     lambda out: build.build_initramfs(self._release, out))
-        self.inputs = [self._release, self._initramfs, self._jars, *self._programs, build.RUNTIME / "release", build.RUNTIME_MODULES, build.HERE / "rootfs", build.HERE / "build.py",
-                        build.layer.RECIPES]
+        self._initramfs = cache.make(
+            "initramfs",
+            build.BUILD / "initrd",
+            [self._release, build.HERE / "initramfs-init"],
+            lambda out: build.build_initramfs(self._release, out),
+        )
+        self.inputs = [
+            self._release,
+            self._initramfs,
+            self._jars,
+            *self._programs,
+            build.RUNTIME / "release",
+            build.RUNTIME_MODULES,
+            build.HERE / "rootfs",
+            build.HERE / "build.py",
+            build.layer.RECIPES,
+        ]
 
     def stage(self, version, record, tree):
         """The files of a version, in a folder."""
-        build.stage_rootfs(version, record, self._release, self._jars, self._programs, self._runtime, self._initramfs, tree)
+        build.stage_rootfs(
+            version, record, self._release, self._jars, self._programs, self._runtime, self._initramfs, tree
+        )
 
     def rootfs(self, version, name, spoil=None, record=None, service_key=None, flashed=False, spoiled_by=()):
         """A root file system; `spoil` changes its files, by what `spoiled_by` holds beside its name, `record` is its OTA record,
@@ -196,18 +242,34 @@ class Board:
             build.make_filesystem(tree, out, "rootfs")
             shutil.rmtree(tree)
 
-        inputs = [version, record, service_key, flashed, str(spoil and spoil.__name__), *spoiled_by, *self.inputs, Path(__file__)]
+        inputs = [
+            version,
+            record,
+            service_key,
+            flashed,
+            str(spoil and spoil.__name__),
+            *spoiled_by,
+            *self.inputs,
+            Path(__file__),
+        ]
         return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.ext4", inputs, make)
 
     def image(self, name, rootfs):
         stamp = build.BUILD / "stamps" / rootfs.name
-        return self._cache.make(f"update image {name}", build.BUILD / f"{name}.ext4.gz", [stamp], lambda out: build.compress(rootfs, out))
+        return self._cache.make(
+            f"update image {name}", build.BUILD / f"{name}.ext4.gz", [stamp], lambda out: build.compress(rootfs, out)
+        )
 
 
 def recorded_with(rootfs):
     """What makes a recording one of these root file systems and of the present boot script."""
     script = build.layer.fill(build.layer.RECIPES / "u-boot/files/boot.cmd.in", build.SETTINGS)
-    return "\n".join([*((build.BUILD / "stamps" / image.name).read_text() for image in rootfs), hashlib.sha256(script.encode()).hexdigest()])
+    return "\n".join(
+        [
+            *((build.BUILD / "stamps" / image.name).read_text() for image in rootfs),
+            hashlib.sha256(script.encode()).hexdigest(),
+        ]
+    )
 
 
 class Scenario:
@@ -227,8 +289,10 @@ class Scenario:
         """The root file systems of slot a and of the update."""
         spoil = self._fault.spoil if self._fault else None
         self._board = Board(self._show)
-        return (self._board.rootfs("1.0", "rootfs-1.0", flashed=True),
-                self._board.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil))
+        return (
+            self._board.rootfs("1.0", "rootfs-1.0", flashed=True),
+            self._board.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil),
+        )
 
     def run(self):
         show, fault = self._show, self._fault
@@ -238,7 +302,7 @@ class Scenario:
         if fault and fault.cut_image:
             cut = build.BUILD / "hub_update-cut.ext4.gz"
             whole = update.read_bytes()
-            cut.write_bytes(whole[:len(whole) // 2])
+            cut.write_bytes(whole[: len(whole) // 2])
             update = cut
         if self._as_bundle or fault and fault.bundle_version:
             signed = build.BUILD / f"hub_update-{self._name}.bundle"
@@ -250,8 +314,15 @@ class Scenario:
         publisher = Publisher(build.BUILD / f"publish-{self._name}")
         disk = build.BUILD / f"disk-{self._name}.img"
         show.line("build", f"disk {disk.name}")
-        build.make_disk(disk, old, {"ota_slot": "a", "ota_bootargs": f"board.url={publisher.address()}",
-                                    **({"ota_floor": fault.floor} if fault and fault.floor else {})})
+        build.make_disk(
+            disk,
+            old,
+            {
+                "ota_slot": "a",
+                "ota_bootargs": f"board.url={publisher.address()}",
+                **({"ota_floor": fault.floor} if fault and fault.floor else {}),
+            },
+        )
         if self._write_log:
             self._write_log.with_suffix(".recorded").unlink(missing_ok=True)
             build.run("cp", "--sparse=always", disk, self._write_log.with_suffix(".base"))
@@ -265,7 +336,9 @@ class Scenario:
         return result
 
     def _machine(self, disk):
-        return machine.Machine(disk, self._log, on_line=functools.partial(show_line, self._show), network=True, write_log=self._write_log)
+        return machine.Machine(
+            disk, self._log, on_line=functools.partial(show_line, self._show), network=True, write_log=self._write_log
+        )
 
     def _update(self, disk, update, publisher):
         show, fault, result = self._show, self._fault, Result()
@@ -276,8 +349,13 @@ class Scenario:
             show.step(f"Publish version 2.0{f' ({self._name}: {fault.about})' if fault else ''}")
             started = show.seconds()
             header = self.header = publisher.publish("2.0", update)
-            after = {None: self._good, "bad-image": self._refused, "tampered-bundle": self._refused, "old-bundle": self._refused, "power-cut": self._power_cut}.get(
-                self._name if fault else None, self._rolled_back)(board, disk, publisher)
+            after = {
+                None: self._good,
+                "bad-image": self._refused,
+                "tampered-bundle": self._refused,
+                "old-bundle": self._refused,
+                "power-cut": self._power_cut,
+            }.get(self._name if fault else None, self._rolled_back)(board, disk, publisher)
             seconds = show.seconds() - started
             if self._write_log:
                 board.switch_off()
@@ -290,10 +368,14 @@ class Scenario:
         wanted = "b" if updated else "a"
         result.check(after[1] == wanted, f"expected the board on slot {wanted}, found {after[1]}")
         result.check(after[2] == ("2.0" if updated else "1.0"), f"version {after[2]} runs")
-        result.check(environment.get("ota_slot") == wanted, f"expected ota_slot={wanted} in the environment, found {environment}")
+        result.check(
+            environment.get("ota_slot") == wanted, f"expected ota_slot={wanted} in the environment, found {environment}"
+        )
         result.check("ota_trial" not in environment, f"a trial is still pending: {environment}")
         floor = ("2.0" if updated and self._as_bundle else None) or (fault.floor if fault and fault.floor else None)
-        result.check(environment.get("ota_floor") == floor, f"expected ota_floor={floor} in the environment, found {environment}")
+        result.check(
+            environment.get("ota_floor") == floor, f"expected ota_floor={floor} in the environment, found {environment}"
+        )
         with inspect_disk.FileSystem(disk, f"rootfs-{wanted}") as slot:
             delivered, placed = hashlib.sha256(header).hexdigest(), slot.read("/etc/ota_type_5.hdr")
             found = hashlib.sha256(placed).hexdigest() if placed is not None else None
@@ -309,7 +391,10 @@ class Scenario:
             ("version before → after", f"{before[2]} → {after[2]}"),
             ("header delivered", delivered),
             ("header in /etc", f"{found or 'none'}{'  (identical)' if found == delivered else ''}"),
-            ("committed slot", f"{environment.get('ota_slot')}{'  (trial over)' if 'ota_trial' not in environment else '  (trial pending)'}"),
+            (
+                "committed slot",
+                f"{environment.get('ota_slot')}{'  (trial over)' if 'ota_trial' not in environment else '  (trial pending)'}",
+            ),
             ("update took", f"{seconds:.0f} s"),
             ("the device says", reasons[-1] if reasons else "-"),
         ]

@@ -37,7 +37,10 @@ _NOT_HERE = ("mount -t proc", "mount -t sysfs", "mount -t devtmpfs", "mount -t t
 def target():
     """This machine as the target: its own Debian packages."""
     triplet = sysconfig.get_config_var("MULTIARCH") or f"{os.uname().machine}-linux-gnu"
-    loaders = {"x86_64-linux-gnu": ("lib64/ld-linux-x86-64.so.2", "amd64"), "aarch64-linux-gnu": ("lib/ld-linux-aarch64.so.1", "aarch64")}
+    loaders = {
+        "x86_64-linux-gnu": ("lib64/ld-linux-x86-64.so.2", "amd64"),
+        "aarch64-linux-gnu": ("lib/ld-linux-aarch64.so.1", "aarch64"),
+    }
     if triplet not in loaders:
         raise RuntimeError(f"expected a machine of {' or '.join(loaders)}, found {triplet}; use the whole board")
     loader, name = loaders[triplet]
@@ -49,11 +52,15 @@ def adapt(tree):
     (tree / "boot/Image").write_bytes(tiny_kernel(KERNEL_STARTS))
     start = tree / "etc/init.d/rcS"
     text = "".join(line for line in start.read_text().splitlines(keepends=True) if not line.startswith(_NOT_HERE))
-    start.write_text(text.replace("hostname -F", "mount -t ext4 /dev/vda4 /data\nmkdir -p /data/afero_nv\nhostname -F", 1))
+    start.write_text(
+        text.replace("hostname -F", "mount -t ext4 /dev/vda4 /data\nmkdir -p /data/afero_nv\nhostname -F", 1)
+    )
     (tree / "etc/rcS.d/S04ota-data").unlink()
     (tree / "etc/otamgr/slots.conf").write_text(_SLOTS)
     inittab = tree / "etc/inittab"
-    inittab.write_text("".join(line for line in inittab.read_text().splitlines(keepends=True) if "askfirst" not in line))
+    inittab.write_text(
+        "".join(line for line in inittab.read_text().splitlines(keepends=True) if "askfirst" not in line)
+    )
     (tree / "etc/rcS.d/S40network").unlink()
 
 
@@ -146,8 +153,14 @@ class Board(machine.Console):
         with self._lock:
             if self._off:
                 return None
-            self._loader = machine.Machine(self._disk, self._disk.with_suffix(".u-boot"), on_line=said, memory_mib=512, cpus=1,
-                                           skip_autoboot_delay=True)
+            self._loader = machine.Machine(
+                self._disk,
+                self._disk.with_suffix(".u-boot"),
+                on_line=said,
+                memory_mib=512,
+                cpus=1,
+                skip_autoboot_delay=True,
+            )
         try:
             self._loader.wait(f"^{KERNEL_STARTS}", 120)
             self._loader.wait_off(30)
@@ -164,17 +177,38 @@ class Board(machine.Console):
             if self._off:
                 return
             # Attached anew for each boot: U-Boot has written to the image behind the loop device's back.
-            self._loop = subprocess.run(["losetup", "--find", "--show", "--partscan", self._disk], check=True, capture_output=True,
-                                        text=True).stdout.strip()
+            self._loop = subprocess.run(
+                ["losetup", "--find", "--show", "--partscan", self._disk], check=True, capture_output=True, text=True
+            ).stdout.strip()
             if not Path(f"{self._loop}p1").exists():
                 subprocess.run(["partx", "--add", self._loop], check=True)
             variables = dict(line.split("=", 1) for line in self._environment().splitlines() if "=" in line)
             uptime = int(float(Path("/proc/uptime").read_text().split()[0]))
             self._system = subprocess.Popen(
-                ["unshare", "--mount", "--uts", "--ipc", "--pid", "--time", f"--boottime=-{uptime}", "--fork", "--kill-child", "sh", "-c", _START,
-                 "start", self._root, f"{self._loop}p{_SLOT_PARTITION[slot]}", self._loop, os.ttyname(self._console_end),
-                 f"ota.slot={slot} {variables.get('ota_bootargs', '')}", Path("/proc/sys/kernel/random/uuid").read_text().strip()],
-                stdin=subprocess.DEVNULL, stderr=self._log)
+                [
+                    "unshare",
+                    "--mount",
+                    "--uts",
+                    "--ipc",
+                    "--pid",
+                    "--time",
+                    f"--boottime=-{uptime}",
+                    "--fork",
+                    "--kill-child",
+                    "sh",
+                    "-c",
+                    _START,
+                    "start",
+                    self._root,
+                    f"{self._loop}p{_SLOT_PARTITION[slot]}",
+                    self._loop,
+                    os.ttyname(self._console_end),
+                    f"ota.slot={slot} {variables.get('ota_bootargs', '')}",
+                    Path("/proc/sys/kernel/random/uuid").read_text().strip(),
+                ],
+                stdin=subprocess.DEVNULL,
+                stderr=self._log,
+            )
             self.init = self._first_child(self._system.pid)
         if self._system.wait() > 0 and not self._off:
             # A system that resets ends by a signal.
@@ -189,9 +223,15 @@ class Board(machine.Console):
     def _environment(self):
         config = self._disk.with_suffix(".fw_env.config")
         # Relative, because a path in there cannot have blanks.
-        config.write_text("".join(f"{self._disk.name} {build.SETTINGS[name]} {build.SETTINGS['OTA_ENV_SIZE']}\n"
-                                  for name in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")))
-        return subprocess.run(["fw_printenv", "-c", config], check=True, capture_output=True, text=True, cwd=self._disk.parent).stdout
+        config.write_text(
+            "".join(
+                f"{self._disk.name} {build.SETTINGS[name]} {build.SETTINGS['OTA_ENV_SIZE']}\n"
+                for name in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")
+            )
+        )
+        return subprocess.run(
+            ["fw_printenv", "-c", config], check=True, capture_output=True, text=True, cwd=self._disk.parent
+        ).stdout
 
     @staticmethod
     def _first_child(pid):
@@ -226,9 +266,24 @@ class Board(machine.Console):
 
     def shell(self, command, seconds=60):
         """Runs a command line in the running system; (exit status, output)."""
-        done = subprocess.run(["nsenter", f"--target={self.init}", "--mount", "--pid", "--uts", "--ipc", f"--root=/proc/{self.init}/root", "/bin/sh", "-c",
-                               f"PATH=/usr/sbin:/usr/bin:/sbin:/bin; {command}"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=seconds)
+        done = subprocess.run(
+            [
+                "nsenter",
+                f"--target={self.init}",
+                "--mount",
+                "--pid",
+                "--uts",
+                "--ipc",
+                f"--root=/proc/{self.init}/root",
+                "/bin/sh",
+                "-c",
+                f"PATH=/usr/sbin:/usr/bin:/sbin:/bin; {command}",
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
         return done.returncode, done.stdout + done.stderr
 
     def _killed(self):
@@ -246,7 +301,9 @@ class Board(machine.Console):
                 self._loader.power_cut()
             if self.init:
                 # Open files keep the file systems from being unmounted, which would write everything.
-                places = [path for part in ("", "data", "run/otamgr/new-root") if os.path.ismount(path := self.inside(part))]
+                places = [
+                    path for part in ("", "data", "run/otamgr/new-root") if os.path.ismount(path := self.inside(part))
+                ]
                 held = [os.open(path, os.O_RDONLY) for path in places]
                 self._killed()
                 for place in held:

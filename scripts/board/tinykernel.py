@@ -9,7 +9,9 @@ def tiny_kernel(text, hangs=False):
     code = [0xD2A12001]  # movz x1, #0x900, lsl #16: the PL011
     for character in text + "\n":
         code += [0x52800000 | ord(character) << 5, 0xB9000020]  # movz w0, #c; str w0, [x1]
-    code += [0x14000000] if hangs else [0x52800100, 0x72B08000, 0xD4000002, 0x14000000]  # w0 = 0x84000008 SYSTEM_OFF; hvc #0; b .
+    code += (
+        [0x14000000] if hangs else [0x52800100, 0x72B08000, 0xD4000002, 0x14000000]
+    )  # w0 = 0x84000008 SYSTEM_OFF; hvc #0; b .
     header = struct.pack("<IIQQQQQQII", 0x14000010, 0, 0, 0x10000, 0, 0, 0, 0, 0x644D5241, 0)
     return header + struct.pack(f"<{len(code)}I", *code)
 
@@ -32,7 +34,9 @@ def tiny_bzimage(text, hangs=False):
     for character in (text + "\r\n").encode():
         code += b"\x66\xba\xfd\x03\xec\xa8\x20\x74\xfb"  # mov dx, 0x3fd; until the transmitter is empty: in al, dx; test al, 0x20; jz
         code += b"\x66\xba\xf8\x03\xb0" + bytes([character]) + b"\xee"  # mov dx, 0x3f8; mov al, c; out dx, al
-    code += b"\xeb\xfe" if hangs else b"\x66\xba\x01\x05\xb0\x00\xee\xfa\xf4\xeb\xfd"  # jmp . | out 0x501, 0; cli; hlt; jmp
+    code += (
+        b"\xeb\xfe" if hangs else b"\x66\xba\x01\x05\xb0\x00\xee\xfa\xf4\xeb\xfd"
+    )  # jmp . | out 0x501, 0; cli; hlt; jmp
     # Linux's Documentation/arch/x86/boot.rst: one sector of setup, "HdrS", protocol 2.10, loaded at 1 MiB.
     setup = bytearray(1024)
     struct.pack_into("<BHIHHHH", setup, 0x1F1, 1, 0, (len(code) + 15) // 16, 0, 0, 0, 0xAA55)

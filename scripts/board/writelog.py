@@ -82,15 +82,21 @@ class Replay:
             if isinstance(entry := self.entries[index], Write):
                 self._put(entry.offset, self._data(entry))
         self.applied = max(self.applied, last_flush)
-        return [entry for entry in self.entries[self.applied:cut] if isinstance(entry, Write)]
+        return [entry for entry in self.entries[self.applied : cut] if isinstance(entry, Write)]
 
     def cut(self, pending, random):
         """Lets some of the pending writes reach the disk, some of these torn; returns the writes and how much of each arrived."""
         arrived = []
         # All, none, all but the last, all but the first: where an order matters, it shows there. Else any subset.
-        choose = random.choice((
-            lambda index: True, lambda index: False, lambda index: index < len(pending) - 1, lambda index: index > 0,
-            *(lambda index: random.random() < 0.6,) * 6))
+        choose = random.choice(
+            (
+                lambda index: True,
+                lambda index: False,
+                lambda index: index < len(pending) - 1,
+                lambda index: index > 0,
+                *(lambda index: random.random() < 0.6,) * 6,
+            )
+        )
         for index, write in enumerate(pending):
             if choose(index):
                 length = self._torn(write, random) if random.random() < 0.2 else write.length

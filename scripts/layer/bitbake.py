@@ -30,7 +30,9 @@ def series_of(oe_core):
     # Of several, as a development branch has them, the last is its own.
     found = re.search(r'^LAYERSERIES_CORENAMES = "(?:\w+ )*(\w+)"', text, re.M)
     if not found:
-        raise BuildError(f"{oe_core}: expected a checkout of OpenEmbedded-Core with LAYERSERIES_CORENAMES in meta/conf/layer.conf, found none")
+        raise BuildError(
+            f"{oe_core}: expected a checkout of OpenEmbedded-Core with LAYERSERIES_CORENAMES in meta/conf/layer.conf, found none"
+        )
     return found[1]
 
 
@@ -44,7 +46,9 @@ class Build:
         self._user = user
         (folder / "conf").mkdir(parents=True, exist_ok=True)
         lines = " ".join(str(Path(layer).resolve()) for layer in [self._oe_core / "meta", *layers])
-        self._write("conf/bblayers.conf", f'LCONF_VERSION = "7"\nBBPATH = "${{TOPDIR}}"\nBBFILES ?= ""\nBBLAYERS = "{lines}"\n')
+        self._write(
+            "conf/bblayers.conf", f'LCONF_VERSION = "7"\nBBPATH = "${{TOPDIR}}"\nBBFILES ?= ""\nBBLAYERS = "{lines}"\n'
+        )
         self._write("conf/local.conf", LOCAL_CONF + conf)
         # Not what BitBake made in there: a server that ends takes its socket away meanwhile.
         if user:
@@ -59,10 +63,16 @@ class Build:
 
     def run(self, words, log, environment=None, check=True):
         """Runs a command in the build environment; its output goes to the file `log` and is returned."""
-        command = (f"cd {shlex.quote(str(self.folder))} && . {shlex.quote(str(self._oe_core / 'oe-init-build-env'))} "
-                   f"{shlex.quote(str(self.folder))} {shlex.quote(str(self._bitbake))} > /dev/null && exec {shlex.join(map(str, words))}")
-        values = {"LC_ALL": "en_US.UTF-8", "BITBAKEDIR": str(self._bitbake), "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-                  **(environment or {})}
+        command = (
+            f"cd {shlex.quote(str(self.folder))} && . {shlex.quote(str(self._oe_core / 'oe-init-build-env'))} "
+            f"{shlex.quote(str(self.folder))} {shlex.quote(str(self._bitbake))} > /dev/null && exec {shlex.join(map(str, words))}"
+        )
+        values = {
+            "LC_ALL": "en_US.UTF-8",
+            "BITBAKEDIR": str(self._bitbake),
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            **(environment or {}),
+        }
         if environment:
             values["BB_ENV_PASSTHROUGH_ADDITIONS"] = " ".join(environment)
         words = ["env", *(f"{k}={v}" for k, v in values.items()), "bash", "-c", command]
@@ -105,6 +115,8 @@ def warnings_of_ours(text):
     names = "|".join(map(re.escape, our_recipes()))
     found = []
     for line in text.splitlines():
-        if line.startswith(("WARNING: ", "ERROR: ")) and (re.match(rf"(WARNING|ERROR): ({names})-[^ ]+ ", line) or str(ROOT) in line):
+        if line.startswith(("WARNING: ", "ERROR: ")) and (
+            re.match(rf"(WARNING|ERROR): ({names})-[^ ]+ ", line) or str(ROOT) in line
+        ):
             found.append(line)
     return found

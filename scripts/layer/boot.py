@@ -84,9 +84,14 @@ class Run:
     def _running(self, ssh_port=None):
         """The board, switched on, until it is no longer needed."""
         try:
-            with machine.Machine(self._disk, self._console, network=True, ssh_port=ssh_port,
-                                 emulator=machine.emulator(self._uboot, EMULATORS[self._name]),
-                                 on_line=lambda line: scenario.show_line(self._show, line)) as board:
+            with machine.Machine(
+                self._disk,
+                self._console,
+                network=True,
+                ssh_port=ssh_port,
+                emulator=machine.emulator(self._uboot, EMULATORS[self._name]),
+                on_line=lambda line: scenario.show_line(self._show, line),
+            ) as board:
                 yield board
         except (machine.Timeout, RuntimeError) as problem:
             raise Failure(f"{problem}\n  the whole console is in {self._console}") from None

@@ -54,7 +54,14 @@ class Checks:
     def _build(self, name="", conf="", layers=True):
         folder = self._folder / name
         ours = [bitbake.LAYER, *self._arguments.layer] if layers else []
-        return bitbake.Build(folder, self._arguments.oe_core, self._arguments.bitbake, ours, (self._conf if layers else "") + conf, self._user)
+        return bitbake.Build(
+            folder,
+            self._arguments.oe_core,
+            self._arguments.bitbake,
+            ours,
+            (self._conf if layers else "") + conf,
+            self._user,
+        )
 
     def _log(self, name):
         return self._folder / "logs" / f"{name}.log"
@@ -73,9 +80,20 @@ class Checks:
         """What `ota record create` writes, for a version that no service knows."""
         folder = build.folder / "records"
         folder.mkdir(exist_ok=True)
-        (folder / "full_ota_record.json").write_text(json.dumps({
-            "description": "layer check", "id": "1", "name": "layer-check", "tags": [], "type": 5, "url": "", "version": version,
-            "versionNumber": version.replace(".", "")}))
+        (folder / "full_ota_record.json").write_text(
+            json.dumps(
+                {
+                    "description": "layer check",
+                    "id": "1",
+                    "name": "layer-check",
+                    "tags": [],
+                    "type": 5,
+                    "url": "",
+                    "version": version,
+                    "versionNumber": version.replace(".", ""),
+                }
+            )
+        )
         build.owned(folder)
 
     @staticmethod
@@ -181,17 +199,35 @@ class Checks:
         build, machine = self._image_build(), self._arguments.machine[0]
         build.bitbake([f"{name}-native" for name in LIBRARIES], self._log("libraries"), machine)
         folder = Path(build.value("COMPONENTS_DIR", machine)) / build.value("BUILD_ARCH", machine)
-        jars, native = ([path for name in LIBRARIES for path in folder.glob(f"{name}-native/**/{pattern}")] for pattern in ("java/*.jar", "jni/*.so"))
+        jars, native = (
+            [path for name in LIBRARIES for path in folder.glob(f"{name}-native/**/{pattern}")]
+            for pattern in ("java/*.jar", "jni/*.so")
+        )
         if len(jars) != len(LIBRARIES) or len(native) != 1:
-            raise bitbake.BuildError(f"{folder}: expected {len(LIBRARIES)} jars and one native library, found {len(jars)} and {len(native)}")
+            raise bitbake.BuildError(
+                f"{folder}: expected {len(LIBRARIES)} jars and one native library, found {len(jars)} and {len(native)}"
+            )
         log = self._log("libraries-tests")
         with open(log, "w") as out:
             status = subprocess.run(
-                ["mvn", "-B", "-f", bitbake.ROOT / "otamgr-src/pom.xml", "-pl", "wire,attribute-client,agent,otamgr,update-sources", "-am", "test",
-                 "-Dmaven.test.dependency.excludes=com.fasterxml.jackson.core:jackson-annotations,com.fasterxml.jackson.core:jackson-core,"
-                 "com.fasterxml.jackson.core:jackson-databind,com.kohlschutter.junixsocket:junixsocket-common",
-                 f"-Dmaven.test.additionalClasspath={','.join(map(str, jars))}", f"-Djunixsocket.library={native[0]}"],
-                stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL).returncode
+                [
+                    "mvn",
+                    "-B",
+                    "-f",
+                    bitbake.ROOT / "otamgr-src/pom.xml",
+                    "-pl",
+                    "wire,attribute-client,agent,otamgr,update-sources",
+                    "-am",
+                    "test",
+                    "-Dmaven.test.dependency.excludes=com.fasterxml.jackson.core:jackson-annotations,com.fasterxml.jackson.core:jackson-core,"
+                    "com.fasterxml.jackson.core:jackson-databind,com.kohlschutter.junixsocket:junixsocket-common",
+                    f"-Dmaven.test.additionalClasspath={','.join(map(str, jars))}",
+                    f"-Djunixsocket.library={native[0]}",
+                ],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            ).returncode
         ran = re.findall(r"Tests run: (\d+), Failures: 0, Errors: 0, Skipped: \d+$", log.read_text(), re.M)
         if status != 0 or not ran:
             raise bitbake.BuildError(f"exit status {status}, the whole output is in {log}")
@@ -218,7 +254,9 @@ def uboot_table(arguments):
     """What the check uboot prints, without BitBake."""
     try:
         make = uboot.link_table if arguments.link else uboot.check
-        print(make(arguments.u_boot.resolve(), (arguments.build_dir or bitbake.ROOT / "build/layer").resolve() / "uboot"))
+        print(
+            make(arguments.u_boot.resolve(), (arguments.build_dir or bitbake.ROOT / "build/layer").resolve() / "uboot")
+        )
     except bitbake.BuildError as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -227,23 +265,51 @@ def uboot_table(arguments):
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="scripts/check-layer", formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="scripts/check-layer",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Checks this layer with checkouts of OpenEmbedded-Core and BitBake.",
-        epilog="checks:\n" + "\n".join(f"  {name:<10} {getattr(Checks, name).__doc__}" for name in CHECKS)
-               + f"\n\nWithout names: {' '.join(QUICK)}. build and what follows it download and compile a whole system."
-               + "\n\nexit status: 0 every check passed, 1 one did not, 2 usage")
-    parser.add_argument("--oe-core", type=Path, metavar="DIR", help="checkout of openembedded-core, branch scarthgap, wrynose or master")
+        epilog="checks:\n"
+        + "\n".join(f"  {name:<10} {getattr(Checks, name).__doc__}" for name in CHECKS)
+        + f"\n\nWithout names: {' '.join(QUICK)}. build and what follows it download and compile a whole system."
+        + "\n\nexit status: 0 every check passed, 1 one did not, 2 usage",
+    )
+    parser.add_argument(
+        "--oe-core", type=Path, metavar="DIR", help="checkout of openembedded-core, branch scarthgap, wrynose or master"
+    )
     parser.add_argument("--bitbake", type=Path, metavar="DIR", help="checkout of bitbake, branch 2.8, 2.18 or master")
     parser.add_argument("--series", choices=SERIES, help="fail if the checkout is not of this series")
-    parser.add_argument("--machine", action="append", metavar="NAME",
-                        help=f"once or more; when none is named {', '.join(MACHINES)} are parsed and qemuarm64 is built")
-    parser.add_argument("--conf", type=Path, action="append", default=[], metavar="FILE", help="text for local.conf, for example with DL_DIR and PREMIRRORS")
-    parser.add_argument("--layer", action="append", default=[], metavar="DIR", help="one more layer for BBLAYERS, not for yocto-check-layer")
+    parser.add_argument(
+        "--machine",
+        action="append",
+        metavar="NAME",
+        help=f"once or more; when none is named {', '.join(MACHINES)} are parsed and qemuarm64 is built",
+    )
+    parser.add_argument(
+        "--conf",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="text for local.conf, for example with DL_DIR and PREMIRRORS",
+    )
+    parser.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="one more layer for BBLAYERS, not for yocto-check-layer",
+    )
     parser.add_argument("--u-boot", type=Path, metavar="DIR", help="source of U-Boot, for uboot")
     parser.add_argument("--table", action="store_true", help="only the table of uboot, for which --u-boot is enough")
-    parser.add_argument("--link", action="store_true", help="as --table, but builds SPL of each board: does it still fit into its memory?")
+    parser.add_argument(
+        "--link",
+        action="store_true",
+        help="as --table, but builds SPL of each board: does it still fit into its memory?",
+    )
     parser.add_argument("--build-dir", type=Path, metavar="DIR", help="instead of build/layer-SERIES")
-    parser.add_argument("--user", metavar="NAME", help="who runs BitBake when this is run as root, which BitBake refuses")
+    parser.add_argument(
+        "--user", metavar="NAME", help="who runs BitBake when this is run as root, which BitBake refuses"
+    )
     parser.add_argument("check", nargs="*", metavar="CHECK", help="which checks, in this order")
     arguments = parser.parse_args()
     if arguments.table or arguments.link:
@@ -260,12 +326,16 @@ def main():
     try:
         series = bitbake.series_of(arguments.oe_core)
         if series not in SERIES or arguments.series not in (None, series):
-            raise bitbake.BuildError(f"{arguments.oe_core}: expected {arguments.series or ' or '.join(SERIES)}, found {series}")
+            raise bitbake.BuildError(
+                f"{arguments.oe_core}: expected {arguments.series or ' or '.join(SERIES)}, found {series}"
+            )
     except (bitbake.BuildError, OSError) as problem:
         parser.error(str(problem))
 
     if not str(bitbake.ROOT).isascii() or " " in str(bitbake.ROOT):
-        parser.error(f"BitBake cannot work with blanks or letters like ü in the path of a layer, found {bitbake.ROOT}: move the checkout")
+        parser.error(
+            f"BitBake cannot work with blanks or letters like ü in the path of a layer, found {bitbake.ROOT}: move the checkout"
+        )
 
     chosen = arguments.check or list(QUICK)
     if not arguments.machine:

@@ -13,7 +13,7 @@ from bitbake import ROOT, BuildError
 
 sys.path.insert(0, str(ROOT / "lib"))
 
-from otamgr import layout, uboot  # noqa: E402
+from otamgr import uboot  # noqa: E402
 
 FILES = ROOT / "recipes-ota/u-boot"
 
@@ -40,8 +40,11 @@ BOARDS = (
     Board("rock-pi-4-rk3399_defconfig", settings=_emmc(0)),
     Board("rock64-rk3328_defconfig", settings=_emmc(0)),
     Board("rock5b-rk3588_defconfig", settings=_emmc(0)),
-    Board("rock64-rk3328_defconfig", settings=_emmc(0, OTA_ENV_OFFSET="0x400000", OTA_ENV_OFFSET_REDUND="0x800000"),
-          refused="the copy at 0x800000 lies in 0x800000 to 0x1000000, which is Rockchip: U-Boot and TF-A, loaded by SPL"),
+    Board(
+        "rock64-rk3328_defconfig",
+        settings=_emmc(0, OTA_ENV_OFFSET="0x400000", OTA_ENV_OFFSET_REDUND="0x800000"),
+        refused="the copy at 0x800000 lies in 0x800000 to 0x1000000, which is Rockchip: U-Boot and TF-A, loaded by SPL",
+    ),
     Board("pine64_plus_defconfig", settings=_emmc(0, OTA_PARTITION_TABLE="msdos")),
     Board("imx8mm_evk_defconfig", settings=_emmc(2)),
     Board("verdin-imx8mp_defconfig", settings=_emmc(2)),
@@ -68,7 +71,9 @@ class _Settings(dict):
 def settings_of(board):
     """The OTA_ settings of ota-env.inc, as they are for a machine, with the board's own."""
     settings = _Settings()
-    for name, override, value in re.findall(r'^(OTA_\w+)(?::([\w-]+))? \?= "(.*)"$', (FILES / "ota-env.inc").read_text(), re.M):
+    for name, override, value in re.findall(
+        r'^(OTA_\w+)(?::([\w-]+))? \?= "(.*)"$', (FILES / "ota-env.inc").read_text(), re.M
+    ):
         if override in ("", board.machine) or override == "qemuall" and board.machine.startswith("qemu"):
             settings[name] = value
     return _Settings(settings | board.settings)
@@ -94,24 +99,40 @@ def configuration(source, board, out):
     environment = out / "ota-env.cfg"
     environment.write_text(uboot.fragment(settings, uboot.symbols_of((source / "env/Kconfig").read_text())))
     make = ["make", "-s", "-C", source, f"O={out}"]
-    for words in ([*make, board.defconfig], [source / "scripts/kconfig/merge_config.sh", "-m", "-O", out, out / ".config", boot, environment],
-                  [*make, "olddefconfig"]):
+    for words in (
+        [*make, board.defconfig],
+        [source / "scripts/kconfig/merge_config.sh", "-m", "-O", out, out / ".config", boot, environment],
+        [*make, "olddefconfig"],
+    ):
         _run(words, source)
     return (out / ".config").read_text(), [boot.read_text(), environment.read_text()]
 
 
 # Of Debian's compilers, the one for a configuration.
-_COMPILERS = (("ARM64", "aarch64-linux-gnu-"), ("ARM", "arm-linux-gnueabihf-"), ("RISCV", "riscv64-linux-gnu-"), ("X86", ""))
+_COMPILERS = (
+    ("ARM64", "aarch64-linux-gnu-"),
+    ("ARM", "arm-linux-gnueabihf-"),
+    ("RISCV", "riscv64-linux-gnu-"),
+    ("X86", ""),
+)
 
 
 def _spl_built(source, out, compiler):
     """What the linker says when SPL does not fit, or nothing when it was built."""
-    done = subprocess.run(["make", "-s", "-C", source, f"O={out}", f"CROSS_COMPILE={compiler}", f"-j{os.cpu_count()}", "spl/u-boot-spl"], cwd=source,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "-s", "-C", source, f"O={out}", f"CROSS_COMPILE={compiler}", f"-j{os.cpu_count()}", "spl/u-boot-spl"],
+        cwd=source,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode == 0:
         return ""
     sizes = re.findall(r"(region \S+ overflowed by \d+ bytes)", done.stderr)
-    return sizes[0].replace("`", "").replace("'", "") if sizes else (done.stderr.strip().splitlines() or ["make failed without a word"])[-1][-160:]
+    return (
+        sizes[0].replace("`", "").replace("'", "")
+        if sizes
+        else (done.stderr.strip().splitlines() or ["make failed without a word"])[-1][-160:]
+    )
 
 
 def linked(source, board, folder):
@@ -161,11 +182,23 @@ def judge(source, board, folder):
     if settings.getVar("OTA_ENV_STORE") == "native":
         (_, device), (_, part) = config.first(uboot.DEVICE), config.first(uboot.HARDWARE_PARTITION)
         place = f"mmc {device}:{part or 0} {config.number('ENV_OFFSET'):#x}, {config.number('ENV_OFFSET_REDUND'):#x}"
-    spl = config.number("SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR") if config.on("SYS_MMCSD_RAW_MODE_U_BOOT_USE_SECTOR") and config.on("SPL") else None
-    partition = config.number("SYS_MMCSD_RAW_MODE_U_BOOT_PARTITION") if config.on("SYS_MMCSD_RAW_MODE_U_BOOT_USE_PARTITION") and config.on("SPL") else None
+    spl = (
+        config.number("SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR")
+        if config.on("SYS_MMCSD_RAW_MODE_U_BOOT_USE_SECTOR") and config.on("SPL")
+        else None
+    )
+    partition = (
+        config.number("SYS_MMCSD_RAW_MODE_U_BOOT_PARTITION")
+        if config.on("SYS_MMCSD_RAW_MODE_U_BOOT_USE_PARTITION") and config.on("SPL")
+        else None
+    )
     loads = f"sector {spl:#x}" if spl is not None else f"partition {partition}" if partition is not None else "-"
     if board.refused:
-        verdict = "refused, as it must be" if any(board.refused in sentence for sentence in found) else f"NOT REFUSED for {board.refused}"
+        verdict = (
+            "refused, as it must be"
+            if any(board.refused in sentence for sentence in found)
+            else f"NOT REFUSED for {board.refused}"
+        )
         found = [] if verdict.startswith("refused") else [verdict]
     else:
         verdict = "fits" if not found else "DOES NOT FIT"
@@ -176,7 +209,9 @@ def table(source, folder):
     """(rows, problems) of every board that this source has."""
     rows, problems = [("defconfig", "family", "environment", "SPL loads", "verdict")], []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for board, row, found in pool.map(lambda numbered: judge(source, numbered[1], folder / str(numbered[0])), enumerate(BOARDS)):
+        for board, row, found in pool.map(
+            lambda numbered: judge(source, numbered[1], folder / str(numbered[0])), enumerate(BOARDS)
+        ):
             if row:
                 rows.append(row)
             problems += [f"{board.defconfig}: {sentence}" for sentence in found]
@@ -188,7 +223,7 @@ def check(source, folder):
     rows, problems = table(source, folder)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip())
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)).rstrip())
     if problems:
         raise BuildError("\n  ".join([f"U-Boot {version_of(source)}:", *problems]))
     return f"U-Boot {version_of(source)}: {len(rows) - 1} boards as they must be"

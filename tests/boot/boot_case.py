@@ -47,10 +47,17 @@ CARD_MIB = 1024
 def built_uboot(board):
     """U-Boot for one of the boards that build-u-boot knows."""
     return build.Cache(print).make(
-        f"U-Boot for {board}", build.BUILD / f"u-boot-{board}.bin",
-        [HERE / "build-u-boot", HERE / "u-boot-native.cfg", layer.RECIPES / "u-boot/files/ota-boot.cfg",
-         layer.ROOT / "lib/otamgr/layout.py", layer.RECIPES / "u-boot/ota-env.inc"],
-        lambda out: subprocess.run([HERE / "build-u-boot", board, out], check=True))
+        f"U-Boot for {board}",
+        build.BUILD / f"u-boot-{board}.bin",
+        [
+            HERE / "build-u-boot",
+            HERE / "u-boot-native.cfg",
+            layer.RECIPES / "u-boot/files/ota-boot.cfg",
+            layer.ROOT / "lib/otamgr/layout.py",
+            layer.RECIPES / "u-boot/ota-env.inc",
+        ],
+        lambda out: subprocess.run([HERE / "build-u-boot", board, out], check=True),
+    )
 
 
 def default_variables(uboot):
@@ -65,16 +72,22 @@ class BootCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.settings = layer.settings(OTA_ENV_STORE="native" if NATIVE else "script", OTA_ENV_DEVICE="/dev/vda", OTA_WATCHDOG=cls.watchdog)
+        cls.settings = layer.settings(
+            OTA_ENV_STORE="native" if NATIVE else "script", OTA_ENV_DEVICE="/dev/vda", OTA_WATCHDOG=cls.watchdog
+        )
         cls.defaults = {}
-        kernel_name, kernel_of = ("bzImage", tiny_bzimage) if X86 else ("zImage", tiny_zimage) if ARM else ("Image", tiny_kernel)
+        kernel_name, kernel_of = (
+            ("bzImage", tiny_bzimage) if X86 else ("zImage", tiny_zimage) if ARM else ("Image", tiny_kernel)
+        )
         if NATIVE:
             uboot = UBOOT or built_uboot("native")
             cls.defaults = default_variables(uboot)
             cls.board = {"emulator": machine.emulator(uboot), "mmc": True}
         elif X86:
             # Without a display: this release hangs in about one start of thirty while the display's ROM runs.
-            cls.board = {"emulator": machine.emulator(built_uboot("x86"), ("qemu-system-x86_64", "-M", "pc", "-vga", "none"))}
+            cls.board = {
+                "emulator": machine.emulator(built_uboot("x86"), ("qemu-system-x86_64", "-M", "pc", "-vga", "none"))
+            }
         elif ARM:
             cls.board = {"emulator": machine.emulator(UBOOT or machine.ARM_UBOOT, machine.ARM_BOARD)}
         else:
@@ -82,8 +95,13 @@ class BootCase(unittest.TestCase):
         cls.folder = Path(tempfile.mkdtemp(prefix="boot-script-"))
         cls.base = cls.folder / "base.img"
         cls.slots = {}
-        for name, kernel in (("a", kernel_of("KERNEL OF SLOT A")), ("b", kernel_of("KERNEL OF SLOT B")), ("broken", b"not a kernel" * 1000),
-                             ("hangs", kernel_of("KERNEL THAT HANGS", hangs=True)), ("none", None)):
+        for name, kernel in (
+            ("a", kernel_of("KERNEL OF SLOT A")),
+            ("b", kernel_of("KERNEL OF SLOT B")),
+            ("broken", b"not a kernel" * 1000),
+            ("hangs", kernel_of("KERNEL THAT HANGS", hangs=True)),
+            ("none", None),
+        ):
             for marked in (False, True):
                 tree = cls.folder / "tree"
                 shutil.rmtree(tree, ignore_errors=True)
@@ -93,7 +111,9 @@ class BootCase(unittest.TestCase):
                 if marked:
                     (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
                 image = cls.folder / f"{name}-{marked}.ext4"
-                subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, image, "4M"], check=True, stdout=subprocess.DEVNULL)
+                subprocess.run(
+                    ["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, image, "4M"], check=True, stdout=subprocess.DEVNULL
+                )
                 cls.slots[name, marked] = image
         build.make_disk(cls.base, cls.slots["a", True], cls.defaults | {"ota_slot": "a"}, cls.settings)
         if NATIVE:
@@ -130,8 +150,11 @@ class BootCase(unittest.TestCase):
             disk.write(bytes(4096))
 
     def setenv(self, **variables):
-        subprocess.run(["fw_setenv", "-c", self.config, "-s", "-"], check=True,
-                       input="".join(f"{k}={v}\n" for k, v in variables.items()).encode())
+        subprocess.run(
+            ["fw_setenv", "-c", self.config, "-s", "-"],
+            check=True,
+            input="".join(f"{k}={v}\n" for k, v in variables.items()).encode(),
+        )
 
     def make_environment(self, variables):
         """A copy of the environment, with what U-Boot needs for itself."""
@@ -144,8 +167,8 @@ class BootCase(unittest.TestCase):
         return dict(line.split("=", 1) for line in out.stdout.splitlines() if line.startswith("ota_"))
 
     def copies(self):
-        raw = self.disk.read_bytes()[:max(OFFSETS) + ENV_SIZE]
-        return [raw[offset:offset + ENV_SIZE] for offset in OFFSETS]
+        raw = self.disk.read_bytes()[: max(OFFSETS) + ENV_SIZE]
+        return [raw[offset : offset + ENV_SIZE] for offset in OFFSETS]
 
     def overwrite_copy(self, index, content, at=0):
         with open(self.disk, "r+b") as disk:
@@ -155,11 +178,19 @@ class BootCase(unittest.TestCase):
     def boot(self, expect, **options):
         """Switches the board on and waits for a line; returns every line of the console until then."""
         seen = []
-        with machine.Machine(self.disk, self.disk.with_suffix(".console"), on_line=seen.append, memory_mib=512, cpus=1,
-                             skip_autoboot_delay=True, **self.board, **options) as board:
+        with machine.Machine(
+            self.disk,
+            self.disk.with_suffix(".console"),
+            on_line=seen.append,
+            memory_mib=512,
+            cpus=1,
+            skip_autoboot_delay=True,
+            **self.board,
+            **options,
+        ) as board:
             try:
                 found = board.wait(expect, 60)
             except machine.Timeout as timeout:
                 self.fail(f"{timeout}\n" + "\n".join(seen))
         # The console may have gone on in the meantime.
-        return seen[:seen.index(found.string) + 1]
+        return seen[: seen.index(found.string) + 1]

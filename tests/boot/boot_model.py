@@ -35,7 +35,9 @@ OLDER = {"ota_slot": "a", "ota_txn": "t0"}
 def outcome(state):
     """(the slot whose kernel runs or None, the variables afterwards)."""
     content = {"a": state.a, "b": state.b}
-    variables = {BOTH: state.variables(), ONLY_NEWER: state.variables(), ONLY_OLDER: dict(OLDER), LOST: {}}[state.environment]
+    variables = {BOTH: state.variables(), ONLY_NEWER: state.variables(), ONLY_OLDER: dict(OLDER), LOST: {}}[
+        state.environment
+    ]
     while True:
         committed, trial, tries = (variables.get(n, "") for n in ("ota_slot", "ota_trial", "ota_tries"))
         if committed not in content:

@@ -13,7 +13,6 @@ import boot_model
 from boot_case import BootCase
 from boot_model import BOTH, BROKEN, COMPLETE, EMPTY, HALF_WRITTEN, LOST, ONLY_NEWER, ONLY_OLDER, UNMARKED
 
-
 BOARDS = 2
 
 
@@ -28,7 +27,12 @@ class ModelBoard(BootCase):
             if content == HALF_WRITTEN:
                 self.half_write(slot)
             else:
-                name, marked = {COMPLETE: (slot, True), UNMARKED: (slot, False), BROKEN: ("broken", True), EMPTY: (None, False)}[content]
+                name, marked = {
+                    COMPLETE: (slot, True),
+                    UNMARKED: (slot, False),
+                    BROKEN: ("broken", True),
+                    EMPTY: (None, False),
+                }[content]
                 self.put(slot, name, marked)
         for index in (0, 1):
             self.overwrite_copy(index, self.make_environment(boot_model.OLDER))

@@ -5,7 +5,7 @@
 import subprocess
 import unittest
 
-from boot_case import ARM, NATIVE, X86, BootCase, ENV_SIZE
+from boot_case import ARM, ENV_SIZE, NATIVE, X86, BootCase
 
 
 class BootScript(BootCase):
@@ -23,7 +23,10 @@ class BootScript(BootCase):
         self.boot("KERNEL OF SLOT B")
         self.assertEqual("0", self.environment()["ota_tries"])
         self.boot("KERNEL OF SLOT A")
-        self.assertEqual({"ota_slot": "a", "ota_txn": "t1", "ota_failed": "t1", "ota_failed_why": "tries-used-up"}, self.environment())
+        self.assertEqual(
+            {"ota_slot": "a", "ota_txn": "t1", "ota_failed": "t1", "ota_failed_why": "tries-used-up"},
+            self.environment(),
+        )
         before = self.copies()
         self.boot("KERNEL OF SLOT A")
         self.assertEqual(before, self.copies())
@@ -41,7 +44,10 @@ class BootScript(BootCase):
                 self.setenv(ota_slot="a", ota_trial="b", ota_tries=3, ota_txn="t3", ota_failed="", ota_failed_why="")
                 lines = self.boot("KERNEL OF SLOT A")
                 self.assertEqual(3, sum("OTA: slot b did not start, reset" in line for line in lines), "\n".join(lines))
-                self.assertEqual({"ota_slot": "a", "ota_txn": "t3", "ota_failed": "t3", "ota_failed_why": "load-failed"}, self.environment())
+                self.assertEqual(
+                    {"ota_slot": "a", "ota_txn": "t3", "ota_failed": "t3", "ota_failed_why": "load-failed"},
+                    self.environment(),
+                )
 
     def test_a_trial_that_cannot_be_charged_does_not_run(self):
         # A card that takes every write and keeps none tells of no error; a disk that is write-protected does.
@@ -84,7 +90,7 @@ class BootScript(BootCase):
     def test_the_newer_copy_counts_also_when_the_generation_wraps(self):
         self.setenv(ota_slot="b")  # the newer copy says b
         newer = 0 if self.copies()[0][4] > self.copies()[1][4] else 1
-        for new, old in ((1, 0), (0, 0xff), (0xff, 0xfe)):
+        for new, old in ((1, 0), (0, 0xFF), (0xFF, 0xFE)):
             with self.subTest(new=new, old=old):
                 self.overwrite_copy(newer, bytes([new]), at=4)
                 self.overwrite_copy(1 - newer, bytes([old]), at=4)
@@ -135,7 +141,11 @@ class BootScript(BootCase):
         self.put("a", None, marked=False)
         self.put("b", None, marked=False)
         self.setenv(ota_slot="a", ota_bootargs="quiet", ota_recovery="printenv bootargs")
-        uuid = subprocess.run(["sfdisk", "--part-uuid", self.disk, "2"], check=True, capture_output=True, text=True).stdout.strip().lower()
+        uuid = (
+            subprocess.run(["sfdisk", "--part-uuid", self.disk, "2"], check=True, capture_output=True, text=True)
+            .stdout.strip()
+            .lower()
+        )
         line = self.boot("^bootargs=")[-1]
         for word in (f"root=PARTUUID={uuid}", "ota.slot=a", "panic=5", "quiet"):
             self.assertIn(word, line.split("=", 1)[1].split())
@@ -144,9 +154,11 @@ class BootScript(BootCase):
 @unittest.skipIf(X86 or ARM, "the watchdog's commands are for the arm64 board")
 class BootWatchdog(BootCase):
     # An Intel 6300ESB at 00:05.0 of the board's PCI: two stages of about two seconds, then reset.
-    watchdog = ("setexpr.l ota_tmp *4010028010; o_w=${ota_tmp}; setexpr ota_tmp ${o_w} + 4; o_w2=${ota_tmp}; setexpr ota_tmp ${o_w} + c; o_wr=${ota_tmp}; "
-                "mw.w 4010028060 3; mw.w ${o_wr} 80; mw.w ${o_wr} 86; mw.l ${o_w} 800; mw.w ${o_wr} 80; mw.w ${o_wr} 86; mw.l ${o_w2} 800; "
-                "mw.b 4010028068 2")
+    watchdog = (
+        "setexpr.l ota_tmp *4010028010; o_w=${ota_tmp}; setexpr ota_tmp ${o_w} + 4; o_w2=${ota_tmp}; setexpr ota_tmp ${o_w} + c; o_wr=${ota_tmp}; "
+        "mw.w 4010028060 3; mw.w ${o_wr} 80; mw.w ${o_wr} 86; mw.l ${o_w} 800; mw.w ${o_wr} 80; mw.w ${o_wr} 86; mw.l ${o_w2} 800; "
+        "mw.b 4010028068 2"
+    )
     devices = {"devices": ("i6300esb,addr=5",)}
 
     def test_a_trial_whose_kernel_hangs_is_reset_by_the_watchdog_until_the_old_slot_boots(self):
@@ -154,7 +166,10 @@ class BootWatchdog(BootCase):
         self.setenv(ota_slot="a", ota_trial="b", ota_tries=2, ota_txn="t8")
         lines = self.boot("KERNEL OF SLOT A", **self.devices)
         self.assertEqual(2, lines.count("KERNEL THAT HANGS"), "\n".join(lines))
-        self.assertEqual({"ota_slot": "a", "ota_txn": "t8", "ota_failed": "t8", "ota_failed_why": "tries-used-up"}, self.environment())
+        self.assertEqual(
+            {"ota_slot": "a", "ota_txn": "t8", "ota_failed": "t8", "ota_failed_why": "tries-used-up"},
+            self.environment(),
+        )
 
     def test_the_watchdog_is_not_started_for_the_committed_slot(self):
         self.put("a", "hangs", marked=True)

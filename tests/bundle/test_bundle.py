@@ -63,7 +63,18 @@ class Judged(Folder):
     """What devices would refuse is refused, or said, when it is made."""
 
     def created(self, image, *options, code=0, words="", warns=""):
-        done = self.tool("create", "--key", self.shared / "ed25519.key", "--compatible", "board", "--version", "1", *options, image, self.output)
+        done = self.tool(
+            "create",
+            "--key",
+            self.shared / "ed25519.key",
+            "--compatible",
+            "board",
+            "--version",
+            "1",
+            *options,
+            image,
+            self.output,
+        )
         self.assertEqual(done.returncode, code, done.stderr)
         self.assertIn(words, done.stderr)
         self.assertEqual("warning" in done.stderr, bool(warns), done.stderr)
@@ -90,12 +101,23 @@ class Judged(Folder):
         return path
 
     def test_what_all_devices_take_is_made_without_a_word(self):
-        for image in (self.image, self.shared / "image.ext4", self.shared / "image.ext4.zst", self.archive("--format=posix"), self.archive("--format=gnu"),
-                      self.packed("xz", "-c"), self.packed("xz", "-c", "--check=none"), self.packed("zstd", "-qc", "--no-check")):
+        for image in (
+            self.image,
+            self.shared / "image.ext4",
+            self.shared / "image.ext4.zst",
+            self.archive("--format=posix"),
+            self.archive("--format=gnu"),
+            self.packed("xz", "-c"),
+            self.packed("xz", "-c", "--check=none"),
+            self.packed("zstd", "-qc", "--no-check"),
+        ):
             self.created(image)
 
     def test_what_some_devices_refuse_is_said(self):
-        self.created(self.archive("--sparse", "--format=posix"), warns="devices without bsdtar will refuse this bundle: pax record GNU.sparse")
+        self.created(
+            self.archive("--sparse", "--format=posix"),
+            warns="devices without bsdtar will refuse this bundle: pax record GNU.sparse",
+        )
         self.created(self.archive("--exclude=init"), warns="no /sbin/init")
 
     def test_what_all_devices_refuse_is_not_made(self):
@@ -110,8 +132,24 @@ class Judged(Folder):
             self.created(image, "--format", form, code=1, words="inline_data")
 
     def test_a_host_without_the_program_says_so(self):
-        done = subprocess.run([TOOL, "create", "--key", self.shared / "ed25519.key", "--compatible", "board", "--version", "1", self.image, self.output],
-                              capture_output=True, text=True, check=False, env={**os.environ, "OTA_CONTENT": "/none"})
+        done = subprocess.run(
+            [
+                TOOL,
+                "create",
+                "--key",
+                self.shared / "ed25519.key",
+                "--compatible",
+                "board",
+                "--version",
+                "1",
+                self.image,
+                self.output,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "OTA_CONTENT": "/none"},
+        )
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("was not judged as devices will do it: the program /none", done.stderr)
 
@@ -122,7 +160,9 @@ class Create(Folder):
         with tarfile.open(self.output) as archive:
             members = archive.getmembers()
         self.assertEqual(["manifest", "manifest.sig", "image.ext4.gz"], [m.name for m in members])
-        self.assertEqual([(0, 0, 0, "", "", 0o644)] * 3, [(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members])
+        self.assertEqual(
+            [(0, 0, 0, "", "", 0o644)] * 3, [(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members]
+        )
         self.assertEqual(b"ustar\x0000", self.output.read_bytes()[257:265])
 
     def test_the_same_image_and_ed25519_key_give_the_same_bytes(self):
@@ -137,7 +177,9 @@ class Create(Folder):
         for name in ("image.ext4.gz", "image.ext4.xz", "image.ext4.zst"):
             with self.subTest(name):
                 packed = self.create(self.shared / name)
-                self.assertEqual((plain["image-bytes"], plain["image-sha256"]), (packed["rootfs-bytes"], packed["rootfs-sha256"]))
+                self.assertEqual(
+                    (plain["image-bytes"], plain["image-sha256"]), (packed["rootfs-bytes"], packed["rootfs-sha256"])
+                )
                 self.assertEqual(str((self.shared / name).stat().st_size), packed["image-bytes"])
 
     def test_an_image_may_be_named_by_a_symbolic_link(self):
@@ -163,22 +205,52 @@ class Create(Folder):
         bad_name.symlink_to(self.shared / "image.ext4")
         manifest = self.folder / "manifest.ext4"
         manifest.symlink_to(self.shared / "image.ext4")
-        for words, change in (("neither", {"image": text}), ("empty", {"image": empty}), ("decompress", {"image": cut}), ("decompress", {"image": cut_zstd}),
-                              ("a b.ext4", {"image": bad_name}), ("must not begin", {"image": manifest}), ("version", {"version": "1.x"}),
-                              ("version", {"version": ""}), ("printable", {"description": "two\nlines"}), ("printable", {"description": "é"}),
-                              ("not known", {"extra": {"restriction": "1"}})):
+        for words, change in (
+            ("neither", {"image": text}),
+            ("empty", {"image": empty}),
+            ("decompress", {"image": cut}),
+            ("decompress", {"image": cut_zstd}),
+            ("a b.ext4", {"image": bad_name}),
+            ("must not begin", {"image": manifest}),
+            ("version", {"version": "1.x"}),
+            ("version", {"version": ""}),
+            ("printable", {"description": "two\nlines"}),
+            ("printable", {"description": "é"}),
+            ("not known", {"extra": {"restriction": "1"}}),
+        ):
             with self.subTest(words), self.assertRaisesRegex(bundle.BundleError, words):
                 self.create(**change)
-            self.assertEqual([], [p.name for p in self.folder.iterdir() if "bundle" in p.name], "nothing half made is left")
+            self.assertEqual(
+                [], [p.name for p in self.folder.iterdir() if "bundle" in p.name], "nothing half made is left"
+            )
 
     def test_a_key_of_another_kind_is_refused_with_a_way_out(self):
-        for name, options in (("rsa", ["-algorithm", "RSA"]), ("p384", ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"])):
-            subprocess.run(["openssl", "genpkey", *options, "-out", self.folder / "key"], check=True, capture_output=True)
+        for name, options in (
+            ("rsa", ["-algorithm", "RSA"]),
+            ("p384", ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"]),
+        ):
+            subprocess.run(
+                ["openssl", "genpkey", *options, "-out", self.folder / "key"], check=True, capture_output=True
+            )
             with self.subTest(name), self.assertRaisesRegex(bundle.BundleError, "keygen"):
                 bundle.create(self.output, self.image, self.folder / "key", "board", "1")
 
     def test_a_certificate_of_another_key_is_noticed(self):
-        subprocess.run(["openssl", "req", "-new", "-x509", "-key", self.shared / "p256.key", "-subj", "/CN=x", "-out", self.folder / "crt"], check=True)
+        subprocess.run(
+            [
+                "openssl",
+                "req",
+                "-new",
+                "-x509",
+                "-key",
+                self.shared / "p256.key",
+                "-subj",
+                "/CN=x",
+                "-out",
+                self.folder / "crt",
+            ],
+            check=True,
+        )
         self.create(kind="p256", certificates=self.folder / "crt")
         with self.assertRaisesRegex(bundle.BundleError, "not that of the key"):
             self.create(certificates=self.folder / "crt")
@@ -193,9 +265,18 @@ class Format2(Folder):
             self.assertEqual(archive.getnames(), ["manifest", "manifest.sig", "index", "image.ext4.blocks"])
             index, payload = (archive.extractfile(name).read() for name in ("index", "image.ext4.blocks"))
         image = (self.shared / "image.ext4").read_bytes()
-        expected = {"format": "otamgr-bundle-2", "image": "image.ext4.blocks", "image-bytes": str(len(payload)), "image-type": "ext4",
-                    "image-sha256": hashlib.sha256(payload).hexdigest(), "image-compression": "zstd-blocks", "index-bytes": str(len(index)),
-                    "index-sha256": hashlib.sha256(index).hexdigest(), "rootfs-bytes": str(len(image)), "rootfs-sha256": hashlib.sha256(image).hexdigest()}
+        expected = {
+            "format": "otamgr-bundle-2",
+            "image": "image.ext4.blocks",
+            "image-bytes": str(len(payload)),
+            "image-type": "ext4",
+            "image-sha256": hashlib.sha256(payload).hexdigest(),
+            "image-compression": "zstd-blocks",
+            "index-bytes": str(len(index)),
+            "index-sha256": hashlib.sha256(index).hexdigest(),
+            "rootfs-bytes": str(len(image)),
+            "rootfs-sha256": hashlib.sha256(image).hexdigest(),
+        }
         self.assertEqual({key: values[key] for key in expected}, expected)
 
     def test_it_is_the_same_whatever_the_image_was_compressed_with(self):
@@ -222,7 +303,9 @@ class Format2(Folder):
             with self.assertRaisesRegex(bundle.BundleError, "does not decompress"):
                 self.create(cut, form=2)
         self.assertFalse(self.output.exists())
-        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["image.ext4.gz", "image.ext4.xz", "image.ext4.zst"])
+        self.assertEqual(
+            sorted(path.name for path in self.folder.iterdir()), ["image.ext4.gz", "image.ext4.xz", "image.ext4.zst"]
+        )
 
     def test_every_changed_byte_of_index_and_payload_is_noticed(self):
         self.create(form=2)
@@ -233,8 +316,11 @@ class Format2(Folder):
         for name in ("index", "image.ext4.blocks"):
             at, size = places[name]
             for where in (at, at + size // 2, at + size - 1):
-                self.output.write_bytes(good[:where] + bytes([good[where] ^ 1]) + good[where + 1:])
-                with bundle.open_bundle(self.output) as opened, self.assertRaisesRegex(bundle.BundleError, f"{'image' if 'image' in name else 'index'}-sha256"):
+                self.output.write_bytes(good[:where] + bytes([good[where] ^ 1]) + good[where + 1 :])
+                with (
+                    bundle.open_bundle(self.output) as opened,
+                    self.assertRaisesRegex(bundle.BundleError, f"{'image' if 'image' in name else 'index'}-sha256"),
+                ):
                     opened.signed_by(keys)
                     opened.check_image()
 
@@ -249,12 +335,26 @@ class Format2(Folder):
             bundle.parse_manifest(good.replace("bundle-2", "bundle-1").encode())
 
     def test_without_the_engine_it_says_what_is_missing(self):
-        for environment, words in (({"PATH": "/nowhere"}, "cannot be built from .* without make and cc"), ({"OTA_CONTENT": "/nowhere/ota-content"}, "ota-content")):
+        for environment, words in (
+            ({"PATH": "/nowhere"}, "cannot be built from .* without make and cc"),
+            ({"OTA_CONTENT": "/nowhere/ota-content"}, "ota-content"),
+        ):
             with unittest.mock.patch.dict(os.environ, environment), self.assertRaisesRegex(bundle.BundleError, words):
                 bundle._indexed(self.shared / "image.ext4", self.folder / "index", self.folder / "payload", None)
 
     def test_the_tool_makes_either(self):
-        words = ("create", "--json", "--key", self.shared / "ed25519.key", "--compatible", "board", "--version", "1", self.image, self.output)
+        words = (
+            "create",
+            "--json",
+            "--key",
+            self.shared / "ed25519.key",
+            "--compatible",
+            "board",
+            "--version",
+            "1",
+            self.image,
+            self.output,
+        )
         for form in (1, 2):
             done = self.tool(*words, "--format", form, "--level", 3)
             self.assertEqual(done.returncode, 0, done.stderr)
@@ -311,9 +411,20 @@ class Verify(Folder):
         with bundle.open_bundle(self.output) as opened:
             good = opened.manifest
         bundle.parse_manifest(good + b"x-anything=goes = here\n")
-        for bad in (good[:-1], good + b"\n", good + b"new-key=1\n", good + b"version=1.2\n", good.replace(b"otamgr-bundle-1", b"otamgr-bundle-3"),
-                    good.replace(b"version=1.2", b"version=1.2.3.4.5.6.7.8.9"), good.replace(b"rootfs-bytes", b"x-bytes"), good + b"x-a=\xe9\n",
-                    good.replace(b"compatible=board", b"compatible=a board"), b"", good + b"x-a=" + b"b" * 65536 + b"\n", good + b"x-=\n"):
+        for bad in (
+            good[:-1],
+            good + b"\n",
+            good + b"new-key=1\n",
+            good + b"version=1.2\n",
+            good.replace(b"otamgr-bundle-1", b"otamgr-bundle-3"),
+            good.replace(b"version=1.2", b"version=1.2.3.4.5.6.7.8.9"),
+            good.replace(b"rootfs-bytes", b"x-bytes"),
+            good + b"x-a=\xe9\n",
+            good.replace(b"compatible=board", b"compatible=a board"),
+            b"",
+            good + b"x-a=" + b"b" * 65536 + b"\n",
+            good + b"x-=\n",
+        ):
             with self.subTest(bad[-40:]), self.assertRaises(bundle.BundleError):
                 bundle.parse_manifest(bad)
 
@@ -327,8 +438,22 @@ class Tool(Folder):
     def test_keygen_create_verify_show_with_json(self):
         made = json.loads(self.tool("keygen", "--json", self.folder / "keys/release.key").stdout)
         self.assertEqual(0o600, os.stat(made["private-key"]).st_mode & 0o777)
-        created = json.loads(self.tool("create", "--json", "--key", made["private-key"], "--compatible", "board", "--version", "3.1", "--extra", "x-a=b",
-                                       self.image, self.output).stdout)
+        created = json.loads(
+            self.tool(
+                "create",
+                "--json",
+                "--key",
+                made["private-key"],
+                "--compatible",
+                "board",
+                "--version",
+                "3.1",
+                "--extra",
+                "x-a=b",
+                self.image,
+                self.output,
+            ).stdout
+        )
         self.assertEqual(("3.1", "b"), (created["manifest"]["version"], created["manifest"]["x-a"]))
         verified = json.loads(self.tool("verify", "--json", "--keys", made["public-key"], self.output).stdout)
         self.assertEqual((made["public-key"], created["manifest"]), (verified["signed-by"], verified["manifest"]))
@@ -365,15 +490,37 @@ class Build(Folder):
         deploy = self.folder / "deploy"
         deploy.mkdir()
         (deploy / "image-board.ext4.gz").symlink_to(self.image)
-        self.values |= {"TOPDIR": str(self.folder), "TMPDIR": str(self.folder / "tmp"), "WORKDIR": str(self.folder / "work"), "MACHINE": "board",
-                        "IMGDEPLOYDIR": str(deploy), "IMAGE_LINK_NAME": "image-board", "IMAGE_NAME": "image-board-1", "OTA_UPDATE_TYPE": "ext4.gz",
-                        "OTA_UPDATE_NAME": "hub_update.bin", "IMAGE_BASENAME": "image", "DISTRO_NAME": "Distro", "DISTRO_VERSION": "5.0"}
+        self.values |= {
+            "TOPDIR": str(self.folder),
+            "TMPDIR": str(self.folder / "tmp"),
+            "WORKDIR": str(self.folder / "work"),
+            "MACHINE": "board",
+            "IMGDEPLOYDIR": str(deploy),
+            "IMAGE_LINK_NAME": "image-board",
+            "IMAGE_NAME": "image-board-1",
+            "OTA_UPDATE_TYPE": "ext4.gz",
+            "OTA_UPDATE_NAME": "hub_update.bin",
+            "IMAGE_BASENAME": "image",
+            "DISTRO_NAME": "Distro",
+            "DISTRO_VERSION": "5.0",
+        }
         self.warnings = []
-        functions = "".join(f"def {name}(d):\n{body}\n" for name, body in re.findall(r"^python (\w+) \(\) \{\n(.*?)^\}", text, re.M | re.S))
+        functions = "".join(
+            f"def {name}(d):\n{body}\n"
+            for name, body in re.findall(r"^python (\w+) \(\) \{\n(.*?)^\}", text, re.M | re.S)
+        )
         functions += "".join(re.findall(r"^def \w+\(d\):\n(?:(?:    .*)?\n)+", text, re.M))
-        self.scope = {"bb": types.SimpleNamespace(
-            warn=self.warnings.append, note=lambda text: None, fatal=self.fatal, data=types.SimpleNamespace(inherits_class=lambda name, d: True),
-            utils=types.SimpleNamespace(mkdirhier=lambda p: os.makedirs(p, exist_ok=True), remove=lambda p: Path(p).unlink(missing_ok=True)))}
+        self.scope = {
+            "bb": types.SimpleNamespace(
+                warn=self.warnings.append,
+                note=lambda text: None,
+                fatal=self.fatal,
+                data=types.SimpleNamespace(inherits_class=lambda name, d: True),
+                utils=types.SimpleNamespace(
+                    mkdirhier=lambda p: os.makedirs(p, exist_ok=True), remove=lambda p: Path(p).unlink(missing_ok=True)
+                ),
+            )
+        }
         exec(compile(textwrap.dedent(functions), "ota-bundle.bbclass", "exec"), self.scope)
 
     @staticmethod
@@ -401,7 +548,10 @@ class Build(Folder):
             opened.signed_by([trust / "keys.d"])
             opened.check_image()
             self.assertEqual(("0", "board"), (opened.values()["version"], opened.values()["compatible"]))
-        self.assertEqual(("board\n", "REQUIRE_SIGNATURE=no\n"), ((trust / "compatible").read_text(), (trust / "sysupgrade.conf").read_text()))
+        self.assertEqual(
+            ("board\n", "REQUIRE_SIGNATURE=no\n"),
+            ((trust / "compatible").read_text(), (trust / "sysupgrade.conf").read_text()),
+        )
         key = Path(self.getVar("OTA_BUNDLE_KEY")).read_bytes()
         self.build()
         self.assertEqual(key, Path(self.getVar("OTA_BUNDLE_KEY")).read_bytes(), "the second build uses the same key")
@@ -416,14 +566,21 @@ class Build(Folder):
         self.assertEqual("REQUIRE_SIGNATURE=yes\n", Path(self.getVar("OTA_TRUST"), "sysupgrade.conf").read_text())
 
     def test_an_image_whose_devices_would_refuse_its_bundle_is_not_built(self):
-        self.values |= {"OTA_BUNDLE_KEY": str(self.shared / "p256.key"), "OTA_BUNDLE_TRUST": str(self.shared / "ed25519.pem")}
+        self.values |= {
+            "OTA_BUNDLE_KEY": str(self.shared / "p256.key"),
+            "OTA_BUNDLE_TRUST": str(self.shared / "ed25519.pem"),
+        }
         with self.assertRaisesRegex(Fatal, "would refuse its bundle"):
             self.build()
 
     def test_wrong_settings_end_the_build_with_their_name(self):
-        for words, settings in (("OTA_BUNDLE_KEY", {"OTA_BUNDLE_KEY": "/none.key"}), ("OTA_REQUIRE_SIGNATURE", {"OTA_REQUIRE_SIGNATURE": "1"}),
-                                ("OTA_BUNDLE_TRUST", {"OTA_BUNDLE_TRUST": "/none.pem"}),
-                                ("private key", {"OTA_BUNDLE_TRUST": str(self.shared / "p256.key")}), ("version", {"OTA_BUNDLE_VERSION": "one"})):
+        for words, settings in (
+            ("OTA_BUNDLE_KEY", {"OTA_BUNDLE_KEY": "/none.key"}),
+            ("OTA_REQUIRE_SIGNATURE", {"OTA_REQUIRE_SIGNATURE": "1"}),
+            ("OTA_BUNDLE_TRUST", {"OTA_BUNDLE_TRUST": "/none.pem"}),
+            ("private key", {"OTA_BUNDLE_TRUST": str(self.shared / "p256.key")}),
+            ("version", {"OTA_BUNDLE_VERSION": "one"}),
+        ):
             before = dict(self.values)
             self.values |= settings
             with self.subTest(words), self.assertRaisesRegex(Fatal, words):

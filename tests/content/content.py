@@ -28,7 +28,18 @@ def engine():
         fcntl.flock(lock, fcntl.LOCK_EX)
         flags = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
         # Relative, because make has no names with blanks.
-        subprocess.run(["make", "-s", "-C", SOURCES, f"B={os.path.relpath(folder, SOURCES)}", f"CFLAGS={flags}", f"LDFLAGS={flags}"], check=True)
+        subprocess.run(
+            [
+                "make",
+                "-s",
+                "-C",
+                SOURCES,
+                f"B={os.path.relpath(folder, SOURCES)}",
+                f"CFLAGS={flags}",
+                f"LDFLAGS={flags}",
+            ],
+            check=True,
+        )
     return folder / "ota-content"
 
 
@@ -40,6 +51,7 @@ def _command(words, image, environment):
     def inherited():
         if held >= 0:
             os.dup2(held, IMAGE_FD)
+
     environment = {**os.environ, "ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "exitcode=99", **environment}
     return held, [engine(), *map(str, words)], {"preexec_fn": inherited, "close_fds": False, "env": environment}
 

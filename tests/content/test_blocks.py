@@ -29,12 +29,26 @@ def head_of(blocks, folder):
         size = max(blocks * BLOCK, 512 << 10)
         path.touch()
         os.truncate(path, size)
-        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-O", "^has_journal,^metadata_csum,^64bit,^orphan_file", path], check=True,
-                       capture_output=True)
+        subprocess.run(
+            [
+                "mke2fs",
+                "-q",
+                "-F",
+                "-t",
+                "ext4",
+                "-b",
+                "4096",
+                "-O",
+                "^has_journal,^metadata_csum,^64bit,^orphan_file",
+                path,
+            ],
+            check=True,
+            capture_output=True,
+        )
         with open(path, "r+b") as f:
             head = bytearray(f.read(BLOCK))
-            head[1024 + 4:1024 + 8] = struct.pack("<I", blocks)
-            head[1024 + 12:1024 + 16] = struct.pack("<I", blocks // 2)
+            head[1024 + 4 : 1024 + 8] = struct.pack("<I", blocks)
+            head[1024 + 12 : 1024 + 16] = struct.pack("<I", blocks // 2)
             f.seek(0)
             f.write(head)
             f.truncate(BLOCK)
@@ -78,7 +92,14 @@ class Blocks(unittest.TestCase):
         return facts
 
     def opened(self, **facts):
-        facts = {"bundle": 2, "image": "image.ext4.blocks", "payload_offset": 0, "image_type": "ext4", "image_compression": "zstd-blocks", **facts}
+        facts = {
+            "bundle": 2,
+            "image": "image.ext4.blocks",
+            "payload_offset": 0,
+            "image_type": "ext4",
+            "image_compression": "zstd-blocks",
+            **facts,
+        }
         (self.folder / "opened").write_text("".join(f"{key}={value}\n" for key, value in facts.items()))
 
     def engine(self, command, *more, running=False):
@@ -93,8 +114,10 @@ class Blocks(unittest.TestCase):
         for command in ("check", "write", "verify"):
             done = self.engine(command, running=running)
             self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
-            found.update({key: int(value) if value.isdigit() else value for key, value in content.facts(done.stdout).items()})
-        self.assertEqual(self.slot.read_bytes()[:len(image)], image)
+            found.update(
+                {key: int(value) if value.isdigit() else value for key, value in content.facts(done.stdout).items()}
+            )
+        self.assertEqual(self.slot.read_bytes()[: len(image)], image)
         return found
 
 
@@ -108,14 +131,16 @@ class Index(Blocks):
         self.assertEqual(struct.unpack("<QQIIII", index[40:72]), (len(image), self.payload.stat().st_size, 2, 4, 4, 2))
         self.assertEqual(index[72:128], bytes(56))
         self.assertEqual(struct.unpack("<IIII", index[128:144]), (0, 2, 4, 2))
-        data = [image[n * BLOCK:(n + 1) * BLOCK] for n in (0, 1, 4, 5)]
+        data = [image[n * BLOCK : (n + 1) * BLOCK] for n in (0, 1, 4, 5)]
         self.assertEqual(index[144:272], b"".join(hashlib.sha256(block).digest() for block in data))
         sizes = [size + 1 for size in struct.unpack("<4H", index[-8:])]
         payload = self.payload.read_bytes()
         self.assertEqual(sum(sizes), len(payload))
         self.assertEqual(sizes[2], BLOCK, "random bytes are kept as they are")
         first = sizes[0] + sizes[1]
-        self.assertEqual(index[272:336], hashlib.sha256(payload[:first]).digest() + hashlib.sha256(payload[first:]).digest())
+        self.assertEqual(
+            index[272:336], hashlib.sha256(payload[:first]).digest() + hashlib.sha256(payload[first:]).digest()
+        )
         self.assertEqual(len(index), 336 + 4 * 4 + 4 * 2)
         self.assertEqual(facts["rootfs_sha256"], hashlib.sha256(image).hexdigest())
         self.assertEqual(facts["index_sha256"], hashlib.sha256(index).hexdigest())
@@ -137,7 +162,9 @@ class Index(Blocks):
             changed = bytearray(index)
             changed[at] ^= 0x41
             (self.folder / "index").write_bytes(changed)
-            self.opened(payload_bytes=facts["image_bytes"], **{**facts, "index_sha256": hashlib.sha256(changed).hexdigest()})
+            self.opened(
+                payload_bytes=facts["image_bytes"], **{**facts, "index_sha256": hashlib.sha256(changed).hexdigest()}
+            )
             done = self.engine("check")
             # The one group may be any that is large enough.
             if 36 <= at < 38 and done.returncode == 0:
@@ -161,12 +188,18 @@ class Writing(Blocks):
         for at in (5, 6, 7, 100, 290):
             blocks[at] = bytes(BLOCK)
         image = self.image_of(blocks)
-        for options in ((), ("--frame-blocks", 16, "--prefix-blocks", 0), ("--frame-blocks", 3, "--prefix-blocks", 64, "--hash-bytes", 16)):
+        for options in (
+            (),
+            ("--frame-blocks", 16, "--prefix-blocks", 0),
+            ("--frame-blocks", 3, "--prefix-blocks", 64, "--hash-bytes", 16),
+        ):
             self.make(image, *options)
             self.slot.write_bytes(self.random.randbytes(len(image) + 8 * BLOCK))
             found = self.update(image)
             self.assertEqual(found["written"], len(image))
-            self.assertEqual(found["bundle_bytes_needed"], self.payload.stat().st_size + (self.folder / "index").stat().st_size)
+            self.assertEqual(
+                found["bundle_bytes_needed"], self.payload.stat().st_size + (self.folder / "index").stat().st_size
+            )
 
     def test_what_is_there_is_not_written_again(self):
         image = self.image_of([self.block() for _ in range(300)])
@@ -183,8 +216,8 @@ class Writing(Blocks):
         image = self.image_of(blocks[:100] + [bytes(BLOCK)] * 400 + blocks[500:])
         self.make(image)
         old = bytearray(image)
-        old[200 * BLOCK:200 * BLOCK + 1] = b"x"
-        old[300 * BLOCK:320 * BLOCK] = self.random.randbytes(20 * BLOCK)
+        old[200 * BLOCK : 200 * BLOCK + 1] = b"x"
+        old[300 * BLOCK : 320 * BLOCK] = self.random.randbytes(20 * BLOCK)
         self.slot.write_bytes(old)
         found = self.update(image)
         self.assertEqual(found["written"], (1 + 20 + 1) * BLOCK)
@@ -206,7 +239,7 @@ class Writing(Blocks):
         for old in (self.random.randbytes(len(image)), image, image[:-1] + b"D", image + b"something behind"):
             self.slot.write_bytes(old)
             self.update(image)
-            self.assertEqual(self.slot.read_bytes()[len(image):], old[len(image):])
+            self.assertEqual(self.slot.read_bytes()[len(image) :], old[len(image) :])
 
     def test_a_slot_that_is_too_small_is_refused(self):
         image = self.image_of([self.block() for _ in range(20)])
@@ -233,14 +266,14 @@ class Writing(Blocks):
                     at = self.random.randrange(count)
                     new[at:at] = [self.block() for _ in range(self.random.randrange(1, 4))]
                 elif kind == "swap":
-                    new = new[count // 2:] + new[:count // 2]
+                    new = new[count // 2 :] + new[: count // 2]
                 elif kind == "reverse":
                     new.reverse()
                 elif kind == "rotate":
                     new = new[-1:] + new[:-1] if self.random.random() < 0.5 else new[1:] + new[:1]
                 elif kind == "pieces":
                     cuts = sorted(self.random.randrange(count + 1) for _ in range(4))
-                    pieces = [new[a:b] for a, b in zip([0, *cuts], [*cuts, count])]
+                    pieces = [new[a:b] for a, b in zip([0, *cuts], [*cuts, count], strict=False)]
                     self.random.shuffle(pieces)
                     new = [block for piece in pieces for block in piece]
                 for at in range(len(new)):
@@ -249,20 +282,36 @@ class Writing(Blocks):
                     elif self.random.random() < 0.03:
                         new[at] = self.random.choice(old)
                 image = self.image_of(new)
-                self.make(image, "--threads", 1, "--level", 1, "--frame-blocks", self.random.choice((1, 1, 2, 5)), "--prefix-blocks", self.random.choice((0, 3, 16)))
+                self.make(
+                    image,
+                    "--threads",
+                    1,
+                    "--level",
+                    1,
+                    "--frame-blocks",
+                    self.random.choice((1, 1, 2, 5)),
+                    "--prefix-blocks",
+                    self.random.choice((0, 3, 16)),
+                )
                 in_slot = self.image_of(old)
                 if self.random.random() < 0.5:
-                    in_slot = in_slot[BLOCK * self.random.randrange(2):]
+                    in_slot = in_slot[BLOCK * self.random.randrange(2) :]
                 self.slot.write_bytes(in_slot.ljust(len(image) + self.random.randrange(3) * 1000, b"\1"))
                 running = self.random.random() < 0.3
                 if running:
                     self.random.shuffle(old)
-                    self.running.write_bytes(b"".join(old[self.random.randrange(count):]))
+                    self.running.write_bytes(b"".join(old[self.random.randrange(count) :]))
                 self.update(image, running=running)
 
     def test_what_only_moved_is_not_needed_from_the_bundle(self):
         blocks = [self.block("random") for _ in range(2000)]
-        for new in (blocks[::-1], blocks[3:] + blocks[:3], blocks[-3:] + blocks[:-3], blocks[1000:] + blocks[:1000], self.random.sample(blocks, 2000)):
+        for new in (
+            blocks[::-1],
+            blocks[3:] + blocks[:3],
+            blocks[-3:] + blocks[:-3],
+            blocks[1000:] + blocks[:1000],
+            self.random.sample(blocks, 2000),
+        ):
             image = self.image_of(new)
             self.make(image, "--level", 1)
             self.slot.write_bytes(self.image_of(blocks))
@@ -284,7 +333,9 @@ class Damage(Blocks):
         self.prepared()
         payload = self.payload.read_bytes()
         for at in [0, len(payload) - 1, *(self.random.randrange(len(payload)) for _ in range(10))]:
-            self.payload.write_bytes(payload[:at] + bytes([payload[at] ^ 1 << self.random.randrange(8)]) + payload[at + 1:])
+            self.payload.write_bytes(
+                payload[:at] + bytes([payload[at] ^ 1 << self.random.randrange(8)]) + payload[at + 1 :]
+            )
             done = self.engine("check")
             self.assertEqual(done.returncode, CORRUPT, f"byte {at}: {done.stdout}")
         self.payload.write_bytes(payload[:-1])
@@ -299,7 +350,9 @@ class Damage(Blocks):
             self.slot.write_bytes(self.old)
             self.assertEqual(self.engine("check").returncode, 0)
             at = self.random.randrange(len(payload))
-            self.payload.write_bytes(payload[:at] + bytes([payload[at] ^ 1 << self.random.randrange(8)]) + payload[at + 1:])
+            self.payload.write_bytes(
+                payload[:at] + bytes([payload[at] ^ 1 << self.random.randrange(8)]) + payload[at + 1 :]
+            )
             done = self.engine("write")
             after = self.slot.read_bytes()
             if done.returncode == 0:
@@ -314,18 +367,18 @@ class Damage(Blocks):
         image = self.prepared()
         self.update(image)
         for at in (0, 1024, 5 * BLOCK, len(image) - 1):
-            self.slot.write_bytes(image[:at] + bytes([image[at] ^ 1]) + image[at + 1:])
+            self.slot.write_bytes(image[:at] + bytes([image[at] ^ 1]) + image[at + 1 :])
             done = self.engine("verify")
             self.assertEqual(done.returncode, DIFFERS, done.stderr)
             self.assertIn(f"block {at // BLOCK} ", done.stderr)
 
     def test_a_plan_that_is_not_true_any_more_does_no_harm(self):
         image = self.prepared()
-        blocks = [image[at:at + BLOCK] for at in range(0, len(image), BLOCK)]
+        blocks = [image[at : at + BLOCK] for at in range(0, len(image), BLOCK)]
         shifted = b"".join([blocks[0], self.random.randbytes(BLOCK), *blocks[1:-1]])
         self.slot.write_bytes(shifted)
         self.assertEqual(self.engine("check").returncode, 0)
-        self.slot.write_bytes(shifted[:50 * BLOCK] + self.random.randbytes(20 * BLOCK) + shifted[70 * BLOCK:])
+        self.slot.write_bytes(shifted[: 50 * BLOCK] + self.random.randbytes(20 * BLOCK) + shifted[70 * BLOCK :])
         done = self.engine("write")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.engine("verify").returncode, 0)
@@ -345,12 +398,12 @@ class Killed(Blocks):
             # In the middle on every machine: as soon as some block has come, and not after a time.
             at = self.random.randrange(1, len(image) // BLOCK // 2) * BLOCK
             with open(self.slot, "rb") as slot:
-                while process.poll() is None and os.pread(slot.fileno(), BLOCK, at) != image[at:at + BLOCK]:
+                while process.poll() is None and os.pread(slot.fileno(), BLOCK, at) != image[at : at + BLOCK]:
                     pass
             process.send_signal(signal.SIGKILL)
             process.wait()
             half = self.slot.read_bytes()
-            done = sum(half[at:at + BLOCK] == image[at:at + BLOCK] for at in range(0, len(image), BLOCK))
+            done = sum(half[at : at + BLOCK] == image[at : at + BLOCK] for at in range(0, len(image), BLOCK))
             cut += 0 < done < len(image) // BLOCK
             found = self.update(image)
             self.assertLessEqual(found["written"], len(image) - done * BLOCK + BLOCK)

@@ -31,7 +31,10 @@ BLOCK = 4 * KIB
 IMAGE_BYTES, SLOT_BYTES = 9 * MIB, 12 * MIB
 # What a compressor needs to be told.
 COMPRESSORS = {
-    "ext4": None, "ext4.gz": ["gzip", "-c"], "ext4.zst": ["zstd", "-q", "-c"], "ext4.xz": ["xz", "-0", "-c"],
+    "ext4": None,
+    "ext4.gz": ["gzip", "-c"],
+    "ext4.zst": ["zstd", "-q", "-c"],
+    "ext4.xz": ["xz", "-0", "-c"],
 }
 
 
@@ -44,7 +47,11 @@ def signed(folder, data, key):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         signature = bundle.sign(folder / "manifest", key)
-        for name, inside in (("manifest", (folder / "manifest").read_bytes()), ("manifest.sig", signature), (image.name, data)):
+        for name, inside in (
+            ("manifest", (folder / "manifest").read_bytes()),
+            ("manifest.sig", signature),
+            (image.name, data),
+        ):
             member = tarfile.TarInfo(name)
             member.size = len(inside)
             archive.addfile(member, io.BytesIO(inside))
@@ -64,7 +71,11 @@ def file_system(folder, name="image.ext4", size=IMAGE_BYTES, *options, filling=3
     (root / "zeros").write_bytes(bytes(300 * KIB))
     path = folder / name
     path.unlink(missing_ok=True)
-    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *options, "-d", root, path, f"{size // KIB}k"], check=True, capture_output=True)
+    subprocess.run(
+        ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *options, "-d", root, path, f"{size // KIB}k"],
+        check=True,
+        capture_output=True,
+    )
     shutil.rmtree(root)
     return path
 
@@ -136,8 +147,14 @@ class Updates(Case):
                 image = self.deliver(data)
                 facts = self.checked(image)
                 suffix = kind.split()[0].split(".")[-1]
-                self.assertEqual((facts["format"], facts["compression"]), ("ext4", {"ext4": "none", "gz": "gzip", "zst": "zstd", "xz": "xz"}[suffix]))
-                self.assertEqual([int(facts[key]) for key in ("image_bytes", "filesystem_bytes", "growth")], [IMAGE_BYTES, IMAGE_BYTES, SLOT_BYTES - IMAGE_BYTES])
+                self.assertEqual(
+                    (facts["format"], facts["compression"]),
+                    ("ext4", {"ext4": "none", "gz": "gzip", "zst": "zstd", "xz": "xz"}[suffix]),
+                )
+                self.assertEqual(
+                    [int(facts[key]) for key in ("image_bytes", "filesystem_bytes", "growth")],
+                    [IMAGE_BYTES, IMAGE_BYTES, SLOT_BYTES - IMAGE_BYTES],
+                )
                 counted = {key: int(value) for key, value in self.step("write", image).items()}
                 self.assertEqual(counted, {"compared": IMAGE_BYTES, "skipped": 0, "copied": 0, "written": IMAGE_BYTES})
                 self.step("verify", image)
@@ -186,10 +203,12 @@ class Updates(Case):
                 self.slot.write_bytes(self.old + bytes(512))
                 image = self.deliver(packed(data, "zstd", "-q", "-c"))
                 facts = self.checked(image)
-                self.assertEqual((facts["follows"], facts["growth"], facts["image_bytes"]), ("yes", "0", str(len(data))))
+                self.assertEqual(
+                    (facts["follows"], facts["growth"], facts["image_bytes"]), ("yes", "0", str(len(data)))
+                )
                 self.step("write", image)
                 self.step("verify", image)
-                self.assertEqual(self.slot.read_bytes(), data + self.old[len(data):] + bytes(512))
+                self.assertEqual(self.slot.read_bytes(), data + self.old[len(data) :] + bytes(512))
 
     def test_zeros_behind_the_file_system_do_not_keep_it_from_growing(self):
         facts = self.checked(self.deliver(self.data + bytes(100000)))
@@ -197,7 +216,9 @@ class Updates(Case):
 
     @unittest.skipUnless(os.geteuid() == 0, "loop devices need root")
     def test_block_devices_are_written_past_the_page_cache(self):
-        loop = subprocess.run(["losetup", "--find", "--show", self.slot], capture_output=True, check=True, text=True).stdout.strip()
+        loop = subprocess.run(
+            ["losetup", "--find", "--show", self.slot], capture_output=True, check=True, text=True
+        ).stdout.strip()
         self.addCleanup(subprocess.run, ["losetup", "-d", loop], check=True)
         self.slot = Path(loop)
         for kind, data in self.images.items():
@@ -219,7 +240,11 @@ class Updates(Case):
         root = self.folder / "root"
         root.mkdir()
         (root / "file").write_bytes(b"x" * 100000)
-        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-E", "lazy_itable_init=1", "-d", root, image, f"{size // KIB}k"], check=True, capture_output=True)
+        subprocess.run(
+            ["mke2fs", "-q", "-F", "-t", "ext4", "-E", "lazy_itable_init=1", "-d", root, image, f"{size // KIB}k"],
+            check=True,
+            capture_output=True,
+        )
         with open(image, "r+b") as target:
             target.seek(size - BLOCK)
             target.write(b"the last block".ljust(BLOCK))
@@ -294,13 +319,13 @@ class Refused(Case):
     def test_a_signed_hash_of_another_root_file_system(self):
         data = signed(self.folder, self.images["ext4.zst"], self.key)
         manifest = (self.folder / "manifest").read_text()
-        place, = [line for line in manifest.splitlines() if line.startswith("rootfs-sha256=")]
+        (place,) = [line for line in manifest.splitlines() if line.startswith("rootfs-sha256=")]
         (self.folder / "manifest").write_text(manifest.replace(place, "rootfs-sha256=" + "0" * 64))
         signature = bundle.sign(self.folder / "manifest", self.key)
         wrong = bytearray(data)
-        wrong[512:512 + len(manifest)] = (self.folder / "manifest").read_bytes()
+        wrong[512 : 512 + len(manifest)] = (self.folder / "manifest").read_bytes()
         at = 512 + (len(manifest) + 511) // 512 * 512 + 512
-        wrong[at:at + len(signature)] = signature
+        wrong[at : at + len(signature)] = signature
         self.assertIn(f"the manifest says {IMAGE_BYTES} and 0000", self.checked(self.deliver(wrong), 5))
 
     def test_cut_off_and_followed(self):
@@ -315,24 +340,30 @@ class Refused(Case):
                     # liblzma does not tell what follows from what is damaged.
                     said = "does not decompress" if kind == "ext4.xz" else "something follows"
                     self.assertIn(said, self.checked(self.deliver(data + b"garbage" * 3), 5))
-        self.assertIn("cut off", self.checked(self.deliver(self.data[:BLOCK - 1]), 5))
+        self.assertIn("cut off", self.checked(self.deliver(self.data[: BLOCK - 1]), 5))
 
     def test_without_a_checksum(self):
         for command in (["zstd", "-q", "-c", "--no-check"], ["xz", "-0", "-c", "--check=none"]):
             with self.subTest(command[0]):
                 self.assertIn("carries no checksum", self.checked(self.deliver(packed(self.data, *command)), 5))
         half = len(self.data) // 2
-        frames = packed(self.data[:half], "zstd", "-q", "-c") + packed(self.data[half:], "zstd", "-q", "-c", "--no-check")
+        frames = packed(self.data[:half], "zstd", "-q", "-c") + packed(
+            self.data[half:], "zstd", "-q", "-c", "--no-check"
+        )
         self.assertIn("carries no checksum", self.checked(self.deliver(frames), 5))
 
     def test_taken_in_several_parts(self):
         half = len(self.data) // 2
         skippable = b"\x5a\x2a\x4d\x18\x05\0\0\0abcde"
         parts = {
-            "frames": packed(self.data[:half], "zstd", "-q", "-c") + skippable + packed(self.data[half:], "zstd", "-q", "-c"),
+            "frames": packed(self.data[:half], "zstd", "-q", "-c")
+            + skippable
+            + packed(self.data[half:], "zstd", "-q", "-c"),
             "pzstd": skippable + packed(self.data, "zstd", "-q", "-c") + skippable,
             "members": gzip.compress(self.data[:half]) + gzip.compress(self.data[half:]) + bytes(512),
-            "streams": lzma.compress(self.data[:half]) + bytes(8) + packed(self.data[half:], "xz", "-0", "-c", "--check=sha256"),
+            "streams": lzma.compress(self.data[:half])
+            + bytes(8)
+            + packed(self.data[half:], "xz", "-0", "-c", "--check=sha256"),
         }
         if shutil.which("pzstd"):
             parts["real pzstd"] = packed(self.data, "pzstd", "-q", "-c", "-p", "2")
@@ -355,20 +386,27 @@ class Refused(Case):
     def test_other_formats_get_a_sentence_of_their_own(self):
         table = b"\x80\0\0\0\x83" + bytes(59) + b"\x55\xaa"
         for name, data, said in (
-                ("bzip2", packed(self.data, "bzip2", "-c") if shutil.which("bzip2") else b"BZh91AY" + bytes(5000), "bzip2"),
-                ("lz4", b"\x04\x22\x4d\x18" + bytes(5000), "lz4"), ("zip", b"PK\3\4" + bytes(5000), "zip"),
-                ("sparse", b"\x3a\xff\x26\xed" + bytes(5000), "simg2img"), ("page", b"\xef\xbb\xbf \n<!DOCTYPE HTML><html>", "web page"),
-                ("swu", b"070702" + bytes(5000), "SWUpdate"), ("wic", bytes(446) + table + bytes(5000), "partition table"),
-                ("gpt", bytes(512) + b"EFI PART" + bytes(5000), "partition table"), ("squashfs", b"hsqs" + bytes(5000), "signed bundle"),
-                ("twice", gzip.compress(self.images["ext4.zst"]), "twice"), ("text", b"hello" * 2000, "neither an ext4"),
-                ("packed text", gzip.compress(b"hello"), "ends after 5 bytes"), ("packed nothing", gzip.compress(b""), "holds nothing"),
-                ("page in gzip", gzip.compress(b"<html>".ljust(5000)), "web page")):
+            ("bzip2", packed(self.data, "bzip2", "-c") if shutil.which("bzip2") else b"BZh91AY" + bytes(5000), "bzip2"),
+            ("lz4", b"\x04\x22\x4d\x18" + bytes(5000), "lz4"),
+            ("zip", b"PK\3\4" + bytes(5000), "zip"),
+            ("sparse", b"\x3a\xff\x26\xed" + bytes(5000), "simg2img"),
+            ("page", b"\xef\xbb\xbf \n<!DOCTYPE HTML><html>", "web page"),
+            ("swu", b"070702" + bytes(5000), "SWUpdate"),
+            ("wic", bytes(446) + table + bytes(5000), "partition table"),
+            ("gpt", bytes(512) + b"EFI PART" + bytes(5000), "partition table"),
+            ("squashfs", b"hsqs" + bytes(5000), "signed bundle"),
+            ("twice", gzip.compress(self.images["ext4.zst"]), "twice"),
+            ("text", b"hello" * 2000, "neither an ext4"),
+            ("packed text", gzip.compress(b"hello"), "ends after 5 bytes"),
+            ("packed nothing", gzip.compress(b""), "holds nothing"),
+            ("page in gzip", gzip.compress(b"<html>".ljust(5000)), "web page"),
+        ):
             with self.subTest(name):
                 code = 5 if name in ("packed text", "packed nothing") else 4
                 self.assertIn(said, self.checked(self.deliver(data), code))
 
     def test_too_large(self):
-        self.slot.write_bytes(self.old[:8 * MIB])
+        self.slot.write_bytes(self.old[: 8 * MIB])
         for kind, data in self.images.items():
             with self.subTest(kind):
                 self.assertIn(f"the slot has {8 * MIB}", self.checked(self.deliver(data), 8))
@@ -376,8 +414,16 @@ class Refused(Case):
         self.assertIn(f"the slot has {IMAGE_BYTES}", self.checked(self.deliver(gzip.compress(self.data + bytes(1))), 8))
 
     def test_features(self):
-        for feature, system in (("inline_data", "U-Boot"), ("meta_bg,^resize_inode", "U-Boot"), ("encrypt", None), ("casefold", None), ("bigalloc", None),
-                                ("64bit,metadata_csum", None), ("orphan_file", None), ("none,extent,filetype", None)):
+        for feature, system in (
+            ("inline_data", "U-Boot"),
+            ("meta_bg,^resize_inode", "U-Boot"),
+            ("encrypt", None),
+            ("casefold", None),
+            ("bigalloc", None),
+            ("64bit,metadata_csum", None),
+            ("orphan_file", None),
+            ("none,extent,filetype", None),
+        ):
             with self.subTest(feature):
                 image = file_system(self.folder, "featured", IMAGE_BYTES, "-O", feature)
                 if system:
@@ -418,9 +464,11 @@ class Attacks(Case):
     def nothing_foreign(self, message):
         now = self.slot.read_bytes()
         for at in range(0, SLOT_BYTES, BLOCK):
-            block = now[at:at + BLOCK]
-            if block not in (self.data[at:at + BLOCK], self.old[at:at + BLOCK], bytes(BLOCK) if at == 0 else None):
-                self.fail(f"{message}: block {at // BLOCK} of the slot is neither the old one nor the one that was checked")
+            block = now[at : at + BLOCK]
+            if block not in (self.data[at : at + BLOCK], self.old[at : at + BLOCK], bytes(BLOCK) if at == 0 else None):
+                self.fail(
+                    f"{message}: block {at // BLOCK} of the slot is neither the old one nor the one that was checked"
+                )
         return now
 
     def test_changed_between_check_and_write(self):
@@ -445,8 +493,12 @@ class Attacks(Case):
         other = file_system(self.folder, "other", seed=9).read_bytes()
         for kind, data in self.images.items():
             command = COMPRESSORS[kind.split()[0]]
-            for name, evil in (("another image", other if command is None else packed(other, *command)), ("cut", data[:len(data) // 3]),
-                               ("empty", b""), ("a tar", b"usr/lib/init".ljust(257, b"\0") + b"ustar" + bytes(9000))):
+            for name, evil in (
+                ("another image", other if command is None else packed(other, *command)),
+                ("cut", data[: len(data) // 3]),
+                ("empty", b""),
+                ("a tar", b"usr/lib/init".ljust(257, b"\0") + b"ustar" + bytes(9000)),
+            ):
                 with self.subTest(kind, evil=name):
                     self.slot.write_bytes(self.old)
                     image = self.deliver(data)
@@ -466,7 +518,7 @@ class Attacks(Case):
 
     def test_changed_at_any_time(self):
         """Somebody changes bytes and puts them back while all steps run: a good slot, or a refusal."""
-        draw = random.Random(6)
+        random.Random(6)
         good = refused = 0
         attempts = int(os.environ.get("ATTACKS", "12"))
         for kind, data in self.images.items():
@@ -485,10 +537,11 @@ class Attacks(Case):
                             time.sleep(own.random() * 0.03)
                             os.pwrite(target.fileno(), own.randbytes(min(length, len(data) - place)), place)
                             time.sleep(own.random() * 0.01)
-                            os.pwrite(target.fileno(), data[place:place + length], place)
+                            os.pwrite(target.fileno(), data[place : place + length], place)
                             if own.random() < 0.2:
                                 os.ftruncate(target.fileno(), place)
                                 os.pwrite(target.fileno(), data[place:], place)
+
                 attacker = threading.Thread(target=attack)
                 attacker.start()
                 codes = []
@@ -530,8 +583,10 @@ class Attacks(Case):
 
 class Held(Case):
     def held(self, *words, code=0):
-        show = ('echo "held=$OTA_HELD me=$$ image=${OTA_IMAGE_REFUSED:-} header=${OTA_HEADER_REFUSED:-}"; '
-                'for fd in 7 8; do [ -e /proc/self/fd/$fd ] && echo "$fd=$(cat /proc/self/fd/$fd)"; done; exit 0')
+        show = (
+            'echo "held=$OTA_HELD me=$$ image=${OTA_IMAGE_REFUSED:-} header=${OTA_HEADER_REFUSED:-}"; '
+            'for fd in 7 8; do [ -e /proc/self/fd/$fd ] && echo "$fd=$(cat /proc/self/fd/$fd)"; done; exit 0'
+        )
         result = content.run("hold", *words, "--", "sh", "-c", show)
         self.assertEqual(result.returncode, code, result.stderr)
         first, *rest = result.stdout.splitlines()
@@ -547,8 +602,14 @@ class Held(Case):
         (self.folder / "link").symlink_to(self.deliver(b"image"))
         os.mkfifo(self.folder / "pipe")
         (self.folder / "empty").touch()
-        for name, said in (("link", "symbolic link"), ("pipe", "not a regular file"), ("empty", "is empty"), ("missing", "does not exist"),
-                           ("missing/below", "does not exist"), ("", "not a regular file")):
+        for name, said in (
+            ("link", "symbolic link"),
+            ("pipe", "not a regular file"),
+            ("empty", "is empty"),
+            ("missing", "does not exist"),
+            ("missing/below", "does not exist"),
+            ("", "not a regular file"),
+        ):
             with self.subTest(name):
                 first, files = self.held("--image", self.folder / name, "--header", self.folder / name)
                 self.assertEqual(files, {})
@@ -566,7 +627,17 @@ class Probes(Case):
         copy = struct.pack("<I", zlib.crc32(variables)) + b"\x07" + variables
         path = self.deliver(copy + bytes([copy[0] ^ 1]) + copy[1:4] + b"\x08" + variables)
         said = content.facts(content.run("probe", "env", path, 0, 4096, path, 4096, 4096).stdout)
-        self.assertEqual(said, {"copy1_crc": "good", "copy1_flag": "7", "copy1_used": "25", "copy2_crc": "bad", "copy2_flag": "8", "copy2_used": "25"})
+        self.assertEqual(
+            said,
+            {
+                "copy1_crc": "good",
+                "copy1_flag": "7",
+                "copy1_used": "25",
+                "copy2_crc": "bad",
+                "copy2_flag": "8",
+                "copy2_used": "25",
+            },
+        )
         single = self.deliver(struct.pack("<I", zlib.crc32(variables)) + variables, "single")
         self.assertEqual(content.facts(content.run("probe", "env", single, 0, 4095).stdout)["copy1_crc"], "good")
         self.assertEqual(content.run("probe", "env", single, 4000, 4096).returncode, 3)

@@ -33,8 +33,8 @@ def assembled(members, form=tarfile.USTAR_FORMAT):
 def summed(archive, at=0):
     """The archive with the checksum of the header at this place made right."""
     archive = bytearray(archive)
-    archive[at + 148:at + 156] = b" " * 8
-    archive[at + 148:at + 156] = b"%06o\0 " % sum(archive[at:at + 512])
+    archive[at + 148 : at + 156] = b" " * 8
+    archive[at + 148 : at + 156] = b"%06o\0 " % sum(archive[at : at + 512])
     return bytes(archive)
 
 
@@ -88,18 +88,30 @@ class Opening(unittest.TestCase):
         if issuer:
             (self.folder / "issuer.crt").write_text(issuer[1])
             signer = ["-CA", self.folder / "issuer.crt", "-CAkey", issuer[0], "-CAcreateserial"]
-        return openssl("x509", "-req", "-in", request, *signer, f"-{digest}", "-days", "30", "-extfile", config).decode()
+        return openssl(
+            "x509", "-req", "-in", request, *signer, f"-{digest}", "-days", "30", "-extfile", config
+        ).decode()
 
     def leaf(self, key, issuer, *extensions, digest="sha256"):
-        return self.authority(key, *(extensions or ("basicConstraints=CA:FALSE", "extendedKeyUsage=codeSigning")), issuer=issuer, digest=digest)
+        return self.authority(
+            key,
+            *(extensions or ("basicConstraints=CA:FALSE", "extendedKeyUsage=codeSigning")),
+            issuer=issuer,
+            digest=digest,
+        )
 
     def trust(self, *pems):
         for number, pem in enumerate(pems):
             (self.keys / f"{number}.pem").write_text(pem)
 
     def manifest(self, **changes):
-        values = {"format": bundle.FORMAT, "compatible": "board", "version": "2.0", **bundle.describe_image(self.image),
-                  **{key.replace("_", "-"): value for key, value in changes.items()}}
+        values = {
+            "format": bundle.FORMAT,
+            "compatible": "board",
+            "version": "2.0",
+            **bundle.describe_image(self.image),
+            **{key.replace("_", "-"): value for key, value in changes.items()},
+        }
         return "".join(f"{key}={value}\n" for key, value in values.items()).encode()
 
     def signed(self, manifest, key):
@@ -165,21 +177,38 @@ class Signatures(Opening):
                 self.trust(self.public(self.private("other")), self.public(key))
                 data = self.bundle(key, self.manifest(description="it's $(free) text", x_more="1"))
                 found = self.taken(data, "1.pem")
-                self.assertEqual({**found, "signed_by": ""}, {
-                    "bundle": "1", "signed_by": "", "compatible": "board", "version": "2.0", "image": "image.tar",
-                    "image_bytes": str(self.image.stat().st_size), "image_sha256": bundle.describe_image(self.image)["image-sha256"],
-                    "payload_offset": str(data.index(b"etc/os-release\0")), "payload_bytes": str(self.image.stat().st_size),
-                    "description": "it?s ?(free) text"})
+                self.assertEqual(
+                    {**found, "signed_by": ""},
+                    {
+                        "bundle": "1",
+                        "signed_by": "",
+                        "compatible": "board",
+                        "version": "2.0",
+                        "image": "image.tar",
+                        "image_bytes": str(self.image.stat().st_size),
+                        "image_sha256": bundle.describe_image(self.image)["image-sha256"],
+                        "payload_offset": str(data.index(b"etc/os-release\0")),
+                        "payload_bytes": str(self.image.stat().st_size),
+                        "description": "it?s ?(free) text",
+                    },
+                )
                 with tarfile.open(fileobj=io.BytesIO(data)) as archive:
                     for name in ("manifest", "manifest.sig"):
                         self.assertEqual((self.work / name).read_bytes(), archive.extractfile(name).read())
                 self.assertFalse((self.work / "manifest.crt").exists())
 
     def test_what_is_no_bundle_is_said_to_be_none(self):
-        for data in (b"x", self.image.read_bytes(), assembled([("manifest2", b"x")]), self.bundle(self.private("ed"))[:511]):
+        for data in (
+            b"x",
+            self.image.read_bytes(),
+            assembled([("manifest2", b"x")]),
+            self.bundle(self.private("ed"))[:511],
+        ):
             result = self.open(data)
-            self.assertEqual((result.returncode, content.facts(result.stdout)),
-                             (0, {"bundle": "no", "payload_offset": "0", "payload_bytes": str(len(data))}))
+            self.assertEqual(
+                (result.returncode, content.facts(result.stdout)),
+                (0, {"bundle": "no", "payload_offset": "0", "payload_bytes": str(len(data))}),
+            )
 
     def test_every_key_and_certificate_in_a_file_counts(self):
         keys = [self.private("ed"), self.p256("ec"), self.private("third")]
@@ -203,13 +232,29 @@ class Signatures(Opening):
         self.assertEqual(result.returncode, 0, result.stderr)
 
     def test_keys_of_other_kinds_are_no_keys(self):
-        for key in (self.rsa("rsa", 2048), self.private("p384", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"),
-                    self.private("explicit", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit")):
+        for key in (
+            self.rsa("rsa", 2048),
+            self.private("p384", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"),
+            self.private(
+                "explicit",
+                "-algorithm",
+                "EC",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-pkeyopt",
+                "ec_param_enc:explicit",
+            ),
+        ):
             with self.subTest(key=key.name):
                 path = self.folder / "to-sign"
                 path.write_bytes(self.manifest())
-                data = assembled([("manifest", self.manifest()), ("manifest.sig", openssl("dgst", "-sha256", "-sign", key, path)),
-                                  (self.image.name, self.image.read_bytes())])
+                data = assembled(
+                    [
+                        ("manifest", self.manifest()),
+                        ("manifest.sig", openssl("dgst", "-sha256", "-sign", key, path)),
+                        (self.image.name, self.image.read_bytes()),
+                    ]
+                )
                 self.trust(self.public(key))
                 self.refused(data, 6, "no public key or certificate", "Ed25519", host=False)
                 self.trust(self.public(key), self.public(self.private("ed")))
@@ -227,7 +272,12 @@ class Signatures(Opening):
         self.trust(self.public(ed))
         self.refused(data.replace(b"version=2.0", b"version=9.0"), 6, "by none of the public keys")
         for signature in (b"x", bytes(64), bytes(1024), self.signed(b"other", ed)):
-            self.refused(assembled([("manifest", self.manifest()), ("manifest.sig", signature), ("image.tar", self.image.read_bytes())]), 6)
+            self.refused(
+                assembled(
+                    [("manifest", self.manifest()), ("manifest.sig", signature), ("image.tar", self.image.read_bytes())]
+                ),
+                6,
+            )
 
 
 class Certificates(Opening):
@@ -242,9 +292,22 @@ class Certificates(Opening):
         deep = self.leaf(self.p256("leaf"), (self.p256("middle"), middle))
         plain = self.leaf(self.p256("leaf"), (self.p256("root"), root), "basicConstraints=CA:FALSE")
         by_rsa = self.leaf(self.p256("leaf"), (self.rsa("rsa", 2048), rsa))
-        both = self.leaf(self.p256("leaf"), (self.p256("root"), root), "keyUsage=digitalSignature", "extendedKeyUsage=serverAuth,codeSigning")
-        for trusted, chain in ((root, [direct]), (root, [deep, middle]), (middle, [deep]), (deep, [deep]), (root, [plain]), (rsa, [by_rsa]),
-                               (root, [both]), (root, [direct, rsa, rsa, middle])):
+        both = self.leaf(
+            self.p256("leaf"),
+            (self.p256("root"), root),
+            "keyUsage=digitalSignature",
+            "extendedKeyUsage=serverAuth,codeSigning",
+        )
+        for trusted, chain in (
+            (root, [direct]),
+            (root, [deep, middle]),
+            (middle, [deep]),
+            (deep, [deep]),
+            (root, [plain]),
+            (rsa, [by_rsa]),
+            (root, [both]),
+            (root, [direct, rsa, rsa, middle]),
+        ):
             self.trust(self.public(self.private("other")), trusted)
             self.taken(self.by_chain(*chain), "1.pem")
         ed = self.leaf(self.private("ed-leaf"), (self.p256("root"), root))
@@ -252,8 +315,12 @@ class Certificates(Opening):
         self.taken(self.bundle(self.private("ed-leaf"), chain=ed), "0.pem")
 
     def test_chains_that_are_weak_are_refused(self):
-        for name, key, digest, words in (("rsa-512", self.rsa("rsa-512", 512), "sha256", "too small"), ("rsa-1024", self.rsa("rsa-1024", 1024), "sha256", "too small"),
-                                         ("md5", self.rsa("rsa", 2048), "md5", "weak hash"), ("sha1", self.rsa("rsa", 2048), "sha1", "weak hash")):
+        for name, key, digest, words in (
+            ("rsa-512", self.rsa("rsa-512", 512), "sha256", "too small"),
+            ("rsa-1024", self.rsa("rsa-1024", 1024), "sha256", "too small"),
+            ("md5", self.rsa("rsa", 2048), "md5", "weak hash"),
+            ("sha1", self.rsa("rsa", 2048), "sha1", "weak hash"),
+        ):
             with self.subTest(weak=name):
                 root = self.authority(key)
                 leaf = self.leaf(self.p256("leaf"), (key, root), digest=digest)
@@ -268,11 +335,20 @@ class Certificates(Opening):
     def test_what_a_certificate_is_for_is_read_by_number_not_by_text(self):
         root = self.authority(self.p256("root"))
         self.trust(root)
-        for extensions, words in ((("extendedKeyUsage=serverAuth",), "codeSigning"), (("extendedKeyUsage=msCodeCom",), "codeSigning"),
-                                  (("extendedKeyUsage=msCodeInd,anyExtendedKeyUsage",), "codeSigning"),
-                                  (("keyUsage=critical,keyCertSign",), "digitalSignature"), (("keyUsage=nonRepudiation", "extendedKeyUsage=codeSigning"), "digitalSignature")):
+        for extensions, words in (
+            (("extendedKeyUsage=serverAuth",), "codeSigning"),
+            (("extendedKeyUsage=msCodeCom",), "codeSigning"),
+            (("extendedKeyUsage=msCodeInd,anyExtendedKeyUsage",), "codeSigning"),
+            (("keyUsage=critical,keyCertSign",), "digitalSignature"),
+            (("keyUsage=nonRepudiation", "extendedKeyUsage=codeSigning"), "digitalSignature"),
+        ):
             with self.subTest(extensions=extensions):
-                self.refused(self.by_chain(self.leaf(self.p256("leaf"), (self.p256("root"), root), *extensions)), 6, "not for signing code", words)
+                self.refused(
+                    self.by_chain(self.leaf(self.p256("leaf"), (self.p256("root"), root), *extensions)),
+                    6,
+                    "not for signing code",
+                    words,
+                )
 
     def test_chains_that_lead_elsewhere_are_refused(self):
         root = self.authority(self.p256("root"))
@@ -291,7 +367,9 @@ class Certificates(Opening):
         store = self.folder / "system"
         store.mkdir()
         (store / "x.pem").write_text(stranger)
-        (store / f"{openssl('x509', '-hash', '-noout', input=stranger.encode()).decode().strip()}.0").write_text(stranger)
+        (store / f"{openssl('x509', '-hash', '-noout', input=stranger.encode()).decode().strip()}.0").write_text(
+            stranger
+        )
         result = self.open(strange, environment={"SSL_CERT_DIR": str(store), "SSL_CERT_FILE": str(store / "x.pem")})
         self.assertEqual(result.returncode, 6)
 
@@ -307,12 +385,21 @@ class Certificates(Opening):
         def verified(key, *chain):
             paths["sig"].write_bytes(bundle.sign(paths["file"], key))
             return content.run("verify-file", "--keys", self.keys, paths["file"], paths["sig"], *chain)
+
         result = verified(self.private("ed"))
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, f"signed_by={self.keys}/0.pem\n", ""))
         result = verified(self.p256("leaf"), paths["chain"])
-        self.assertEqual((result.returncode, result.stdout), (0, f"signed_by={self.keys}/1.pem (CN = leaf)\n"), result.stderr)
-        for code, arguments in ((6, (self.p256("leaf"),)), (6, (self.p256("leaf"), paths["empty"])), (6, (self.private("other"), paths["chain"])),
-                                (3, (self.p256("leaf"), self.folder / "none")), (3, (self.p256("leaf"), self.keys)), (2, (self.p256("leaf"), 1, 2))):
+        self.assertEqual(
+            (result.returncode, result.stdout), (0, f"signed_by={self.keys}/1.pem (CN = leaf)\n"), result.stderr
+        )
+        for code, arguments in (
+            (6, (self.p256("leaf"),)),
+            (6, (self.p256("leaf"), paths["empty"])),
+            (6, (self.private("other"), paths["chain"])),
+            (3, (self.p256("leaf"), self.folder / "none")),
+            (3, (self.p256("leaf"), self.keys)),
+            (2, (self.p256("leaf"), 1, 2)),
+        ):
             result = verified(*arguments)
             self.assertEqual((result.returncode, result.stdout), (code, ""), result.stderr)
 
@@ -338,18 +425,27 @@ class Layout(Opening):
             info = tarfile.TarInfo(rest[1][0])
             info.type, info.linkname = tarfile.SYMTYPE, "/etc/shadow"
             archive.addfile(info)
-        for data, words in ((bytes(flipped), "checksum"), (good[:len(good) - 10240], "cut off"), (good[:1024], "damaged"), (good[:600], "ends within"),
-                            (assembled([("manifest", manifest)]), "damaged"), (assembled([("manifest", manifest), rest[0]]), "damaged"),
-                            (assembled([("manifest", manifest), rest[1], rest[0]]), "manifest.sig"), (link.getvalue(), "no plain file"),
-                            (assembled([("manifest", manifest), *rest, ("more", b"x")]), "more than one image"),
-                            (assembled([("manifest", manifest), rest[0], ("../x", b"x")]), "name"), (assembled([("manifest", b""), *rest]), "0 bytes"),
-                            (assembled([("manifest", b"x" * 65537), *rest]), "65537"), (assembled([("manifest", manifest), ("manifest.sig", b"x" * 1025), rest[1]]), "1025"),
-                            (assembled([("manifest", manifest), rest[0], ("other.tar", rest[1][1])]), "other.tar"),
-                            (assembled([("manifest", manifest), rest[0], (rest[1][0], rest[1][1] + b"x")]), str(len(rest[1][1]) + 1)),
-                            (assembled([("manifest", manifest), rest[0], (rest[1][0], b"")]), "empty"),
-                            (assembled([("manifest", manifest), rest[0], ("manifest.crt", b""), rest[1]]), "0 bytes"),
-                            (assembled([("manifest", manifest), rest[0], ("manifest.sig", b"x")]), "where the image should be"),
-                            (assembled([("manifest", manifest), rest[0], ("manifest.crt", b"x" * 65537), rest[1]]), "65537")):
+        for data, words in (
+            (bytes(flipped), "checksum"),
+            (good[: len(good) - 10240], "cut off"),
+            (good[:1024], "damaged"),
+            (good[:600], "ends within"),
+            (assembled([("manifest", manifest)]), "damaged"),
+            (assembled([("manifest", manifest), rest[0]]), "damaged"),
+            (assembled([("manifest", manifest), rest[1], rest[0]]), "manifest.sig"),
+            (link.getvalue(), "no plain file"),
+            (assembled([("manifest", manifest), *rest, ("more", b"x")]), "more than one image"),
+            (assembled([("manifest", manifest), rest[0], ("../x", b"x")]), "name"),
+            (assembled([("manifest", b""), *rest]), "0 bytes"),
+            (assembled([("manifest", b"x" * 65537), *rest]), "65537"),
+            (assembled([("manifest", manifest), ("manifest.sig", b"x" * 1025), rest[1]]), "1025"),
+            (assembled([("manifest", manifest), rest[0], ("other.tar", rest[1][1])]), "other.tar"),
+            (assembled([("manifest", manifest), rest[0], (rest[1][0], rest[1][1] + b"x")]), str(len(rest[1][1]) + 1)),
+            (assembled([("manifest", manifest), rest[0], (rest[1][0], b"")]), "empty"),
+            (assembled([("manifest", manifest), rest[0], ("manifest.crt", b""), rest[1]]), "0 bytes"),
+            (assembled([("manifest", manifest), rest[0], ("manifest.sig", b"x")]), "where the image should be"),
+            (assembled([("manifest", manifest), rest[0], ("manifest.crt", b"x" * 65537), rest[1]]), "65537"),
+        ):
             with self.subTest(words=words):
                 self.refused(data, 5, words)
 
@@ -357,26 +453,48 @@ class Layout(Opening):
         good = self.bundle(self.key)
         image = good.index(b"image.tar\0")
         for at in (0, 1024, image):
-            for size in (b"-0000000001\0", b"-0000002000\0", b"+0000000005\0", b"0x000000020\0", b"0o00000020\0 ", b"\xff" * 12, b"\x80" + b"\xff" * 11,
-                         b"\x80" + b"\0" * 10 + b"\x05", b"00000000018\0", b"0000000 010\0", b"\0" * 12, b" " * 12, b"0_00000020\0 ", b"00000000010x"):
+            for size in (
+                b"-0000000001\0",
+                b"-0000002000\0",
+                b"+0000000005\0",
+                b"0x000000020\0",
+                b"0o00000020\0 ",
+                b"\xff" * 12,
+                b"\x80" + b"\xff" * 11,
+                b"\x80" + b"\0" * 10 + b"\x05",
+                b"00000000018\0",
+                b"0000000 010\0",
+                b"\0" * 12,
+                b" " * 12,
+                b"0_00000020\0 ",
+                b"00000000010x",
+            ):
                 with self.subTest(at=at, size=size):
-                    data = good[:at + 124] + size + good[at + 136:]
+                    data = good[: at + 124] + size + good[at + 136 :]
                     self.refused(summed(data, at), 5, "size that is no number")
 
     def test_sizes_with_blanks_or_without_an_end_are_numbers(self):
         good = self.bundle(self.key)
         size = b"%o" % len(self.manifest())
-        for field in (size.rjust(12, b" "), size.rjust(12, b"0"), size.rjust(10, b" ") + b"  ", size + bytes(12 - len(size))):
+        for field in (
+            size.rjust(12, b" "),
+            size.rjust(12, b"0"),
+            size.rjust(10, b" ") + b"  ",
+            size + bytes(12 - len(size)),
+        ):
             self.taken(summed(good[:124] + field + good[136:]), "0.pem")
 
     def test_an_image_of_more_than_8_GiB_is_found(self):
         size = 9 << 30
         manifest = self.manifest(image_bytes=size)
-        data = assembled([("manifest", manifest), ("manifest.sig", self.signed(manifest, self.key)), ("image.tar", b"x")], tarfile.GNU_FORMAT)
+        data = assembled(
+            [("manifest", manifest), ("manifest.sig", self.signed(manifest, self.key)), ("image.tar", b"x")],
+            tarfile.GNU_FORMAT,
+        )
         at = data.index(b"image.tar\0")
-        data = summed(data[:at + 124] + b"\x80" + size.to_bytes(11, "big") + data[at + 136:], at)
+        data = summed(data[: at + 124] + b"\x80" + size.to_bytes(11, "big") + data[at + 136 :], at)
         path = self.folder / "large.bundle"
-        path.write_bytes(data[:at + 512])
+        path.write_bytes(data[: at + 512])
         with open(path, "r+b") as large:
             large.truncate(at + 512 + size + 1024)
         result = self.open(path)
@@ -390,30 +508,76 @@ class Layout(Opening):
 
     def test_a_bundle_of_format_2_has_a_signed_index(self):
         index = b"OTAINDEX" + bytes(100000)
-        values = {"format": "otamgr-bundle-2", "image_type": "ext4", "image_compression": "zstd-blocks", "index_bytes": len(index),
-                  "index_sha256": hashlib.sha256(index).hexdigest(), "rootfs_bytes": 4096, "rootfs_sha256": "0" * 64}
+        values = {
+            "format": "otamgr-bundle-2",
+            "image_type": "ext4",
+            "image_compression": "zstd-blocks",
+            "index_bytes": len(index),
+            "index_sha256": hashlib.sha256(index).hexdigest(),
+            "rootfs_bytes": 4096,
+            "rootfs_sha256": "0" * 64,
+        }
 
         def made(content=index, name="index", **changes):
-            manifest = self.manifest(**{key: value for key, value in {**values, **changes}.items() if value is not None})
-            members = [("manifest", manifest), ("manifest.sig", self.signed(manifest, self.key)), (name, content), ("image.tar", self.image.read_bytes())]
+            manifest = self.manifest(
+                **{key: value for key, value in {**values, **changes}.items() if value is not None}
+            )
+            members = [
+                ("manifest", manifest),
+                ("manifest.sig", self.signed(manifest, self.key)),
+                (name, content),
+                ("image.tar", self.image.read_bytes()),
+            ]
             return assembled([member for member in members if member[1] is not None])
+
         result = self.open(made())
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         found = content.facts(result.stdout)
         self.assertEqual((self.work / "index").read_bytes(), index)
         self.assertEqual(self.on_host(made()), str(self.keys / "0.pem"))
-        self.assertEqual({key: found[key] for key in ("bundle", "image_type", "image_compression", "index_bytes", "index_sha256", "rootfs_bytes", "rootfs_sha256")},
-                         {**{key: str(value) for key, value in values.items() if key in found}, "bundle": "2"})
+        self.assertEqual(
+            {
+                key: found[key]
+                for key in (
+                    "bundle",
+                    "image_type",
+                    "image_compression",
+                    "index_bytes",
+                    "index_sha256",
+                    "rootfs_bytes",
+                    "rootfs_sha256",
+                )
+            },
+            {**{key: str(value) for key, value in values.items() if key in found}, "bundle": "2"},
+        )
         self.assertEqual(self.open(self.bundle(self.key)).returncode, 0)
         self.assertFalse((self.work / "index").exists(), "the index of an earlier bundle")
-        for code, words, data in ((5, "not the one that was signed", made(index[:-1] + b"x")), (5, "speaks of an index", made(index + b"x")),
-                                  (5, "an index of 100008 bytes", made(None)),
-                                  (5, "more than one image", made(index, "something")), (4, "image-type '', expected ext4", made(image_type=None)),
-                                  (4, "image-type 'tar', expected ext4", made(image_type="tar")), (4, "expected zstd-blocks", made(image_compression="zstd")),
-                                  (4, "index-bytes", made(index_bytes=None)), (4, "index-sha256", made(index_sha256=None)), (4, "rootfs-bytes", made(rootfs_bytes=None)),
-                                  (4, "rootfs-sha256", made(rootfs_sha256=None)), (4, "image-type of format 2", made(format="otamgr-bundle-1")),
-                                  (4, "otamgr-bundle-3", made(format="otamgr-bundle-3")), (5, "speaks of an index", made(
-                                      format="otamgr-bundle-1", image_type=None, image_compression=None, index_bytes=None, index_sha256=None))):
+        for code, words, data in (
+            (5, "not the one that was signed", made(index[:-1] + b"x")),
+            (5, "speaks of an index", made(index + b"x")),
+            (5, "an index of 100008 bytes", made(None)),
+            (5, "more than one image", made(index, "something")),
+            (4, "image-type '', expected ext4", made(image_type=None)),
+            (4, "image-type 'tar', expected ext4", made(image_type="tar")),
+            (4, "expected zstd-blocks", made(image_compression="zstd")),
+            (4, "index-bytes", made(index_bytes=None)),
+            (4, "index-sha256", made(index_sha256=None)),
+            (4, "rootfs-bytes", made(rootfs_bytes=None)),
+            (4, "rootfs-sha256", made(rootfs_sha256=None)),
+            (4, "image-type of format 2", made(format="otamgr-bundle-1")),
+            (4, "otamgr-bundle-3", made(format="otamgr-bundle-3")),
+            (
+                5,
+                "speaks of an index",
+                made(
+                    format="otamgr-bundle-1",
+                    image_type=None,
+                    image_compression=None,
+                    index_bytes=None,
+                    index_sha256=None,
+                ),
+            ),
+        ):
             with self.subTest(words=words):
                 self.refused(data, code, words)
                 self.assertFalse((self.work / "index").exists(), "an index of what was refused")
@@ -424,7 +588,12 @@ class Layout(Opening):
             self.assertEqual(result.returncode, 3, result.stderr)
         result = content.run("open", "--keys", self.keys, self.folder / "none", image=self.image)
         self.assertEqual(result.returncode, 21, result.stderr)
-        for words in ((), ("--keys", self.keys), ("--keys", self.keys, self.work, "x"), ("--nokeys", self.keys, self.work)):
+        for words in (
+            (),
+            ("--keys", self.keys),
+            ("--keys", self.keys, self.work, "x"),
+            ("--nokeys", self.keys, self.work),
+        ):
             self.assertEqual(content.run("open", *words, image=self.image).returncode, 2)
 
 
@@ -436,28 +605,57 @@ class Manifests(Opening):
 
     def test_manifests_that_are_not_understood_are_refused(self):
         good = self.manifest()
-        for change, words in (((b"format=otamgr-bundle-1", b"format=otamgr-bundle-9"), "otamgr-bundle-9"), ((b"2.0\n", b"2.0\nnot-before=3\n"), "not-before"),
-                              ((b"version=2.0\n", b""), "version ''"), ((b"2.0\n", b"2.0\nversion=3.0\n"), "twice"), ((b"2.0\n", b"2.0\nx-a=1\nx-a=1\n"), "twice"),
-                              ((b"2.0\n", b"2.0\n\n"), "does not know"), ((b"2.0\n", b"2.0\nx-=1\n"), "does not know"), ((b"2.0\n", b"2.0\nx-=1=2\n"), "does not know"),
-                              ((b"image-bytes=", b"image-bytes=0"), "image-bytes"), ((b"image-bytes=", b"image-bytes=+"), "image-bytes"),
-                              ((b"image-bytes=", b"image-bytes=$(reboot)"), "image-bytes"), ((b"compatible=", b"compatible= "), "compatible"),
-                              ((b"compatible=board", b"compatible=" + b"b" * 65), "compatible"), ((b"2.0\n", b"2.0\nrootfs-bytes=4096\n"), "rootfs-sha256"),
-                              ((b"2.0\n", b"2.0\nrootfs-bytes=\n"), "rootfs-bytes"), ((b"2.0\n", b"2.0\nx-a=\xc3\xa9\n"), "no text"), ((b"2.0\n", b"2.0\r\n"), "no text"),
-                              ((b"2.0\n", b"2.0\nx-a=\0\n"), "no text"), ((b"2.0\n", b"2.0\ndescription=\n"), "description"),
-                              ((b"2.0\n", b"2.0\ndescription=" + b"x" * 1001 + b"\n"), "description"), ((b"image-sha256=", b"image-sha256=A"), "image-sha256"),
-                              ((b"image=image.tar", b"image=../image.tar"), "name of a file")):
+        for change, words in (
+            ((b"format=otamgr-bundle-1", b"format=otamgr-bundle-9"), "otamgr-bundle-9"),
+            ((b"2.0\n", b"2.0\nnot-before=3\n"), "not-before"),
+            ((b"version=2.0\n", b""), "version ''"),
+            ((b"2.0\n", b"2.0\nversion=3.0\n"), "twice"),
+            ((b"2.0\n", b"2.0\nx-a=1\nx-a=1\n"), "twice"),
+            ((b"2.0\n", b"2.0\n\n"), "does not know"),
+            ((b"2.0\n", b"2.0\nx-=1\n"), "does not know"),
+            ((b"2.0\n", b"2.0\nx-=1=2\n"), "does not know"),
+            ((b"image-bytes=", b"image-bytes=0"), "image-bytes"),
+            ((b"image-bytes=", b"image-bytes=+"), "image-bytes"),
+            ((b"image-bytes=", b"image-bytes=$(reboot)"), "image-bytes"),
+            ((b"compatible=", b"compatible= "), "compatible"),
+            ((b"compatible=board", b"compatible=" + b"b" * 65), "compatible"),
+            ((b"2.0\n", b"2.0\nrootfs-bytes=4096\n"), "rootfs-sha256"),
+            ((b"2.0\n", b"2.0\nrootfs-bytes=\n"), "rootfs-bytes"),
+            ((b"2.0\n", b"2.0\nx-a=\xc3\xa9\n"), "no text"),
+            ((b"2.0\n", b"2.0\r\n"), "no text"),
+            ((b"2.0\n", b"2.0\nx-a=\0\n"), "no text"),
+            ((b"2.0\n", b"2.0\ndescription=\n"), "description"),
+            ((b"2.0\n", b"2.0\ndescription=" + b"x" * 1001 + b"\n"), "description"),
+            ((b"image-sha256=", b"image-sha256=A"), "image-sha256"),
+            ((b"image=image.tar", b"image=../image.tar"), "name of a file"),
+        ):
             with self.subTest(change=change):
                 self.assertIn(change[0], good)
                 self.refused(self.bundle(self.key, good.replace(*change)), 4, words)
         self.refused(self.bundle(self.key, good[:-1]), 4, "no text")
 
     def test_a_version_that_is_none_is_said_in_words(self):
-        for version, words in (("20241127123000", "14 digits"), ("1.2.3+build5", "'+' without -"), ("5.0.4+snapshot-abc", "'+' without -"), ("v1.2.3", "begins with 'v'"),
-                               ("1.2.3~rc1", "'~' without -"), ("1..2", "missing after a dot"), ("1.", "missing after a dot"), (".1", "begins with '.'"),
-                               ("1.2.3.4.5.6.7.8.9", "more than 8 numbers"), ("1-", "0 characters"), ("1-" + "x" * 33, "33 characters"), ("1-a b", "holds ' '"),
-                               ("-rc1", "begins with '-'"), ("1 ", "' ' without -"), ("1.x", "missing after a dot")):
+        for version, words in (
+            ("20241127123000", "14 digits"),
+            ("1.2.3+build5", "'+' without -"),
+            ("5.0.4+snapshot-abc", "'+' without -"),
+            ("v1.2.3", "begins with 'v'"),
+            ("1.2.3~rc1", "'~' without -"),
+            ("1..2", "missing after a dot"),
+            ("1.", "missing after a dot"),
+            (".1", "begins with '.'"),
+            ("1.2.3.4.5.6.7.8.9", "more than 8 numbers"),
+            ("1-", "0 characters"),
+            ("1-" + "x" * 33, "33 characters"),
+            ("1-a b", "holds ' '"),
+            ("-rc1", "begins with '-'"),
+            ("1 ", "' ' without -"),
+            ("1.x", "missing after a dot"),
+        ):
             with self.subTest(version=version):
-                self.refused(self.bundle(self.key, self.manifest(version=version)), 4, f"version '{version[:100]}'", words)
+                self.refused(
+                    self.bundle(self.key, self.manifest(version=version)), 4, f"version '{version[:100]}'", words
+                )
                 with self.assertRaisesRegex(bundle.BundleError, "numbers of at most 9 digits") as raised:
                     bundle.version_key(version)
                 self.assertIn(words, str(raised.exception))

@@ -35,15 +35,42 @@ class Generator:
         wrong = self.random.random() < 0.15
         field = b"%011o\0" % size
         if wrong:
-            field = self.choice((b"%o" % size, b"%11o\0" % size, b"%11o " % size, b"-%010o\0" % size, b"+%010o\0" % size, b"%012o" % size, b"%010o\0x" % size, b"",
-                                 b"\x80" + size.to_bytes(11, "big"), b"\xff" * 12, b" %o \0 " % size, b"0o%o" % size, b"%d\0" % size, b"\x80" + (size + (9 << 30)).to_bytes(11, "big"),
-                                 b"1_0\0", b"\t%o" % size, b"0 %o" % size, b"%o\n" % size, b"8", b"77777777777\0"))
+            field = self.choice(
+                (
+                    b"%o" % size,
+                    b"%11o\0" % size,
+                    b"%11o " % size,
+                    b"-%010o\0" % size,
+                    b"+%010o\0" % size,
+                    b"%012o" % size,
+                    b"%010o\0x" % size,
+                    b"",
+                    b"\x80" + size.to_bytes(11, "big"),
+                    b"\xff" * 12,
+                    b" %o \0 " % size,
+                    b"0o%o" % size,
+                    b"%d\0" % size,
+                    b"\x80" + (size + (9 << 30)).to_bytes(11, "big"),
+                    b"1_0\0",
+                    b"\t%o" % size,
+                    b"0 %o" % size,
+                    b"%o\n" % size,
+                    b"8",
+                    b"77777777777\0",
+                )
+            )
         header = bytearray(512)
-        header[0:len(name)] = name
+        header[0 : len(name)] = name
         header[100:108] = b"0000644\0"
-        header[124:124 + len(field[:12])] = field[:12]
-        header[156:157] = b"0" if self.random.random() < 0.95 else self.choice((b"\0", b"1", b"2", b"5", b"L", b"x", b"7", b" "))
-        header[257:265] = b"ustar\00000" if self.random.random() < 0.95 else self.choice((b"ustar  \0", b"\0" * 8, b"Ustar\00000", b"ustar\0\xff\xff"))
+        header[124 : 124 + len(field[:12])] = field[:12]
+        header[156:157] = (
+            b"0" if self.random.random() < 0.95 else self.choice((b"\0", b"1", b"2", b"5", b"L", b"x", b"7", b" "))
+        )
+        header[257:265] = (
+            b"ustar\00000"
+            if self.random.random() < 0.95
+            else self.choice((b"ustar  \0", b"\0" * 8, b"Ustar\00000", b"ustar\0\xff\xff"))
+        )
         if self.random.random() < 0.02:
             header[345:348] = b"dir"
         made = bytearray(summed(header))
@@ -52,13 +79,44 @@ class Generator:
             made[self.random.randrange(512)] ^= 1 << self.random.randrange(8)
         elif change < 0.08:
             total = sum(summed(header)) - sum(summed(header)[148:156]) + 256
-            made[148:156] = self.choice((b"%o\0\0\0\0" % total, b"%7o\0" % total, b"%08o" % total, b"%7o " % total, b"+%05o\0 " % total, b"\0" * 8, b"%06o\0x" % total,
-                                         b"%06o  " % total, b"-%05o\0 " % total))[:8].ljust(8, b"\0")
+            made[148:156] = self.choice(
+                (
+                    b"%o\0\0\0\0" % total,
+                    b"%7o\0" % total,
+                    b"%08o" % total,
+                    b"%7o " % total,
+                    b"+%05o\0 " % total,
+                    b"\0" * 8,
+                    b"%06o\0x" % total,
+                    b"%06o  " % total,
+                    b"-%05o\0 " % total,
+                )
+            )[:8].ljust(8, b"\0")
         return bytes(made)
 
     def name(self):
-        return self.choice((b"image.tar", b"i", b"a" * 100, b"a" * 99, b"..", b"a/b", b"-a", b".a", b"a b", b"a\n", b"\xe9", b"index", b"manifest.crt", b"manifest.sig", b"manifest",
-                            b"A_+-.9", b"a:b", b""))
+        return self.choice(
+            (
+                b"image.tar",
+                b"i",
+                b"a" * 100,
+                b"a" * 99,
+                b"..",
+                b"a/b",
+                b"-a",
+                b".a",
+                b"a b",
+                b"a\n",
+                b"\xe9",
+                b"index",
+                b"manifest.crt",
+                b"manifest.sig",
+                b"manifest",
+                b"A_+-.9",
+                b"a:b",
+                b"",
+            )
+        )
 
     def bundle(self):
         image = self.name() if self.random.random() < 0.3 else b"image.tar"
@@ -75,40 +133,123 @@ class Generator:
         for name, size in parts:
             if self.random.random() < 0.1:
                 size = self.choice((0, 1, 511, 512, 513, 1024, 1025, 65536, 65537))
-            made += self.header(name, size) + bytes(self.random.randrange(1, 256) for _ in range(min(size, 3))).ljust(size, b"x") + bytes(-size % 512)
+            made += (
+                self.header(name, size)
+                + bytes(self.random.randrange(1, 256) for _ in range(min(size, 3))).ljust(size, b"x")
+                + bytes(-size % 512)
+            )
         made += bytes(self.choice((1024, 1024, 1024, 1024, 2048, 10240, 512, 0, 1023)))
         change = self.random.random()
         if change < 0.05:
-            made = made[:self.random.randrange(len(made) + 1)]
+            made = made[: self.random.randrange(len(made) + 1)]
         elif change < 0.1:
             made += self.choice((b"x", bytes(512) + b"x", self.header(b"more", 1)))
         elif change < 0.13 and made:
             at = self.random.randrange(len(made))
-            made = made[:at] + bytes([made[at] ^ 1 << self.random.randrange(8)]) + made[at + 1:]
+            made = made[:at] + bytes([made[at] ^ 1 << self.random.randrange(8)]) + made[at + 1 :]
         return made
 
     def value(self, key):
-        numbers = (b"0", b"1", b"4096", b"999999999999999", b"1000000000000000", b"00", b"+1", b"-1", b" 1", b"1 ", b"1e3", b"0x10", b"", b"\xd9\xa1")
+        numbers = (
+            b"0",
+            b"1",
+            b"4096",
+            b"999999999999999",
+            b"1000000000000000",
+            b"00",
+            b"+1",
+            b"-1",
+            b" 1",
+            b"1 ",
+            b"1e3",
+            b"0x10",
+            b"",
+            b"\xd9\xa1",
+        )
         hashes = (b"a" * 64, b"A" * 64, b"a" * 63, b"a" * 65, b"g" * 64, b"", b"0" * 64)
-        versions = (b"1", b"1.2.3", b"1.2-rc1", b"v1", b"1.", b".1", b"1..2", b"1.2.3.4.5.6.7.8", b"1.2.3.4.5.6.7.8.9", b"999999999", b"1000000000", b"0", b"08.9",
-                    b"1-" + b"x" * 32, b"1-" + b"x" * 33, b"1-", b"1-a~b", b"1+a", b"", b"1 2", b"1-a.b_c+d-e", b"1.2.3~rc1", b"20241127123000")
-        some = {b"format": (b"otamgr-bundle-1", b"otamgr-bundle-2", b"otamgr-bundle-3", b"otamgr-bundle-1 ", b"", b"otamgr-bundle-12", b"Otamgr-bundle-1"),
-                b"compatible": (b"board", b"acme,board-7", b"a" * 64, b"a" * 65, b"", b"a b", b"!~", b"$(x)"), b"version": versions,
-                b"image": (b"i.tar", b"a" * 100, b"a" * 101, b"../i", b"", b"-i", b"i j"), b"description": (b"text", b"", b"d" * 1000, b"d" * 1001, b"a = b"),
-                b"image-type": (b"ext4", b"tar", b"", b"ext4 "), b"image-compression": (b"zstd-blocks", b"zstd", b"")}
+        versions = (
+            b"1",
+            b"1.2.3",
+            b"1.2-rc1",
+            b"v1",
+            b"1.",
+            b".1",
+            b"1..2",
+            b"1.2.3.4.5.6.7.8",
+            b"1.2.3.4.5.6.7.8.9",
+            b"999999999",
+            b"1000000000",
+            b"0",
+            b"08.9",
+            b"1-" + b"x" * 32,
+            b"1-" + b"x" * 33,
+            b"1-",
+            b"1-a~b",
+            b"1+a",
+            b"",
+            b"1 2",
+            b"1-a.b_c+d-e",
+            b"1.2.3~rc1",
+            b"20241127123000",
+        )
+        some = {
+            b"format": (
+                b"otamgr-bundle-1",
+                b"otamgr-bundle-2",
+                b"otamgr-bundle-3",
+                b"otamgr-bundle-1 ",
+                b"",
+                b"otamgr-bundle-12",
+                b"Otamgr-bundle-1",
+            ),
+            b"compatible": (b"board", b"acme,board-7", b"a" * 64, b"a" * 65, b"", b"a b", b"!~", b"$(x)"),
+            b"version": versions,
+            b"image": (b"i.tar", b"a" * 100, b"a" * 101, b"../i", b"", b"-i", b"i j"),
+            b"description": (b"text", b"", b"d" * 1000, b"d" * 1001, b"a = b"),
+            b"image-type": (b"ext4", b"tar", b"", b"ext4 "),
+            b"image-compression": (b"zstd-blocks", b"zstd", b""),
+        }
         return self.choice(some.get(key, hashes if key.endswith(b"sha256") else numbers))
 
     def manifest(self):
-        good = {b"format": b"otamgr-bundle-1", b"compatible": b"board", b"version": b"1.2", b"image": b"i.tar", b"image-bytes": b"700", b"image-sha256": b"a" * 64}
+        good = {
+            b"format": b"otamgr-bundle-1",
+            b"compatible": b"board",
+            b"version": b"1.2",
+            b"image": b"i.tar",
+            b"image-bytes": b"700",
+            b"image-sha256": b"a" * 64,
+        }
         if self.random.random() < 0.5:
             good |= {b"rootfs-bytes": b"4096", b"rootfs-sha256": b"b" * 64}
         if self.random.random() < 0.4:
-            good |= {b"format": b"otamgr-bundle-2", b"image-type": b"ext4", b"image-compression": b"zstd-blocks", b"index-bytes": b"100", b"index-sha256": b"c" * 64}
+            good |= {
+                b"format": b"otamgr-bundle-2",
+                b"image-type": b"ext4",
+                b"image-compression": b"zstd-blocks",
+                b"index-bytes": b"100",
+                b"index-sha256": b"c" * 64,
+            }
         lines = list(good.items())
         for _ in range(self.choice((0, 1, 1, 1, 2, 3))):
             change = self.random.random()
-            key = self.choice((b"format", b"compatible", b"version", b"image", b"image-bytes", b"image-sha256", b"rootfs-bytes", b"rootfs-sha256", b"description", b"image-type",
-                               b"image-compression", b"index-bytes", b"index-sha256"))
+            key = self.choice(
+                (
+                    b"format",
+                    b"compatible",
+                    b"version",
+                    b"image",
+                    b"image-bytes",
+                    b"image-sha256",
+                    b"rootfs-bytes",
+                    b"rootfs-sha256",
+                    b"description",
+                    b"image-type",
+                    b"image-compression",
+                    b"index-bytes",
+                    b"index-sha256",
+                )
+            )
             if change < 0.5:
                 lines = [(old, self.value(old) if old == key else value) for old, value in lines]
             elif change < 0.65:
@@ -116,18 +257,53 @@ class Generator:
             elif change < 0.75:
                 lines = [line for line in lines if line[0] != key]
             elif change < 0.9:
-                lines.append((self.choice((b"x-a", b"x-", b"x", b"X-a", b"", b"encryption-key", b"image.2", b"x-a", b"x-\xc3\xa9", b"format ")), self.choice((b"", b"1", b"=", b"a=b"))))
+                lines.append(
+                    (
+                        self.choice(
+                            (
+                                b"x-a",
+                                b"x-",
+                                b"x",
+                                b"X-a",
+                                b"",
+                                b"encryption-key",
+                                b"image.2",
+                                b"x-a",
+                                b"x-\xc3\xa9",
+                                b"format ",
+                            )
+                        ),
+                        self.choice((b"", b"1", b"=", b"a=b")),
+                    )
+                )
             else:
                 self.random.shuffle(lines)
         text = b"".join(key + b"=" + value + b"\n" for key, value in lines)
         change = self.random.random()
         if change < 0.06:
             at = self.random.randrange(len(text))
-            text = text[:at] + self.choice((b"\0", b"\r", b"\n", b"\t", b"\x7f", b"\x80", b"=", b" ")) + text[at + self.random.randrange(2):]
+            text = (
+                text[:at]
+                + self.choice((b"\0", b"\r", b"\n", b"\t", b"\x7f", b"\x80", b"=", b" "))
+                + text[at + self.random.randrange(2) :]
+            )
         elif change < 0.09:
-            text = self.choice((text[:-1], b"", b"\n", text + b"\n", text + b"x", b"\n" + text, b"\xef\xbb\xbf" + text, text.replace(b"\n", b"\r\n")))
+            text = self.choice(
+                (
+                    text[:-1],
+                    b"",
+                    b"\n",
+                    text + b"\n",
+                    text + b"x",
+                    b"\n" + text,
+                    b"\xef\xbb\xbf" + text,
+                    text.replace(b"\n", b"\r\n"),
+                )
+            )
         elif change < 0.1:
-            text += b"x-long=" + b"y" * self.choice((65000, 65536 - len(text) - 8, 65537 - len(text) - 8, 66000)) + b"\n"
+            text += (
+                b"x-long=" + b"y" * self.choice((65000, 65536 - len(text) - 8, 65537 - len(text) - 8, 66000)) + b"\n"
+            )
         return text
 
 
@@ -154,8 +330,24 @@ class Readers(unittest.TestCase):
         cls.addClassCleanup(made.cleanup)
         cls.folder = Path(made.name)
         cls.program = cls.folder / "verdicts"
-        subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I", content.SOURCES / "src",
-                        Path(__file__).with_name("verdicts.c"), *(content.SOURCES / "src" / name for name in ("bundle.c", "manifest.c", "say.c")), "-o", cls.program], check=True)
+        subprocess.run(
+            [
+                "cc",
+                "-std=c11",
+                "-D_GNU_SOURCE",
+                "-O1",
+                "-g",
+                "-fsanitize=address,undefined",
+                "-fno-sanitize-recover=all",
+                "-I",
+                content.SOURCES / "src",
+                Path(__file__).with_name("verdicts.c"),
+                *(content.SOURCES / "src" / name for name in ("bundle.c", "manifest.c", "say.c")),
+                "-o",
+                cls.program,
+            ],
+            check=True,
+        )
 
     def compared(self, cases, others):
         for number, case in enumerate(cases):
@@ -163,7 +355,9 @@ class Readers(unittest.TestCase):
             if len(set(said.values())) != 1:
                 self.fail(f"case {number}: {said}\n{case[:2000]!r}")
         taken = sum(verdict != "no" for verdict in next(iter(others.values())))
-        self.assertTrue(len(cases) / 10 < taken < len(cases) * 9 / 10, f"{taken} of {len(cases)} taken, which compares little")
+        self.assertTrue(
+            len(cases) / 10 < taken < len(cases) * 9 / 10, f"{taken} of {len(cases)} taken, which compares little"
+        )
 
     def verdicts(self, command, kind, cases):
         data = b"".join(kind + struct.pack(">I", len(case)) + case for case in cases)
@@ -176,16 +370,35 @@ class Readers(unittest.TestCase):
         generator = Generator(1)
         cases = [generator.bundle() for _ in range(COUNT)]
         classes = self.folder / "classes"
-        subprocess.run(["javac", "-d", classes, "-sourcepath", f"{JAVA}:{content.REPOSITORY / 'tests/content/java'}",
-                        content.REPOSITORY / "tests/content/java/org/metaotamgr/bundle/Verdicts.java"], check=True)
-        self.compared(cases, {
-            "C": self.verdicts([self.program], b"b", cases), "Python": [bundle_by_python(case) for case in cases],
-            "Java": self.verdicts(["java", "-cp", classes, "org.metaotamgr.bundle.Verdicts", self.folder / "one"], b"b", cases)})
+        subprocess.run(
+            [
+                "javac",
+                "-d",
+                classes,
+                "-sourcepath",
+                f"{JAVA}:{content.REPOSITORY / 'tests/content/java'}",
+                content.REPOSITORY / "tests/content/java/org/metaotamgr/bundle/Verdicts.java",
+            ],
+            check=True,
+        )
+        self.compared(
+            cases,
+            {
+                "C": self.verdicts([self.program], b"b", cases),
+                "Python": [bundle_by_python(case) for case in cases],
+                "Java": self.verdicts(
+                    ["java", "-cp", classes, "org.metaotamgr.bundle.Verdicts", self.folder / "one"], b"b", cases
+                ),
+            },
+        )
 
     def test_10000_manifests_have_one_verdict_in_c_and_python(self):
         generator = Generator(2)
         cases = [generator.manifest() for _ in range(COUNT)]
-        self.compared(cases, {"C": self.verdicts([self.program], b"m", cases), "Python": [manifest_by_python(case) for case in cases]})
+        self.compared(
+            cases,
+            {"C": self.verdicts([self.program], b"m", cases), "Python": [manifest_by_python(case) for case in cases]},
+        )
 
 
 if __name__ == "__main__":

@@ -98,7 +98,9 @@ class Archives(unittest.TestCase):
             self.image = archive
         opened = content.run("open", "--keys", self.folder / "none", self.work, image=self.image)
         self.assertEqual(opened.returncode, 0, opened.stderr)
-        return content.run("check", "--folder", self.work, "--slot", "/none", "--slot-bytes", slot_bytes, image=self.image)
+        return content.run(
+            "check", "--folder", self.work, "--slot", "/none", "--slot-bytes", slot_bytes, image=self.image
+        )
 
     def taken(self, archive, needs="", lacks=""):
         result = self.check(archive)
@@ -150,9 +152,15 @@ BUSYBOX = ("busybox", "tar", "-xf", "-", "--numeric-owner")
 
 class Taken(Archives):
     def test_what_every_program_makes_is_read_unpacked_and_the_same(self):
-        makers = {f"GNU {form}": ("tar", "--numeric-owner", f"--format={form}") for form in ("gnu", "oldgnu", "posix", "pax")}
-        makers |= {"bsdtar pax": ("bsdtar", "--format=pax"), "bsdtar restricted": ("bsdtar", "--format=paxr"), "bsdtar GNU": ("bsdtar", "--format=gnutar"),
-                   "busybox": ("busybox", "tar")}
+        makers = {
+            f"GNU {form}": ("tar", "--numeric-owner", f"--format={form}") for form in ("gnu", "oldgnu", "posix", "pax")
+        }
+        makers |= {
+            "bsdtar pax": ("bsdtar", "--format=pax"),
+            "bsdtar restricted": ("bsdtar", "--format=paxr"),
+            "bsdtar GNU": ("bsdtar", "--format=gnutar"),
+            "busybox": ("busybox", "tar"),
+        }
         for name, command in makers.items():
             path = self.folder / "made.tar"
             run(*command, "-C", self.root, "-cf", path, ".")
@@ -165,7 +173,9 @@ class Taken(Archives):
 
     def test_the_oldest_form_is_read(self):
         path = self.folder / "made.tar"
-        run("tar", "--format=ustar", "--exclude=n*", "--exclude=l*", "-C", self.root, "-cf", path, "etc", "sbin", "boot")
+        run(
+            "tar", "--format=ustar", "--exclude=n*", "--exclude=l*", "-C", self.root, "-cf", path, "etc", "sbin", "boot"
+        )
         self.taken(path)
         self.same(self.unpacked(*BUSYBOX))
         self.taken(packed(*SYSTEM, form=tarfile.USTAR_FORMAT))
@@ -188,8 +198,16 @@ class Taken(Archives):
         self.assertTrue((tree / "sbin/init").exists())
 
     def test_the_last_member_of_a_name_counts(self):
-        self.taken(packed(*SYSTEM, ("etc/a", b"old"), ("etc", DIR, {"mode": 0o700}), ("etc/a", b"newer"), ("etc/b", SYMLINK, {"linkname": "a"}),
-                          ("etc/b", b"a file now")))
+        self.taken(
+            packed(
+                *SYSTEM,
+                ("etc/a", b"old"),
+                ("etc", DIR, {"mode": 0o700}),
+                ("etc/a", b"newer"),
+                ("etc/b", SYMLINK, {"linkname": "a"}),
+                ("etc/b", b"a file now"),
+            )
+        )
         for unpacker in (GNU, BSD, BUSYBOX):
             tree = self.unpacked(*unpacker)
             self.same(tree)
@@ -202,7 +220,9 @@ class Taken(Archives):
         self.same(self.unpacked(*GNU))
 
     def test_what_is_needed_of_the_slot_is_counted_as_a_file_system_would(self):
-        found = self.taken(packed(*SYSTEM, ("big", bytes(10 * KIB)), ("again", LINK, {"linkname": "big"}), ("nothing", b"")))
+        found = self.taken(
+            packed(*SYSTEM, ("big", bytes(10 * KIB)), ("again", LINK, {"linkname": "big"}), ("nothing", b""))
+        )
         # Seven inodes; three directories with a block of 4 KiB each, files of one, one, three and none.
         least = 4096 * (3 + 1 + 1 + 3) + 7 * 256
         self.assertTrue(least <= int(found["content_bytes"]) <= least + 8 * 40, found["content_bytes"])
@@ -236,8 +256,12 @@ class Needs(Archives):
 
     def test_sparse_files(self):
         root = self.sparse()
-        for words, needs in ((("--format=gnu",), "type S"), (("--format=posix",), "GNU.sparse.major"),
-                             (("--format=posix", "--sparse-version=0.0"), "GNU.sparse."), (("--format=posix", "--sparse-version=0.1"), "GNU.sparse.")):
+        for words, needs in (
+            (("--format=gnu",), "type S"),
+            (("--format=posix",), "GNU.sparse.major"),
+            (("--format=posix", "--sparse-version=0.0"), "GNU.sparse."),
+            (("--format=posix", "--sparse-version=0.1"), "GNU.sparse."),
+        ):
             with self.subTest(words=words):
                 archive = self.archive("--sparse", *words, root=root)
                 found = self.taken(archive, needs=needs)
@@ -245,7 +269,9 @@ class Needs(Archives):
                 for unpacker in (GNU, BSD):
                     tree = self.unpacked(*unpacker)
                     self.same(tree)
-                    self.assertEqual((tree / "usr/lib/sparse.db").read_bytes(), (root / "usr/lib/sparse.db").read_bytes())
+                    self.assertEqual(
+                        (tree / "usr/lib/sparse.db").read_bytes(), (root / "usr/lib/sparse.db").read_bytes()
+                    )
                 with open(tree / "usr/lib/sparse.db", "r+b") as file:
                     file.seek(50000)
                     file.write(b"x")
@@ -263,12 +289,19 @@ class Needs(Archives):
                 file.write(b"x")
         with open(root / "none", "wb") as file:
             file.truncate(1 << 33)
-        for words in (("--format=gnu",), ("--format=posix",), ("--format=posix", "--sparse-version=0.0"), ("--format=posix", "--sparse-version=0.1")):
+        for words in (
+            ("--format=gnu",),
+            ("--format=posix",),
+            ("--format=posix", "--sparse-version=0.0"),
+            ("--format=posix", "--sparse-version=0.1"),
+        ):
             self.taken(self.archive("--sparse", *words, root=root), needs="arse")
 
     def test_large_numbers(self):
         old = {"mtime": -5}
-        self.needed(packed(*SYSTEM, ("etc/a", b"x", {"uid": 4000000, "mode": 0o4755})), "pax record uid=4000000 (member etc/a)")
+        self.needed(
+            packed(*SYSTEM, ("etc/a", b"x", {"uid": 4000000, "mode": 0o4755})), "pax record uid=4000000 (member etc/a)"
+        )
         self.needed(packed(*SYSTEM, ("etc/a", b"x", {"gid": 4000000})), "pax record gid=4000000")
         self.needed(packed(*SYSTEM, ("etc/a", b"x", old)), "pax record mtime=-5")
         # What the header says as well is no matter, nor is a fraction of a second.
@@ -286,21 +319,30 @@ class Needs(Archives):
         os.setxattr(root / "etc/os-release", "user.color", b"red\0\n\xff")
         run("setfacl", "-m", "u:1234:r,g:77:rwx", root / "usr/lib/empty")
         run("setfacl", "-d", "-m", "u:1234:r", root / "etc")
-        for command in (("tar", "--numeric-owner", "--format=posix", "--xattrs", "--xattrs-include=*", "--acls"), ("bsdtar", "--format=pax", "--acls", "--xattrs")):
+        for command in (
+            ("tar", "--numeric-owner", "--format=posix", "--xattrs", "--xattrs-include=*", "--acls"),
+            ("bsdtar", "--format=pax", "--acls", "--xattrs"),
+        ):
             path = self.folder / "made.tar"
             run(*command, "-C", root, "-cf", path, ".")
             with self.subTest(maker=command[0]):
                 tree = self.needed(path, "pax record ")
-                for change, words in ((("setfattr", "-n", "user.color", "-v", "blue", tree / "etc/os-release"), ("os-release", "user.color")),
-                                      (("setfattr", "-x", "security.capability", tree / "boot/Image"), ("security.capability",)),
-                                      (("setfacl", "-m", "u:1234:rw", tree / "usr/lib/empty"), ("usr/lib/empty",)),
-                                      (("setfacl", "-k", tree / "etc"), ("etc", "posix_acl_default"))):
+                for change, words in (
+                    (
+                        ("setfattr", "-n", "user.color", "-v", "blue", tree / "etc/os-release"),
+                        ("os-release", "user.color"),
+                    ),
+                    (("setfattr", "-x", "security.capability", tree / "boot/Image"), ("security.capability",)),
+                    (("setfacl", "-m", "u:1234:rw", tree / "usr/lib/empty"), ("usr/lib/empty",)),
+                    (("setfacl", "-k", tree / "etc"), ("etc", "posix_acl_default")),
+                ):
                     shutil.rmtree(self.folder / "kept", ignore_errors=True)
                     run("cp", "-a", tree, self.folder / "kept")
                     run(*change)
                     self.different(tree, *words)
                     shutil.rmtree(tree)
                     run("cp", "-a", self.folder / "kept", tree)
+
 
 class Refused(Archives):
     def test_what_leaves_the_root_or_is_no_name(self):
@@ -313,7 +355,12 @@ class Refused(Archives):
         self.refused(packed(*SYSTEM, ("a/", b"x")), 4, "ends with /")
 
     def test_members_beneath_what_is_no_directory(self):
-        self.refused(packed(*SYSTEM, ("out", SYMLINK, {"linkname": "/etc"}), ("out/passwd", b"x")), 4, "out/passwd", "a symbolic link")
+        self.refused(
+            packed(*SYSTEM, ("out", SYMLINK, {"linkname": "/etc"}), ("out/passwd", b"x")),
+            4,
+            "out/passwd",
+            "a symbolic link",
+        )
         self.refused(packed(*SYSTEM, ("a/b", b"x"), ("a", SYMLINK, {"linkname": "/etc"})), 4, "twice")
         self.refused(packed(*SYSTEM, ("a", b"x"), ("a/b", b"x")), 4, "no directory")
         self.refused(packed(*SYSTEM, ("a", DIR), ("a", b"x")), 4, "twice")
@@ -331,8 +378,25 @@ class Refused(Archives):
         self.refused(packed(*SYSTEM, ("a", b"x", {"pax_headers": {"hdrcharset": "KOI8-R"}})), 4, "hdrcharset")
         self.refused(packed(*SYSTEM, ("a", b"x", {"pax_headers": {"uid": "-1"}})), 4, "uid")
         self.refused(packed(*SYSTEM, ("a", b"x", {"pax_headers": {"uid": "4294967295"}})), 4, "uid")
-        self.refused(packed(*SYSTEM, ("a", b"x", {"pax_headers": {"SCHILY.acl.access": "user::rwx,user:joe:rwx,group::r-x,mask::rwx,other::r--"}})), 4, "instead of numbers")
-        for key, value in (("size", "5"), ("uid", "77"), ("path", "x"), ("GNU.sparse.major", "1"), ("SCHILY.xattr.user.x", "y")):
+        self.refused(
+            packed(
+                *SYSTEM,
+                (
+                    "a",
+                    b"x",
+                    {"pax_headers": {"SCHILY.acl.access": "user::rwx,user:joe:rwx,group::r-x,mask::rwx,other::r--"}},
+                ),
+            ),
+            4,
+            "instead of numbers",
+        )
+        for key, value in (
+            ("size", "5"),
+            ("uid", "77"),
+            ("path", "x"),
+            ("GNU.sparse.major", "1"),
+            ("SCHILY.xattr.user.x", "y"),
+        ):
             self.refused(packed(*SYSTEM, pax={key: value}), 4, f"{key} for all members")
         good = bytearray(packed(("a", LINK, {"linkname": "b"}), form=tarfile.USTAR_FORMAT))
         good[124:136] = b"00000000005\0"
@@ -343,10 +407,10 @@ class Refused(Archives):
         good = self.archive("--format=gnu").read_bytes()
         end = len(good.rstrip(b"\0"))
         end += -end % 512
-        self.taken(good[:end + 1024])
-        self.refused(good[:end + 512], 5, "cut off", "end mark")
+        self.taken(good[: end + 1024])
+        self.refused(good[: end + 512], 5, "cut off", "end mark")
         self.refused(good[:end], 5, "cut off", "end mark")
-        self.refused(good[:end - 5], 5, "cut off")
+        self.refused(good[: end - 5], 5, "cut off")
         self.refused(good[:3000], 5, "cut off")
         self.refused(good[:end] + bytes(512) + b"x" * 512 + bytes(1024), 5, "one block of zeros")
         self.refused(good + b"\0" * 70000 + b"x", 5, "follows its end mark")
@@ -356,7 +420,7 @@ class Refused(Archives):
         self.assertIn(result.returncode, (0, 5))
         for at, bad in ((124, b"-0000000001\0"), (108, b"0x00000\0"), (100, b"8000000\0"), (136, b"+0000000000\0")):
             data = bytearray(packed(*SYSTEM, form=tarfile.USTAR_FORMAT))
-            data[at:at + len(bad)] = bad
+            data[at : at + len(bad)] = bad
             data[148:156] = b"%06o\0 " % (sum(data[:512]) - sum(data[148:156]) + 256)
             result = self.check(bytes(data))
             self.assertIn(result.returncode, (4, 5), bad)
@@ -365,7 +429,7 @@ class Refused(Archives):
         good = self.archive().read_bytes()
         end = len(good.rstrip(b"\0"))
         for command in (("gzip", "-c"), ("zstd", "-q", "-c", "--check"), ("xz", "-c")):
-            self.refused(run(*command, input=good[:end + -end % 512]), 5, "cut off", "end mark")
+            self.refused(run(*command, input=good[: end + -end % 512]), 5, "cut off", "end mark")
 
     def test_what_grows_without_end_is_bounded(self):
         names = packed(*SYSTEM, *((f"etc/{number}", b"") for number in range(3000)))
@@ -387,26 +451,52 @@ class Systems(Archives):
         self.assertIn("no kernel in /boot", self.lacking("kernel", *SYSTEM[:-1]))
         self.assertIn("no kernel in /boot", self.lacking("kernel", *SYSTEM[:-1], ("boot/grub.cfg", b"")))
         for name in ("Image.gz", "vmlinuz"):
-            self.assertIn(f"/boot/{name} is there, which the boot script does not start", self.lacking("kernel", *SYSTEM[:-1], ("boot/" + name, b"")))
+            self.assertIn(
+                f"/boot/{name} is there, which the boot script does not start",
+                self.lacking("kernel", *SYSTEM[:-1], ("boot/" + name, b"")),
+            )
         for name in ("zImage", "uImage", "fitImage", "bzImage"):
             self.taken(packed(*SYSTEM[:-1], ("boot/" + name, b"kernel")))
         self.lacking("kernel", *SYSTEM[:-1], ("boot/Image", DIR))
 
     def test_links_are_followed_as_the_new_system_will(self):
         init, boot = SYSTEM[:1], SYSTEM[3:]
-        for members in ((("usr/bin/init", b"x"), ("sbin", SYMLINK, {"linkname": "usr/bin"}), *boot),
-                        (("usr/bin/init", b"x"), ("usr/sbin", SYMLINK, {"linkname": "bin"}), ("sbin", SYMLINK, {"linkname": "/usr/sbin"}), *boot),
-                        (("lib/systemd/systemd", b"x"), ("sbin", DIR), ("sbin/init", SYMLINK, {"linkname": "../lib/systemd/systemd"}), *boot),
-                        (("sbin/other", b"x"), ("sbin/init", LINK, {"linkname": "sbin/other"}), *boot),
-                        (*SYSTEM[1:3], ("usr/lib/boot/Image-6.6", b"x"), ("boot", SYMLINK, {"linkname": "usr/lib/boot"}),
-                         ("usr/lib/boot/Image", SYMLINK, {"linkname": "Image-6.6"})),
-                        (*SYSTEM[1:3], ("boot", DIR), ("boot/Image-6.6", b"x"), ("boot/Image", SYMLINK, {"linkname": "././../boot/Image-6.6"}))):
+        for members in (
+            (("usr/bin/init", b"x"), ("sbin", SYMLINK, {"linkname": "usr/bin"}), *boot),
+            (
+                ("usr/bin/init", b"x"),
+                ("usr/sbin", SYMLINK, {"linkname": "bin"}),
+                ("sbin", SYMLINK, {"linkname": "/usr/sbin"}),
+                *boot,
+            ),
+            (
+                ("lib/systemd/systemd", b"x"),
+                ("sbin", DIR),
+                ("sbin/init", SYMLINK, {"linkname": "../lib/systemd/systemd"}),
+                *boot,
+            ),
+            (("sbin/other", b"x"), ("sbin/init", LINK, {"linkname": "sbin/other"}), *boot),
+            (
+                *SYSTEM[1:3],
+                ("usr/lib/boot/Image-6.6", b"x"),
+                ("boot", SYMLINK, {"linkname": "usr/lib/boot"}),
+                ("usr/lib/boot/Image", SYMLINK, {"linkname": "Image-6.6"}),
+            ),
+            (
+                *SYSTEM[1:3],
+                ("boot", DIR),
+                ("boot/Image-6.6", b"x"),
+                ("boot/Image", SYMLINK, {"linkname": "././../boot/Image-6.6"}),
+            ),
+        ):
             self.taken(packed(*init, *members))
             tree = self.unpacked(*GNU)
             self.assertTrue((tree / "sbin").resolve().is_relative_to(tree) or (tree / "sbin").is_symlink())
         for text in ("/bin/busybox", "../../usr/bin/none", "init", "./init"):
             self.lacking("init", *init, ("sbin", DIR), ("sbin/init", SYMLINK, {"linkname": text}), *boot)
-        self.lacking("init", *init, ("sbin", SYMLINK, {"linkname": "bin"}), ("bin", SYMLINK, {"linkname": "sbin"}), *boot)
+        self.lacking(
+            "init", *init, ("sbin", SYMLINK, {"linkname": "bin"}), ("bin", SYMLINK, {"linkname": "sbin"}), *boot
+        )
         self.lacking("etc", ("etc", SYMLINK, {"linkname": "none"}), *SYSTEM[1:])
         self.taken(packed(("usr/etc", DIR), ("etc", SYMLINK, {"linkname": "usr/etc"}), *SYSTEM[1:]))
 
@@ -422,25 +512,70 @@ class Compared(Archives):
             times = path.stat()
             path.write_bytes(data)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
         differences = {
             "a flipped bit": (lambda: written(tree / "boot/Image", bytes(76799) + b"x"), "/boot/Image", "content"),
             "a byte more": (lambda: written(tree / "etc/os-release", b"ID=us\n\n"), "/etc/os-release", "bytes"),
-            "a file that is missing": (lambda: (tree / "usr/lib/empty").unlink(), "/usr/lib/empty", "not in the new system"),
-            "a folder that is missing": (lambda: shutil.rmtree(tree / "usr/lib/deep"), "/usr/lib/deep", "not in the new system"),
+            "a file that is missing": (
+                lambda: (tree / "usr/lib/empty").unlink(),
+                "/usr/lib/empty",
+                "not in the new system",
+            ),
+            "a folder that is missing": (
+                lambda: shutil.rmtree(tree / "usr/lib/deep"),
+                "/usr/lib/deep",
+                "not in the new system",
+            ),
             "a file more": (lambda: (tree / "etc/extra").touch(), "/etc/extra", "not in the archive"),
-            "a folder more": (lambda: (tree / "usr/lib/deep/er/extra").mkdir(), "/usr/lib/deep/er/extra", "not in the archive"),
+            "a folder more": (
+                lambda: (tree / "usr/lib/deep/er/extra").mkdir(),
+                "/usr/lib/deep/er/extra",
+                "not in the archive",
+            ),
             "an owner": (lambda: os.chown(tree / "usr/lib/empty", 0, 5678), "/usr/lib/empty", "1234:5678", "0:5678"),
             "setuid": (lambda: os.chmod(tree / "sbin/init", 0o755), "/sbin/init", "4755", "0755"),
             "the mode of a folder": (lambda: os.chmod(tree / "tmp", 0o777), "/tmp", "1777"),
             "a time": (lambda: os.utime(tree / "etc/os-release", (5, 5)), "/etc/os-release", "1000000000", "found 5"),
-            "a link": (lambda: [(tree / "usr/lib/deep/er/link").unlink(), (tree / "usr/lib/deep/er/link").symlink_to("x"),
-                                os.chown(tree / "usr/lib/deep/er/link", 1000, 1000, follow_symlinks=False)], "deep/er/link", "a link to"),
-            "a second name": (lambda: [(tree / "usr/lib/second").unlink(), run("cp", "-p", tree / "boot/Image", tree / "usr/lib/second")], "another name of"),
-            "a device": (lambda: [(tree / "dev/null").unlink(), os.mknod(tree / "dev/null", stat.S_IFCHR | 0o666, os.makedev(1, 5)),
-                                  os.chmod(tree / "dev/null", (self.root / "dev/null").stat().st_mode & 0o7777)], "/dev/null", "1:3", "1:5"),
-            "a file for a device": (lambda: [(tree / "dev/null").unlink(), (tree / "dev/null").touch()], "/dev/null", "a character device"),
-            "a file for a folder": (lambda: [shutil.rmtree(tree / "usr/lib/deep"), (tree / "usr/lib/deep").touch()], "/usr/lib/deep", "a directory"),
-            "a link for a folder": (lambda: [shutil.move(tree / "usr/lib", tree / "usr/moved"), (tree / "usr/lib").symlink_to("moved")], "/usr/lib"),
+            "a link": (
+                lambda: [
+                    (tree / "usr/lib/deep/er/link").unlink(),
+                    (tree / "usr/lib/deep/er/link").symlink_to("x"),
+                    os.chown(tree / "usr/lib/deep/er/link", 1000, 1000, follow_symlinks=False),
+                ],
+                "deep/er/link",
+                "a link to",
+            ),
+            "a second name": (
+                lambda: [
+                    (tree / "usr/lib/second").unlink(),
+                    run("cp", "-p", tree / "boot/Image", tree / "usr/lib/second"),
+                ],
+                "another name of",
+            ),
+            "a device": (
+                lambda: [
+                    (tree / "dev/null").unlink(),
+                    os.mknod(tree / "dev/null", stat.S_IFCHR | 0o666, os.makedev(1, 5)),
+                    os.chmod(tree / "dev/null", (self.root / "dev/null").stat().st_mode & 0o7777),
+                ],
+                "/dev/null",
+                "1:3",
+                "1:5",
+            ),
+            "a file for a device": (
+                lambda: [(tree / "dev/null").unlink(), (tree / "dev/null").touch()],
+                "/dev/null",
+                "a character device",
+            ),
+            "a file for a folder": (
+                lambda: [shutil.rmtree(tree / "usr/lib/deep"), (tree / "usr/lib/deep").touch()],
+                "/usr/lib/deep",
+                "a directory",
+            ),
+            "a link for a folder": (
+                lambda: [shutil.move(tree / "usr/lib", tree / "usr/moved"), (tree / "usr/lib").symlink_to("moved")],
+                "/usr/lib",
+            ),
         }
         for name, (change, *words) in differences.items():
             with self.subTest(difference=name):
@@ -511,7 +646,9 @@ class Squashed(Archives):
         bundle.create(self.image, path, self.folder / "key.key", "board", "1.0")
         opened = content.run("open", "--keys", self.keys, self.work, image=self.image)
         self.assertEqual(opened.returncode, 0, opened.stderr)
-        return content.run("check", "--folder", self.work, "--slot", "/none", "--slot-bytes", slot_bytes, image=self.image)
+        return content.run(
+            "check", "--folder", self.work, "--slot", "/none", "--slot-bytes", slot_bytes, image=self.image
+        )
 
     def system(self, name, *members):
         root = self.folder / name
@@ -521,16 +658,56 @@ class Squashed(Archives):
 
     def test_it_is_judged_as_an_archive_before_anything_is_written(self):
         init, boot = SYSTEM[:1], SYSTEM[3:]
-        cases = (("good", "", SYSTEM), ("no etc", "etc", SYSTEM[1:]), ("no init", "init", (*SYSTEM[:2], *SYSTEM[3:])), ("no kernel", "kernel", SYSTEM[:-1]),
-                 ("merged", "", (("usr/bin/init", b"x"), ("usr/sbin", SYMLINK, {"linkname": "bin"}), ("sbin", SYMLINK, {"linkname": "/usr/sbin"}), *init, *boot)),
-                 ("boot is a link", "", (*SYSTEM[:3], ("usr/lib/boot/Image-6", b"x"), ("boot", SYMLINK, {"linkname": "usr/lib/boot"}),
-                                         ("usr/lib/boot/Image", SYMLINK, {"linkname": "../../lib/boot/./Image-6"}))),
-                 ("dangling", "init", (*init, ("sbin/init", SYMLINK, {"linkname": "/bin/busybox"}), *boot)),
-                 ("in a circle", "init", (*init, ("sbin", SYMLINK, {"linkname": "bin"}), ("bin", SYMLINK, {"linkname": "sbin"}), *boot)),
-                 ("many names", "", (*SYSTEM, *((f"boot/{number:04}-a-name-that-takes-some-room-in-the-folder", b"") for number in range(3000)))))
+        cases = (
+            ("good", "", SYSTEM),
+            ("no etc", "etc", SYSTEM[1:]),
+            ("no init", "init", (*SYSTEM[:2], *SYSTEM[3:])),
+            ("no kernel", "kernel", SYSTEM[:-1]),
+            (
+                "merged",
+                "",
+                (
+                    ("usr/bin/init", b"x"),
+                    ("usr/sbin", SYMLINK, {"linkname": "bin"}),
+                    ("sbin", SYMLINK, {"linkname": "/usr/sbin"}),
+                    *init,
+                    *boot,
+                ),
+            ),
+            (
+                "boot is a link",
+                "",
+                (
+                    *SYSTEM[:3],
+                    ("usr/lib/boot/Image-6", b"x"),
+                    ("boot", SYMLINK, {"linkname": "usr/lib/boot"}),
+                    ("usr/lib/boot/Image", SYMLINK, {"linkname": "../../lib/boot/./Image-6"}),
+                ),
+            ),
+            ("dangling", "init", (*init, ("sbin/init", SYMLINK, {"linkname": "/bin/busybox"}), *boot)),
+            (
+                "in a circle",
+                "init",
+                (*init, ("sbin", SYMLINK, {"linkname": "bin"}), ("bin", SYMLINK, {"linkname": "sbin"}), *boot),
+            ),
+            (
+                "many names",
+                "",
+                (
+                    *SYSTEM,
+                    *((f"boot/{number:04}-a-name-that-takes-some-room-in-the-folder", b"") for number in range(3000)),
+                ),
+            ),
+        )
         for name, lacks, members in cases:
             root = self.system(name, *members)
-            for words in (("-comp", "gzip"), ("-comp", "xz"), ("-comp", "zstd"), ("-noI", "-noD"), ("-comp", "gzip", "-b", "4096")):
+            for words in (
+                ("-comp", "gzip"),
+                ("-comp", "xz"),
+                ("-comp", "zstd"),
+                ("-noI", "-noD"),
+                ("-comp", "gzip", "-b", "4096"),
+            ):
                 with self.subTest(system=name, words=words):
                     result = self.judged(self.squashed(root, *words))
                     self.assertEqual((result.returncode, result.stderr), (0, ""))
@@ -552,13 +729,17 @@ class Squashed(Archives):
 
     def test_damaged_ones_are_refused(self):
         good = self.squashed(self.root).read_bytes()
-        inodes, folders = (int.from_bytes(good[at:at + 8], "little") for at in (64, 72))
-        for change, code, words in ((lambda data: data[:28] + b"\3" + data[29:], 4, "3.0"), (lambda data: data[:20] + b"\x63" + data[21:], 4, "number 99"),
-                                    (lambda data: data[:600], 5, "cut off"), (lambda data: data[:22] + b"\x30" + data[23:], 5, "damaged"),
-                                    (lambda data: data[:inodes] + b"\xff\x7f" + data[inodes + 2:], 5, "larger than 8 KiB"),
-                                    (lambda data: data[:inodes + 5] + b"\0" * 9 + data[inodes + 14:], 5, "does not decompress"),
-                                    (lambda data: data[:folders + 5] + b"\0" * 9 + data[folders + 14:], 5, "does not decompress"),
-                                    (lambda data: data[:4] + b"\xff\xff" + data[6:], 5, "damaged")):
+        inodes, folders = (int.from_bytes(good[at : at + 8], "little") for at in (64, 72))
+        for change, code, words in (
+            (lambda data: data[:28] + b"\3" + data[29:], 4, "3.0"),
+            (lambda data: data[:20] + b"\x63" + data[21:], 4, "number 99"),
+            (lambda data: data[:600], 5, "cut off"),
+            (lambda data: data[:22] + b"\x30" + data[23:], 5, "damaged"),
+            (lambda data: data[:inodes] + b"\xff\x7f" + data[inodes + 2 :], 5, "larger than 8 KiB"),
+            (lambda data: data[: inodes + 5] + b"\0" * 9 + data[inodes + 14 :], 5, "does not decompress"),
+            (lambda data: data[: folders + 5] + b"\0" * 9 + data[folders + 14 :], 5, "does not decompress"),
+            (lambda data: data[:4] + b"\xff\xff" + data[6:], 5, "damaged"),
+        ):
             bad = self.folder / "bad.squashfs"
             bad.write_bytes(change(good))
             with self.subTest(words=words):
@@ -579,7 +760,7 @@ class Squashed(Archives):
         result = content.run("stage", "--folder", self.work, "--slot", slot, image=self.image)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         offset, size = (int(content.facts(result.stdout)[key]) for key in ("stage_offset", "stage_bytes"))
-        self.assertEqual(slot.read_bytes()[offset:offset + size], image.read_bytes())
+        self.assertEqual(slot.read_bytes()[offset : offset + size], image.read_bytes())
         self.assertEqual(slot.read_bytes()[:offset], before[:offset])
         tree = self.folder / "tree"
         run("unsquashfs", "-quiet", "-no-progress", "-offset", offset, "-dest", tree, slot)

@@ -13,8 +13,36 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file() and os.access(path, os.X_OK))
 # What a minimal Debian has: nothing of it is enough to build anything.
-ESSENTIAL = ("sh", "cat", "dirname", "readlink", "sed", "awk", "grep", "df", "id", "mkdir", "timeout", "tr", "env", "basename", "sort", "find", "xargs", "head", "tail",
-             "printf", "echo", "rm", "mktemp", "date", "tee", "uname", "unshare", "true")
+ESSENTIAL = (
+    "sh",
+    "cat",
+    "dirname",
+    "readlink",
+    "sed",
+    "awk",
+    "grep",
+    "df",
+    "id",
+    "mkdir",
+    "timeout",
+    "tr",
+    "env",
+    "basename",
+    "sort",
+    "find",
+    "xargs",
+    "head",
+    "tail",
+    "printf",
+    "echo",
+    "rm",
+    "mktemp",
+    "date",
+    "tee",
+    "uname",
+    "unshare",
+    "true",
+)
 FAILS = '#!/bin/sh\necho "$0 $*" >> "$RAN"\nexit 99\n'
 
 
@@ -43,8 +71,13 @@ class Host(unittest.TestCase):
 
     def run_script(self, script, *words, root=ROOT, **environment):
         began = time.monotonic()
-        done = subprocess.run([root / "scripts" / script, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                              env={"PATH": str(self.bin), "HOME": str(self.folder), "RAN": str(self.ran), **environment})
+        done = subprocess.run(
+            [root / "scripts" / script, *words],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env={"PATH": str(self.bin), "HOME": str(self.folder), "RAN": str(self.ran), **environment},
+        )
         self.seconds = time.monotonic() - began
         return done
 
@@ -111,7 +144,10 @@ class Host(unittest.TestCase):
 
     def test_a_full_disk_is_said_with_both_numbers(self):
         self.as_user(0)
-        self.program("df", "#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted on'\necho '/dev/x 100 100 204800 99% /'\n")
+        self.program(
+            "df",
+            "#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted on'\necho '/dev/x 100 100 204800 99% /'\n",
+        )
         self.assertRegex(self.stopped("demo"), r"needs \d+ MB free in .*/build, found 200 MB: free some")
 
     def test_a_container_without_privileges_is_told_the_options(self):
@@ -124,11 +160,16 @@ class Host(unittest.TestCase):
     def test_another_distribution_is_told_what_runs_it(self):
         self.as_user(0)
         (self.bin / "apt-get").unlink()
-        self.assertIn("found no apt-get: run it on Debian 12, for example in docker run -it debian:12", self.stopped("demo"))
+        self.assertIn(
+            "found no apt-get: run it on Debian 12, for example in docker run -it debian:12", self.stopped("demo")
+        )
 
     def test_without_network_the_name_that_is_not_found_is_said(self):
         self.as_user(0)
-        self.program("apt-get", '#!/bin/sh\n[ "$1" = indextargets ] && echo http://archive.example/debian || { echo "$0 $*" >> "$RAN"; exit 99; }\n')
+        self.program(
+            "apt-get",
+            '#!/bin/sh\n[ "$1" = indextargets ] && echo http://archive.example/debian || { echo "$0 $*" >> "$RAN"; exit 99; }\n',
+        )
         self.program("getent", "#!/bin/sh\nexit 2\n")
         self.assertIn("finds no network: archive.example has no address", self.stopped("demo"))
         # A proxy knows names that this machine does not.
@@ -139,14 +180,29 @@ class Host(unittest.TestCase):
         self.as_user(0)
         done = self.run_script("demo")
         self.assertEqual(1, done.returncode)
-        self.assertRegex(done.stderr, "These Debian packages could not be installed: python3 .*with network has them all")
+        self.assertRegex(
+            done.stderr, "These Debian packages could not be installed: python3 .*with network has them all"
+        )
         self.assertIn("the first time this downloads what is missing and takes about 5 minutes", done.stdout)
 
     def test_a_checkout_that_cannot_be_written_is_said(self):
         # Root may write everywhere but on a file system that is mounted read-only.
         copy = self.unbuilt()
-        done = subprocess.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"', "sh", copy,
-                               copy / "scripts/demo"], capture_output=True, text=True, env={**os.environ, "RAN": str(self.ran)})
+        done = subprocess.run(
+            [
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"',
+                "sh",
+                copy,
+                copy / "scripts/demo",
+            ],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "RAN": str(self.ran)},
+        )
         self.assertEqual(1, done.returncode, done.stdout)
         self.assertRegex(done.stderr, "^scripts/demo: cannot write to .*/checkout, where it builds: copy the checkout")
 
@@ -160,8 +216,11 @@ class Host(unittest.TestCase):
 
     def test_an_unknown_stage_or_promise_is_a_usage_error_and_runs_nothing(self):
         (self.bin / "python3").symlink_to(sys.executable)
-        for word, said in (("compile", "usage: scripts/test"), ("bundle/no such promise", 'stage bundle promises nothing with the words "no such promise"'),
-                           ("lint/x", "stage lint has no promises of its own names")):
+        for word, said in (
+            ("compile", "usage: scripts/test"),
+            ("bundle/no such promise", 'stage bundle promises nothing with the words "no such promise"'),
+            ("lint/x", "stage lint has no promises of its own names"),
+        ):
             done = self.run_script("test", word)
             self.assertEqual(2, done.returncode, done.stderr)
             self.assertIn(said, done.stderr)
@@ -172,7 +231,24 @@ class Host(unittest.TestCase):
         done = self.run_script("test", "--list")
         self.assertEqual(0, done.returncode, done.stderr)
         stages = {line.split("/")[0].split()[0] for line in done.stdout.splitlines()}
-        for stage in ("lint", "java", "content", "bundle", "shell", "layer", "boot", "demo", "cuts", "cycles", "fresh", "host", "native", "faults", "agent", "journey"):
+        for stage in (
+            "lint",
+            "java",
+            "content",
+            "bundle",
+            "shell",
+            "layer",
+            "boot",
+            "demo",
+            "cuts",
+            "cycles",
+            "fresh",
+            "host",
+            "native",
+            "faults",
+            "agent",
+            "journey",
+        ):
             self.assertIn(stage, stages)
         self.assertIn("bundle/Verify.test_a_bundle_is_verified_with_one_of_several_keys", done.stdout)
 
@@ -182,20 +258,29 @@ class Counts(unittest.TestCase):
 
     def counted(self, text):
         script = (ROOT / "scripts/test").read_text()
-        function = script[script.index("counts() {"):script.index("work=$(mktemp -d)")]
+        function = script[script.index("counts() {") : script.index("work=$(mktemp -d)")]
         with tempfile.NamedTemporaryFile("w") as log:
             log.write(text)
             log.flush()
-            return subprocess.run(["sh", "-c", f'{function}\ncounts "$1"', "sh", log.name], check=True, capture_output=True, text=True).stdout.split()
+            return subprocess.run(
+                ["sh", "-c", f'{function}\ncounts "$1"', "sh", log.name], check=True, capture_output=True, text=True
+            ).stdout.split()
 
     def test_every_runner_is_understood(self):
         for text, expected in (
-                ("ok 1\n3 passed, 1 failed\n", "3 1 0"), ("3 passed, 0 failed, 2 skipped\n", "3 0 2"),
-                ("Ran 5 tests in 0.1s\n\nOK\n", "5 0 0"), ("Ran 5 tests in 0.1s\n\nOK (skipped=2)\n", "3 0 2"),
-                ("Ran 5 tests in 0.1s\n\nFAILED (failures=1, errors=1, skipped=1)\n", "2 2 1"),
-                ("10 tests, 1 failures, 2 errors, 3 skipped, 0.4 s: org.x.Y\n2 tests, 0 failures, 0 errors, 0 skipped, 1 s: Z\n", "6 3 3"),
-                ("Ran 2 tests in 1s\n\nFAILED (errors=7)\n", "0 2 0"),
-                ("nothing of the kind\n", "0 0 0"), ("fresh| 3 passed, 0 failed\n", "0 0 0")):
+            ("ok 1\n3 passed, 1 failed\n", "3 1 0"),
+            ("3 passed, 0 failed, 2 skipped\n", "3 0 2"),
+            ("Ran 5 tests in 0.1s\n\nOK\n", "5 0 0"),
+            ("Ran 5 tests in 0.1s\n\nOK (skipped=2)\n", "3 0 2"),
+            ("Ran 5 tests in 0.1s\n\nFAILED (failures=1, errors=1, skipped=1)\n", "2 2 1"),
+            (
+                "10 tests, 1 failures, 2 errors, 3 skipped, 0.4 s: org.x.Y\n2 tests, 0 failures, 0 errors, 0 skipped, 1 s: Z\n",
+                "6 3 3",
+            ),
+            ("Ran 2 tests in 1s\n\nFAILED (errors=7)\n", "0 2 0"),
+            ("nothing of the kind\n", "0 0 0"),
+            ("fresh| 3 passed, 0 failed\n", "0 0 0"),
+        ):
             with self.subTest(text=text):
                 self.assertEqual(expected.split(), self.counted(text))
 

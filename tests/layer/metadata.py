@@ -28,8 +28,20 @@ def _without_blanks(path):
 
 
 ROOT = _without_blanks(Path(__file__).resolve().parents[2])
-CORE_CLASSES = ("allarch", "base", "core-image", "deploy", "kernel-arch", "native", "nopackages", "packagegroup", "qemu", "systemd",
-                "update-alternatives", "update-rc.d")
+CORE_CLASSES = (
+    "allarch",
+    "base",
+    "core-image",
+    "deploy",
+    "kernel-arch",
+    "native",
+    "nopackages",
+    "packagegroup",
+    "qemu",
+    "systemd",
+    "update-alternatives",
+    "update-rc.d",
+)
 
 # The package leaves out the client of the hash equivalence server, which nothing here talks to, and yet imports it.
 hashserv = types.ModuleType("hashserv")
@@ -82,12 +94,29 @@ class MetadataCase(unittest.TestCase):
     def configuration(self, machine="qemuarm64", **values):
         d = bb.data.init()
         for name, value in {
-                "BBPATH": f"{self.folder}:{ROOT}", "TOPDIR": str(self.folder), "TMPDIR": str(self.folder / "tmp"),
-                "WORKDIR": str(self.folder / "work"), "T": str(self.folder / "temp"), "D": str(self.folder / "image"), "PN": "test", "PV": "1",
-                "DL_DIR": str(self.folder / "downloads"), "FILE": "", "PATH": os.environ["PATH"], "sysconfdir": "/etc", "datadir": "/usr/share",
-                "bindir": "/usr/bin", "libdir": "/usr/lib", "nonarch_libdir": "/usr/lib", "mandir": "/usr/share/man",
-                "MACHINE": machine, "OVERRIDES": f"qemuall:{machine}" if machine.startswith("qemu") else machine,
-                "LAYERSERIES_CORENAMES": "scarthgap", "__bbclasstype": "recipe", **values}.items():
+            "BBPATH": f"{self.folder}:{ROOT}",
+            "TOPDIR": str(self.folder),
+            "TMPDIR": str(self.folder / "tmp"),
+            "WORKDIR": str(self.folder / "work"),
+            "T": str(self.folder / "temp"),
+            "D": str(self.folder / "image"),
+            "PN": "test",
+            "PV": "1",
+            "DL_DIR": str(self.folder / "downloads"),
+            "FILE": "",
+            "PATH": os.environ["PATH"],
+            "sysconfdir": "/etc",
+            "datadir": "/usr/share",
+            "bindir": "/usr/bin",
+            "libdir": "/usr/lib",
+            "nonarch_libdir": "/usr/lib",
+            "mandir": "/usr/share/man",
+            "MACHINE": machine,
+            "OVERRIDES": f"qemuall:{machine}" if machine.startswith("qemu") else machine,
+            "LAYERSERIES_CORENAMES": "scarthgap",
+            "__bbclasstype": "recipe",
+            **values,
+        }.items():
             d.setVar(name, value)
         for name in ("tmp", "work/build", "temp", "image", "downloads"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)

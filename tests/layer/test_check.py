@@ -23,7 +23,11 @@ class Check(unittest.TestCase):
         (self.core / "meta/conf").mkdir(parents=True)
 
     def run_command(self, *words):
-        return subprocess.run([ROOT / "scripts/check-layer", "--oe-core", self.core, "--bitbake", self.core, *words], capture_output=True, text=True)
+        return subprocess.run(
+            [ROOT / "scripts/check-layer", "--oe-core", self.core, "--bitbake", self.core, *words],
+            capture_output=True,
+            text=True,
+        )
 
     def test_the_series_is_what_the_checkout_says(self):
         (self.core / "meta/conf/layer.conf").write_text('BBPATH = "x"\nLAYERSERIES_CORENAMES = "wrynose"\n')
@@ -49,7 +53,11 @@ class Check(unittest.TestCase):
         for name in ("scripts", "lib"):
             shutil.copytree(ROOT / name, copy / name)
         (copy / "recipes-ota").symlink_to(ROOT / "recipes-ota")
-        done = subprocess.run([copy / "scripts/check-layer", "--oe-core", self.core, "--bitbake", self.core, "--user", "nobody"], capture_output=True, text=True)
+        done = subprocess.run(
+            [copy / "scripts/check-layer", "--oe-core", self.core, "--bitbake", self.core, "--user", "nobody"],
+            capture_output=True,
+            text=True,
+        )
         self.assertEqual(2, done.returncode)
         self.assertIn("BitBake cannot work with blanks", done.stderr)
 
@@ -69,8 +77,11 @@ class Check(unittest.TestCase):
             "ERROR: ota-record-0.1.0-r0 do_install: full_ota_record.json is missing",
             f"WARNING: {ROOT.resolve()}/recipes-ota/otamgr/otamgr_0.1.0.bb: unknown",
         ]
-        others = ["WARNING: busybox-1.37.0-r0 do_package_qa: QA Issue: something [ldflags]", "NOTE: recipe otamgr-0.1.0-r0: task do_compile: Started",
-                  "WARNING: otamgrd-1.0-r0 do_compile: not ours"]
+        others = [
+            "WARNING: busybox-1.37.0-r0 do_package_qa: QA Issue: something [ldflags]",
+            "NOTE: recipe otamgr-0.1.0-r0: task do_compile: Started",
+            "WARNING: otamgrd-1.0-r0 do_compile: not ours",
+        ]
         self.assertEqual(ours, bitbake.warnings_of_ours("\n".join([*ours, *others])))
 
     def test_our_recipes_are_those_of_the_layer(self):

@@ -3,7 +3,6 @@
 
 import json
 import re
-import re
 import zlib
 
 from metadata import ROOT, Failure, MetadataCase, bb
@@ -11,11 +10,26 @@ from metadata import ROOT, Failure, MetadataCase, bb
 
 class Image(MetadataCase):
     def image(self, machine="qemuarm64", **values):
-        values = {"UBOOT_MACHINE": "board_defconfig", "DISTRO_FEATURES": "sysvinit", "VIRTUAL-RUNTIME_init_manager": "sysvinit"} | values
-        d = self.parsed("classes/ota-image.bbclass", self.configuration(
-            machine,
-            IMAGE_ROOTFS=str(self.folder / "rootfs"), IMGDEPLOYDIR=str(self.folder / "deploy"), PKGDATA_DIR=str(self.folder / "pkgdata"),
-            IMAGE_BASENAME="image", IMAGE_NAME="image-1", IMAGE_LINK_NAME="image", IMAGE_OVERHEAD_FACTOR="1.3", IMAGE_ROOTFS_EXTRA_SPACE="0", **values))
+        values = {
+            "UBOOT_MACHINE": "board_defconfig",
+            "DISTRO_FEATURES": "sysvinit",
+            "VIRTUAL-RUNTIME_init_manager": "sysvinit",
+        } | values
+        d = self.parsed(
+            "classes/ota-image.bbclass",
+            self.configuration(
+                machine,
+                IMAGE_ROOTFS=str(self.folder / "rootfs"),
+                IMGDEPLOYDIR=str(self.folder / "deploy"),
+                PKGDATA_DIR=str(self.folder / "pkgdata"),
+                IMAGE_BASENAME="image",
+                IMAGE_NAME="image-1",
+                IMAGE_LINK_NAME="image",
+                IMAGE_OVERHEAD_FACTOR="1.3",
+                IMAGE_ROOTFS_EXTRA_SPACE="0",
+                **values,
+            ),
+        )
         for name in ("rootfs/boot", "deploy", "pkgdata/runtime"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         return d
@@ -25,7 +39,9 @@ class Image(MetadataCase):
         return self.image(machine, **values).getVar("__SKIPPED") or ""
 
     def test_an_update_in_a_format_that_sysupgrade_does_not_take_is_refused(self):
-        self.assertRegex(self.refused(OTA_UPDATE_TYPE="squashfs"), 'OTA_UPDATE_TYPE: expected one of ext4, .*, found "squashfs"')
+        self.assertRegex(
+            self.refused(OTA_UPDATE_TYPE="squashfs"), 'OTA_UPDATE_TYPE: expected one of ext4, .*, found "squashfs"'
+        )
 
     def test_every_format_that_the_device_takes_is_accepted(self):
         for kind in ("ext4", "ext4.gz", "ext4.xz", "ext4.zst", "tar", "tar.gz", "tar.xz", "tar.zst"):
@@ -33,7 +49,10 @@ class Image(MetadataCase):
 
     def test_an_etc_that_is_not_the_slots_own_is_refused_with_the_reason(self):
         for feature in ("read-only-rootfs", "overlayfs-etc", "stateless-rootfs"):
-            self.assertRegex(self.refused(IMAGE_FEATURES=f"ssh-server-dropbear {feature}"), f"IMAGE_FEATURES has {feature}: .*the header of an update")
+            self.assertRegex(
+                self.refused(IMAGE_FEATURES=f"ssh-server-dropbear {feature}"),
+                f"IMAGE_FEATURES has {feature}: .*the header of an update",
+            )
 
     def test_a_machine_that_nobody_enabled_is_refused_with_the_one_line_that_enables_it(self):
         self.assertIn('OTA_ENABLE:some-board = "1"', self.refused("some-board"))
@@ -46,15 +65,26 @@ class Image(MetadataCase):
             self.assertEqual("", self.refused(machine, OTA_ENABLE="1", UBOOT_MACHINE="", OTA_UBOOT_EXTERNAL="1"))
 
     def test_an_init_without_start_scripts_of_ours_is_refused(self):
-        self.assertIn('makes "busybox" the init of this system', self.refused(**{"VIRTUAL-RUNTIME_init_manager": "busybox"}))
+        self.assertIn(
+            'makes "busybox" the init of this system', self.refused(**{"VIRTUAL-RUNTIME_init_manager": "busybox"})
+        )
         self.assertIn("DISTRO_FEATURES has no systemd", self.refused(**{"VIRTUAL-RUNTIME_init_manager": "systemd"}))
-        self.assertEqual("", self.refused(**{"VIRTUAL-RUNTIME_init_manager": "systemd", "DISTRO_FEATURES": "sysvinit systemd"}))
+        self.assertEqual(
+            "", self.refused(**{"VIRTUAL-RUNTIME_init_manager": "systemd", "DISTRO_FEATURES": "sysvinit systemd"})
+        )
 
     def test_a_disk_layout_of_the_machines_own_is_not_dropped_without_a_word(self):
-        for values, refused in (({}, True), ({"OTA_BOOT_RAW": "u-boot.itb@0x800000"}, False), ({"OTA_WKS_BOOTLOADER": "part --source rawcopy"}, False),
-                                ({"OTA_RAW_AREAS_CHECKED": "1"}, False), ({"OTA_WKS_FILE": "mine.wks"}, False)):
+        for values, refused in (
+            ({}, True),
+            ({"OTA_BOOT_RAW": "u-boot.itb@0x800000"}, False),
+            ({"OTA_WKS_BOOTLOADER": "part --source rawcopy"}, False),
+            ({"OTA_RAW_AREAS_CHECKED": "1"}, False),
+            ({"OTA_WKS_FILE": "mine.wks"}, False),
+        ):
             found = self.refused("some-board", OTA_ENABLE="1", WKS_FILE="some-board.wks", **values)
-            self.assertEqual(refused, 'a disk layout of its own (WKS_FILE = "some-board.wks")' in found, (values, found))
+            self.assertEqual(
+                refused, 'a disk layout of its own (WKS_FILE = "some-board.wks")' in found, (values, found)
+            )
         # What OpenEmbedded-Core sets where there is none, and machines whose layout the layer knows.
         self.assertEqual("", self.refused("some-board", OTA_ENABLE="1", WKS_FILE="${IMAGE_BASENAME}.${MACHINE}.wks"))
         self.assertEqual("", self.refused("beaglebone-yocto", WKS_FILE="beaglebone-yocto.wks"))
@@ -63,17 +93,35 @@ class Image(MetadataCase):
         self.assertIn("overlap", self.refused(OTA_ENV_OFFSET_REDUND="0x601000"))
 
     def test_a_u_boot_without_setexpr_is_refused_with_what_to_do(self):
-        self.assertIn('setexpr, which the boot script needs: set OTA_UBOOT_CONFIG = "1"', self.refused("qemux86-64", OTA_ENABLE="1", OTA_UBOOT_CONFIG="0"))
+        self.assertIn(
+            'setexpr, which the boot script needs: set OTA_UBOOT_CONFIG = "1"',
+            self.refused("qemux86-64", OTA_ENABLE="1", OTA_UBOOT_CONFIG="0"),
+        )
         for values in ({"OTA_ENABLE": "1"}, {"OTA_ENABLE": "1", "OTA_UBOOT_CONFIG": "1"}):
             self.assertEqual("", self.refused("qemux86-64", **values))
 
     def test_core_image_minimal_is_left_alone_where_nobody_asked(self):
-        for machine, values, expected in (("qemuarm64", {}, True), ("qemuarm64", {"OTA_CORE_IMAGE_MINIMAL": "0"}, False), ("beaglebone-yocto", {}, True),
-                                          ("some-board", {}, False), ("some-board", {"OTA_ENABLE": "1"}, True), ("qemux86-64", {}, False),
-                                          ("genericarm64", {}, False), ("genericx86-64", {}, False)):
+        for machine, values, expected in (
+            ("qemuarm64", {}, True),
+            ("qemuarm64", {"OTA_CORE_IMAGE_MINIMAL": "0"}, False),
+            ("beaglebone-yocto", {}, True),
+            ("some-board", {}, False),
+            ("some-board", {"OTA_ENABLE": "1"}, True),
+            ("qemux86-64", {}, False),
+            ("genericarm64", {}, False),
+            ("genericx86-64", {}, False),
+        ):
             with self.subTest(machine=machine, **values):
-                (self.folder / "core-image-minimal.bb").write_text((ROOT / "recipes-ota/images/core-image-minimal.bbappend").read_text())
-                d = self.configuration(machine, UBOOT_MACHINE="x", DISTRO_FEATURES="sysvinit", IMAGE_BASENAME="core-image-minimal", **values)
+                (self.folder / "core-image-minimal.bb").write_text(
+                    (ROOT / "recipes-ota/images/core-image-minimal.bbappend").read_text()
+                )
+                d = self.configuration(
+                    machine,
+                    UBOOT_MACHINE="x",
+                    DISTRO_FEATURES="sysvinit",
+                    IMAGE_BASENAME="core-image-minimal",
+                    **values,
+                )
                 parsed = bb.parse.handle(str(self.folder / "core-image-minimal.bb"), d)[""]
                 self.assertEqual(expected, "packagegroup-otamgr" in (parsed.getVar("IMAGE_INSTALL") or ""))
                 self.assertEqual(expected, "ota-ab" in (parsed.getVar("WKS_FILE") or ""))
@@ -127,15 +175,34 @@ class Image(MetadataCase):
         content = b"0123456789abcdef" * 1024
         (self.folder / "pkgdata/runtime-reverse").mkdir()
         for package, installed, more in (
-                ("packagegroup-otamgr", "packagegroup-otamgr", "RDEPENDS:packagegroup-otamgr: one\n"), ("one", "one", "RDEPENDS:one: libtwo (>= 1.0) shared\n"),
-                ("two", "libtwo1", "RPROVIDES:two: libtwo (= 1.0)\nRRECOMMENDS:two: three kernel-module-x\n"), ("three", "three", ""),
-                ("base", "base", "RRECOMMENDS:base: shared\n"), ("shared", "shared", "RDEPENDS:shared: not-installed\n"), ("kernel-module-x", "kernel-module-x-6.1", "")):
+            ("packagegroup-otamgr", "packagegroup-otamgr", "RDEPENDS:packagegroup-otamgr: one\n"),
+            ("one", "one", "RDEPENDS:one: libtwo (>= 1.0) shared\n"),
+            ("two", "libtwo1", "RPROVIDES:two: libtwo (= 1.0)\nRRECOMMENDS:two: three kernel-module-x\n"),
+            ("three", "three", ""),
+            ("base", "base", "RRECOMMENDS:base: shared\n"),
+            ("shared", "shared", "RDEPENDS:shared: not-installed\n"),
+            ("kernel-module-x", "kernel-module-x-6.1", ""),
+        ):
             (self.folder / "rootfs" / package).write_bytes(content)
             (self.folder / "pkgdata/runtime" / package).write_text(
-                f"PN: x\n{more}FILES_INFO:{package}: {json.dumps({f'/{package}': len(content)})}\n")
+                f"PN: x\n{more}FILES_INFO:{package}: {json.dumps({f'/{package}': len(content)})}\n"
+            )
             (self.folder / "pkgdata/runtime-reverse" / installed).symlink_to(f"../runtime/{package}")
-        manifest.write_text("".join(f"{name} arch 1.0\n" for name in
-                                    ("base", "kernel-module-x-6.1", "libtwo1", "one", "packagegroup-otamgr", "shared", "three", "unknown")))
+        manifest.write_text(
+            "".join(
+                f"{name} arch 1.0\n"
+                for name in (
+                    "base",
+                    "kernel-module-x-6.1",
+                    "libtwo1",
+                    "one",
+                    "packagegroup-otamgr",
+                    "shared",
+                    "three",
+                    "unknown",
+                )
+            )
+        )
         archive = self.folder / "rootfs/usr/lib/otamgr/otamgr.jsa"
         archive.parent.mkdir(parents=True)
         archive.write_bytes(content)
@@ -163,9 +230,15 @@ class Image(MetadataCase):
 
     def test_core_image_minimal_stays_alone_when_that_is_asked_for(self):
         for value, expected in (("0", None), ("1", "packagegroup-otamgr")):
-            (self.folder / "core-image-minimal.bb").write_text((ROOT / "recipes-ota/images/core-image-minimal.bbappend").read_text())
-            d = bb.parse.handle(str(self.folder / "core-image-minimal.bb"), self.configuration(OTA_CORE_IMAGE_MINIMAL=value))[""]
+            (self.folder / "core-image-minimal.bb").write_text(
+                (ROOT / "recipes-ota/images/core-image-minimal.bbappend").read_text()
+            )
+            d = bb.parse.handle(
+                str(self.folder / "core-image-minimal.bb"), self.configuration(OTA_CORE_IMAGE_MINIMAL=value)
+            )[""]
             with self.subTest(value=value):
-                (self.assertIn if expected else self.assertNotIn)("packagegroup-otamgr", d.getVar("IMAGE_INSTALL") or "")
+                (self.assertIn if expected else self.assertNotIn)(
+                    "packagegroup-otamgr", d.getVar("IMAGE_INSTALL") or ""
+                )
                 # BitBake warns each user of a file that is read twice.
                 self.assertEqual([], self.warnings())

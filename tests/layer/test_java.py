@@ -9,18 +9,35 @@ import unittest
 from metadata import ROOT, MetadataCase
 
 LIBRARIES = [path for path in sorted(ROOT.glob("recipes-java/*/*.bb")) if path.parent.name != "openjdk"]
-COMMON = {"COMMON_LICENSE_DIR": "/common-licenses", "TARGET_ARCH": "aarch64", "BUILD_ARCH": "x86_64", "BP": "library-1", "BPN": "library",
-          "SRCREV": "INVALID", "DEBIAN_MIRROR": "http://mirror.example.com/pool", "STAGING_DATADIR": "/sysroot/usr/share"}
+COMMON = {
+    "COMMON_LICENSE_DIR": "/common-licenses",
+    "TARGET_ARCH": "aarch64",
+    "BUILD_ARCH": "x86_64",
+    "BP": "library-1",
+    "BPN": "library",
+    "SRCREV": "INVALID",
+    "DEBIAN_MIRROR": "http://mirror.example.com/pool",
+    "STAGING_DATADIR": "/sysroot/usr/share",
+}
 
 
 class Libraries(MetadataCase):
     def recipes(self):
         for path in LIBRARIES:
             name, version = path.stem.rsplit("_", 1)
-            yield name, self.parsed(path.relative_to(ROOT), self.configuration(PV=version, **{**COMMON, "BPN": name, "BP": f"{name}-{version}"}))
+            yield (
+                name,
+                self.parsed(
+                    path.relative_to(ROOT),
+                    self.configuration(PV=version, **{**COMMON, "BPN": name, "BP": f"{name}-{version}"}),
+                ),
+            )
 
     def test_the_five_libraries_are_there(self):
-        self.assertEqual(["jackson-annotations", "jackson-core", "jackson-databind", "junixsocket", "picocli"], [name for name, _ in self.recipes()])
+        self.assertEqual(
+            ["jackson-annotations", "jackson-core", "jackson-databind", "junixsocket", "picocli"],
+            [name for name, _ in self.recipes()],
+        )
 
     def test_each_comes_from_a_public_repository_at_a_commit(self):
         for name, d in self.recipes():
@@ -40,9 +57,15 @@ class Libraries(MetadataCase):
                     self.assertRegex(text, r"^file://(?!/).*;md5=[0-9a-f]{32}$")
 
     def test_licences_are_written_as_each_series_reads_them(self):
-        for series, expected in (("scarthgap", "Apache-2.0 & MIT"), ("wrynose", "Apache-2.0 & MIT"), ("wrynose blacksail", "Apache-2.0 AND MIT")):
-            d = self.parsed("recipes-java/jackson/jackson-core_2.18.4.1.bb", self.configuration(
-                PV="2.18.4.1", **{**COMMON, "BPN": "jackson-core", "LAYERSERIES_CORENAMES": series}))
+        for series, expected in (
+            ("scarthgap", "Apache-2.0 & MIT"),
+            ("wrynose", "Apache-2.0 & MIT"),
+            ("wrynose blacksail", "Apache-2.0 AND MIT"),
+        ):
+            d = self.parsed(
+                "recipes-java/jackson/jackson-core_2.18.4.1.bb",
+                self.configuration(PV="2.18.4.1", **{**COMMON, "BPN": "jackson-core", "LAYERSERIES_CORENAMES": series}),
+            )
             self.assertEqual(expected, d.getVar("LICENSE"))
 
     def test_nothing_asks_for_a_quality_check_to_be_skipped_or_for_a_platform(self):
@@ -60,7 +83,12 @@ class Libraries(MetadataCase):
 
 class NoMirror(unittest.TestCase):
     def test_no_document_and_no_recipe_asks_for_a_repository_of_jars(self):
-        found = subprocess.run(["git", "grep", "-lE", "OTAMGR_" "MAVEN_MIRROR|ota-maven" "-jar|MAVEN" "_JARS"], cwd=ROOT, capture_output=True, text=True)
+        found = subprocess.run(
+            ["git", "grep", "-lE", "OTAMGR_MAVEN_MIRROR|ota-maven-jar|MAVEN_JARS"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
         self.assertEqual("", found.stdout)
 
 
@@ -68,15 +96,32 @@ class Runtime(MetadataCase):
     """The runtime of each architecture, and the JDK that links it."""
 
     def recipe(self, name, arch, **values):
-        path, = ROOT.glob(f"recipes-java/openjdk/{name}")
-        return self.parsed(path.relative_to(ROOT), self.configuration(PV=path.stem.rsplit("_", 1)[1], **{
-            **COMMON, "TARGET_ARCH": arch, "TUNE_FEATURES": "callconvention-hard", "base_libdir": "/lib", "DEBIAN_MIRROR": "http://mirror.example.com/debian/pool",
-            "MIRRORS": "${DEBIAN_MIRROR}\thttp://archive.example.com/archive/debian/20180310T215105Z/pool", **values}))
+        (path,) = ROOT.glob(f"recipes-java/openjdk/{name}")
+        return self.parsed(
+            path.relative_to(ROOT),
+            self.configuration(
+                PV=path.stem.rsplit("_", 1)[1],
+                **{
+                    **COMMON,
+                    "TARGET_ARCH": arch,
+                    "TUNE_FEATURES": "callconvention-hard",
+                    "base_libdir": "/lib",
+                    "DEBIAN_MIRROR": "http://mirror.example.com/debian/pool",
+                    "MIRRORS": "${DEBIAN_MIRROR}\thttp://archive.example.com/archive/debian/20180310T215105Z/pool",
+                    **values,
+                },
+            ),
+        )
 
     def runtimes(self):
-        return [("openjdk-jre-headless_17*.bb", "aarch64"), ("openjdk-jre-headless_17*.bb", "x86_64"),
-                ("openjdk-jre-headless_21*.bb", "arm"), ("openjdk-jre-headless_21*.bb", "riscv64"),
-                ("openjdk-17-jdk-native_*.bb", "aarch64"), ("openjdk-21-jdk-native_*.bb", "aarch64")]
+        return [
+            ("openjdk-jre-headless_17*.bb", "aarch64"),
+            ("openjdk-jre-headless_17*.bb", "x86_64"),
+            ("openjdk-jre-headless_21*.bb", "arm"),
+            ("openjdk-jre-headless_21*.bb", "riscv64"),
+            ("openjdk-17-jdk-native_*.bb", "aarch64"),
+            ("openjdk-21-jdk-native_*.bb", "aarch64"),
+        ]
 
     def test_every_package_comes_from_one_of_debians_pools_and_has_a_checksum(self):
         for name, arch in self.runtimes():
@@ -84,12 +129,18 @@ class Runtime(MetadataCase):
             self.assertTrue(d.getVar("SRC_URI").strip(), name)
             for address in d.getVar("SRC_URI").split():
                 with self.subTest(recipe=name, arch=arch, address=address):
-                    self.assertRegex(address, r"^http://mirror\.example\.com/debian(-security/pool/updates|/pool)/main/o/openjdk-(17|21)/openjdk-\1?")
+                    self.assertRegex(
+                        address,
+                        r"^http://mirror\.example\.com/debian(-security/pool/updates|/pool)/main/o/openjdk-(17|21)/openjdk-\1?",
+                    )
                     kind = re.search(r";name=([^;]+)", address).group(1)
                     self.assertRegex(d.getVarFlag("SRC_URI", f"{kind}.sha256sum") or "", r"^[0-9a-f]{64}$")
 
     def test_each_architecture_has_exactly_one_runtime(self):
-        recipes = {path: self.recipe(path.name, "aarch64").getVar("COMPATIBLE_HOST") for path in ROOT.glob("recipes-java/openjdk/openjdk-jre-headless_*.bb")}
+        recipes = {
+            path: self.recipe(path.name, "aarch64").getVar("COMPATIBLE_HOST")
+            for path in ROOT.glob("recipes-java/openjdk/openjdk-jre-headless_*.bb")
+        }
         for arch in ("aarch64", "arm", "x86_64", "riscv64"):
             self.assertEqual(1, sum(1 for hosts in recipes.values() if re.match(hosts, f"{arch}-oe-linux")), arch)
 
@@ -97,17 +148,34 @@ class Runtime(MetadataCase):
         d = self.recipe("openjdk-jre-headless_17*.bb", "aarch64")
         time = d.getVar("OPENJDK_PIN_TIME")
         mirrors = d.getVar("MIRRORS").split()
-        found = dict(zip(mirrors[2::2], mirrors[3::2]))
-        self.assertEqual({"http://mirror.example.com/debian-security/pool/updates": f"http://archive.example.com/archive/debian-security/{time}/pool/updates",
-                          "http://mirror.example.com/debian/pool": f"http://archive.example.com/archive/debian/{time}/pool"}, found)
+        found = dict(zip(mirrors[2::2], mirrors[3::2], strict=False))
+        self.assertEqual(
+            {
+                "http://mirror.example.com/debian-security/pool/updates": f"http://archive.example.com/archive/debian-security/{time}/pool/updates",
+                "http://mirror.example.com/debian/pool": f"http://archive.example.com/archive/debian/{time}/pool",
+            },
+            found,
+        )
 
     def test_without_an_archive_no_mirror_is_made_up(self):
-        self.assertEqual("x http://other.example.com/", self.recipe("openjdk-jre-headless_17*.bb", "aarch64", MIRRORS="x http://other.example.com/").getVar("MIRRORS").strip())
+        self.assertEqual(
+            "x http://other.example.com/",
+            self.recipe("openjdk-jre-headless_17*.bb", "aarch64", MIRRORS="x http://other.example.com/")
+            .getVar("MIRRORS")
+            .strip(),
+        )
 
     def test_programs_ask_for_the_loader_where_openembedded_has_it(self):
-        for arch, folder, expected in (("aarch64", "/lib", ""), ("aarch64", "/lib64", "/lib64/ld-linux-aarch64.so.1"), ("aarch64", "/usr/lib", ""),
-                                       ("aarch64", "/usr/lib64", "/lib64/ld-linux-aarch64.so.1"), ("x86_64", "/lib", "/lib/ld-linux-x86-64.so.2"),
-                                       ("x86_64", "/lib64", ""), ("arm", "/lib", ""), ("riscv64", "/lib", "")):
+        for arch, folder, expected in (
+            ("aarch64", "/lib", ""),
+            ("aarch64", "/lib64", "/lib64/ld-linux-aarch64.so.1"),
+            ("aarch64", "/usr/lib", ""),
+            ("aarch64", "/usr/lib64", "/lib64/ld-linux-aarch64.so.1"),
+            ("x86_64", "/lib", "/lib/ld-linux-x86-64.so.2"),
+            ("x86_64", "/lib64", ""),
+            ("arm", "/lib", ""),
+            ("riscv64", "/lib", ""),
+        ):
             with self.subTest(arch=arch, folder=folder):
                 name = "openjdk-jre-headless_21*.bb" if arch in ("arm", "riscv64") else "openjdk-jre-headless_17*.bb"
                 d = self.recipe(name, arch, base_libdir=folder)

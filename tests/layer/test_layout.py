@@ -32,7 +32,9 @@ class Layout(MetadataCase):
             with self.subTest(machine=machine):
                 d = self.settings(machine)
                 template = (ROOT / "recipes-ota/u-boot/files/fw_env.config.in").read_text()
-                lines = [line.split() for line in otamgr.layout.fill(template, d).splitlines() if not line.startswith("#")]
+                lines = [
+                    line.split() for line in otamgr.layout.fill(template, d).splitlines() if not line.startswith("#")
+                ]
                 self.assertEqual(2, len(lines))
                 offsets, sizes = [int(line[1], 16) for line in lines], {int(line[2], 16) for line in lines}
                 self.assertEqual({d.getVar("OTA_ENV_DEVICE")}, {line[0] for line in lines})
@@ -41,7 +43,10 @@ class Layout(MetadataCase):
                 script = otamgr.layout.fill((ROOT / "recipes-ota/u-boot/files/boot.cmd.in").read_text(), d)
                 blocks = [int(block, 16) for block in re.findall(r"o_block=([0-9a-f]+)", script)]
                 self.assertEqual(set(offsets), {block * 512 for block in blocks})
-                self.assertEqual({size // 512 for size in sizes}, {int(n, 16) for n in re.findall(r"(?:read|write) \$\{o_\w+\} \$\{o_block\} ([0-9a-f]+)", script)})
+                self.assertEqual(
+                    {size // 512 for size in sizes},
+                    {int(n, 16) for n in re.findall(r"(?:read|write) \$\{o_\w+\} \$\{o_block\} ([0-9a-f]+)", script)},
+                )
 
                 raw = re.findall(r"part --source rawcopy .*--offset (\d+)s --fixed-size (\d+)K", self.wks(d))
                 if d.getVar("OTA_ENV_STORE") == "script":
@@ -51,7 +56,10 @@ class Layout(MetadataCase):
                     # U-Boot's own default variables must come up the first time.
                     self.assertEqual([], raw)
                     config = otamgr.uboot.fragment(d)
-                    self.assertEqual(offsets, [int(n, 16) for n in re.findall(r"^CONFIG_ENV_OFFSET(?:_REDUND)?=(\w+)$", config, re.M)])
+                    self.assertEqual(
+                        offsets,
+                        [int(n, 16) for n in re.findall(r"^CONFIG_ENV_OFFSET(?:_REDUND)?=(\w+)$", config, re.M)],
+                    )
 
     def test_the_environment_lies_before_the_first_partition_of_every_layout(self):
         for machine in MACHINES:
@@ -65,20 +73,26 @@ class Layout(MetadataCase):
         for table in ("gpt", "msdos"):
             with self.subTest(table=table):
                 text = self.wks(self.settings(OTA_PARTITION_TABLE=table))
-                slots = re.findall(r"^part (?:/ --source rootfs|--fstype=none (?!.*--no-table)).*--fixed-size (\d+)M", text, re.M)
+                slots = re.findall(
+                    r"^part (?:/ --source rootfs|--fstype=none (?!.*--no-table)).*--fixed-size (\d+)M", text, re.M
+                )
                 self.assertEqual(2, len(slots))
                 self.assertEqual(1, len(set(slots)))
 
     def test_settings_that_do_not_fit_end_the_build_and_say_what_was_found(self):
         for values, expected in (
-                ({"OTA_ENV_OFFSET": "here"}, 'OTA_ENV_OFFSET: expected a hexadecimal number such as 0x400000, found "here"'),
-                ({"OTA_ENV_STORE": "flash"}, 'OTA_ENV_STORE: expected one of native, script, found "flash"'),
-                ({"OTA_ENV_OFFSET_REDUND": "0x601000"}, "overlap"),
-                ({"OTA_ENV_OFFSET": "0x200"}, "inside the partition table, which ends at 0x4400"),
-                ({"OTA_ENV_OFFSET_REDUND": "0x13fc000"}, "behind the start of the first partition"),
-                ({"OTA_ENV_SIZE": "0x1001"}, "OTA_ENV_SIZE: expected a multiple of 512, found 0x1001"),
-                ({"OTA_ENV_DEVICE": "/dev/mmcblk0p2"}, "expected the whole disk, found the partition /dev/mmcblk0p2"),
-                ({"OTA_SLOT_SIZE": "0"}, "OTA_SLOT_SIZE: expected at least 1 (MiB)")):
+            (
+                {"OTA_ENV_OFFSET": "here"},
+                'OTA_ENV_OFFSET: expected a hexadecimal number such as 0x400000, found "here"',
+            ),
+            ({"OTA_ENV_STORE": "flash"}, 'OTA_ENV_STORE: expected one of native, script, found "flash"'),
+            ({"OTA_ENV_OFFSET_REDUND": "0x601000"}, "overlap"),
+            ({"OTA_ENV_OFFSET": "0x200"}, "inside the partition table, which ends at 0x4400"),
+            ({"OTA_ENV_OFFSET_REDUND": "0x13fc000"}, "behind the start of the first partition"),
+            ({"OTA_ENV_SIZE": "0x1001"}, "OTA_ENV_SIZE: expected a multiple of 512, found 0x1001"),
+            ({"OTA_ENV_DEVICE": "/dev/mmcblk0p2"}, "expected the whole disk, found the partition /dev/mmcblk0p2"),
+            ({"OTA_SLOT_SIZE": "0"}, "OTA_SLOT_SIZE: expected at least 1 (MiB)"),
+        ):
             with self.subTest(**values):
                 d = self.settings("some-other-machine", **values)
                 with self.assertRaises(Failure) as failure:
@@ -97,31 +111,63 @@ class Layout(MetadataCase):
         (self.folder / "work/ota-boot.cfg").write_text((ROOT / "recipes-ota/u-boot/files/ota-boot.cfg").read_text())
         return d, self.folder / "work/build"
 
-    OLD, NEW = "SYS_REDUNDAND_ENVIRONMENT SYS_MMC_ENV_DEV SYS_MMC_ENV_PART", "ENV_REDUNDANT ENV_MMC_DEVICE_INDEX ENV_MMC_EMMC_HW_PARTITION"
+    OLD, NEW = (
+        "SYS_REDUNDAND_ENVIRONMENT SYS_MMC_ENV_DEV SYS_MMC_ENV_PART",
+        "ENV_REDUNDANT ENV_MMC_DEVICE_INDEX ENV_MMC_EMMC_HW_PARTITION",
+    )
 
     def test_a_u_boot_that_keeps_its_environment_elsewhere_ends_the_build_and_says_where(self):
         d, built = self.u_boot("some-board", self.NEW)
         self.run_function("ota_uboot_config", d)
         fragment = (self.folder / "work/ota-env.cfg").read_text() + (self.folder / "work/ota-boot.cfg").read_text()
-        good = fragment + "".join(f"CONFIG_CMD_{name}=y\n" for name in ("SAVEENV", "SETEXPR", "ITEST", "PART", "FS_GENERIC"))
+        good = fragment + "".join(
+            f"CONFIG_CMD_{name}=y\n" for name in ("SAVEENV", "SETEXPR", "ITEST", "PART", "FS_GENERIC")
+        )
         (built / ".config").write_text(good)
         self.run_function("ota_uboot_config_check", d)
         for spoiled, expected in (
-                (good.replace("CONFIG_ENV_OFFSET=0x600000", "CONFIG_ENV_OFFSET=0x3f0000"),
-                 'CONFIG_ENV_OFFSET is "0x3f0000", but OTA_ENV_OFFSET (and with it fw_env.config) says 0x600000'),
-                (good.replace("CONFIG_ENV_SIZE=0x10000", "CONFIG_ENV_SIZE=0x4000"), 'CONFIG_ENV_SIZE is "0x4000"'),
-                (good.replace("CONFIG_ENV_IS_IN_MMC=y", "CONFIG_ENV_IS_IN_FAT=y"), "CONFIG_ENV_IS_IN_MMC is not set"),
-                (good + "CONFIG_ENV_IS_NOWHERE=y\n", "CONFIG_ENV_IS_NOWHERE is set; U-Boot would take its environment from there"),
-                (good + "CONFIG_ENV_MMC_USE_DT=y\n", "CONFIG_ENV_MMC_USE_DT is set; the environment would not be at the offsets of fw_env.config"),
-                (good.replace("DEVICE_INDEX=0", "DEVICE_INDEX=1"), 'CONFIG_ENV_MMC_DEVICE_INDEX is "1", but OTA_ENV_DEVICE'),
-                (good.replace("HW_PARTITION=0", "HW_PARTITION=1"), "a boot partition of the eMMC; /dev/mmcblk0 is its user area"),
-                (good.replace("CONFIG_LEGACY_IMAGE_FORMAT=y", ""), 'the line "CONFIG_LEGACY_IMAGE_FORMAT=y" of the layer\'s fragment is not in the'),
-                (good + "CONFIG_SPL=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_USE_SECTOR=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR=0x3000\n",
-                 "the copy at 0x600000 lies in 0x600000 to 0xa00000, which is what SPL loads"),
-                (good + "CONFIG_SPL=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_USE_PARTITION=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_PARTITION=0x2\n",
-                 "SPL loads U-Boot from partition 2 (CONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_PARTITION), which is a slot"),
-                (good.replace("CONFIG_ENV_REDUNDANT=y\n", ""), "with one copy a power cut while saving loses the environment"),
-                (good.replace("CONFIG_CMD_SETEXPR=y", ""), "CONFIG_CMD_SETEXPR is not set")):
+            (
+                good.replace("CONFIG_ENV_OFFSET=0x600000", "CONFIG_ENV_OFFSET=0x3f0000"),
+                'CONFIG_ENV_OFFSET is "0x3f0000", but OTA_ENV_OFFSET (and with it fw_env.config) says 0x600000',
+            ),
+            (good.replace("CONFIG_ENV_SIZE=0x10000", "CONFIG_ENV_SIZE=0x4000"), 'CONFIG_ENV_SIZE is "0x4000"'),
+            (good.replace("CONFIG_ENV_IS_IN_MMC=y", "CONFIG_ENV_IS_IN_FAT=y"), "CONFIG_ENV_IS_IN_MMC is not set"),
+            (
+                good + "CONFIG_ENV_IS_NOWHERE=y\n",
+                "CONFIG_ENV_IS_NOWHERE is set; U-Boot would take its environment from there",
+            ),
+            (
+                good + "CONFIG_ENV_MMC_USE_DT=y\n",
+                "CONFIG_ENV_MMC_USE_DT is set; the environment would not be at the offsets of fw_env.config",
+            ),
+            (
+                good.replace("DEVICE_INDEX=0", "DEVICE_INDEX=1"),
+                'CONFIG_ENV_MMC_DEVICE_INDEX is "1", but OTA_ENV_DEVICE',
+            ),
+            (
+                good.replace("HW_PARTITION=0", "HW_PARTITION=1"),
+                "a boot partition of the eMMC; /dev/mmcblk0 is its user area",
+            ),
+            (
+                good.replace("CONFIG_LEGACY_IMAGE_FORMAT=y", ""),
+                'the line "CONFIG_LEGACY_IMAGE_FORMAT=y" of the layer\'s fragment is not in the',
+            ),
+            (
+                good
+                + "CONFIG_SPL=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_USE_SECTOR=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR=0x3000\n",
+                "the copy at 0x600000 lies in 0x600000 to 0xa00000, which is what SPL loads",
+            ),
+            (
+                good
+                + "CONFIG_SPL=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_USE_PARTITION=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_PARTITION=0x2\n",
+                "SPL loads U-Boot from partition 2 (CONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_PARTITION), which is a slot",
+            ),
+            (
+                good.replace("CONFIG_ENV_REDUNDANT=y\n", ""),
+                "with one copy a power cut while saving loses the environment",
+            ),
+            (good.replace("CONFIG_CMD_SETEXPR=y", ""), "CONFIG_CMD_SETEXPR is not set"),
+        ):
             with self.subTest(expected=expected):
                 (built / ".config").write_text(spoiled)
                 with self.assertRaises(Failure) as failure:
@@ -129,18 +175,35 @@ class Layout(MetadataCase):
                 self.assertIn(expected, str(failure.exception))
 
     def test_u_boot_gets_the_fragment_of_its_machine_in_the_words_of_its_release(self):
-        for kconfig, mine, others in ((self.OLD, ("CONFIG_SYS_MMC_ENV_DEV=1", "CONFIG_SYS_MMC_ENV_PART=0", "CONFIG_SYS_REDUNDAND_ENVIRONMENT=y"), self.NEW),
-                                      (self.NEW, ("CONFIG_ENV_MMC_DEVICE_INDEX=1", "CONFIG_ENV_MMC_EMMC_HW_PARTITION=0", "CONFIG_ENV_REDUNDANT=y"), self.OLD)):
+        for kconfig, mine, others in (
+            (
+                self.OLD,
+                ("CONFIG_SYS_MMC_ENV_DEV=1", "CONFIG_SYS_MMC_ENV_PART=0", "CONFIG_SYS_REDUNDAND_ENVIRONMENT=y"),
+                self.NEW,
+            ),
+            (
+                self.NEW,
+                ("CONFIG_ENV_MMC_DEVICE_INDEX=1", "CONFIG_ENV_MMC_EMMC_HW_PARTITION=0", "CONFIG_ENV_REDUNDANT=y"),
+                self.OLD,
+            ),
+        ):
             with self.subTest(kconfig=kconfig):
                 d, built = self.u_boot("beaglebone-yocto", kconfig)
                 self.run_function("ota_uboot_config", d)
                 text = (self.folder / "work/ota-env.cfg").read_text()
-                for line in ("CONFIG_ENV_IS_IN_MMC=y", "CONFIG_ENV_SIZE=0x10000", "# CONFIG_ENV_MMC_USE_DT is not set", *mine):
+                for line in (
+                    "CONFIG_ENV_IS_IN_MMC=y",
+                    "CONFIG_ENV_SIZE=0x10000",
+                    "# CONFIG_ENV_MMC_USE_DT is not set",
+                    *mine,
+                ):
                     self.assertIn(line + "\n", text)
                 for name in others.split():
                     self.assertNotIn(name, text)
                 # A line that went missing under the other name ends the build.
-                (built / ".config").write_text(text.replace(mine[0], "") + (self.folder / "work/ota-boot.cfg").read_text())
+                (built / ".config").write_text(
+                    text.replace(mine[0], "") + (self.folder / "work/ota-boot.cfg").read_text()
+                )
                 with self.assertRaises(Failure) as failure:
                     self.run_function("ota_uboot_config_check", d)
                 self.assertIn(mine[0].split("=")[0], str(failure.exception))
@@ -150,16 +213,28 @@ class Layout(MetadataCase):
         self.assertIn("CONFIG_ENV_MMC_DEVICE_INDEX=0\n", otamgr.uboot.fragment(d, set(self.NEW.split())))
 
     def test_an_environment_over_what_rom_and_spl_read_ends_the_build_unless_it_was_looked_at(self):
-        boards = {"ARCH_ROCKCHIP": {"OTA_ENV_OFFSET_REDUND": "0x800000"}, "ARCH_SUNXI": {"OTA_ENV_OFFSET": "0x100000"}, "FSL_LSCH3": {},
-                  "ARCH_IMX8M": {"OTA_ENV_OFFSET": "0x400000"}, "ARCH_STM32MP": {"OTA_ENV_OFFSET": "0x400000"}, "ARCH_K3": {"OTA_ENV_OFFSET": "0x400000"}}
+        boards = {
+            "ARCH_ROCKCHIP": {"OTA_ENV_OFFSET_REDUND": "0x800000"},
+            "ARCH_SUNXI": {"OTA_ENV_OFFSET": "0x100000"},
+            "FSL_LSCH3": {},
+            "ARCH_IMX8M": {"OTA_ENV_OFFSET": "0x400000"},
+            "ARCH_STM32MP": {"OTA_ENV_OFFSET": "0x400000"},
+            "ARCH_K3": {"OTA_ENV_OFFSET": "0x400000"},
+        }
         for symbol, values in boards.items():
             with self.subTest(symbol=symbol):
                 for checked in ("0", "1"):
                     d, built = self.u_boot("some-board", self.NEW, OTA_RAW_AREAS_CHECKED=checked, **values)
                     self.run_function("ota_uboot_config", d)
-                    good = "".join(f"CONFIG_CMD_{name}=y\n" for name in ("SAVEENV", "SETEXPR", "ITEST", "PART", "FS_GENERIC"))
-                    (built / ".config").write_text((self.folder / "work/ota-env.cfg").read_text() + (self.folder / "work/ota-boot.cfg").read_text() + good
-                                                   + f"CONFIG_{symbol}=y\n")
+                    good = "".join(
+                        f"CONFIG_CMD_{name}=y\n" for name in ("SAVEENV", "SETEXPR", "ITEST", "PART", "FS_GENERIC")
+                    )
+                    (built / ".config").write_text(
+                        (self.folder / "work/ota-env.cfg").read_text()
+                        + (self.folder / "work/ota-boot.cfg").read_text()
+                        + good
+                        + f"CONFIG_{symbol}=y\n"
+                    )
                     if checked == "1":
                         self.run_function("ota_uboot_config_check", d)
                         continue
@@ -171,7 +246,9 @@ class Layout(MetadataCase):
         d = self.settings("some-other-machine")
         for family in otamgr.uboot.FAMILIES:
             with self.subTest(family=family.name):
-                found = otamgr.uboot.area_problems(d, otamgr.uboot.Config("".join(f"CONFIG_{symbol}=y\n" for symbol in family.symbols)))
+                found = otamgr.uboot.area_problems(
+                    d, otamgr.uboot.Config("".join(f"CONFIG_{symbol}=y\n" for symbol in family.symbols))
+                )
                 self.assertEqual(family.name == "Layerscape", bool(found), found)
 
     def test_the_documentation_has_the_table_of_raw_places(self):
@@ -189,16 +266,35 @@ class Layout(MetadataCase):
     def test_raw_boot_loaders_are_on_the_disk_and_over_nothing_else(self):
         d = self.settings("some-other-machine", OTA_BOOT_RAW="u-boot.itb@0x800000 idbloader.img@0x8000")
         lines = [line for line in self.wks(d).splitlines() if "rawcopy" in line]
-        self.assertEqual(['part --source rawcopy --sourceparams="file=idbloader.img" --fstype=none --no-table --offset 64s',
-                          'part --source rawcopy --sourceparams="file=u-boot.itb" --fstype=none --no-table --offset 16384s'], lines)
+        self.assertEqual(
+            [
+                'part --source rawcopy --sourceparams="file=idbloader.img" --fstype=none --no-table --offset 64s',
+                'part --source rawcopy --sourceparams="file=u-boot.itb" --fstype=none --no-table --offset 16384s',
+            ],
+            lines,
+        )
         self.assertEqual([], otamgr.layout.raw_problems(d, {"u-boot.itb": MIB, "idbloader.img": MIB}.get))
         sizes = {"u-boot.itb": 9 * MIB, "idbloader.img": 7 * MIB}
         found = otamgr.layout.raw_problems(d, sizes.get)
-        self.assertIn("u-boot.itb (OTA_BOOT_RAW) at 0x800000 to 0x1100000 is over the U-Boot environment at 0x1000000 to 0x1010000", found)
-        self.assertIn("idbloader.img (OTA_BOOT_RAW) at 0x8000 to 0x708000 is over the U-Boot environment at 0x600000 to 0x610000", found)
-        self.assertIn("is over the partition table", otamgr.layout.problems(self.settings("some-board", OTA_BOOT_RAW="SPL@0x400"))[0])
-        self.assertEqual([], otamgr.layout.problems(self.settings("some-board", OTA_BOOT_RAW="SPL@0x400", OTA_PARTITION_TABLE="msdos")))
-        self.assertIn('found "u-boot.itb"', otamgr.layout.problems(self.settings("some-board", OTA_BOOT_RAW="u-boot.itb"))[0])
+        self.assertIn(
+            "u-boot.itb (OTA_BOOT_RAW) at 0x800000 to 0x1100000 is over the U-Boot environment at 0x1000000 to 0x1010000",
+            found,
+        )
+        self.assertIn(
+            "idbloader.img (OTA_BOOT_RAW) at 0x8000 to 0x708000 is over the U-Boot environment at 0x600000 to 0x610000",
+            found,
+        )
+        self.assertIn(
+            "is over the partition table",
+            otamgr.layout.problems(self.settings("some-board", OTA_BOOT_RAW="SPL@0x400"))[0],
+        )
+        self.assertEqual(
+            [],
+            otamgr.layout.problems(self.settings("some-board", OTA_BOOT_RAW="SPL@0x400", OTA_PARTITION_TABLE="msdos")),
+        )
+        self.assertIn(
+            'found "u-boot.itb"', otamgr.layout.problems(self.settings("some-board", OTA_BOOT_RAW="u-boot.itb"))[0]
+        )
 
     def test_lines_of_ones_own_come_before_the_first_partition(self):
         d = self.settings("some-other-machine", OTA_WKS_BOOTLOADER="part --source rawcopy --part-name fsbl1")
@@ -210,7 +306,9 @@ class Layout(MetadataCase):
         self.assertNotIn("\nCONFIG_", otamgr.uboot.fragment(d))
         self.assertEqual("rom", d.getVar("UBOOT_SUFFIX"))
         self.run_function("ota_uboot_config", d)
-        good = (ROOT / "recipes-ota/u-boot/files/ota-boot.cfg").read_text() + "CONFIG_CMD_MEMORY=y\nCONFIG_ENV_IS_NOWHERE=y\n"
+        good = (
+            ROOT / "recipes-ota/u-boot/files/ota-boot.cfg"
+        ).read_text() + "CONFIG_CMD_MEMORY=y\nCONFIG_ENV_IS_NOWHERE=y\n"
         (built / ".config").write_text(good)
         self.run_function("ota_uboot_config_check", d)
         for name in ("SETEXPR", "IMPORTENV", "EXPORTENV", "MEMORY"):
@@ -219,12 +317,23 @@ class Layout(MetadataCase):
                 self.run_function("ota_uboot_config_check", d)
             self.assertIn(f"CONFIG_CMD_{name} is not set; the boot script needs that command", str(failure.exception))
 
-    def test_u_boot_stays_as_it_is_on_machines_that_nobody_enabled_and_where_the_boot_script_keeps_the_environment(self):
-        for machine, settings, expected in (("qemuarm64", {}, False), ("beaglebone-yocto", {}, True), ("beaglebone-yocto", {"OTA_UBOOT_CONFIG": "0"}, False),
-                                            ("beaglebone-yocto", {"OTA_CORE_IMAGE_MINIMAL": "0"}, False), ("beaglebone-yocto", {"OTA_ENABLE": "0"}, False),
-                                            ("some-board", {}, False), ("some-board", {"OTA_ENABLE": "1"}, True),
-                                            ("genericarm64", {}, False), ("genericx86-64", {}, False),
-                                            ("qemux86-64", {}, False), ("qemux86-64", {"OTA_ENABLE": "1"}, True), ("qemux86-64", {"OTA_UBOOT_CONFIG": "1"}, True)):
+    def test_u_boot_stays_as_it_is_on_machines_that_nobody_enabled_and_where_the_boot_script_keeps_the_environment(
+        self,
+    ):
+        for machine, settings, expected in (
+            ("qemuarm64", {}, False),
+            ("beaglebone-yocto", {}, True),
+            ("beaglebone-yocto", {"OTA_UBOOT_CONFIG": "0"}, False),
+            ("beaglebone-yocto", {"OTA_CORE_IMAGE_MINIMAL": "0"}, False),
+            ("beaglebone-yocto", {"OTA_ENABLE": "0"}, False),
+            ("some-board", {}, False),
+            ("some-board", {"OTA_ENABLE": "1"}, True),
+            ("genericarm64", {}, False),
+            ("genericx86-64", {}, False),
+            ("qemux86-64", {}, False),
+            ("qemux86-64", {"OTA_ENABLE": "1"}, True),
+            ("qemux86-64", {"OTA_UBOOT_CONFIG": "1"}, True),
+        ):
             with self.subTest(machine=machine, **settings):
                 d = self.configuration(machine, SRC_URI="", **settings)
                 (self.folder / "u-boot_1.bb").write_text((ROOT / "recipes-ota/u-boot/u-boot_%.bbappend").read_text())
@@ -243,7 +352,8 @@ class Disk(MetadataCase):
             out.truncate(64 * MIB)
         names = table == "gpt"
         text = f"label: {'gpt' if names else 'dos'}\n" + "".join(
-            f"start={start}MiB, size={size}MiB{f', name={name}' if names else ''}\n" for name, start, size in partitions)
+            f"start={start}MiB, size={size}MiB{f', name={name}' if names else ''}\n" for name, start, size in partitions
+        )
         subprocess.run(["sfdisk", "-q", image], input=text.encode(), check=True)
         with open(image, "rb") as opened:
             return otamgr.layout.read_partitions(opened)

@@ -12,10 +12,15 @@ COMMANDS = ("ota-doctor", "ota-slot", "ota-trial-guard", "ota-verify", "ota-why"
 class Manual(MetadataCase):
     def setUp(self):
         super().setUp()
-        d = self.parsed("recipes-ota/sysupgrade/sysupgrade_0.1.0.bb", self.configuration(PV="0.1.0", UNPACKDIR=str(ROOT / "recipes-ota/sysupgrade/files")))
+        d = self.parsed(
+            "recipes-ota/sysupgrade/sysupgrade_0.1.0.bb",
+            self.configuration(PV="0.1.0", UNPACKDIR=str(ROOT / "recipes-ota/sysupgrade/files")),
+        )
         self.run_function("ota_man_install", d)
         self.pages = {path.stem: path for path in (self.folder / "image/usr/share/man/man8").iterdir()}
-        self.completions = {path.name: path for path in (self.folder / "image/usr/share/bash-completion/completions").iterdir()}
+        self.completions = {
+            path.name: path for path in (self.folder / "image/usr/share/bash-completion/completions").iterdir()
+        }
 
     def test_every_command_that_the_recipe_installs_has_both(self):
         text = (ROOT / "recipes-ota/sysupgrade/sysupgrade_0.1.0.bb").read_text()
@@ -26,11 +31,16 @@ class Manual(MetadataCase):
 
     def test_pages_have_the_help_in_the_sections_of_a_manual(self):
         text = self.pages["sysupgrade"].read_text()
-        self.assertEqual(["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "NOTES", "EXIT STATUS"], re.findall(r"^\.SH (.*)$", text, re.M))
+        self.assertEqual(
+            ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "NOTES", "EXIT STATUS"],
+            re.findall(r"^\.SH (.*)$", text, re.M),
+        )
         self.assertIn("sysupgrade \\- writes a system update", text)
         for path in self.pages.values():
             # What begins with a dot is an order to the formatter, and only those are there that a page is made of.
-            self.assertLessEqual(set(re.findall(r"^\.(\w+)", path.read_text(), re.M)), {"TH", "SH", "nf", "fi"}, path.name)
+            self.assertLessEqual(
+                set(re.findall(r"^\.(\w+)", path.read_text(), re.M)), {"TH", "SH", "nf", "fi"}, path.name
+            )
 
     def test_man_formats_every_page_without_a_warning(self):
         for path in self.pages.values():

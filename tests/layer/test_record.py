@@ -35,7 +35,7 @@ class Record(MetadataCase):
 
     def test_without_a_record_the_build_warns_and_says_how_to_make_one(self):
         self.assertEqual({}, self.install())
-        warning, = self.warnings()
+        (warning,) = self.warnings()
         self.assertIn("full_ota_record.json is missing in " + str(self.folder / "tmp"), warning)
         self.assertIn("scripts/ota record create", warning)
 
@@ -59,7 +59,9 @@ class Record(MetadataCase):
         other = self.folder / "records"
         other.mkdir()
         (other / "full_ota_record.json").write_text(json.dumps(RECORD))
-        self.assertEqual({"full_ota_record.json"}, set(self.install(OTA_RECORD_DIR=str(other), OTA_RECORD_REQUIRED="1")))
+        self.assertEqual(
+            {"full_ota_record.json"}, set(self.install(OTA_RECORD_DIR=str(other), OTA_RECORD_REQUIRED="1"))
+        )
 
     def test_a_new_record_makes_the_package_anew_and_the_folder_alone_does_not(self):
         d = self.parsed(RECIPE)

@@ -11,13 +11,17 @@ from pathlib import Path
 import jsonschema
 import kas
 import yaml
+
 from metadata import ROOT, MetadataCase, bb
 
 LAYER = ROOT / "meta-otamgr"
 UNITS = sorted(ROOT.glob("recipes-ota/*/files/*.service"))
 INIT_SCRIPTS = sorted(ROOT.glob("recipes-ota/*/files/*.init"))
-METADATA = [path for pattern in ("recipes-*/*/*.bb", "recipes-*/*/*.inc", "recipes-*/*/*.bbappend", "classes/*.bbclass")
-            for path in sorted(ROOT.glob(pattern))]
+METADATA = [
+    path
+    for pattern in ("recipes-*/*/*.bb", "recipes-*/*/*.inc", "recipes-*/*/*.bbappend", "classes/*.bbclass")
+    for path in sorted(ROOT.glob(pattern))
+]
 
 
 class Series(MetadataCase):
@@ -39,7 +43,14 @@ class Series(MetadataCase):
             self.assertEqual(str(ROOT.resolve()), d.getVar("OTAMGR_REPOSITORY"))
 
     def test_that_folder_holds_links_to_everything_of_a_layer_but_the_layouts(self):
-        for pattern in ("recipes-*/*/*.bb*", "classes/*", "lib/otamgr/*.py", "dynamic-layers/*/*/*/*", "lib/oeqa/runtime/cases/*.py", "conf/*"):
+        for pattern in (
+            "recipes-*/*/*.bb*",
+            "classes/*",
+            "lib/otamgr/*.py",
+            "dynamic-layers/*/*/*/*",
+            "lib/oeqa/runtime/cases/*.py",
+            "conf/*",
+        ):
             ours = {path.relative_to(ROOT) for path in ROOT.glob(pattern)}
             self.assertTrue(ours, pattern)
             self.assertEqual(ours, {path.relative_to(LAYER) for path in LAYER.glob(pattern)})
@@ -51,7 +62,10 @@ class Series(MetadataCase):
 
     def test_the_image_finds_the_layouts_wherever_a_series_would_look(self):
         d = self.configuration_of(LAYER, "wrynose")
-        found = self.parsed("classes/ota-image.bbclass", self.configuration(OTAMGR_REPOSITORY=d.getVar("OTAMGR_REPOSITORY"), WKS_SEARCH_PATH="/elsewhere"))
+        found = self.parsed(
+            "classes/ota-image.bbclass",
+            self.configuration(OTAMGR_REPOSITORY=d.getVar("OTAMGR_REPOSITORY"), WKS_SEARCH_PATH="/elsewhere"),
+        )
         path = found.getVar("WKS_SEARCH_PATH").split(":")
         self.assertEqual("/elsewhere", path[0])
         self.assertTrue(any((Path(folder) / "ota-ab-gpt.wks.in").exists() for folder in path))
@@ -85,8 +99,17 @@ class Services(unittest.TestCase):
     def test_systemd_finds_nothing_wrong_with_the_units(self):
         for unit in UNITS:
             with self.subTest(unit=unit.name):
-                done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit], capture_output=True, text=True,
-                                      env={**os.environ, "SYSTEMD_UNIT_PATH": ":".join(str(p) for p in (*{u.parent for u in UNITS}, "/lib/systemd/system"))})
+                done = subprocess.run(
+                    ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit],
+                    capture_output=True,
+                    text=True,
+                    env={
+                        **os.environ,
+                        "SYSTEMD_UNIT_PATH": ":".join(
+                            str(p) for p in (*{u.parent for u in UNITS}, "/lib/systemd/system")
+                        ),
+                    },
+                )
                 # The programs are on the device, not here.
                 said = [line for line in done.stderr.splitlines() if "is not executable: No such file" not in line]
                 self.assertEqual([], said)
@@ -95,15 +118,17 @@ class Services(unittest.TestCase):
         for unit in UNITS:
             with self.subTest(unit=unit.name):
                 program = re.search(r"^ExecStart=(\S+)", unit.read_text(), re.M)[1]
-                recipe, = unit.parent.parent.glob("*.bb")
+                (recipe,) = unit.parent.parent.glob("*.bb")
                 name = program.rsplit("/", 1)[1]
                 self.assertRegex(recipe.read_text(), rf"install .*\$\{{S\}}/{name}(\.sh)?\b")
 
     def test_each_unit_and_each_init_script_is_installed_only_for_its_init_system(self):
         for path, feature in ((p, f) for group, f in ((UNITS, "systemd"), (INIT_SCRIPTS, "sysvinit")) for p in group):
             with self.subTest(file=path.name):
-                recipe, = path.parent.parent.glob("*.bb")
-                blocks = re.findall(r"bb\.utils\.contains\('DISTRO_FEATURES', '(\w+)'.*?\n(.*?)\n    fi", recipe.read_text(), re.S)
+                (recipe,) = path.parent.parent.glob("*.bb")
+                blocks = re.findall(
+                    r"bb\.utils\.contains\('DISTRO_FEATURES', '(\w+)'.*?\n(.*?)\n    fi", recipe.read_text(), re.S
+                )
                 installing = [f for f, text in blocks if "${S}/" + path.name in text]
                 self.assertEqual([feature], installing)
 
@@ -117,7 +142,11 @@ class Services(unittest.TestCase):
             text = (ROOT / "recipes-ota" / recipe).read_text()
             found = re.search(r'INITSCRIPT_PARAMS = "(?:start (\d+) S|defaults (\d+))', text)
             return (0 if found[1] else 1, int(found[1] or found[2]))
-        data, guard, daemon = (order(recipe) for recipe in ("ota-data/ota-data_0.1.0.bb", "sysupgrade/sysupgrade_0.1.0.bb", "otamgr/otamgr_0.1.0.bb"))
+
+        data, guard, daemon = (
+            order(recipe)
+            for recipe in ("ota-data/ota-data_0.1.0.bb", "sysupgrade/sysupgrade_0.1.0.bb", "otamgr/otamgr_0.1.0.bb")
+        )
         self.assertLess(data, guard)
         self.assertLess(guard, daemon)
 
@@ -144,10 +173,16 @@ class Kas(unittest.TestCase):
 
 class Variables(unittest.TestCase):
     def test_the_documentation_lists_every_setting_with_its_default(self):
-        table = dict(re.findall(r"^\| `([A-Z][\w-]+)` \| (?:`([^`]*)`|[^|]*) \|", (ROOT / "docs/yocto.md").read_text(), re.M))
+        table = dict(
+            re.findall(r"^\| `([A-Z][\w-]+)` \| (?:`([^`]*)`|[^|]*) \|", (ROOT / "docs/yocto.md").read_text(), re.M)
+        )
         settings = {}
         for path in METADATA:
-            for name, value in re.findall(r'^((?:OTA|OTAMGR|OPENJDK|VIRTUAL-RUNTIME)_\w[\w-]*|VIRTUAL-RUNTIME_otamgr-java) \?\??= "(.*)"$', path.read_text(), re.M):
+            for name, value in re.findall(
+                r'^((?:OTA|OTAMGR|OPENJDK|VIRTUAL-RUNTIME)_\w[\w-]*|VIRTUAL-RUNTIME_otamgr-java) \?\??= "(.*)"$',
+                path.read_text(),
+                re.M,
+            ):
                 # The first one counts; a computed default has words of its own in the table.
                 settings.setdefault(name, value)
         self.assertGreater(len(settings), 20)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """An emulated A/B board: a disk image behind loop devices, one slot mounted and run in."""
+
 import ctypes
 import errno
 import fcntl
@@ -34,10 +35,12 @@ PROGRAMS = ["sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor"
 # What they share, in /usr/lib/otamgr.
 SHARED = sorted(path.name for path in FILES.iterdir() if path.suffix in (".sh", ".awk")) + ["exit-codes"]
 SCRIPTS = {
-    **{name: f"sbin/{name}" for name in PROGRAMS}, **{name: f"usr/lib/otamgr/{name}" for name in SHARED},
-    "trial.conf": "etc/otamgr/trial.conf", "ota-trial-guard.init": "etc/init.d/ota-trial-guard",
+    **{name: f"sbin/{name}" for name in PROGRAMS},
+    **{name: f"usr/lib/otamgr/{name}" for name in SHARED},
+    "trial.conf": "etc/otamgr/trial.conf",
+    "ota-trial-guard.init": "etc/init.d/ota-trial-guard",
 }
-REBOOT = "#!/bin/sh\necho \"reboot $*\" >>/tmp/reboots\n"
+REBOOT = '#!/bin/sh\necho "reboot $*" >>/tmp/reboots\n'
 
 
 def run(*command, **options):
@@ -71,16 +74,22 @@ def engine_meets(root, fault, commands="write unpack"):
     """Lets the first of these sub-commands of the engine meet a fault, in the running system at root."""
     engine = root / "usr/lib/otamgr/ota-content"
     engine.rename(engine.with_suffix(".real"))
-    executable(engine, f"#!/bin/sh\ncase ' {commands} ' in *\" $1 \"*) [ -e /tmp/met ] || export LD_PRELOAD=/usr/lib/io-faults.so OTA_FAULT={fault}; : >/tmp/met ;; esac\n"
-                       "exec /usr/lib/otamgr/ota-content.real \"$@\"\n")
+    executable(
+        engine,
+        f"#!/bin/sh\ncase ' {commands} ' in *\" $1 \"*) [ -e /tmp/met ] || export LD_PRELOAD=/usr/lib/io-faults.so OTA_FAULT={fault}; : >/tmp/met ;; esac\n"
+        'exec /usr/lib/otamgr/ota-content.real "$@"\n',
+    )
 
 
 def engine_pauses_before(root, *commands):
     """Before these sub-commands: `reached` into /tmp/reached, then waits for a line from /tmp/go."""
     engine = root / "usr/lib/otamgr/ota-content"
     engine.rename(engine.with_suffix(".real"))
-    executable(engine, f"#!/bin/sh\ncase ' {' '.join(commands)} ' in *\" $1 \"*) echo reached >/tmp/reached; read -r word </tmp/go ;; esac\n"
-                       "exec /usr/lib/otamgr/ota-content.real \"$@\"\n")
+    executable(
+        engine,
+        f"#!/bin/sh\ncase ' {' '.join(commands)} ' in *\" $1 \"*) echo reached >/tmp/reached; read -r word </tmp/go ;; esac\n"
+        'exec /usr/lib/otamgr/ota-content.real "$@"\n',
+    )
 
 
 def device_number(path):
@@ -181,16 +190,24 @@ class Factory:
     def _make_running_system(self):
         """The root of the board: scripts at their places, OE-like busybox, and the few other programs they need."""
         root = self.place / "running"
-        for folder in ("bin sbin usr/bin usr/sbin usr/lib/otamgr etc/otamgr etc/init.d lib/upgrade/keep.d proc sys dev "
-                       "run tmp data boot var root").split():
+        for folder in (
+            "bin sbin usr/bin usr/sbin usr/lib/otamgr etc/otamgr etc/init.d lib/upgrade/keep.d proc sys dev "
+            "run tmp data boot var root"
+        ).split():
             (root / folder).mkdir(parents=True)
         shutil.copy(self.busybox, root / "bin/busybox")
         for applet in run(self.busybox, "--list", text=True).split():
             # reboot and mke2fs must never be the applet, even in a busybox that has them all
             if applet not in ("reboot", "mke2fs", "resize2fs", "e2fsck", "zstd", "fw_setenv", "fw_printenv", "busybox"):
                 (root / "bin" / applet).symlink_to("busybox")
-        for program, place in (("fw_setenv", "usr/bin"), ("fw_printenv", "usr/bin"), ("mke2fs", "sbin"), ("resize2fs", "sbin"), ("e2fsck", "sbin"),
-                               ("unsquashfs", "usr/sbin")):
+        for program, place in (
+            ("fw_setenv", "usr/bin"),
+            ("fw_printenv", "usr/bin"),
+            ("mke2fs", "sbin"),
+            ("resize2fs", "sbin"),
+            ("e2fsck", "sbin"),
+            ("unsquashfs", "usr/sbin"),
+        ):
             self._copy_program(shutil.which(program), root, root / place / program)
         for source, place in SCRIPTS.items():
             shutil.copy(self.files / source, root / place)
@@ -200,12 +217,16 @@ class Factory:
         (root / "afero_nv").symlink_to("data/afero_nv")
         # As in OE; fw_setenv's own lock is there.
         (root / "var/lock").symlink_to("/run/lock")
-        (root / "etc/mke2fs.conf").write_text("[defaults]\n\tbase_features = sparse_super,large_file,filetype,"
-                                              "resize_inode,dir_index,ext_attr\n\tinode_size = 256\n[fs_types]\n"
-                                              "\text4 = {\n\t\tfeatures = has_journal,extent,huge_file,flex_bg,"
-                                              "metadata_csum,metadata_csum_seed,64bit,dir_nlink,extra_isize,orphan_file\n\t}\n")
-        (root / "etc/fw_env.config").write_text(f"# two copies\n/dev/mmcblk0 {ENV[0]:#x} {ENV_BYTES:#x}\n"
-                                                f"/dev/mmcblk0 {ENV[0] + ENV_BYTES:#x} {ENV_BYTES:#x}\n")
+        (root / "etc/mke2fs.conf").write_text(
+            "[defaults]\n\tbase_features = sparse_super,large_file,filetype,"
+            "resize_inode,dir_index,ext_attr\n\tinode_size = 256\n[fs_types]\n"
+            "\text4 = {\n\t\tfeatures = has_journal,extent,huge_file,flex_bg,"
+            "metadata_csum,metadata_csum_seed,64bit,dir_nlink,extra_isize,orphan_file\n\t}\n"
+        )
+        (root / "etc/fw_env.config").write_text(
+            f"# two copies\n/dev/mmcblk0 {ENV[0]:#x} {ENV_BYTES:#x}\n"
+            f"/dev/mmcblk0 {ENV[0] + ENV_BYTES:#x} {ENV_BYTES:#x}\n"
+        )
         (root / "etc/ota_type_5.hdr").write_bytes(OLD_HEADER)
         (root / "etc/machine-id").write_text("0123456789abcdef\n")
         (root / "etc/machine-id").chmod(0o444)
@@ -263,13 +284,28 @@ class Factory:
             path = self.place / f"image{len(self.images)}"
             if compression:
                 with open(path, "wb") as output:
-                    command = {"gz": ["gzip", "-c"], "zst": ["zstd", "-q", "-c"], "xz": ["xz", "-c", "-0", "--check=crc32"]}[compression]
+                    command = {
+                        "gz": ["gzip", "-c"],
+                        "zst": ["zstd", "-q", "-c"],
+                        "xz": ["xz", "-c", "-0", "--check=crc32"],
+                    }[compression]
                     subprocess.run([*command, source], stdout=output, check=True)
             elif inner == "ext4":
                 path.touch()
                 os.truncate(path, size)
-                run("mke2fs", "-q", "-F", "-t", "ext4", *(["-O", features] if features else []), "-E",
-                    "lazy_itable_init=0", "-d", root, path)
+                run(
+                    "mke2fs",
+                    "-q",
+                    "-F",
+                    "-t",
+                    "ext4",
+                    *(["-O", features] if features else []),
+                    "-E",
+                    "lazy_itable_init=0",
+                    "-d",
+                    root,
+                    path,
+                )
             elif inner == "tar":
                 run("tar", "-C", root, "--numeric-owner", "-cf", path, ".")
             self.images[key] = path
@@ -358,9 +394,11 @@ class Board:
 
     def _old_slot(self):
         """Another system than the one that is installed: nearly all of it has to be written."""
+
         def other(root):
             for name in ("usr/lib/big", "boot/Image-6.6"):
                 (root / name).write_bytes(os.urandom((root / name).stat().st_size))
+
         return self.factory.image("ext4", self.factory.system_variant("old", other)).read_bytes()
 
     def _write_at(self, offset, content):
@@ -413,7 +451,9 @@ class Board:
             folder.mkdir(parents=True)
             number = device_number(self.loops[part])
             major, minor = number.split(":")
-            uevent = f"MAJOR={major}\nMINOR={minor}\nDEVNAME={name}\nDEVTYPE={'disk' if part == 'disk' else 'partition'}\n"
+            uevent = (
+                f"MAJOR={major}\nMINOR={minor}\nDEVNAME={name}\nDEVTYPE={'disk' if part == 'disk' else 'partition'}\n"
+            )
             if label:
                 uevent += f"PARTN={name[-1]}\n" + (f"PARTNAME={label}\n" if self.names else "")
                 (folder / "partition").write_text(name[-1] + "\n")
@@ -427,8 +467,11 @@ class Board:
         return (self.root / "sys/dev/block" / device_number(self.loops[part])).resolve()
 
     def _mounts(self):
-        return [line.split()[4].replace("\\040", " ") for line in open("/proc/self/mountinfo")
-                if line.split()[4] == str(self.root) or line.split()[4].startswith(f"{self.root}/")]
+        return [
+            line.split()[4].replace("\\040", " ")
+            for line in open("/proc/self/mountinfo")
+            if line.split()[4] == str(self.root) or line.split()[4].startswith(f"{self.root}/")
+        ]
 
     # ---- running things on it -----------------------------------------------------------------------------------
 
@@ -448,10 +491,16 @@ class Board:
             os.chroot(root)
             os.chdir("/root")
 
-        process = subprocess.Popen([os.fsencode(part) for part in command], env=environment, stdin=subprocess.DEVNULL,
-                                   stdout=options.pop("stdout", subprocess.PIPE),
-                                   stderr=options.pop("stderr", subprocess.PIPE),
-                                   preexec_fn=prepare, pass_fds=() if write_end is None else (3,), **options)
+        process = subprocess.Popen(
+            [os.fsencode(part) for part in command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=options.pop("stderr", subprocess.PIPE),
+            preexec_fn=prepare,
+            pass_fds=() if write_end is None else (3,),
+            **options,
+        )
         if read_end is not None:
             os.close(write_end)
             process.progress_end = read_end
@@ -465,10 +514,16 @@ class Board:
             with open(process.progress_end, "rb") as stream:
                 progress = stream.read()
             del process.progress_end
-        result = Result(process.returncode, (out or b"").decode(), (err or b"").decode(errors="replace"),
-                        progress.decode(errors="replace").splitlines())
+        result = Result(
+            process.returncode,
+            (out or b"").decode(),
+            (err or b"").decode(errors="replace"),
+            progress.decode(errors="replace").splitlines(),
+        )
         self.factory.transcript.append(
-            f"$ {process.args} → {result.code}\n{result.out}{result.err}" + "".join(f"[{line}]\n" for line in result.progress))
+            f"$ {process.args} → {result.code}\n{result.out}{result.err}"
+            + "".join(f"[{line}]\n" for line in result.progress)
+        )
         return result
 
     def run(self, *command, **options):
@@ -568,7 +623,9 @@ class Board:
 
     def env(self):
         """The environment as U-Boot would see it: name → value."""
-        result = subprocess.run(["chroot", self.root, "/usr/bin/fw_printenv"], capture_output=True, text=True, check=True)
+        result = subprocess.run(
+            ["chroot", self.root, "/usr/bin/fw_printenv"], capture_output=True, text=True, check=True
+        )
         return dict(line.split("=", 1) for line in result.stdout.splitlines())
 
     def ota_env(self):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The list of tests. A test is a function that takes a board.Factory, named by what it promises."""
-from typing import Callable, NamedTuple
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 
 class Test(NamedTuple):
@@ -19,6 +21,7 @@ def promise(text, cases=None, alone=False, patience=0):
     alone: not while other tests run, because they drop the page cache of the whole machine.
     patience: seconds after which what does not end has failed, where it does many things.
     """
+
     def register(function):
         if cases is None:
             ALL.append(Test(text, function, alone, patience))
@@ -26,6 +29,7 @@ def promise(text, cases=None, alone=False, patience=0):
             for case in cases:
                 ALL.append(Test(text.format(case), lambda factory, case=case: function(factory, case), alone, patience))
         return function
+
     return register
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Archives of root file systems: what the tar of busybox would get wrong, and links that lead to what a system must have."""
+
 import os
 import shutil
 from pathlib import Path
@@ -19,6 +20,7 @@ NEEDS = {
 
 def archive_of(factory, what):
     """An archive that needs something, and the tree that it was made of."""
+
     def change(root):
         if "sparse" in what:
             with open(root / "usr/lib/sparse.db", "wb") as file:
@@ -31,6 +33,7 @@ def archive_of(factory, what):
         else:
             (root / "usr/bin/able").write_text("x")
             run("setcap", "cap_net_raw+ep", root / "usr/bin/able")
+
     root = factory.system_variant(what.replace(" ", "-"), change)
     path = factory.place / "needs.tar"
     path.unlink(missing_ok=True)
@@ -38,7 +41,9 @@ def archive_of(factory, what):
     return path, root
 
 
-@promise("exit 4: {} is refused before the slot is touched where there is no bsdtar, with record and member", cases=NEEDS)
+@promise(
+    "exit 4: {} is refused before the slot is touched where there is no bsdtar, with record and member", cases=NEEDS
+)
 def no_bsdtar(factory, what):
     path, _ = archive_of(factory, what)
     for words in NEEDS[what][1:]:
@@ -48,9 +53,11 @@ def no_bsdtar(factory, what):
 
 def bsdtar_installed(factory):
     """Changes a running system to one with a bsdtar: GNU tar, which knows the same options and fits into the slot. tests/content has the real one."""
+
     def change(root):
         factory._copy_program(shutil.which("tar"), root, root / "usr/bin/gnu-tar")
         executable(root / "usr/bin/bsdtar", "#!/bin/sh\nexec gnu-tar --xattrs-include='*' \"$@\"\n")
+
     return change
 
 
@@ -65,9 +72,17 @@ def by_bsdtar(factory, what):
             equal((new / "usr/lib/sparse.db").read_bytes(), (root / "usr/lib/sparse.db").read_bytes(), "content")
         elif "owner" in what:
             found = os.stat(new / "usr/bin/tool")
-            equal((found.st_uid, found.st_gid, oct(found.st_mode & 0o7777)), (4000000, 4000001, "0o4755"), "owner and mode")
+            equal(
+                (found.st_uid, found.st_gid, oct(found.st_mode & 0o7777)),
+                (4000000, 4000001, "0o4755"),
+                "owner and mode",
+            )
         else:
-            equal(os.getxattr(new / "usr/bin/able", "security.capability"), os.getxattr(root / "usr/bin/able", "security.capability"), "capability")
+            equal(
+                os.getxattr(new / "usr/bin/able", "security.capability"),
+                os.getxattr(root / "usr/bin/able", "security.capability"),
+                "capability",
+            )
 
 
 @promise("a system with {} is judged alike as file system and as archive", cases=["merged sbin", "a link for /boot"])
@@ -82,6 +97,7 @@ def links(factory, what):
         else:
             shutil.move(root / "boot", root / "usr/lib/boot")
             (root / "boot").symlink_to("usr/lib/boot")
+
     root = factory.system_variant(what.replace(" ", "-").replace("/", ""), change)
     for kind in ("ext4", "tar.gz"):
         board = factory.board()
@@ -94,4 +110,4 @@ def links(factory, what):
 def no_end(factory):
     whole = factory.image("tar").read_bytes()
     end = len(whole.rstrip(b"\0"))
-    image_refused(factory, run("gzip", "-c", input=whole[:end + -end % 512]), 5, "end mark")
+    image_refused(factory, run("gzip", "-c", input=whole[: end + -end % 512]), 5, "end mark")

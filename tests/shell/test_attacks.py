@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The owner of the delivered file changes it while it is installed. Whatever he writes, and whenever: not one byte of it is armed."""
+
 import os
 import random
 import subprocess
@@ -71,15 +72,20 @@ def attack_on(factory, kind):
     content = make_bundle(factory, path, key)
     if "without rootfs-sha256" in kind:
         parts = members(content)
-        content = signed(factory, key, b"".join(line + b"\n" for line in parts[0][1].splitlines() if not line.startswith(b"rootfs")), parts[-1])
+        content = signed(
+            factory,
+            key,
+            b"".join(line + b"\n" for line in parts[0][1].splitlines() if not line.startswith(b"rootfs")),
+            parts[-1],
+        )
     if kind.startswith("another format"):
         # A tar archive inside of a bundle that was signed for a file system.
         evil = factory.image("tar", factory.system_variant("hostile", hostile)).read_bytes()
-        return content, [(payload(content), evil[:len(content) - payload(content) - 1024])]
+        return content, [(payload(content), evil[: len(content) - payload(content) - 1024])]
     if "." in kind:
         # Another file system, compressed likewise, and as much of it as there is room.
         evil = factory.image(kind, factory.system_variant("hostile", hostile), size=12 * MIB).read_bytes()
-        return content, [(payload(content), evil[:len(content) - payload(content) - 1024])]
+        return content, [(payload(content), evil[: len(content) - payload(content) - 1024])]
     places, at = [], content.find(GOOD)
     while at >= 0:
         places.append((at, EVIL))
@@ -104,7 +110,10 @@ def outcome(board, result):
     equal(env.get("ota_trial"), "b", "armed")
     with board.mounted("b") as new:
         equal((new / "usr/lib/init").read_bytes(), GOOD, "the program in the slot that is armed")
-        true(all(not path.is_file() or path.is_symlink() or EVIL not in path.read_bytes() for path in new.rglob("*")), "unsigned bytes in the slot that is armed")
+        true(
+            all(not path.is_file() or path.is_symlink() or EVIL not in path.read_bytes() for path in new.rglob("*")),
+            "unsigned bytes in the slot that is armed",
+        )
     board.flush()
     with open(board.disk, "rb") as disk:
         disk.seek(SLOT["b"][0])
@@ -119,27 +128,50 @@ KINDS = ["ext4", "ext4 without rootfs-sha256", "ext4.zst", "ext4.gz", "tar", "ta
 TRIES = -(-ALL_TRIES // len(KINDS))
 
 
-@promise("whenever the owner of a signed bundle swaps its payload, the good system is armed or none: {}", cases=KINDS, patience=120 + 20 * TRIES)
+@promise(
+    "whenever the owner of a signed bundle swaps its payload, the good system is armed or none: {}",
+    cases=KINDS,
+    patience=120 + 20 * TRIES,
+)
 def swapped(factory, kind):
     content, evil = attack_on(factory, kind)
     seen = []
     luck = random.Random(kind)
     arguments = []
-    for number, (at, part) in enumerate([*evil, *((at, content[at:at + len(part)]) for at, part in evil)]):
+    for number, (at, part) in enumerate([*evil, *((at, content[at : at + len(part)]) for at, part in evil)]):
         path = factory.place / f"part{number}"
         path.write_bytes(part)
         path.chmod(0o644)
         arguments.append(f"{at}:{path}")
     factory.place.chmod(0o755)
-    board = open_to_users(factory.board(change=trusting(keys(factory).public("ed25519"), conf="REQUIRE_SIGNATURE=yes\n")))
+    board = open_to_users(
+        factory.board(change=trusting(keys(factory).public("ed25519"), conf="REQUIRE_SIGNATURE=yes\n"))
+    )
     for number in range(TRIES):
         image = deliver_to_user(board, content)
         end = board.root / "tmp/end"
         end.unlink(missing_ok=True)
         # From far faster than anything reads to slower than the whole update.
         longest = 10 ** luck.uniform(2, 6.3)
-        attacker = subprocess.Popen([PYTHON, "-c", SWAPPER, str(board.root / image.lstrip("/")), str(end), str(luck.randrange(1 << 30)), str(int(longest)), *arguments],
-                                    user=USER, group=USER, extra_groups=[], cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        attacker = subprocess.Popen(
+            [
+                PYTHON,
+                "-c",
+                SWAPPER,
+                str(board.root / image.lstrip("/")),
+                str(end),
+                str(luck.randrange(1 << 30)),
+                str(int(longest)),
+                *arguments,
+            ],
+            user=USER,
+            group=USER,
+            extra_groups=[],
+            cwd="/",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         equal(attacker.stdout.readline().strip(), "ready", "the attacker is there")
         result = board.sysupgrade("--no-reboot", image)
         end.touch()
@@ -150,20 +182,33 @@ def swapped(factory, kind):
             board.env_before = board.env_bytes()
         del factory.transcript[:]
     factory.transcript.append(f"{TRIES} tries: {seen.count('good')} good, {seen.count('refused')} refused")
-    print(f"# {kind}: {TRIES} tries, {seen.count('good')} armed the good system, {seen.count('refused')} refused", flush=True)
+    print(
+        f"# {kind}: {TRIES} tries, {seen.count('good')} armed the good system, {seen.count('refused')} refused",
+        flush=True,
+    )
 
 
-STEPS = [(kind, step) for kind in ("ext4", "ext4.zst", "tar.zst", "squashfs", "another format") for step in
-         ("open", "check", *{"ta": ("unpack", "compare"), "sq": ("stage",)}.get(kind[:2], ("write", "verify")))]
+STEPS = [
+    (kind, step)
+    for kind in ("ext4", "ext4.zst", "tar.zst", "squashfs", "another format")
+    for step in ("open", "check", *{"ta": ("unpack", "compare"), "sq": ("stage",)}.get(kind[:2], ("write", "verify")))
+]
 
 
-@promise("what is swapped between two steps of an update never reaches an armed slot: {0[0]}, before {0[1]}", cases=STEPS)
+@promise(
+    "what is swapped between two steps of an update never reaches an armed slot: {0[0]}, before {0[1]}", cases=STEPS
+)
 def between_steps(factory, case):
     kind, step = case
     content, evil = attack_on(factory, kind)
     for back_again in (False, True):
-        board = factory.board(change=trusting(keys(factory).public("ed25519"), conf="REQUIRE_SIGNATURE=yes\n",
-                                              also=lambda root: engine_pauses_before(root, step)))
+        board = factory.board(
+            change=trusting(
+                keys(factory).public("ed25519"),
+                conf="REQUIRE_SIGNATURE=yes\n",
+                also=lambda root: engine_pauses_before(root, step),
+            )
+        )
         board.fifo("reached")
         board.fifo("go")
         image = board.deliver(content)
@@ -178,6 +223,6 @@ def between_steps(factory, case):
             with open(board.root / image.lstrip("/"), "r+b") as file:
                 for at, part in evil:
                     file.seek(at)
-                    file.write(content[at:at + len(part)])
+                    file.write(content[at : at + len(part)])
         outcome(board, board.finish(process))
         factory.close_boards()

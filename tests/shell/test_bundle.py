@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Signed bundles: who is trusted, what is refused, and what an update from a bundle leaves behind."""
+
 import io
 import os
 import shutil
@@ -40,22 +41,60 @@ class Keys:
         """A certificate by that name, signed by itself or by the issuer. The key is P-256; extensions such as basicConstraints=CA:FALSE."""
         certificate = self.folder / f"{name}.crt"
         if not certificate.exists():
-            options = [word for extension in extensions or ("basicConstraints=critical,CA:TRUE",) for word in ("-addext", extension)]
+            options = [
+                word
+                for extension in extensions or ("basicConstraints=critical,CA:TRUE",)
+                for word in ("-addext", extension)
+            ]
             config, request, issued = (self.folder / part for part in ("ca.conf", "request", "issued"))
-            run("openssl", "req", "-new", "-key", self.private(name, "p256"), "-subj", f"/CN={name}", "-out", request, *options)
+            run(
+                "openssl",
+                "req",
+                "-new",
+                "-key",
+                self.private(name, "p256"),
+                "-subj",
+                f"/CN={name}",
+                "-out",
+                request,
+                *options,
+            )
             shutil.rmtree(issued, ignore_errors=True)
             issued.mkdir()
             (issued / "index").touch()
-            config.write_text(f"[ca]\ndefault_ca=us\n[us]\ndatabase={issued}/index\nnew_certs_dir={issued}\nrand_serial=yes\ndefault_md=sha256\n"
-                              "copy_extensions=copy\npolicy=any\n[any]\ncommonName=supplied\n")
+            config.write_text(
+                f"[ca]\ndefault_ca=us\n[us]\ndatabase={issued}/index\nnew_certs_dir={issued}\nrand_serial=yes\ndefault_md=sha256\n"
+                "copy_extensions=copy\npolicy=any\n[any]\ncommonName=supplied\n"
+            )
             signer = ["-selfsign"] if issuer is None else ["-cert", self.folder / f"{issuer}.crt"]
-            run("openssl", "ca", "-batch", "-config", config, "-notext", "-in", request, "-out", certificate, *signer,
-                "-keyfile", self.private(issuer or name, "p256"), "-startdate", "20200101000000Z",
-                "-enddate", "20200201000000Z" if expired else "20991231235959Z")
+            run(
+                "openssl",
+                "ca",
+                "-batch",
+                "-config",
+                config,
+                "-notext",
+                "-in",
+                request,
+                "-out",
+                certificate,
+                *signer,
+                "-keyfile",
+                self.private(issuer or name, "p256"),
+                "-startdate",
+                "20200101000000Z",
+                "-enddate",
+                "20200201000000Z" if expired else "20991231235959Z",
+            )
         return certificate
 
     def leaf(self, name, issuer, *extensions, expired=False):
-        return self.authority(name, *(extensions or ("basicConstraints=CA:FALSE", "extendedKeyUsage=codeSigning")), issuer=issuer, expired=expired)
+        return self.authority(
+            name,
+            *(extensions or ("basicConstraints=CA:FALSE", "extendedKeyUsage=codeSigning")),
+            issuer=issuer,
+            expired=expired,
+        )
 
 
 def keys(factory):
@@ -64,6 +103,7 @@ def keys(factory):
 
 def trusting(*pems, compatible=BOARD_NAME, conf="", also=lambda root: None):
     """Changes a running system to one that trusts these PEM texts."""
+
     def change(root):
         folder = root / "etc/otamgr/keys.d"
         folder.mkdir()
@@ -74,6 +114,7 @@ def trusting(*pems, compatible=BOARD_NAME, conf="", also=lambda root: None):
         if conf:
             (root / "etc/otamgr/sysupgrade.conf").write_text(conf)
         also(root)
+
     return change
 
 
@@ -126,19 +167,34 @@ def verify(board, content):
 
 # ---- ota-verify ----------------------------------------------------------------------------------------------------
 
-@promise("ota-verify prints the manifest of a bundle signed with a trusted {} key, byte for byte", cases=["ed25519", "p256"])
+
+@promise(
+    "ota-verify prints the manifest of a bundle signed with a trusted {} key, byte for byte", cases=["ed25519", "p256"]
+)
 def verified(factory, kind):
     made = keys(factory)
     board = factory.board(change=trusting(made.public(f"other-{kind}", kind), made.public(kind, kind)))
-    content = make_bundle(factory, small_image(factory), made.private(kind, kind), description="a description = with signs")
+    content = make_bundle(
+        factory, small_image(factory), made.private(kind, kind), description="a description = with signs"
+    )
     result = verify(board, content)
     equal((result.code, result.out.encode()), (0, members(content)[0][1]), "exit code and manifest")
     true("keys.d/1.pem" in result.err, "says which key")
 
 
-@promise("ota-verify refuses {} with exit 6", cases=[
-    "a key that is not there", "a changed manifest", "a signature of another file", "random bytes as signature", "no keys at all",
-    "an RSA key in keys.d", "a P-384 key in keys.d", "a private key in keys.d"])
+@promise(
+    "ota-verify refuses {} with exit 6",
+    cases=[
+        "a key that is not there",
+        "a changed manifest",
+        "a signature of another file",
+        "random bytes as signature",
+        "no keys at all",
+        "an RSA key in keys.d",
+        "a P-384 key in keys.d",
+        "a private key in keys.d",
+    ],
+)
 def not_trusted(factory, what):
     made = keys(factory)
     good = made.private("ed25519")
@@ -153,7 +209,13 @@ def not_trusted(factory, what):
     elif what.startswith(("an RSA", "a P-384")):
         # A right signature by a key that is there, but of a kind that nobody has agreed on.
         key = factory.place / "strange.key"
-        run("openssl", "genpkey", "-out", key, *(["-algorithm", "RSA"] if "RSA" in what else ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"]))
+        run(
+            "openssl",
+            "genpkey",
+            "-out",
+            key,
+            *(["-algorithm", "RSA"] if "RSA" in what else ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"]),
+        )
         pems = [run("openssl", "pkey", "-in", key, "-pubout", text=True)]
         (factory.place / "manifest").write_bytes(members(content)[0][1])
         signature = run("openssl", "dgst", "-sha256", "-sign", key, factory.place / "manifest")
@@ -172,9 +234,17 @@ def not_trusted(factory, what):
     equal((result.code, result.out), (6, ""), f"exit code and output, said {result.err}")
 
 
-@promise("ota-verify accepts a chain that leads to an authority in keys.d, however wrong the clock: {}", cases=[
-    "directly", "over an intermediate", "an intermediate in keys.d", "the signer's own certificate in keys.d", "expired",
-    "without saying what it is for"])
+@promise(
+    "ota-verify accepts a chain that leads to an authority in keys.d, however wrong the clock: {}",
+    cases=[
+        "directly",
+        "over an intermediate",
+        "an intermediate in keys.d",
+        "the signer's own certificate in keys.d",
+        "expired",
+        "without saying what it is for",
+    ],
+)
 def chain(factory, what):
     made = keys(factory)
     made.authority("root")
@@ -201,12 +271,25 @@ def chain(factory, what):
     equal((result.code, result.out.encode()), (0, members(content)[0][1]), f"exit code and manifest, said {result.err}")
     output = factory.place / "made.bundle"
     with host.open_bundle(output) as opened:
-        equal(opened.signed_by([board.root / "etc/otamgr/keys.d"]), str(board.root / "etc/otamgr/keys.d/0.pem"), "what the host tool says")
+        equal(
+            opened.signed_by([board.root / "etc/otamgr/keys.d"]),
+            str(board.root / "etc/otamgr/keys.d/0.pem"),
+            "what the host tool says",
+        )
 
 
-@promise("ota-verify refuses a certificate, exit 6: {}", cases=[
-    "of another authority", "of an authority that only the system trusts", "for a web server", "for signing certificates only",
-    "issued by a certificate that is no authority", "of somebody else than who signed", "over an intermediate that is missing"])
+@promise(
+    "ota-verify refuses a certificate, exit 6: {}",
+    cases=[
+        "of another authority",
+        "of an authority that only the system trusts",
+        "for a web server",
+        "for signing certificates only",
+        "issued by a certificate that is no authority",
+        "of somebody else than who signed",
+        "over an intermediate that is missing",
+    ],
+)
 def chain_refused(factory, what):
     made = keys(factory)
     made.authority("root")
@@ -222,7 +305,9 @@ def chain_refused(factory, what):
     elif what == "for a web server":
         leaf = made.leaf("web", "root", "basicConstraints=CA:FALSE", "extendedKeyUsage=serverAuth")
     elif what == "for signing certificates only":
-        leaf = made.leaf("certificates-only", "root", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
+        leaf = made.leaf(
+            "certificates-only", "root", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"
+        )
     elif what == "issued by a certificate that is no authority":
         leaf, others = made.leaf("grandchild", "direct"), ["direct"]
     elif what == "of somebody else than who signed":
@@ -241,7 +326,12 @@ def chain_refused(factory, what):
     if "the system trusts" in what:
         store = board.root / "tmp/system"
         store.mkdir()
-        run("cp", made.authority("stranger"), store / f"{run('openssl', 'x509', '-in', made.authority('stranger'), '-noout', '-hash', text=True).strip()}.0")
+        run(
+            "cp",
+            made.authority("stranger"),
+            store
+            / f"{run('openssl', 'x509', '-in', made.authority('stranger'), '-noout', '-hash', text=True).strip()}.0",
+        )
         (board.root / "tmp/system.pem").write_text(made.authority("stranger").read_text())
         environment = {"SSL_CERT_DIR": "/tmp/system", "SSL_CERT_FILE": "/tmp/system.pem"}
     (board.root / "tmp/x.bundle").write_bytes(content)
@@ -250,7 +340,9 @@ def chain_refused(factory, what):
     (factory.place / "refused.bundle").write_bytes(content)
     with host.open_bundle(factory.place / "refused.bundle") as opened:
         try:
-            raise AssertionError(f"the host tool says it is signed by {opened.signed_by([board.root / 'etc/otamgr/keys.d'])}")
+            raise AssertionError(
+                f"the host tool says it is signed by {opened.signed_by([board.root / 'etc/otamgr/keys.d'])}"
+            )
         except host.SignatureError:
             pass
 
@@ -274,15 +366,27 @@ def no_bundle(factory, code):
     good = make_bundle(factory, small_image(factory), key)
     (_, manifest), signature, image = members(good)
     if code == "4":
-        bad = [(b"not a bundle" * 100, "no bundle"), (assembled([("manifest2", manifest), signature, image]), "no bundle"),
-               (small_image(factory).read_bytes(), "no bundle"), (good[:200], "no bundle")]
-        for change, words in (((b"format=otamgr-bundle-1", b"format=otamgr-bundle-3"), "otamgr-bundle-3"), ((b"version=2.0", b"version=two"), "'two'"),
-                              ((b"version=2.0", b"version=1..2"), "1..2"), ((b"version=2.0", b"version=1.2\nnot-before=3"), "not-before"),
-                              ((b"version=2.0\n", b""), "version ''"), ((b"version=2.0", b"version=2.0\nversion=3.0"), "twice"),
-                              ((b"version=2.0", b"version=2.0\n"), "does not know"), ((b"image-bytes=", b"image-bytes=0"), "image-bytes"),
-                              ((b"image-bytes=", b"image-bytes=$(reboot)"), "image-bytes"), ((b"compatible=", b"compatible= "), "compatible"),
-                              ((b"version=2.0", b"version=2.0\nrootfs-bytes=4096"), "rootfs-sha256"), ((b"version=2.0", b"version=2.0\nx-a=\xc3\xa9"), "no text"),
-                              ((b"version=2.0", b"version=2.0\nx-a=\0"), "no text")):
+        bad = [
+            (b"not a bundle" * 100, "no bundle"),
+            (assembled([("manifest2", manifest), signature, image]), "no bundle"),
+            (small_image(factory).read_bytes(), "no bundle"),
+            (good[:200], "no bundle"),
+        ]
+        for change, words in (
+            ((b"format=otamgr-bundle-1", b"format=otamgr-bundle-3"), "otamgr-bundle-3"),
+            ((b"version=2.0", b"version=two"), "'two'"),
+            ((b"version=2.0", b"version=1..2"), "1..2"),
+            ((b"version=2.0", b"version=1.2\nnot-before=3"), "not-before"),
+            ((b"version=2.0\n", b""), "version ''"),
+            ((b"version=2.0", b"version=2.0\nversion=3.0"), "twice"),
+            ((b"version=2.0", b"version=2.0\n"), "does not know"),
+            ((b"image-bytes=", b"image-bytes=0"), "image-bytes"),
+            ((b"image-bytes=", b"image-bytes=$(reboot)"), "image-bytes"),
+            ((b"compatible=", b"compatible= "), "compatible"),
+            ((b"version=2.0", b"version=2.0\nrootfs-bytes=4096"), "rootfs-sha256"),
+            ((b"version=2.0", b"version=2.0\nx-a=\xc3\xa9"), "no text"),
+            ((b"version=2.0", b"version=2.0\nx-a=\0"), "no text"),
+        ):
             true(change[0] in manifest, str(change))
             bad.append((signed(factory, key, manifest.replace(*change), image), words))
         bad.append((signed(factory, key, manifest[:-1], image), "no text"))
@@ -298,15 +402,23 @@ def no_bundle(factory, code):
             link = tarfile.TarInfo(image[0])
             link.type, link.linkname = tarfile.SYMTYPE, "/etc/shadow"
             archive.addfile(link)
-        bad = [(bytes(flipped), "damaged"), (good[:-10240], "cut off"), (good[:1024], "damaged"), (good[:600], "ends within"),
-               (assembled([("manifest", manifest)]), "damaged"), (assembled([("manifest", manifest), signature]), "damaged"),
-               (assembled([("manifest", manifest), image, signature]), "damaged"), (folder.getvalue(), "damaged"),
-               (assembled([("manifest", manifest), signature, image, ("more", b"x")]), "more than one image"),
-               (assembled([("manifest", manifest), signature, ("../x", image[1])]), "damaged"),
-               (assembled([("manifest", b""), signature, image]), "0 bytes"), (assembled([("manifest", b"x" * 65537), signature, image]), "65537"),
-               (assembled([("manifest", manifest), ("manifest.sig", b"x" * 1025), image]), "1025"),
-               (assembled([("manifest", manifest), signature, ("other.tar", image[1])]), "other.tar"),
-               (assembled([("manifest", manifest), signature, (image[0], image[1] + b"x")]), str(len(image[1]) + 1))]
+        bad = [
+            (bytes(flipped), "damaged"),
+            (good[:-10240], "cut off"),
+            (good[:1024], "damaged"),
+            (good[:600], "ends within"),
+            (assembled([("manifest", manifest)]), "damaged"),
+            (assembled([("manifest", manifest), signature]), "damaged"),
+            (assembled([("manifest", manifest), image, signature]), "damaged"),
+            (folder.getvalue(), "damaged"),
+            (assembled([("manifest", manifest), signature, image, ("more", b"x")]), "more than one image"),
+            (assembled([("manifest", manifest), signature, ("../x", image[1])]), "damaged"),
+            (assembled([("manifest", b""), signature, image]), "0 bytes"),
+            (assembled([("manifest", b"x" * 65537), signature, image]), "65537"),
+            (assembled([("manifest", manifest), ("manifest.sig", b"x" * 1025), image]), "1025"),
+            (assembled([("manifest", manifest), signature, ("other.tar", image[1])]), "other.tar"),
+            (assembled([("manifest", manifest), signature, (image[0], image[1] + b"x")]), str(len(image[1]) + 1)),
+        ]
     for content, words in bad:
         result = verify(board, content)
         equal((result.code, result.out), (int(code), ""), f"exit code and output of '{words}', said {result.err}")
@@ -317,37 +429,58 @@ def no_bundle(factory, code):
 def extra_lines(factory):
     made = keys(factory)
     board = factory.board(change=trusting(made.public("ed25519")))
-    content = make_bundle(factory, small_image(factory), made.private("ed25519"), extra={"x-commit": "abc$(touch /tmp/y) \"'\\"})
+    content = make_bundle(
+        factory, small_image(factory), made.private("ed25519"), extra={"x-commit": "abc$(touch /tmp/y) \"'\\"}
+    )
     result = verify(board, content)
     equal(result.code, 0, f"exit code, said {result.err}")
     true("x-commit=abc$(touch /tmp/y) \"'\\\n" in result.out, result.out)
     true(not (board.root / "tmp/y").exists(), "a command in a value was run")
 
 
-@promise("ota-verify file verifies a detached signature by key or by certificate, refuses any other, and leaves nothing behind")
+@promise(
+    "ota-verify file verifies a detached signature by key or by certificate, refuses any other, and leaves nothing behind"
+)
 def detached(factory):
     made = keys(factory)
     made.authority("root")
     leaf = made.leaf("direct", "root")
     board = factory.board(change=trusting(made.public("ed25519"), made.authority("root").read_text()))
     (board.root / "tmp/index with blank.json").write_bytes(b'{"a": 1}\n' * 5000)
-    (board.root / "tmp/index.sig").write_bytes(host.sign(board.root / "tmp/index with blank.json", made.private("ed25519")))
-    (board.root / "tmp/leaf.sig").write_bytes(host.sign(board.root / "tmp/index with blank.json", made.private("direct", "p256")))
+    (board.root / "tmp/index.sig").write_bytes(
+        host.sign(board.root / "tmp/index with blank.json", made.private("ed25519"))
+    )
+    (board.root / "tmp/leaf.sig").write_bytes(
+        host.sign(board.root / "tmp/index with blank.json", made.private("direct", "p256"))
+    )
     (board.root / "tmp/leaf.crt").write_text(leaf.read_text())
 
     def result(*words):
         return board.run("/sbin/ota-verify", *words, progress=None)
+
     index = "/tmp/index with blank.json"
-    for words, code in (((index, "/tmp/index.sig"), 0), ((index, "/tmp/leaf.sig", "/tmp/leaf.crt"), 0), ((index, "/tmp/leaf.sig"), 6),
-                        (("/tmp/leaf.crt", "/tmp/index.sig"), 6), ((index, "/tmp/leaf.crt"), 6), ((index, "/tmp/none"), 3), (("/tmp", "/tmp/index.sig"), 3)):
+    for words, code in (
+        ((index, "/tmp/index.sig"), 0),
+        ((index, "/tmp/leaf.sig", "/tmp/leaf.crt"), 0),
+        ((index, "/tmp/leaf.sig"), 6),
+        (("/tmp/leaf.crt", "/tmp/index.sig"), 6),
+        ((index, "/tmp/leaf.crt"), 6),
+        ((index, "/tmp/none"), 3),
+        (("/tmp", "/tmp/index.sig"), 3),
+    ):
         equal(result("file", *words).code, code, f"exit code of file {words}")
     for words in ((), ("file", index), ("bundle",), ("bundle", "a", "b"), ("frobnicate",)):
         equal(result(*words).code, 2, f"exit code of {words}")
     equal(result("bundle", "/tmp/none").code, 3, "exit code of a missing bundle")
-    equal(sorted(path.name for path in (board.root / "tmp").iterdir()), ["index with blank.json", "index.sig", "leaf.crt", "leaf.sig"], "files in /tmp")
+    equal(
+        sorted(path.name for path in (board.root / "tmp").iterdir()),
+        ["index with blank.json", "index.sig", "leaf.crt", "leaf.sig"],
+        "files in /tmp",
+    )
 
 
 # ---- sysupgrade ----------------------------------------------------------------------------------------------------
+
 
 def bundle_board(factory, key="ed25519", floor=None, **options):
     """A board that trusts the key; its target slot is remembered, for refusals."""
@@ -369,16 +502,38 @@ def squashfs(factory, root=None):
     return path
 
 
-@promise("a bundle of {} installs exactly that system, its manifest beside the header, and moves the floor with the commit", cases=[
-    "ext4", "ext4.gz", "ext4.zst", "ext4.xz", "tar", "tar.gz", "tar.zst", "squashfs", "ext4 in format 2", "ext4.gz in format 2"])
+@promise(
+    "a bundle of {} installs exactly that system, its manifest beside the header, and moves the floor with the commit",
+    cases=[
+        "ext4",
+        "ext4.gz",
+        "ext4.zst",
+        "ext4.xz",
+        "tar",
+        "tar.gz",
+        "tar.zst",
+        "squashfs",
+        "ext4 in format 2",
+        "ext4.gz in format 2",
+    ],
+)
 def bundle_update(factory, kind):
     board = bundle_board(factory, floor="1.9.9")
     kind, _, format_2 = kind.partition(" in ")
-    content = make_bundle(factory, squashfs(factory) if kind == "squashfs" else factory.image(kind), keys(factory).private("ed25519"), version="2.0.1-rc2",
-                          form=2 if format_2 else 1)
+    content = make_bundle(
+        factory,
+        squashfs(factory) if kind == "squashfs" else factory.image(kind),
+        keys(factory).private("ed25519"),
+        version="2.0.1-rc2",
+        form=2 if format_2 else 1,
+    )
     result = board.sysupgrade("--no-reboot", "--txn", "T", board.deliver(content))
     equal(result.code, 0, f"exit code, said {result.err}")
-    equal(board.ota_env(), {"ota_slot": "a", "ota_trial": "b", "ota_tries": "3", "ota_txn": "T", "ota_floor": "1.9.9"}, "environment")
+    equal(
+        board.ota_env(),
+        {"ota_slot": "a", "ota_trial": "b", "ota_tries": "3", "ota_txn": "T", "ota_floor": "1.9.9"},
+        "environment",
+    )
     run("e2fsck", "-fn", board.loops["b"])
     with board.mounted("b") as new:
         equal(tree(new, without=(*ADDED, "etc/otamgr", "etc/otamgr/manifest")), tree(factory.new), "new system")
@@ -390,23 +545,41 @@ def bundle_update(factory, kind):
 
 @promise("a commit moves the floor to the version of the committed system in the same single write, and never down")
 def floor_moves(factory):
-    for floor, version, expected in ((None, "2.0", "2.0"), ("1.9.9", "1.10", "1.10"), ("3.0", "2.0", "3.0"), ("2.0", "2.0-rc1", "2.0-rc1"),
-                                     ("2.0", None, "2.0"), (None, None, None), ("2.0", "two", "2.0"), ("08.09", "8.9", "8.9"),
-                                     ("1.2", "1.2.0.0.1", "1.2.0.0.1"), ("garbage", "2.0", "garbage"), ("999999999.1", "1000.0", "999999999.1")):
+    for floor, version, expected in (
+        (None, "2.0", "2.0"),
+        ("1.9.9", "1.10", "1.10"),
+        ("3.0", "2.0", "3.0"),
+        ("2.0", "2.0-rc1", "2.0-rc1"),
+        ("2.0", None, "2.0"),
+        (None, None, None),
+        ("2.0", "two", "2.0"),
+        ("08.09", "8.9", "8.9"),
+        ("1.2", "1.2.0.0.1", "1.2.0.0.1"),
+        ("garbage", "2.0", "garbage"),
+        ("999999999.1", "1000.0", "999999999.1"),
+    ):
+
         def manifest(root, version=version):
             if version:
                 (root / "etc/otamgr/manifest").write_text(f"format=otamgr-bundle-1\nversion={version}\n")
+
         board = on_trial(factory, change=manifest)
         if floor:
             board.set_env(ota_floor=floor)
         equal(board.run("/sbin/ota-slot", "commit").code, 0, "exit code")
-        equal((board.ota_env().get("ota_floor"), board.ota_env()["ota_slot"]), (expected, "b"), f"floor of {floor} after the commit of {version}")
+        equal(
+            (board.ota_env().get("ota_floor"), board.ota_env()["ota_slot"]),
+            (expected, "b"),
+            f"floor of {floor} after the commit of {version}",
+        )
         equal(len(board.env_copies_written()), 1, "copies written: more than one would be two writes")
         equal(board.slot_bytes("b"), board.running_before, "the running slot")
         factory.close_boards()
 
 
-@promise("an image without bundle takes away a manifest that it brings, so that it cannot move the floor; kept files cannot bring one")
+@promise(
+    "an image without bundle takes away a manifest that it brings, so that it cannot move the floor; kept files cannot bring one"
+)
 def no_smuggled_manifest(factory):
     def smuggle(root):
         (root / "etc/otamgr").mkdir()
@@ -415,6 +588,7 @@ def no_smuggled_manifest(factory):
     def keep(root):
         (root / "etc/otamgr/manifest").write_text("version=98\n")
         (root / "etc/sysupgrade.conf").write_text("/etc/otamgr\n")
+
     board = factory.board(change=keep)
     image = factory.image("ext4.gz", factory.system_variant("smuggle", smuggle))
     equal(board.sysupgrade("--no-reboot", board.deliver(image)).code, 0, "exit code")
@@ -433,12 +607,16 @@ def bundle_tested(factory):
     true(board.disk.read_bytes() == before, "the disk has changed")
 
 
-@promise("once keys are there an image without bundle is refused, unless REQUIRE_SIGNATURE=no says otherwise; the journal says that it is not signed")
+@promise(
+    "once keys are there an image without bundle is refused, unless REQUIRE_SIGNATURE=no says otherwise; the journal says that it is not signed"
+)
 def not_required(factory):
     board = bundle_board(factory, conf="REQUIRE_SIGNATURE=no\n")
     result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4")))
     equal(result.code, 0, f"exit code, said {result.err}")
-    true(board.events()[0].startswith("update-started ") and board.events()[0].endswith(" signed=no"), board.events()[0])
+    true(
+        board.events()[0].startswith("update-started ") and board.events()[0].endswith(" signed=no"), board.events()[0]
+    )
     for conf in ("", "# REQUIRE_SIGNATURE=no\n"):
         board = bundle_board(factory, conf=conf)
         refused(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4"))), 6, "keys.d holds keys")
@@ -451,14 +629,31 @@ def not_required(factory):
 
 
 MEANT_AS_YES = {
-    "yes": "REQUIRE_SIGNATURE=yes\n", "quotes": "REQUIRE_SIGNATURE=\"yes\"\n", "single quotes": "REQUIRE_SIGNATURE='yes'\n",
-    "blanks around =": "REQUIRE_SIGNATURE = yes\n", "a blank before =": "REQUIRE_SIGNATURE =yes\n", "a blank after =": "REQUIRE_SIGNATURE= yes\n",
-    "a tab": "\tREQUIRE_SIGNATURE=\tyes\n", "a carriage return": "REQUIRE_SIGNATURE=yes\r\n", "no newline": "REQUIRE_SIGNATURE=yes",
-    "a byte order mark": "\ufeffREQUIRE_SIGNATURE=yes\n", "export": "export REQUIRE_SIGNATURE=yes\n", "lower case": "require_signature=yes\n",
-    "plural": "REQUIRE_SIGNATURES=yes\n", "colon": "REQUIRE_SIGNATURE: yes\n", "UTF-16": "REQUIRE_SIGNATURE=yes\n".encode("utf-16"),
-    "old carriage returns": "# settings\rREQUIRE_SIGNATURE=yes\r", "emptied below": "REQUIRE_SIGNATURE=yes\nREQUIRE_SIGNATURE=\n", "empty": "REQUIRE_SIGNATURE=\n",
-    "a folder": None, "YES": "REQUIRE_SIGNATURE=YES\n", "true": "REQUIRE_SIGNATURE=true\n", "1": "REQUIRE_SIGNATURE=1\n",
-    "mistyped": "REQUIRE_SIGNATURE=ture\n", "taken back below": "REQUIRE_SIGNATURE=yes\nREQUIRE_SIGNATURE=no\n", "a comment behind it": "REQUIRE_SIGNATURE=yes # !\n",
+    "yes": "REQUIRE_SIGNATURE=yes\n",
+    "quotes": 'REQUIRE_SIGNATURE="yes"\n',
+    "single quotes": "REQUIRE_SIGNATURE='yes'\n",
+    "blanks around =": "REQUIRE_SIGNATURE = yes\n",
+    "a blank before =": "REQUIRE_SIGNATURE =yes\n",
+    "a blank after =": "REQUIRE_SIGNATURE= yes\n",
+    "a tab": "\tREQUIRE_SIGNATURE=\tyes\n",
+    "a carriage return": "REQUIRE_SIGNATURE=yes\r\n",
+    "no newline": "REQUIRE_SIGNATURE=yes",
+    "a byte order mark": "\ufeffREQUIRE_SIGNATURE=yes\n",
+    "export": "export REQUIRE_SIGNATURE=yes\n",
+    "lower case": "require_signature=yes\n",
+    "plural": "REQUIRE_SIGNATURES=yes\n",
+    "colon": "REQUIRE_SIGNATURE: yes\n",
+    "UTF-16": "REQUIRE_SIGNATURE=yes\n".encode("utf-16"),
+    "old carriage returns": "# settings\rREQUIRE_SIGNATURE=yes\r",
+    "emptied below": "REQUIRE_SIGNATURE=yes\nREQUIRE_SIGNATURE=\n",
+    "empty": "REQUIRE_SIGNATURE=\n",
+    "a folder": None,
+    "YES": "REQUIRE_SIGNATURE=YES\n",
+    "true": "REQUIRE_SIGNATURE=true\n",
+    "1": "REQUIRE_SIGNATURE=1\n",
+    "mistyped": "REQUIRE_SIGNATURE=ture\n",
+    "taken back below": "REQUIRE_SIGNATURE=yes\nREQUIRE_SIGNATURE=no\n",
+    "a comment behind it": "REQUIRE_SIGNATURE=yes # !\n",
     "a dangling link": "link",
 }
 
@@ -478,8 +673,17 @@ def meant_as_yes(factory, how):
     true("/etc/otamgr/sysupgrade.conf" in result.err and "REQUIRE_SIGNATURE" in result.err, result.err)
 
 
-@promise("the board's name is read without blanks, carriage returns and byte order mark, and the first line that is a name counts: {}", cases=[
-    f"{BOARD_NAME}\r\n", f"{BOARD_NAME} \n", f"\ufeff{BOARD_NAME}\n", f"\n\n  {BOARD_NAME}\n", f"two words\n{BOARD_NAME}\nother\n", f"\t{BOARD_NAME}"])
+@promise(
+    "the board's name is read without blanks, carriage returns and byte order mark, and the first line that is a name counts: {}",
+    cases=[
+        f"{BOARD_NAME}\r\n",
+        f"{BOARD_NAME} \n",
+        f"\ufeff{BOARD_NAME}\n",
+        f"\n\n  {BOARD_NAME}\n",
+        f"two words\n{BOARD_NAME}\nother\n",
+        f"\t{BOARD_NAME}",
+    ],
+)
 def name_of_the_board(factory, text):
     board = bundle_board(factory)
     (board.root / "etc/otamgr/compatible").write_text(text, newline="")
@@ -487,15 +691,22 @@ def name_of_the_board(factory, text):
     equal(board.sysupgrade("-T", board.deliver(good_bundle(factory))).code, 0, "exit code")
 
 
-@promise("exit 6: {} is refused, also with -F, and nothing has changed", cases=[
-    "an unsigned image where signatures are required", "an unsigned image where somebody mistyped that they are required", "a changed manifest",
-    "a bundle by a stranger", "a bundle on a device without keys"])
+@promise(
+    "exit 6: {} is refused, also with -F, and nothing has changed",
+    cases=[
+        "an unsigned image where signatures are required",
+        "an unsigned image where somebody mistyped that they are required",
+        "a changed manifest",
+        "a bundle by a stranger",
+        "a bundle on a device without keys",
+    ],
+)
 def unsigned(factory, what):
     made = keys(factory)
     options, content, words = {}, good_bundle(factory), "signature"
     if "required" in what:
         content, words = factory.image("ext4"), "REQUIRE_SIGNATURE"
-        options["conf"] = "REQUIRE_SIGNATURE=\"yes\"\n" if "mistyped" not in what else "REQUIRE_SIGNATURE=ture\n"
+        options["conf"] = 'REQUIRE_SIGNATURE="yes"\n' if "mistyped" not in what else "REQUIRE_SIGNATURE=ture\n"
     elif what == "a changed manifest":
         content = content.replace(b"version=2.0", b"version=9.0")
     elif what == "a bundle by a stranger":
@@ -525,8 +736,17 @@ def wrong_board(factory):
 
 @promise("exit 20: a bundle below the floor is refused, also with -F; the same version and a newer one are not")
 def too_old(factory):
-    for floor, version, code in (("2.0.1", "2.0", 20), ("2.10", "2.9", 20), ("2.0", "2.0-rc1", 0), ("2.0", "2", 0), ("1.99", "2.0", 0), ("2026.08", "2026.7.31", 20),
-                                 ("1.0.0.0.0.0.0.1", "1.0", 20), ("1.010", "1.9", 20), ("garbage", "9.9", 20)):
+    for floor, version, code in (
+        ("2.0.1", "2.0", 20),
+        ("2.10", "2.9", 20),
+        ("2.0", "2.0-rc1", 0),
+        ("2.0", "2", 0),
+        ("1.99", "2.0", 0),
+        ("2026.08", "2026.7.31", 20),
+        ("1.0.0.0.0.0.0.1", "1.0", 20),
+        ("1.010", "1.9", 20),
+        ("garbage", "9.9", 20),
+    ):
         board = bundle_board(factory, floor=floor)
         image = board.deliver(good_bundle(factory, version=version))
         result = board.sysupgrade("-F", image) if code else board.sysupgrade("-T", image)
@@ -545,9 +765,20 @@ def floor_lost(factory):
     equal(board.sysupgrade("-T", board.deliver(good_bundle(factory))).code, 0, "exit code with a floor")
 
 
-@promise("exit 5: {} in a rightly signed bundle is noticed before the slot is touched", cases=[
-    "a flipped bit in the image", "the image of another bundle", "a wrong hash of the file system", "a cut off bundle", "a flipped bit in a squashfs",
-    "a flipped bit in the frames", "a flipped bit in the block index", "the index of another bundle", "a cut off bundle of format 2"])
+@promise(
+    "exit 5: {} in a rightly signed bundle is noticed before the slot is touched",
+    cases=[
+        "a flipped bit in the image",
+        "the image of another bundle",
+        "a wrong hash of the file system",
+        "a cut off bundle",
+        "a flipped bit in a squashfs",
+        "a flipped bit in the frames",
+        "a flipped bit in the block index",
+        "the index of another bundle",
+        "a cut off bundle of format 2",
+    ],
+)
 def wrong_payload(factory, what):
     key = keys(factory).private("ed25519")
     content, words = good_bundle(factory), "not the one that was signed"
@@ -561,7 +792,10 @@ def wrong_payload(factory, what):
         content, words = assembled([other[0], other[1], first[2]]), "speaks of"
     elif what == "a wrong hash of the file system":
         parts = members(content)
-        lines = [b"rootfs-sha256=" + b"0" * 64 if line.startswith(b"rootfs-sha256=") else line for line in parts[0][1].splitlines()]
+        lines = [
+            b"rootfs-sha256=" + b"0" * 64 if line.startswith(b"rootfs-sha256=") else line
+            for line in parts[0][1].splitlines()
+        ]
         content, words = signed(factory, key, b"\n".join(lines) + b"\n", parts[2]), "unpacks to"
     elif what == "a cut off bundle":
         content, words = content[:-20480], "cut off"
@@ -569,12 +803,18 @@ def wrong_payload(factory, what):
         content, words = good_bundle(factory, form=2)[:-20480], "cut off"
     elif what == "the index of another bundle":
         mine, other = (members(good_bundle(factory, form=2, **options)) for options in ({}, {"level": 1}))
-        content, words = assembled([*mine[:2], other[2], mine[3]]), "the index in the bundle is not the one that was signed"
+        content, words = (
+            assembled([*mine[:2], other[2], mine[3]]),
+            "the index in the bundle is not the one that was signed",
+        )
     elif what in ("a flipped bit in the frames", "a flipped bit in the block index"):
         flipped = bytearray(good_bundle(factory, form=2))
         at = len(flipped) // 2 if what.endswith("frames") else flipped.index(b"OTAINDEX") + 200
         flipped[at] ^= 4
-        content, words = bytes(flipped), "damaged between" if what.endswith("frames") else "the index in the bundle is not the one that was signed"
+        content, words = (
+            bytes(flipped),
+            "damaged between" if what.endswith("frames") else "the index in the bundle is not the one that was signed",
+        )
     else:
         flipped = bytearray(make_bundle(factory, squashfs(factory), key))
         flipped[len(flipped) // 2] ^= 4
@@ -583,8 +823,14 @@ def wrong_payload(factory, what):
     refused(board, board.sysupgrade("-F", board.deliver(content)), 5, words)
 
 
-@promise("exit 4: {} is refused before the slot is touched", cases=[
-    "a bundle with a manifest key that is not known", "a squashfs where unsquashfs is missing", "a compressed squashfs in a bundle"])
+@promise(
+    "exit 4: {} is refused before the slot is touched",
+    cases=[
+        "a bundle with a manifest key that is not known",
+        "a squashfs where unsquashfs is missing",
+        "a compressed squashfs in a bundle",
+    ],
+)
 def bundle_not_understood(factory, what):
     key, options = keys(factory).private("ed25519"), {}
     if what == "a bundle with a manifest key that is not known":
@@ -606,12 +852,17 @@ def bundle_not_understood(factory, what):
 def squashfs_incompatible(factory, what):
     def strip(root):
         run("rm", "-r", root / {"kernel": "boot", "init": "sbin"}[what])
-    content = make_bundle(factory, squashfs(factory, factory.system_variant(f"squash-{what}", strip)), keys(factory).private("ed25519"))
+
+    content = make_bundle(
+        factory, squashfs(factory, factory.system_variant(f"squash-{what}", strip)), keys(factory).private("ed25519")
+    )
     board = bundle_board(factory)
     refused(board, board.sysupgrade(board.deliver(content)), 7, what)
 
 
-@promise("killed -9 while a bundle is written: environment and running slot untouched, slot not mountable, next update works")
+@promise(
+    "killed -9 while a bundle is written: environment and running slot untouched, slot not mountable, next update works"
+)
 def bundle_killed(factory):
     board = slow_board(factory, trusting(keys(factory).public("ed25519")))
     board.expect_leftovers = True
@@ -646,7 +897,9 @@ CHANGED_MEANWHILE = {
 }
 
 
-@promise("exit 5: what is changed behind its checks is noticed, and the slot stays unarmed: {}", cases=CHANGED_MEANWHILE)
+@promise(
+    "exit 5: what is changed behind its checks is noticed, and the slot stays unarmed: {}", cases=CHANGED_MEANWHILE
+)
 def changed_meanwhile(factory, case):
     kind, signed, change = CHANGED_MEANWHILE[case]
     board = slow_board(factory, trusting(keys(factory).public("ed25519")) if signed else None)

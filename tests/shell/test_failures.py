@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """sysupgrade: updates that must not succeed, and what they must leave behind."""
+
 import os
 import selectors
 import shutil
@@ -7,16 +8,43 @@ import signal
 import struct
 import subprocess
 
-from board import HEADER, KIB, MIB, SLOT, device_number, engine_meets, engine_pauses_before, executable, file_system_header, run
+from board import (
+    HEADER,
+    KIB,
+    MIB,
+    SLOT,
+    device_number,
+    engine_meets,
+    engine_pauses_before,
+    executable,
+    file_system_header,
+    run,
+)
 from promises import equal, promise, true
 from test_sysupgrade import armed
 
 # The exit codes of the contract; those of bundles are provoked in test_bundle.
 CODES = {
-    2: "wrong usage", 3: "no image", 4: "unknown format", 5: "corrupt", 6: "not signed", 7: "incompatible", 8: "too big", 9: "trial pending",
-    10: "no boot state", 11: "slot mounted", 12: "already running", 13: "write failed", 14: "reads back differently",
-    15: "does not mount", 16: "files not kept", 17: "environment not written", 18: "no header",
-    19: "another board", 20: "older than the floor", 21: "over the budget",
+    2: "wrong usage",
+    3: "no image",
+    4: "unknown format",
+    5: "corrupt",
+    6: "not signed",
+    7: "incompatible",
+    8: "too big",
+    9: "trial pending",
+    10: "no boot state",
+    11: "slot mounted",
+    12: "already running",
+    13: "write failed",
+    14: "reads back differently",
+    15: "does not mount",
+    16: "files not kept",
+    17: "environment not written",
+    18: "no header",
+    19: "another board",
+    20: "older than the floor",
+    21: "over the budget",
 }
 
 
@@ -34,7 +62,9 @@ def refused(board, result, code, words, target_touched=False, journal=True):
         true(words in last[2], "the reason in the progress")
     if journal:
         event = board.events()[-1]
-        true(event.startswith("update-failed txn=") and f" code={code} " in event and words in event, f"journal: {event}")
+        true(
+            event.startswith("update-failed txn=") and f" code={code} " in event and words in event, f"journal: {event}"
+        )
     for leftover in ("sysupgrade", "armed"):
         true(not (board.root / "run/otamgr" / leftover).exists(), f"/run/otamgr/{leftover} was left")
     equal([mount for mount in board._mounts() if mount.endswith("new-root")], [], "mounts left")
@@ -63,15 +93,26 @@ def with_next_update_works(factory, board):
 
 # ---- usage, image, header ----------------------------------------------------------------------------------------
 
+
 @promise("exit 2: wrong usage names the mistake and touches nothing")
 def usage(factory):
     board = new_board(factory)
     image = board.deliver(factory.image("ext4"))
-    for arguments, words in (((), "no image"), (("-x", image), "-x"), (("--frobnicate", image), "--frobnicate"),
-                             ((image, image), "second"), (("--header",), "--header needs"), ((image, "--txn"), "--txn needs"),
-                             (("--txn", "a b", image), "A-Z"), (("--txn", "", image), "A-Z"), (("--txn=x\ny", image), "A-Z"),
-                             (("--txn", "x" * 41, image), "40"), (("-Tz", image), "-z"), (("",), "empty"),
-                             (("--header=", image), "--header")):
+    for arguments, words in (
+        ((), "no image"),
+        (("-x", image), "-x"),
+        (("--frobnicate", image), "--frobnicate"),
+        ((image, image), "second"),
+        (("--header",), "--header needs"),
+        ((image, "--txn"), "--txn needs"),
+        (("--txn", "a b", image), "A-Z"),
+        (("--txn", "", image), "A-Z"),
+        (("--txn=x\ny", image), "A-Z"),
+        (("--txn", "x" * 41, image), "40"),
+        (("-Tz", image), "-z"),
+        (("",), "empty"),
+        (("--header=", image), "--header"),
+    ):
         result = board.sysupgrade(*arguments)
         refused(board, result, 2, words, journal=False)
         equal(result.progress, [], "progress of something that did not begin")
@@ -85,13 +126,28 @@ def no_image(factory):
     (board.root / "tmp/dangling").symlink_to("/nowhere")
     board.deliver(factory.image("ext4"))
     (board.root / "tmp/link").symlink_to("ota_type_5.img")
-    for place, words in (("/tmp/none.img", "does not exist"), ("/tmp/empty", "is empty"), ("/tmp/folder", "regular file"),
-                         ("/dev/mmcblk0p3", "regular file"), ("/tmp/dangling", "symbolic link"), ("/tmp/link", "symbolic link")):
+    for place, words in (
+        ("/tmp/none.img", "does not exist"),
+        ("/tmp/empty", "is empty"),
+        ("/tmp/folder", "regular file"),
+        ("/dev/mmcblk0p3", "regular file"),
+        ("/tmp/dangling", "symbolic link"),
+        ("/tmp/link", "symbolic link"),
+    ):
         refused(board, board.sysupgrade(place), 3, words)
 
 
-@promise("exit 4: {} is refused by name", cases=["random bytes", "a squashfs without bundle", "bzip2", "a gzipped text", "a file system with a feature nobody has",
-                                                         "a tar image without mke2fs"])
+@promise(
+    "exit 4: {} is refused by name",
+    cases=[
+        "random bytes",
+        "a squashfs without bundle",
+        "bzip2",
+        "a gzipped text",
+        "a file system with a feature nobody has",
+        "a tar image without mke2fs",
+    ],
+)
 def unknown_format(factory, what):
     options = {}
     if what == "random bytes":
@@ -103,7 +159,10 @@ def unknown_format(factory, what):
     elif what == "bzip2":
         image, words = b"BZh91AY&SY" + bytes(5000), "bzip2"
     elif what == "a gzipped text":
-        image, words = subprocess.run(["gzip", "-c"], input=b"hello\n" * 2000, stdout=subprocess.PIPE, check=True).stdout, "neither"
+        image, words = (
+            subprocess.run(["gzip", "-c"], input=b"hello\n" * 2000, stdout=subprocess.PIPE, check=True).stdout,
+            "neither",
+        )
     elif what == "a tar image without mke2fs":
         image, words = factory.image("tar.gz"), "no mke2fs"
         options = {"change": lambda root: (root / "sbin/mke2fs").unlink()}
@@ -116,7 +175,7 @@ def unknown_format(factory, what):
 
 def cut(path, part=0.6):
     content = path.read_bytes()
-    return content[:int(len(content) * part)]
+    return content[: int(len(content) * part)]
 
 
 def flipped(path):
@@ -125,8 +184,10 @@ def flipped(path):
     return bytes(content)
 
 
-@promise("exit 5: a cut off {} image is noticed before the slot is touched",
-         cases=["ext4", "ext4.gz", "ext4.zst", "ext4.xz", "tar", "tar.gz", "tar.zst", "tar.xz"])
+@promise(
+    "exit 5: a cut off {} image is noticed before the slot is touched",
+    cases=["ext4", "ext4.gz", "ext4.zst", "ext4.xz", "tar", "tar.gz", "tar.zst", "tar.xz"],
+)
 def cut_off(factory, kind):
     image_refused(factory, cut(factory.image(kind)), 5, "")
     # Cut between two members or blocks, where only the end is missing, and within the first bytes.
@@ -136,15 +197,23 @@ def cut_off(factory, kind):
         image_refused(factory, content[:100], 5, "")
 
 
-@promise("exit 5: a flipped bit in a {} image is noticed before the slot is touched", cases=["ext4.gz", "ext4.zst", "ext4.xz", "tar.gz"])
+@promise(
+    "exit 5: a flipped bit in a {} image is noticed before the slot is touched",
+    cases=["ext4.gz", "ext4.zst", "ext4.xz", "tar.gz"],
+)
 def bit_flipped(factory, kind):
     image_refused(factory, flipped(factory.image(kind)), 5, "decompress")
 
 
-@promise("exit 5: an image whose compression would not show a flipped bit is refused: {}", cases=["xz without check", "zstd without check"])
+@promise(
+    "exit 5: an image whose compression would not show a flipped bit is refused: {}",
+    cases=["xz without check", "zstd without check"],
+)
 def no_checksum(factory, what):
-    command, words = {"xz without check": (["xz", "-0", "-c", "--check=none"], "check"),
-                      "zstd without check": (["zstd", "-q", "-c", "--no-check"], "no checksum")}[what]
+    command, words = {
+        "xz without check": (["xz", "-0", "-c", "--check=none"], "check"),
+        "zstd without check": (["zstd", "-q", "-c", "--no-check"], "no checksum"),
+    }[what]
     image = subprocess.run([*command, factory.image("ext4")], stdout=subprocess.PIPE, check=True).stdout
     image_refused(factory, image, 5, words)
 
@@ -164,6 +233,7 @@ def incompatible(factory, what):
         if what == "no kernel":
             (root / "boot").mkdir()
             (root / "boot/grub.cfg").write_text("")
+
     words = {"no kernel": "no kernel", "no init": "no /sbin/init", "no etc": "no /etc"}[what]
     system = factory.system_variant(what.replace(" ", "-"), strip)
     # An archive is looked through before anything is written, a file system can only be mounted in the slot.
@@ -173,25 +243,42 @@ def incompatible(factory, what):
         image_refused(factory, factory.image("tar.gz", system), 7, words, arguments=["-F"])
 
 
-@promise("exit 7: a kernel or init that is only a dangling link in the new system does not count, even if ours has the file")
+@promise(
+    "exit 7: a kernel or init that is only a dangling link in the new system does not count, even if ours has the file"
+)
 def dangling(factory):
     def break_links(root):
         (root / "sbin/init").unlink()
         (root / "sbin/init").symlink_to("/bin/busybox")
-    image_refused(factory, factory.image("ext4.gz", factory.system_variant("dangling", break_links)), 7, "/sbin/init",
-                  target_touched=True)
+
+    image_refused(
+        factory,
+        factory.image("ext4.gz", factory.system_variant("dangling", break_links)),
+        7,
+        "/sbin/init",
+        target_touched=True,
+    )
 
 
-@promise("exit 8: an image bigger than the slot is refused before the slot is touched, as {}", cases=["ext4", "ext4.gz", "tar.gz", "padded"])
+@promise(
+    "exit 8: an image bigger than the slot is refused before the slot is touched, as {}",
+    cases=["ext4", "ext4.gz", "tar.gz", "padded"],
+)
 def too_big(factory, kind):
     if kind == "tar.gz":
+
         def grow(root):
             (root / "usr/lib/huge").touch()
             os.truncate(root / "usr/lib/huge", 25 * MIB)
+
         image = factory.image(kind, factory.system_variant("huge", grow))
     elif kind == "padded":
-        image = subprocess.run(["gzip", "-c"], input=factory.image("ext4").read_bytes() + bytes(SLOT["b"][1]),
-                               stdout=subprocess.PIPE, check=True).stdout
+        image = subprocess.run(
+            ["gzip", "-c"],
+            input=factory.image("ext4").read_bytes() + bytes(SLOT["b"][1]),
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
     else:
         image = factory.image(kind, size=24 * MIB)
     image_refused(factory, image, 8, str(SLOT["b"][1]))
@@ -202,7 +289,10 @@ def almost_fits(factory):
     def grow(root):
         (root / "usr/lib/almost").touch()
         os.truncate(root / "usr/lib/almost", 15 * MIB)
-    image_refused(factory, factory.image("tar.gz", factory.system_variant("almost", grow)), 8, "do not fit", target_touched=True)
+
+    image_refused(
+        factory, factory.image("tar.gz", factory.system_variant("almost", grow)), 8, "do not fit", target_touched=True
+    )
 
 
 @promise("exit 18: a missing, empty or irregular header is named, and needed for IMAGE.img")
@@ -227,6 +317,7 @@ def no_header(factory):
 
 
 # ---- boot state --------------------------------------------------------------------------------------------------
+
 
 @promise("exit 9: while a trial is armed, running or interrupted nothing is installed, and the way out is named")
 def trial_pending(factory):
@@ -255,34 +346,61 @@ def second_update(factory):
     equal((board.env_bytes(), board.slot_bytes("b")), (env, target), "environment and slot of the first")
 
 
-@promise("exit 10: {} stops an update", cases=[
-    "an environment with both copies bad", "an environment without ota_slot", "a running slot that is not the committed one",
-    "a disk without slots", "two partitions of the same name", "a root that is no partition", "an environment of one copy",
-    "slots.conf with a wrong device", "slots.conf with a line that is not understood", "a trial of the committed slot",
-    "an environment on another disk", "an environment of one copy in the YAML form"])
+@promise(
+    "exit 10: {} stops an update",
+    cases=[
+        "an environment with both copies bad",
+        "an environment without ota_slot",
+        "a running slot that is not the committed one",
+        "a disk without slots",
+        "two partitions of the same name",
+        "a root that is no partition",
+        "an environment of one copy",
+        "slots.conf with a wrong device",
+        "slots.conf with a line that is not understood",
+        "a trial of the committed slot",
+        "an environment on another disk",
+        "an environment of one copy in the YAML form",
+    ],
+)
 def boot_state(factory, what):
     change = None
     if what == "an environment of one copy":
+
         def change(root):
             config = root / "etc/fw_env.config"
             config.write_text("\n".join(config.read_text().splitlines()[:2]) + "\n")
     elif what == "an environment of one copy in the YAML form":
+
         def change(root):
             (root / "etc/fw_env.config").rename(root / "etc/text.config")
             (root / "usr/bin/fw_printenv").rename(root / "usr/bin/fw_printenv.real")
-            executable(root / "usr/bin/fw_printenv", "#!/bin/sh\nexec fw_printenv.real -c /etc/text.config \"$@\"\n")
-            (root / "etc/fw_env.config").write_text("uboot:\n  size: 0x10000\n  devices:\n    - path: /dev/mmcblk0\n      offset: 0x400000\n")
+            executable(root / "usr/bin/fw_printenv", '#!/bin/sh\nexec fw_printenv.real -c /etc/text.config "$@"\n')
+            (root / "etc/fw_env.config").write_text(
+                "uboot:\n  size: 0x10000\n  devices:\n    - path: /dev/mmcblk0\n      offset: 0x400000\n"
+            )
     elif what == "slots.conf with a line that is not understood":
+
         def change(root):
             (root / "etc/otamgr/slots.conf").write_text("SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE: /dev/mmcblk0p3\n")
     elif what == "slots.conf with a wrong device":
+
         def change(root):
             (root / "etc/otamgr/slots.conf").write_text("SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE=/dev/null\n")
-    board = new_board(factory, names=what != "a disk without slots", change=change,
-                      env_copies=1 if what == "an environment of one copy" else 2)
-    words = {"an environment of one copy": "needs two", "an environment of one copy in the YAML form": "needs two",
-             "slots.conf with a line that is not understood": "slots.conf, line 2: 'SLOT_B_DEVICE: /dev/mmcblk0p3'", "slots.conf with a wrong device": "/dev/null",
-             "a disk without slots": "rootfs-a and rootfs-b"}.get(what)
+
+    board = new_board(
+        factory,
+        names=what != "a disk without slots",
+        change=change,
+        env_copies=1 if what == "an environment of one copy" else 2,
+    )
+    words = {
+        "an environment of one copy": "needs two",
+        "an environment of one copy in the YAML form": "needs two",
+        "slots.conf with a line that is not understood": "slots.conf, line 2: 'SLOT_B_DEVICE: /dev/mmcblk0p3'",
+        "slots.conf with a wrong device": "/dev/null",
+        "a disk without slots": "rootfs-a and rootfs-b",
+    }.get(what)
     if what == "an environment with both copies bad":
         board.destroy_env()
         words = "not readable"
@@ -302,7 +420,7 @@ def boot_state(factory, what):
     elif what == "an environment on another disk":
         # Another card, whose environment is good: what is armed there starts another system.
         elsewhere = board.place / "other-disk"
-        elsewhere.write_bytes(board.disk.read_bytes()[:5 * MIB])
+        elsewhere.write_bytes(board.disk.read_bytes()[: 5 * MIB])
         board.loops["elsewhere"] = board._loop(elsewhere)
         board.make_node("mmcblk1", "elsewhere")
         text = (board.root / "etc/fw_env.config").read_text()
@@ -332,10 +450,12 @@ def target_mounted(factory):
 
 def slow_board(factory, change=None):
     """A board whose engine, in the middle of writing or unpacking, tells so in the fifo `reached` and waits for `go`."""
+
     def slow(root):
         if change:
             change(root)
         engine_meets(root, "pause:2000000")
+
     board = new_board(factory, change=slow)
     board.fifo("reached")
     board.fifo("go")
@@ -357,7 +477,11 @@ def concurrent(factory):
 
 # ---- writing -----------------------------------------------------------------------------------------------------
 
-@promise("exit 13: {} is a failed write", cases=["a medium that takes no more in the middle", "a slot that cannot be written"])
+
+@promise(
+    "exit 13: {} is a failed write",
+    cases=["a medium that takes no more in the middle", "a slot that cannot be written"],
+)
 def write_failed(factory, what):
     broken = what == "a medium that takes no more in the middle"
     board = new_board(factory, change=(lambda root: engine_meets(root, "fail:2500000")) if broken else None)
@@ -384,22 +508,35 @@ def smaller_slot(factory):
 @promise("exit 13: a file system that was damaged while it was grown")
 def damaged_while_grown(factory):
     def change(root):
-        executable(root / "sbin/resize2fs", "#!/bin/sh\nprintf torn-in-the-middle | dd of=$1 bs=1 seek=1080 2>/dev/null\n"
-                                            "echo 'resize2fs 1.47.0' >&2\necho 'resize2fs: the cable fell out' >&2\nexit 1\n")
+        executable(
+            root / "sbin/resize2fs",
+            "#!/bin/sh\nprintf torn-in-the-middle | dd of=$1 bs=1 seek=1080 2>/dev/null\n"
+            "echo 'resize2fs 1.47.0' >&2\necho 'resize2fs: the cable fell out' >&2\nexit 1\n",
+        )
+
     board = new_board(factory, change=change)
     result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz")))
-    refused(board, result, 13, "growing the file system in slot b (/dev/mmcblk0p3) failed: resize2fs: the cable fell out", target_touched=True)
+    refused(
+        board,
+        result,
+        13,
+        "growing the file system in slot b (/dev/mmcblk0p3) failed: resize2fs: the cable fell out",
+        target_touched=True,
+    )
     true("unusable" in result.err, "says that the slot is unusable")
 
 
-@promise("exit 14: a byte that changes on the medium is found by reading back, though the page cache is right, for {}", cases=["ext4.gz", "tar.gz"],
-         alone=True)
+@promise(
+    "exit 14: a byte that changes on the medium is found by reading back, though the page cache is right, for {}",
+    cases=["ext4.gz", "tar.gz"],
+    alone=True,
+)
 def reads_back_differently(factory, kind):
     board = new_board(factory, change=lambda root: engine_pauses_before(root, "verify", "compare"))
     board.fifo("reached")
     board.fifo("go")
     # Part of one block of one file of the new system, wherever it comes to lie in the slot.
-    content = (factory.new / "usr/lib/big").read_bytes()[2 * MIB:2 * MIB + 512]
+    content = (factory.new / "usr/lib/big").read_bytes()[2 * MIB : 2 * MIB + 512]
     offset, size = SLOT["b"]
     board._write_at(offset, bytes(size))
     run("blockdev", "--flushbufs", board.loops["b"])
@@ -424,7 +561,13 @@ def reads_back_differently(factory, kind):
 @promise("exit 14: a medium that silently loses a write is found by reading back")
 def lost_writes(factory):
     board = new_board(factory, change=lambda root: engine_meets(root, "lose:2500000"))
-    refused(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))), 14, "reads back differently", target_touched=True)
+    refused(
+        board,
+        board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))),
+        14,
+        "reads back differently",
+        target_touched=True,
+    )
 
 
 @promise("a medium that fails when nobody is told any more is found, whoever notices, and never armed")
@@ -447,30 +590,48 @@ def dying_medium(factory):
         run("umount", "-l", thin)
 
 
-@promise("exit 15: {} leaves the slot unarmed", cases=["a file system that does not mount", "a folder in the header's place"])
+@promise(
+    "exit 15: {} leaves the slot unarmed", cases=["a file system that does not mount", "a folder in the header's place"]
+)
 def header_not_placed(factory, what):
     words = "does not mount"
     if what == "a file system that does not mount":
         image = bytearray(factory.image("ext4").read_bytes())
         # The group descriptors, in the block behind the superblock.
         block = 4096 if file_system_header(factory.image("ext4"))["Block size"] == "4096" else 2048
-        image[block:block + 512] = b"\xff" * 512
+        image[block : block + 512] = b"\xff" * 512
         image = bytes(image)
     else:
-        image, words = factory.image("ext4.gz", factory.system_variant("folder", lambda root: (root / "etc/ota_type_5.hdr").mkdir())), "directory"
+        image, words = (
+            factory.image(
+                "ext4.gz", factory.system_variant("folder", lambda root: (root / "etc/ota_type_5.hdr").mkdir())
+            ),
+            "directory",
+        )
     image_refused(factory, image, 15, words, arguments=["-n"], target_touched=True)
 
 
-@promise("exit 16: {} leaves the slot unarmed", cases=["a kept file where the new system has a folder",
-                                                     "a relative path in a keep list", "a path with .. in a keep list", "the whole root in a keep list"])
+@promise(
+    "exit 16: {} leaves the slot unarmed",
+    cases=[
+        "a kept file where the new system has a folder",
+        "a relative path in a keep list",
+        "a path with .. in a keep list",
+        "the whole root in a keep list",
+    ],
+)
 def not_kept(factory, what):
-    line, early = {"a kept file where the new system has a folder": ("/etc/clash", False),
-                   "a relative path in a keep list": ("etc/passwd", True), "a path with .. in a keep list": ("/etc/../boot", True),
-                   "the whole root in a keep list": ("/", True)}[what]
+    line, early = {
+        "a kept file where the new system has a folder": ("/etc/clash", False),
+        "a relative path in a keep list": ("etc/passwd", True),
+        "a path with .. in a keep list": ("/etc/../boot", True),
+        "the whole root in a keep list": ("/", True),
+    }[what]
 
     def fill(root):
         (root / "etc/sysupgrade.conf").write_text(f"/etc/machine-id\n{line}\n")
         (root / "etc/clash").write_text("file")
+
     image = factory.image("ext4.gz", factory.system_variant("clash", lambda root: (root / "etc/clash").mkdir()))
     if early:
         image_refused(factory, image, 16, line, change=fill)
@@ -485,17 +646,30 @@ def not_kept(factory, what):
 def env_not_written(factory):
     board = new_board(factory)
     board.replace_device("disk", board.disk, read_only=True)
-    refused(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))), 17, "fw_setenv", target_touched=True)
+    refused(
+        board,
+        board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))),
+        17,
+        "fw_setenv",
+        target_touched=True,
+    )
 
 
 @promise("exit 17: an environment write that reports success but does not last is found by reading back")
 def env_lies(factory):
     board = new_board(factory)
     board.replace("usr/bin/fw_setenv", "#!/bin/sh\ncat >/dev/null\n")
-    refused(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))), 17, "ota_trial=b", target_touched=True)
+    refused(
+        board,
+        board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))),
+        17,
+        "ota_trial=b",
+        target_touched=True,
+    )
 
 
 # ---- stopped and killed --------------------------------------------------------------------------------------------
+
 
 @promise("exit 1: {} during the write cleans up, and says so", cases=["SIGTERM", "SIGINT", "SIGHUP"])
 def stopped(factory, name):
@@ -535,12 +709,21 @@ def killed(factory):
         armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image(kind))))
 
 
-@promise("killed -9 alone, {} is not completed by what it had started: the slot cannot be mounted or is not marked, and the next update works", cases=["ext4.zst", "tar.zst"])
+@promise(
+    "killed -9 alone, {} is not completed by what it had started: the slot cannot be mounted or is not marked, and the next update works",
+    cases=["ext4.zst", "tar.zst"],
+)
 def killed_alone(factory, kind):
     board = slow_board(factory)
     board.expect_leftovers = True
-    process = board.start("/sbin/sysupgrade", "--no-reboot", board.deliver(factory.image(kind)),
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, progress=None)
+    process = board.start(
+        "/sbin/sysupgrade",
+        "--no-reboot",
+        board.deliver(factory.image(kind)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        progress=None,
+    )
     board.reached("reached")
     process.kill()
     process.wait()
@@ -562,7 +745,9 @@ echo . >>/tmp/syncs
 """
 
 
-@promise("killed at each of its syncs, a {} update is either not armed, or armed and complete", cases=["ext4.gz", "tar.gz"])
+@promise(
+    "killed at each of its syncs, a {} update is either not armed, or armed and complete", cases=["ext4.gz", "tar.gz"]
+)
 def killed_at_each_step(factory, kind):
     states = []
     for call in range(1, 40):
@@ -570,8 +755,16 @@ def killed_at_each_step(factory, kind):
         board.expect_leftovers = True
         board.fifo("cut")
         board.replace("bin/sync", CUTTING_SYNC.format(call=call))
-        process = board.start("/sbin/sysupgrade", "--no-reboot", "--txn", "T", board.deliver(factory.image(kind)),
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, progress=None)
+        process = board.start(
+            "/sbin/sysupgrade",
+            "--no-reboot",
+            "--txn",
+            "T",
+            board.deliver(factory.image(kind)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            progress=None,
+        )
         if ended_before(process, board.fifos["cut"]):
             equal(process.returncode, 0, "exit code")
             factory.close_boards()
@@ -586,7 +779,11 @@ def killed_at_each_step(factory, kind):
                 complete = (new / "boot/ota-slot-valid").exists()
                 if complete:
                     equal((new / "etc/ota_type_5.hdr").read_bytes(), HEADER, "header in a slot marked complete")
-                    equal((new / "etc/machine-id").read_text(), "0123456789abcdef\n", "kept file in a slot marked complete")
+                    equal(
+                        (new / "etc/machine-id").read_text(),
+                        "0123456789abcdef\n",
+                        "kept file in a slot marked complete",
+                    )
         if "ota_trial" in env:
             equal(env, {"ota_slot": "a", "ota_trial": "b", "ota_tries": "3", "ota_txn": "T"}, "environment")
             true(complete, "armed, but not complete")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Other users of the board against what runs as root: what they may read, hold and plant."""
+
 import os
 import subprocess
 
@@ -41,8 +42,17 @@ while not os.path.exists(sys.argv[3]):
 
 
 def as_user(program, *arguments):
-    process = subprocess.Popen([PYTHON, "-c", program, *map(str, arguments)], user=USER, group=USER, extra_groups=[], cwd="/",
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        [PYTHON, "-c", program, *map(str, arguments)],
+        user=USER,
+        group=USER,
+        extra_groups=[],
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     return process, process.stdout.readline().strip()
 
 
@@ -61,14 +71,18 @@ def environment_lock(board, mode=0o644):
     return lock
 
 
-@promise("all that sysupgrade keeps while it works is for root alone: folders 0700, files 0600, also where an older version left more")
+@promise(
+    "all that sysupgrade keeps while it works is for root alone: folders 0700, files 0600, also where an older version left more"
+)
 def private_folder(factory):
     board = open_to_users(new_board(factory))
     (board.root / "run/otamgr").mkdir(mode=0o755)
     (board.root / "run/otamgr/sysupgrade.lock").touch(mode=0o644)
     # Looks when the slot is mounted and all is there, as late as possible.
-    board.replace("bin/sync", "#!/bin/sh\nfind /run/otamgr -xdev ! -type l -exec stat -c '%a %F %n' {} + >>/tmp/modes\n"
-                              "busybox sync\n")
+    board.replace(
+        "bin/sync",
+        "#!/bin/sh\nfind /run/otamgr -xdev ! -type l -exec stat -c '%a %F %n' {} + >>/tmp/modes\nbusybox sync\n",
+    )
     armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("tar.gz"))))
     seen = {tuple(line.split(" ", 1)) for line in (board.root / "tmp/modes").read_text().splitlines()}
     true(any("/run/otamgr/sysupgrade/header" in name for _, name in seen), f"nothing seen: {seen}")
@@ -80,9 +94,12 @@ def private_folder(factory):
         true(mode in expected, f"{name} has mode {mode}")
 
 
-@promise("what is for others in the new system and on /data keeps its mode: header, manifest, marker 0644, journal and reboot reason readable")
+@promise(
+    "what is for others in the new system and on /data keeps its mode: header, manifest, marker 0644, journal and reboot reason readable"
+)
 def public_files(factory):
     from test_bundle import bundle_board, good_bundle
+
     board = bundle_board(factory)
     equal(board.sysupgrade("--no-reboot", board.deliver(good_bundle(factory))).code, 0, "exit code")
     with board.mounted("b") as new:
@@ -95,7 +112,9 @@ def public_files(factory):
     board = on_trial(factory, change=settings(COMMIT_DEADLINE=1))
     board.replace("sbin/reboot", REBOOT_STOPS)
     board.run(GUARD, "--once")
-    equal(oct((board.root / "data/afero_nv/reboot_reason").stat().st_mode & 0o7777), "0o644", "mode of the reboot reason")
+    equal(
+        oct((board.root / "data/afero_nv/reboot_reason").stat().st_mode & 0o7777), "0o644", "mode of the reboot reason"
+    )
 
 
 @promise("a /run/otamgr that is a link or somebody else's is refused and named")
@@ -128,7 +147,10 @@ def held_lock(factory):
     equal(board.run("/sbin/ota-slot", "cancel").code, 0, "exit code of cancel")
     equal(board.run("/sbin/ota-slot", "rollback").code, 0, "exit code of rollback")
     _, said = as_user(HOLDER, lock)
-    true("Permission denied" in (said + "Permission denied" if said != "held" else said), f"the new lock can be opened: {said}")
+    true(
+        "Permission denied" in (said + "Permission denied" if said != "held" else said),
+        f"the new lock can be opened: {said}",
+    )
     holder.kill()
     holder.wait()
 
@@ -143,7 +165,12 @@ def held_environment(factory, mode):
         os.chown(lock, USER, USER)
     holder, said = as_user(HOLDER, lock)
     equal(said, "held", "the user has the lock")
-    for command in (("/sbin/ota-slot", "status"), ("/sbin/ota-trial-guard", "--once"), ("/sbin/ota-why",), ("/sbin/ota-doctor",)):
+    for command in (
+        ("/sbin/ota-slot", "status"),
+        ("/sbin/ota-trial-guard", "--once"),
+        ("/sbin/ota-why",),
+        ("/sbin/ota-doctor",),
+    ):
         process = board.start(*command, progress=None)
         process.communicate(timeout=20)
         true(process.returncode in (0, 1, 3, 4), f"exit code of {command}: {process.returncode}")
@@ -159,12 +186,18 @@ def environment_of_root(factory):
     lock = environment_lock(board)
     inode = lock.stat().st_ino
     board.replace("bin/sleep", "#!/bin/sh\necho . >>/tmp/waits\n")
-    holder = subprocess.Popen([PYTHON, "-c", HOLDER, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [PYTHON, "-c", HOLDER, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     equal(holder.stdout.readline().strip(), "held", "root has the lock")
     result = board.run("/sbin/ota-slot", "status")
     equal(result.code, 10, "exit code")
     true("held the lock of the U-Boot environment" in result.err, result.err)
-    equal((lock.stat().st_ino, len((board.root / "tmp/waits").read_text().splitlines())), (inode, 30), "lock, and seconds waited")
+    equal(
+        (lock.stat().st_ino, len((board.root / "tmp/waits").read_text().splitlines())),
+        (inode, 30),
+        "lock, and seconds waited",
+    )
     holder.kill()
     holder.wait()
     equal(board.run("/sbin/ota-slot", "status").code, 0, "exit code without it")
@@ -192,13 +225,17 @@ def linked_header(factory):
     true("symbolic link" in result.err, result.err)
 
 
-@promise("another user can neither plant a file in the new system nor read one of it while it is installed, as {}", cases=["ext4.gz", "ext4.zst", "tar.gz"])
+@promise(
+    "another user can neither plant a file in the new system nor read one of it while it is installed, as {}",
+    cases=["ext4.gz", "ext4.zst", "tar.gz"],
+)
 def intruder(factory, kind):
     secret = "root:$6$OFTHENEWSYSTEM$:"
 
     def with_secret(root):
         (root / "etc/shadow").write_text(secret + "\n")
         (root / "etc/shadow").chmod(0o400)
+
     board = open_to_users(new_board(factory))
     image = board.deliver(factory.image(kind, factory.system_variant("secret", with_secret)))
     (board.root / image.lstrip("/")).chmod(0o600)
@@ -211,20 +248,29 @@ def intruder(factory, kind):
     armed(board, result)
 
 
-@promise("the process that counts the time ends a trial whose guard hangs, and leaves a committed system alone: {}", cases=["on trial", "committed"])
+@promise(
+    "the process that counts the time ends a trial whose guard hangs, and leaves a committed system alone: {}",
+    cases=["on trial", "committed"],
+)
 def timekeeper(factory, state):
     board = on_trial(factory, change=settings(COMMIT_DEADLINE=1, REBOOT_GRACE=1))
     if state == "committed":
         equal(board.run("/sbin/ota-slot", "commit").code, 0, "exit code of the commit")
     # Time passes quickly; the guard itself never gets an answer of the first fw_printenv, the process that counts has its own.
-    board.replace("bin/sleep", "#!/bin/sh\nwhile [ ! -e /tmp/first ]; do busybox usleep 20000; done\n[ \"$1\" = 10 ] || exit 0\nbusybox sleep 3\necho now >/tmp/ended\nbusybox sleep 1\n")
+    board.replace(
+        "bin/sleep",
+        '#!/bin/sh\nwhile [ ! -e /tmp/first ]; do busybox usleep 20000; done\n[ "$1" = 10 ] || exit 0\nbusybox sleep 3\necho now >/tmp/ended\nbusybox sleep 1\n',
+    )
     (board.root / "usr/bin/fw_printenv").rename(board.root / "usr/bin/fw_printenv.real")
-    executable(board.root / "usr/bin/fw_printenv", "#!/bin/sh\n[ -e /tmp/first ] && exec fw_printenv.real \"$@\"\ntouch /tmp/first\necho asked >/tmp/asked\nexec cat /tmp/never\n")
+    executable(
+        board.root / "usr/bin/fw_printenv",
+        '#!/bin/sh\n[ -e /tmp/first ] && exec fw_printenv.real "$@"\ntouch /tmp/first\necho asked >/tmp/asked\nexec cat /tmp/never\n',
+    )
     board.fifo("asked")
     board.fifo("never")
     board.fifo("rebooted")
     board.fifo("ended")
-    board.replace("sbin/reboot", "#!/bin/sh\necho \"reboot $*\" >>/tmp/reboots\necho now >/tmp/rebooted\n")
+    board.replace("sbin/reboot", '#!/bin/sh\necho "reboot $*" >>/tmp/reboots\necho now >/tmp/rebooted\n')
     guard = board.start(GUARD, progress=None)
     board.reached("asked")
     # The keeper's look has an answer only now.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """ota-doctor: every check provoked once, on real devices and environments."""
+
 import json
 import os
 import re
@@ -13,8 +14,27 @@ from test_ota_slot import on_trial
 
 DOCTOR = "/sbin/ota-doctor"
 CANARY = "5eed5eed"
-CHECKS = ["env-config", "env-place", "env-copy-1", "env-copy-2", "env-history", "env-linux", "boot-script", "env-u-boot",
-          "boot-state", "slots", "other-slot", "data", "afero-nv", "panic", "trial-guard", "otamgr", "clock", "programs", "signatures"]
+CHECKS = [
+    "env-config",
+    "env-place",
+    "env-copy-1",
+    "env-copy-2",
+    "env-history",
+    "env-linux",
+    "boot-script",
+    "env-u-boot",
+    "boot-state",
+    "slots",
+    "other-slot",
+    "data",
+    "afero-nv",
+    "panic",
+    "trial-guard",
+    "otamgr",
+    "clock",
+    "programs",
+    "signatures",
+]
 
 
 def put(board, place, text):
@@ -59,6 +79,7 @@ def look(board, *arguments):
 
     def content():
         return board.env_bytes(), [board.slot_bytes(slot) for slot in watched]
+
     before = content()
     result = board.run(DOCTOR, "--json", *arguments)
     equal(result.out.count("\n"), 1, "lines of JSON")
@@ -66,7 +87,9 @@ def look(board, *arguments):
     if "--fix" not in arguments:
         equal(content(), before, "environment and slots")
     equal(len({check["check"] for check in found["checks"]}), len(found["checks"]), "one finding for each check")
-    equal(sorted(os.listdir(board.root / "tmp")), sorted({"never", *getattr(board, "tmp_files", [])}), "what is in /tmp")
+    equal(
+        sorted(os.listdir(board.root / "tmp")), sorted({"never", *getattr(board, "tmp_files", [])}), "what is in /tmp"
+    )
     return result.code, {check["check"]: check for check in found["checks"]}, found
 
 
@@ -90,7 +113,10 @@ def expect(board, check, level, *words, others=(), arguments=()):
     true(check in found, f"{check} in {list(found)}")
     equal(found[check]["level"], level, f"level of {found[check]}")
     for word in words:
-        true(word in " | ".join([found[check][key] for key in ("found", "expected", "do")]), f"'{word}' in {found[check]}")
+        true(
+            word in " | ".join([found[check][key] for key in ("found", "expected", "do")]),
+            f"'{word}' in {found[check]}",
+        )
     if level != "ok":
         true(found[check]["expected"] and found[check]["do"], f"expectation and advice in {found[check]}")
     for other, finding in found.items():
@@ -132,8 +158,16 @@ def all_well(factory):
         board = healthy(factory, running=running)
         board.slots_are_watched = True
         code, found, whole = look(board)
-        equal([(check, finding["level"]) for check, finding in found.items()], [(check, "ok") for check in CHECKS], "findings")
-        equal((code, whole["verdict"], whole["problems"], whole["warnings"], whole["fixed"]), (0, "ok", 0, 0, []), "verdict")
+        equal(
+            [(check, finding["level"]) for check, finding in found.items()],
+            [(check, "ok") for check in CHECKS],
+            "findings",
+        )
+        equal(
+            (code, whole["verdict"], whole["problems"], whole["warnings"], whole["fixed"]),
+            (0, "ok", 0, 0, []),
+            "verdict",
+        )
     same_as_text(board)
 
 
@@ -142,10 +176,13 @@ def env_config(factory):
     board = healthy(factory)
     second = ENV[0] + ENV_BYTES
     dependent = ["env-linux", "env-u-boot", "boot-state", "env-copy-1", "env-copy-2"]
-    for lines, words in (([], "names 0 copies"), ([copy_line(ENV[0])], "names 1 copies"),
-                         ([copy_line(ENV[0]), copy_line(second, ENV_BYTES // 2)], "copies of 65536 and 32768 bytes"),
-                         (["/dev/mmcblk0 here 0x10000"], "'/dev/mmcblk0 here 0x10000'"),
-                         ([copy_line(ENV[0] + 100), copy_line(second)], "not a multiple of 512")):
+    for lines, words in (
+        ([], "names 0 copies"),
+        ([copy_line(ENV[0])], "names 1 copies"),
+        ([copy_line(ENV[0]), copy_line(second, ENV_BYTES // 2)], "copies of 65536 and 32768 bytes"),
+        (["/dev/mmcblk0 here 0x10000"], "'/dev/mmcblk0 here 0x10000'"),
+        ([copy_line(ENV[0] + 100), copy_line(second)], "not a multiple of 512"),
+    ):
         configure(board, "# comment", *lines)
         expect(board, "env-config", "problem", words, others=dependent)
     (board.root / "etc/fw_env.config").unlink()
@@ -154,12 +191,23 @@ def env_config(factory):
     same_as_text(board)
 
 
-@promise("ota-doctor understands the YAML form of fw_env.config as the text form: {}", cases=["two copies", "one copy", "two sets", "no offset"])
+@promise(
+    "ota-doctor understands the YAML form of fw_env.config as the text form: {}",
+    cases=["two copies", "one copy", "two sets", "no offset"],
+)
 def env_config_yaml(factory, what):
     board = healthy(factory)
     device = "    - path : /dev/mmcblk0\n      offset : {:#x}\n      sectorsize: 0x200\n"
-    text = f"# comment\nuboot:\n  size : {ENV_BYTES:#x}\n  lockfile : /var/lock/fw_printenv.lock\n  devices:\n" + device.format(ENV[0])
-    words = {"two copies": "two copies of 65536 bytes", "one copy": "names 1 copies", "two sets": "more than one set", "no offset": "without path or offset"}[what]
+    text = (
+        f"# comment\nuboot:\n  size : {ENV_BYTES:#x}\n  lockfile : /var/lock/fw_printenv.lock\n  devices:\n"
+        + device.format(ENV[0])
+    )
+    words = {
+        "two copies": "two copies of 65536 bytes",
+        "one copy": "names 1 copies",
+        "two sets": "more than one set",
+        "no offset": "without path or offset",
+    }[what]
     if what != "one copy":
         text += device.format(ENV[0] + ENV_BYTES)
     if what == "two sets":
@@ -169,29 +217,40 @@ def env_config_yaml(factory, what):
     (board.root / "etc/fw_env.config").write_text(text)
     board.settle()
     # The fw_printenv of the tests may be older than this form.
-    expect(board, "env-config", "ok" if what == "two copies" else "problem", words,
-           others=["env-linux", "env-u-boot", "boot-state", "env-copy-1", "env-copy-2", "env-history"])
+    expect(
+        board,
+        "env-config",
+        "ok" if what == "two copies" else "problem",
+        words,
+        others=["env-linux", "env-u-boot", "boot-state", "env-copy-1", "env-copy-2", "env-history"],
+    )
     (board.root / "usr/bin/fw_printenv").rename(board.root / "usr/bin/fw_printenv.real")
-    executable(board.root / "usr/bin/fw_printenv", "#!/bin/sh\nexec fw_printenv.real -c /etc/text.config \"$@\"\n")
-    (board.root / "etc/text.config").write_text(f"/dev/mmcblk0 {ENV[0]:#x} {ENV_BYTES:#x}\n/dev/mmcblk0 {ENV[0] + ENV_BYTES:#x} {ENV_BYTES:#x}\n")
+    executable(board.root / "usr/bin/fw_printenv", '#!/bin/sh\nexec fw_printenv.real -c /etc/text.config "$@"\n')
+    (board.root / "etc/text.config").write_text(
+        f"/dev/mmcblk0 {ENV[0]:#x} {ENV_BYTES:#x}\n/dev/mmcblk0 {ENV[0] + ENV_BYTES:#x} {ENV_BYTES:#x}\n"
+    )
     board.settle()
     result = board.sysupgrade("-T", board.deliver(factory.image("ext4")))
     equal(result.code, 0 if what == "two copies" else 10, f"exit code of sysupgrade, said {result.err}")
 
 
-@promise("ota-doctor: an environment that overlaps itself, a partition or a partition table, or is elsewhere, is a problem")
+@promise(
+    "ota-doctor: an environment that overlaps itself, a partition or a partition table, or is elsewhere, is a problem"
+)
 def env_place(factory):
     board = healthy(factory)
     # Somewhere else there is no environment, so the other checks of it complain too.
     dependent = ["env-copy-1", "env-copy-2", "env-linux", "env-u-boot", "boot-state", "env-history"]
     second = copy_line(ENV[0] + ENV_BYTES)
-    for first, words in ((copy_line(ENV[0] + ENV_BYTES // 2), "the two copies overlap"),
-                         (copy_line(33 * 512), "in the partition table"),
-                         (copy_line(DISK_BYTES - ENV_BYTES - 512), "where the second partition table is"),
-                         (copy_line(SLOT["a"][0] - 512), "overlaps partition mmcblk0p2 (rootfs-a)"),
-                         (copy_line(DATA[0] + MIB), "overlaps partition mmcblk0p4 (data)"),
-                         (copy_line(0x100000, device="/dev/mmcblk0p3"), "inside partition mmcblk0p3"),
-                         (copy_line(0, device="/dev/mmcblk9"), "/dev/mmcblk9 is not a block device")):
+    for first, words in (
+        (copy_line(ENV[0] + ENV_BYTES // 2), "the two copies overlap"),
+        (copy_line(33 * 512), "in the partition table"),
+        (copy_line(DISK_BYTES - ENV_BYTES - 512), "where the second partition table is"),
+        (copy_line(SLOT["a"][0] - 512), "overlaps partition mmcblk0p2 (rootfs-a)"),
+        (copy_line(DATA[0] + MIB), "overlaps partition mmcblk0p4 (data)"),
+        (copy_line(0x100000, device="/dev/mmcblk0p3"), "inside partition mmcblk0p3"),
+        (copy_line(0, device="/dev/mmcblk9"), "/dev/mmcblk9 is not a block device"),
+    ):
         configure(board, first, second)
         expect(board, "env-place", "problem", words, others=dependent)
     # A device of another disk.
@@ -232,30 +291,54 @@ def one_bad_copy(factory):
     for copy in (1, 2):
         offset = ENV[0] + (copy - 1) * ENV_BYTES
         content = good[copy - 1]
-        for damaged, words in ((content[:1000] + b"\x01" + content[1001:], "checksum wrong"),
-                               (content[:ENV_BYTES // 2] + bytes(b ^ 0x55 for b in content[ENV_BYTES // 2:]), "checksum wrong"),
-                               (bytes(ENV_BYTES), "never written, or erased"), (b"\xff" * ENV_BYTES, "never written, or erased")):
+        for damaged, words in (
+            (content[:1000] + b"\x01" + content[1001:], "checksum wrong"),
+            (content[: ENV_BYTES // 2] + bytes(b ^ 0x55 for b in content[ENV_BYTES // 2 :]), "checksum wrong"),
+            (bytes(ENV_BYTES), "never written, or erased"),
+            (b"\xff" * ENV_BYTES, "never written, or erased"),
+        ):
             poke(board, offset, damaged)
             # When the newer one is lost, the older values are back: without the canary.
             found = expect(board, f"env-copy-{copy}", "problem", words, "--fix", others=["env-u-boot"])
-            true("env-history" not in found and found["env-linux"]["found"] == f"fw_printenv shows copy {3 - copy}", str(found["env-linux"]))
+            true(
+                "env-history" not in found and found["env-linux"]["found"] == f"fw_printenv shows copy {3 - copy}",
+                str(found["env-linux"]),
+            )
         poke(board, offset, content)
     poke(board, ENV[0], bytes(2 * ENV_BYTES))
     code, found, _ = look(board)
-    equal((code, found["env-copy-1"]["level"], found["env-copy-2"]["level"], found["env-linux"]["level"], found["boot-state"]["level"],
-           found["slots"]["level"]), (4, "problem", "problem", "problem", "problem", "ok"), "both bad")
+    equal(
+        (
+            code,
+            found["env-copy-1"]["level"],
+            found["env-copy-2"]["level"],
+            found["env-linux"]["level"],
+            found["boot-state"]["level"],
+            found["slots"]["level"],
+        ),
+        (4, "problem", "problem", "problem", "problem", "ok"),
+        "both bad",
+    )
 
 
 @promise("ota-doctor recognises an environment of another size, and one without redundancy")
 def other_form(factory):
     board = healthy(factory)
     text = b"ota_slot=a\n"
-    for size, redundant, words in ((0x4000, ["-r"], ["a good environment of 16384 bytes, not 65536", "to 0x4000"]),
-                                   (0x20000, ["-r"], ["131072 bytes, not 65536", "to 0x20000"]),
-                                   (0x10000, [], ["without redundancy", "CONFIG_ENV_REDUNDANT"])):
+    for size, redundant, words in (
+        (0x4000, ["-r"], ["a good environment of 16384 bytes, not 65536", "to 0x4000"]),
+        (0x20000, ["-r"], ["131072 bytes, not 65536", "to 0x20000"]),
+        (0x10000, [], ["without redundancy", "CONFIG_ENV_REDUNDANT"]),
+    ):
         made = run("mkenvimage", *redundant, "-s", hex(size), "-o", "-", "-", input=text)
         poke(board, ENV[0], made)
-        found = expect(board, "env-copy-1", "problem", *words, others=["env-copy-2", "env-linux", "env-u-boot", "boot-state", "env-history"])
+        found = expect(
+            board,
+            "env-copy-1",
+            "problem",
+            *words,
+            others=["env-copy-2", "env-linux", "env-u-boot", "boot-state", "env-history"],
+        )
         before = board.env_bytes()
         equal(look(board, "--fix")[2]["fixed"], [], "not repaired: U-Boot may be the one that is right")
         equal(board.env_bytes(), before, "environment")
@@ -269,6 +352,7 @@ def generations(factory):
     def numbered(first, second):
         for number, generation in enumerate((first, second)):
             poke(board, ENV[0] + number * ENV_BYTES + 4, bytes([generation]))
+
     # made_healthy wrote once, so copy 2 has the canary.
     numbered(255, 0)
     found = expect(board, "env-history", "ok", "copy 2 is the newer one")
@@ -285,8 +369,11 @@ def generations(factory):
 @promise("ota-doctor says when fw_printenv shows something else than the newer copy")
 def env_linux(factory):
     board = healthy(factory)
-    board.replace("usr/bin/fw_printenv", "#!/bin/sh\n[ \"$*\" = ota_bootargs ] || echo ota_slot=a\n"
-                  "case $* in '' | ota_bootargs) echo ota_bootargs=ota.canary=" + CANARY + " ;; esac\n")
+    board.replace(
+        "usr/bin/fw_printenv",
+        '#!/bin/sh\n[ "$*" = ota_bootargs ] || echo ota_slot=a\n'
+        "case $* in '' | ota_bootargs) echo ota_bootargs=ota.canary=" + CANARY + " ;; esac\n",
+    )
     expect(board, "env-linux", "problem", "does not show copy 2")
     board.replace("usr/bin/fw_printenv", "#!/bin/sh\necho broken >&2\nexit 1\n")
     expect(board, "env-linux", "problem", "fw_printenv: broken", others=["boot-state", "env-u-boot"])
@@ -308,7 +395,9 @@ def boot_script(factory):
 def env_u_boot(factory):
     board = healthy(factory)
     command_line(board, "ota.slot=a", "quiet")
-    expect(board, "env-u-boot", "problem", f"the canary {CANARY} of this environment is not on the kernel's command line")
+    expect(
+        board, "env-u-boot", "problem", f"the canary {CANARY} of this environment is not on the kernel's command line"
+    )
     board.set_env(ota_bootargs="")
     expect(board, "env-u-boot", "warning", "no proof yet", "--fix")
     (board.root / "data/otamgr").mkdir()
@@ -316,7 +405,13 @@ def env_u_boot(factory):
 
     def recorded(*events):
         journal.write_text("".join(f"2026-01-01T00:00:0{number}Z {event}\n" for number, event in enumerate(events)))
-    recorded("armed txn=T slot=b tries=3", "trial-boot txn=T slot=b tries=2", "trial-boot txn=T slot=b tries=1", "committed txn=T slot=b")
+
+    recorded(
+        "armed txn=T slot=b tries=3",
+        "trial-boot txn=T slot=b tries=2",
+        "trial-boot txn=T slot=b tries=1",
+        "committed txn=T slot=b",
+    )
     expect(board, "env-u-boot", "ok", "U-Boot counted a trial's boots in it (3 to 2, 2026-01-01T00:00:01Z)")
     recorded("armed txn=T slot=b tries=3", "trial-boot txn=T slot=b tries=3")
     expect(board, "env-u-boot", "problem", "had 3 of 3 tries left: U-Boot counted elsewhere")
@@ -326,7 +421,13 @@ def env_u_boot(factory):
     expect(board, "env-u-boot", "ok", "U-Boot wrote ota_failed=T into it")
     board.set_env(ota_failed="", ota_failed_why="", ota_trial="b", ota_tries="3", ota_txn="T")
     recorded("armed txn=T slot=b tries=3")
-    expect(board, "env-u-boot", "problem", "a trial of slot b is armed (3 tries left), but U-Boot started slot a", others=["boot-state"])
+    expect(
+        board,
+        "env-u-boot",
+        "problem",
+        "a trial of slot b is armed (3 tries left), but U-Boot started slot a",
+        others=["boot-state"],
+    )
 
 
 @promise("ota-doctor shows every boot state, and a mismatch as a problem")
@@ -347,7 +448,9 @@ def boot_state(factory):
 @promise("ota-doctor: slots without names, or of different sizes, are found")
 def slots(factory):
     board = healthy(factory, names=False)
-    expect(board, "slots", "problem", "needs partitions named rootfs-a and rootfs-b", others=["boot-state", "boot-script"])
+    expect(
+        board, "slots", "problem", "needs partitions named rootfs-a and rootfs-b", others=["boot-state", "boot-script"]
+    )
     board = healthy(factory)
     (board.sys_folder("b") / "size").write_text("20000\n")
     expect(board, "slots", "warning", f"slot a has {SLOT['a'][1]} bytes, slot b 10240000")
@@ -389,7 +492,9 @@ def while_updating(factory):
     board.fifo("held")
     board.tmp_files = ["go", "held"]
     (board.root / "run/otamgr").mkdir()
-    holder = board.start("/bin/sh", "-c", "exec 9>/run/otamgr/sysupgrade.lock; flock -n 9; echo held >/tmp/held; read -r _ </tmp/go")
+    holder = board.start(
+        "/bin/sh", "-c", "exec 9>/run/otamgr/sysupgrade.lock; flock -n 9; echo held >/tmp/held; read -r _ </tmp/go"
+    )
     board.reached("held")
     expect(board, "other-slot", "ok", "slot b is being written right now", others=["env-copy-1"])
     equal(look(board, "--fix")[2]["fixed"], [], "repairs")
@@ -440,11 +545,13 @@ def panic(factory):
 
 @promise("ota-doctor: in a trial the guard must run, and otamgr always")
 def processes(factory):
-    board = made_healthy(on_trial(factory, change=lambda root: (root / "etc/otamgr/trial.conf").write_text("COMMIT_DEADLINE=86400\n")))
+    board = made_healthy(
+        on_trial(factory, change=lambda root: (root / "etc/otamgr/trial.conf").write_text("COMMIT_DEADLINE=86400\n"))
+    )
     expect(board, "trial-guard", "problem", "does not run", "/etc/init.d/ota-trial-guard start")
     board.fifo("slept")
     board.tmp_files = ["slept"]
-    board.replace("bin/sleep", "#!/bin/sh\necho \"$1\" >/tmp/slept\nexec busybox sleep \"$1\"\n")
+    board.replace("bin/sleep", '#!/bin/sh\necho "$1" >/tmp/slept\nexec busybox sleep "$1"\n')
     board.start("/sbin/ota-trial-guard")
     board.reached("slept")
     expect(board, "trial-guard", "ok", "waits for the commit")
@@ -464,7 +571,9 @@ def clock(factory):
     board.replace("bin/date", "#!/bin/sh\necho 2026-05-01T00:00:00Z\n")
     expect(board, "clock", "ok")
     (board.root / "data/otamgr").mkdir()
-    (board.root / "data/otamgr/journal").write_text("2026-06-01T00:00:00Z slot-mismatch running=a committed=b\n2026-04-01T00:00:00Z x y=z\n")
+    (board.root / "data/otamgr/journal").write_text(
+        "2026-06-01T00:00:00Z slot-mismatch running=a committed=b\n2026-04-01T00:00:00Z x y=z\n"
+    )
     expect(board, "clock", "warning", "but the journal knows 2026-06-01T00:00:00Z")
 
 
@@ -522,7 +631,11 @@ def fix_copy(factory):
         values = board.env()
         code, found, whole = look(board, "--fix")
         equal(whole["fixed"], [f"copy {lost + 1} of the U-Boot environment was written again"], "fixed")
-        equal((code, found["env-copy-1"]["level"], found["env-copy-2"]["level"], found["env-history"]["level"]), (0, "ok", "ok", "ok"), "findings")
+        equal(
+            (code, found["env-copy-1"]["level"], found["env-copy-2"]["level"], found["env-history"]["level"]),
+            (0, "ok", "ok", "ok"),
+            "findings",
+        )
         equal(board.env_bytes()[1 - lost], good_before, "the good copy")
         equal(board.env(), values, "values")
         equal((values["other"], values["ota_slot"]), ("kept value = x", "a"), "values")
@@ -532,12 +645,16 @@ def fix_copy(factory):
         equal((board.env_bytes(), board.slot_bytes("a")), (after, board.running_before), "nothing more is changed")
 
 
-@promise("ota-doctor --fix leaves a canary in ota_bootargs, keeps what was there, and the next boot proves or disproves it")
+@promise(
+    "ota-doctor --fix leaves a canary in ota_bootargs, keeps what was there, and the next boot proves or disproves it"
+)
 def fix_canary(factory):
     board = made_healthy(factory.board(), canary=False)
     board.set_env(ota_bootargs="quiet loglevel=3")
     code, found, whole = look(board, "--fix")
-    canary = re.fullmatch(r"canary ([0-9a-f]{8}) added to ota_bootargs; it shows with the next boot", whole["fixed"][0])[1]
+    canary = re.fullmatch(
+        r"canary ([0-9a-f]{8}) added to ota_bootargs; it shows with the next boot", whole["fixed"][0]
+    )[1]
     equal(board.ota_env(), {"ota_slot": "a", "ota_bootargs": f"quiet loglevel=3 ota.canary={canary}"}, "environment")
     equal((code, found["env-u-boot"]["level"]), (1, "warning"), "until the next boot")
     true("set during this boot" in found["env-u-boot"]["found"], found["env-u-boot"]["found"])

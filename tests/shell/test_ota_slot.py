@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """ota-slot: what it shows, commits and cancels."""
+
 import fcntl
 import json
 import re
@@ -36,9 +37,17 @@ def on_trial(factory, **options):
 def states(factory):
     for state, running, env, armed in STATES:
         board = board_in(factory, running, env, armed)
-        expected = {"running": running, "committed": "a", "trial": env.get("ota_trial", ""), "tries": env.get("ota_tries", ""),
-                    "txn": env.get("ota_txn", ""), "failed": env.get("ota_failed", ""),
-                    "failed_why": env.get("ota_failed_why", ""), "floor": env.get("ota_floor", ""), "state": state}
+        expected = {
+            "running": running,
+            "committed": "a",
+            "trial": env.get("ota_trial", ""),
+            "tries": env.get("ota_tries", ""),
+            "txn": env.get("ota_txn", ""),
+            "failed": env.get("ota_failed", ""),
+            "failed_why": env.get("ota_failed_why", ""),
+            "floor": env.get("ota_floor", ""),
+            "state": state,
+        }
         text, as_json = board.run("/sbin/ota-slot", "status"), board.run("/sbin/ota-slot", "status", "--json")
         equal((text.code, as_json.code), (0, 0), f"exit codes in state {state}")
         equal(dict(line.split("=", 1) for line in text.out.splitlines()), expected, "text")
@@ -57,15 +66,19 @@ def unknown(factory):
         true("unknown" in result.out and "not readable" in result.err, "state and reason")
     board = factory.board(names=False)
     result = board.run("/sbin/ota-slot", "status", "--json")
-    equal((result.code, json.loads(result.out)["state"], json.loads(result.out)["committed"]), (10, "unknown", "a"), "state")
+    equal(
+        (result.code, json.loads(result.out)["state"], json.loads(result.out)["committed"]),
+        (10, "unknown", "a"),
+        "state",
+    )
 
 
 @promise("whatever somebody put into the environment, status --json is JSON")
 def hostile_environment(factory):
     board = factory.board()
-    board.set_env(ota_failed="a\"b\\c\td\x7f$(touch /tmp/x)", ota_failed_why="é")
+    board.set_env(ota_failed='a"b\\c\td\x7f$(touch /tmp/x)', ota_failed_why="é")
     found = json.loads(board.run("/sbin/ota-slot", "status", "--json").out)
-    equal(found["failed"], "a\"b\\c?d?$(touch /tmp/x)", "failed")
+    equal(found["failed"], 'a"b\\c?d?$(touch /tmp/x)', "failed")
     true(not (board.root / "tmp/x").exists(), "a command in a value was run")
 
 
@@ -132,10 +145,25 @@ def not_possible(factory):
 @promise("note appends one line to the journal, whatever its values hold, and changes nothing else")
 def note(factory):
     board = on_trial(factory)
-    equal(board.run("/sbin/ota-slot", "note", "health-failed", "txn=T", "slot=b", "check=50-net",
-                    "why=no \"route\"\nto $(touch /tmp/x) host=1 é", "empty=").code, 0, "exit code")
-    equal(board.events(), ["health-failed txn=T slot=b check=50-net why=\"no \\\"route\\\"\\nto $(touch /tmp/x) host=1 é\" empty=\"\""],
-          "journal")
+    equal(
+        board.run(
+            "/sbin/ota-slot",
+            "note",
+            "health-failed",
+            "txn=T",
+            "slot=b",
+            "check=50-net",
+            'why=no "route"\nto $(touch /tmp/x) host=1 é',
+            "empty=",
+        ).code,
+        0,
+        "exit code",
+    )
+    equal(
+        board.events(),
+        ['health-failed txn=T slot=b check=50-net why="no \\"route\\"\\nto $(touch /tmp/x) host=1 é" empty=""'],
+        "journal",
+    )
     true(not (board.root / "tmp/x").exists(), "a command in a value was run")
     equal(board.run("/sbin/ota-slot", "note", "x").code, 0, "an event alone")
     equal(board.events()[1:], ["x"], "journal")
@@ -145,11 +173,34 @@ def note(factory):
 @promise("note refuses what would not be one line of the journal, or could pass for an event of the boot state")
 def note_refused(factory):
     board = on_trial(factory)
-    cases = [([], "an event"), ([""], "an event"), (["Big"], "Big"), (["two words"], "two words"), (["a\nb"], "an event"),
-             (["-x"], "-x"), (["e" * 41], "an event"), (["x", "novalue"], "novalue"), (["x", "=v"], "a key"),
-             (["x", "K=v"], "K"), (["x", "a b=v"], "a b"), (["x", "k=" + "v" * 1001], "1001"),
-             (["x", *["k=v"] * 17], "17")]
-    cases += [([event], event) for event in ("armed", "trial-boot", "deadline-passed", "committed", "rolled-back", "update-started", "slot-written", "update-failed")]
+    cases = [
+        ([], "an event"),
+        ([""], "an event"),
+        (["Big"], "Big"),
+        (["two words"], "two words"),
+        (["a\nb"], "an event"),
+        (["-x"], "-x"),
+        (["e" * 41], "an event"),
+        (["x", "novalue"], "novalue"),
+        (["x", "=v"], "a key"),
+        (["x", "K=v"], "K"),
+        (["x", "a b=v"], "a b"),
+        (["x", "k=" + "v" * 1001], "1001"),
+        (["x", *["k=v"] * 17], "17"),
+    ]
+    cases += [
+        ([event], event)
+        for event in (
+            "armed",
+            "trial-boot",
+            "deadline-passed",
+            "committed",
+            "rolled-back",
+            "update-started",
+            "slot-written",
+            "update-failed",
+        )
+    ]
     for arguments, words in cases:
         result = board.run("/sbin/ota-slot", "note", *arguments)
         equal(result.code, 2, f"exit code of {arguments}")
@@ -161,8 +212,14 @@ def note_refused(factory):
 @promise("wrong usage of ota-slot is code 2 and names the mistake")
 def usage(factory):
     board = factory.board()
-    for arguments, words in (([], "status, commit, cancel, rollback or note"), (["frobnicate"], "frobnicate"), (["status", "-x"], "-x"),
-                             (["commit", "b"], "b"), (["status", "--json", "x"], "--json"), ([""], "status, commit, cancel, rollback or note")):
+    for arguments, words in (
+        ([], "status, commit, cancel, rollback or note"),
+        (["frobnicate"], "frobnicate"),
+        (["status", "-x"], "-x"),
+        (["commit", "b"], "b"),
+        (["status", "--json", "x"], "--json"),
+        ([""], "status, commit, cancel, rollback or note"),
+    ):
         result = board.run("/sbin/ota-slot", *arguments)
         equal(result.code, 2, f"exit code of {arguments}")
         true(words in result.err, f"{words} in {result.err}")
@@ -178,7 +235,9 @@ def whole_story(factory):
     second = factory.board(running="b")
     second.set_env(**{**env, "ota_tries": "2"})
     equal(second.run("/sbin/ota-slot", "commit").code, 0, "commit")
-    equal(second.sysupgrade("--no-reboot", "--txn", "two", second.deliver(factory.image("tar.gz"))).code, 0, "next update")
+    equal(
+        second.sysupgrade("--no-reboot", "--txn", "two", second.deliver(factory.image("tar.gz"))).code, 0, "next update"
+    )
     equal(second.ota_env(), {"ota_slot": "b", "ota_trial": "a", "ota_tries": "3", "ota_txn": "two"}, "environment")
 
 
@@ -194,8 +253,16 @@ def rollback(factory):
     equal(len(board.env_copies_written()), 1, "copies written")
     env = board.ota_env()
     true(re.fullmatch(r"rollback-\d{8}T\d{6}Z-[0-9a-f]{8}", env["ota_txn"]), env["ota_txn"])
-    equal(env, {"ota_slot": "a", "ota_trial": "b", "ota_tries": "3", "ota_txn": env["ota_txn"], "ota_floor": "2.0"}, "environment")
-    equal(board.events()[-2:], [f"rollback txn={env['ota_txn']} slot=b from=a", f"armed txn={env['ota_txn']} slot=b tries=3"], "journal")
+    equal(
+        env,
+        {"ota_slot": "a", "ota_trial": "b", "ota_tries": "3", "ota_txn": env["ota_txn"], "ota_floor": "2.0"},
+        "environment",
+    )
+    equal(
+        board.events()[-2:],
+        [f"rollback txn={env['ota_txn']} slot=b from=a", f"armed txn={env['ota_txn']} slot=b tries=3"],
+        "journal",
+    )
     status = board.run("/sbin/ota-slot", "status").out.splitlines()
     true("state=armed" in status and "floor=2.0" in status, f"status: {status}")
     equal(board.slot_bytes("b"), slot, "the other slot")
@@ -220,7 +287,11 @@ def rollback_not_now(factory):
     for state, running, env, armed in STATES:
         if state != "committed":
             board = board_in(factory, running, env, armed)
-            equal(board.run("/sbin/ota-slot", "rollback").code, 4 if "ota_trial" in env else 10, f"exit code in state {state}")
+            equal(
+                board.run("/sbin/ota-slot", "rollback").code,
+                4 if "ota_trial" in env else 10,
+                f"exit code in state {state}",
+            )
             factory.close_boards()
     board = factory.board()
     (board.root / "run/otamgr").mkdir(exist_ok=True)
@@ -232,9 +303,13 @@ def rollback_not_now(factory):
 @promise("lines inside the value of another variable are no variables, whoever reads the environment")
 def several_lines(factory):
     import zlib
+
     from board import ENV, ENV_BYTES, run
+
     board = factory.board()
-    body = b"bootdelay=2\0ota_slot=a\0script=setenv x 1\nota_slot=b\nota_trial=a\nota_bootargs=ota.canary=1\0\0".ljust(ENV_BYTES - 5, b"\0")
+    body = b"bootdelay=2\0ota_slot=a\0script=setenv x 1\nota_slot=b\nota_trial=a\nota_bootargs=ota.canary=1\0\0".ljust(
+        ENV_BYTES - 5, b"\0"
+    )
     board._write_at(ENV[0], (zlib.crc32(body).to_bytes(4, "little") + b"\1" + body) * 2)
     run("blockdev", "--flushbufs", board.loops["disk"])
     equal(board.run("/sbin/ota-slot", "status").out.splitlines()[-1], "state=committed", "state")
@@ -246,7 +321,9 @@ def several_lines(factory):
 @promise("one of our own variables with several lines is named, and nothing is concluded from it")
 def own_several_lines(factory):
     import zlib
+
     from board import ENV, ENV_BYTES, run
+
     board = factory.board()
     body = b"ota_slot=a\0ota_txn=T\nota_trial=b\0\0".ljust(ENV_BYTES - 5, b"\0")
     board._write_at(ENV[0], (zlib.crc32(body).to_bytes(4, "little") + b"\1" + body) * 2)
@@ -259,7 +336,15 @@ def own_several_lines(factory):
 @promise("versions are decimal: leading zeros change nothing")
 def decimal_versions(factory):
     board = factory.board()
-    for older, newer in (("1.9", "1.010"), ("1.08", "1.9"), ("08", "9"), ("1.2.3", "1.2.3.1"), ("2026.07", "2026.010"), ("0", "0.0.1"), ("1-9", "2-1")):
+    for older, newer in (
+        ("1.9", "1.010"),
+        ("1.08", "1.9"),
+        ("08", "9"),
+        ("1.2.3", "1.2.3.1"),
+        ("2026.07", "2026.010"),
+        ("0", "0.0.1"),
+        ("1-9", "2-1"),
+    ):
         for first, second, code in ((older, newer, 0), (newer, older, 1), (older, older, 1)):
             result = board.run("/bin/sh", "-uc", f". /usr/lib/otamgr/boot-state.sh; version_is_older {first} {second}")
             equal(result.code, code, f"{first} is older than {second}")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """ota-why: what it answers about updates that were committed, rolled back, refused, torn, forgotten."""
+
 import hashlib
 import json
 import re
@@ -20,7 +21,9 @@ BOOTED = ["trial-boot txn=T slot=b tries=2"]
 
 
 def lines(*events, year=2026):
-    return "".join(f"{year}-03-01T10:{number // 60:02}:{number % 60:02}Z {event}\n" for number, event in enumerate(events))
+    return "".join(
+        f"{year}-03-01T10:{number // 60:02}:{number % 60:02}Z {event}\n" for number, event in enumerate(events)
+    )
 
 
 def with_journal(board, *events, name="journal"):
@@ -67,7 +70,9 @@ def nothing(factory):
     found = expect(board, 3, "none", "No update is recorded")
     true("/data is not mounted" in found["looked_in"][0], str(found["looked_in"]))
     expect(board, 3, "none", "Nothing is recorded of update X-1", arguments=["X-1"])
-    equal((board.env_bytes(), board.slot_bytes("a")), (board.env_before, board.running_before), "looking changes nothing")
+    equal(
+        (board.env_bytes(), board.slot_bytes("a")), (board.env_before, board.running_before), "looking changes nothing"
+    )
 
 
 @promise("ota-why follows a real update from its delivery over arming and trial to its commit")
@@ -84,36 +89,67 @@ def whole_story(factory):
         (root / "boot/ota-slot-valid").write_text("txn=one.1\n")
         (root / "etc/ota_type_5.hdr").write_bytes(HEADER)
         (root / "etc/otamgr/trial.conf").write_text("COMMIT_DEADLINE=86400\n")
+
     second = factory.board(running="b", change=made_by_it)
     second.set_env(**{**env, "ota_tries": "2"})
     (second.root / "data/otamgr").mkdir()
     (second.root / "data/otamgr/journal").write_text(journal)
     equal(second.run(GUARD, "--once").code, 0, "guard")
-    found = expect(second, 5, "trial", "Update one.1 is on trial: slot b runs and is not committed (1 boot so far, 2 left).")
-    true(re.search(r"without a commit the board reboots 86400 s after power-on, now are \d+ s", found["now"]["why"]), found["now"]["why"])
+    found = expect(
+        second, 5, "trial", "Update one.1 is on trial: slot b runs and is not committed (1 boot so far, 2 left)."
+    )
+    true(
+        re.search(r"without a commit the board reboots 86400 s after power-on, now are \d+ s", found["now"]["why"]),
+        found["now"]["why"],
+    )
     equal(second.run("/sbin/ota-slot", "commit").code, 0, "commit")
     found = expect(second, 0, "committed", "Update one.1 was committed: slot b is its system (1 trial boot).")
-    equal([link["event"] for link in found["chain"]], ["update-started", "slot-written", "armed", "trial-boot", "committed"], "chain")
+    equal(
+        [link["event"] for link in found["chain"]],
+        ["update-started", "slot-written", "armed", "trial-boot", "committed"],
+        "chain",
+    )
     equal(found["delivered"]["header_sha256"], hashlib.sha256(HEADER).hexdigest(), "header")
     equal((found["now"]["made_by"], found["now"]["state"]), ("one.1", "committed"), "now")
 
 
-@promise("ota-why explains a rollback: {}", cases=["the boot files did not load", "it never reached the guard", "it was never committed", "it crashed"])
+@promise(
+    "ota-why explains a rollback: {}",
+    cases=["the boot files did not load", "it never reached the guard", "it was never committed", "it crashed"],
+)
 def rolled_back(factory, case):
     reason, boots, words = {
         "the boot files did not load": ("load-failed", 0, "its kernel, device tree or boot files did not load"),
         "it never reached the guard": ("tries-used-up", 0, "it never got as far as this guard"),
-        "it was never committed": ("tries-used-up", 3, "it started but was not committed before the deadline: otamgr did not come up healthy"),
+        "it was never committed": (
+            "tries-used-up",
+            3,
+            "it started but was not committed before the deadline: otamgr did not come up healthy",
+        ),
         "it crashed": ("tries-used-up", 2, "it started but ended before the commit"),
     }[case]
     board = board_in(factory, "a", {"ota_txn": "T", "ota_failed": "T", "ota_failed_why": reason})
-    trial = [line for left in range(2, 2 - boots, -1) for line in
-             (f"trial-boot txn=T slot=b tries={left}", f"deadline-passed txn=T slot=b tries={left} uptime=301 deadline=300")]
+    trial = [
+        line
+        for left in range(2, 2 - boots, -1)
+        for line in (
+            f"trial-boot txn=T slot=b tries={left}",
+            f"deadline-passed txn=T slot=b tries={left} uptime=301 deadline=300",
+        )
+    ]
     with_journal(board, STARTED, ARMED, *(trial[:-1] if case == "it crashed" else trial))
     # Before the guard has written it down the environment knows already.
-    expect(board, 4, "rolled-back", "Update T was rolled back to slot a: ", f"3 boots charged, {boots} reached the trial guard")
+    expect(
+        board,
+        4,
+        "rolled-back",
+        "Update T was rolled back to slot a: ",
+        f"3 boots charged, {boots} reached the trial guard",
+    )
     equal(board.run(GUARD, "--once").code, 0, "guard")
-    found = expect(board, 4, "rolled-back", f"Update T was rolled back to slot a: {words}", f"(3 boots charged, {boots} reached")
+    found = expect(
+        board, 4, "rolled-back", f"Update T was rolled back to slot a: {words}", f"(3 boots charged, {boots} reached"
+    )
     equal(found["u_boot"]["failed_why"], reason, "U-Boot's word")
     true(found["u_boot"]["meaning"] in found["text"] and found["u_boot"]["meaning"], "its meaning")
     equal((found["trial"]["slot"], found["trial"]["tries"], found["trial"]["boots"]), ("b", 3, boots), "trial")
@@ -123,10 +159,26 @@ def rolled_back(factory, case):
 @promise("ota-why names the health check that ended a trial, and counts it as a passed deadline")
 def unhealthy(factory):
     board = board_in(factory, "a", {"ota_txn": "T", "ota_failed": "T", "ota_failed_why": "tries-used-up"})
-    with_journal(board, STARTED, ARMED, *[event for left in (2, 1, 0) for event in (
-        f"trial-boot txn=T slot=b tries={left}", 'health-failed txn=T slot=b check=50-net why="exit status 1: no route"')])
-    found = expect(board, 4, "rolled-back", "Update T was rolled back to slot a: ", "3 boots charged, 3 reached the trial guard")
-    true('otamgr gave up the trial: 50-net did not pass in time (exit status 1: no route), rebooted' in found["text"], found["text"])
+    with_journal(
+        board,
+        STARTED,
+        ARMED,
+        *[
+            event
+            for left in (2, 1, 0)
+            for event in (
+                f"trial-boot txn=T slot=b tries={left}",
+                'health-failed txn=T slot=b check=50-net why="exit status 1: no route"',
+            )
+        ],
+    )
+    found = expect(
+        board, 4, "rolled-back", "Update T was rolled back to slot a: ", "3 boots charged, 3 reached the trial guard"
+    )
+    true(
+        "otamgr gave up the trial: 50-net did not pass in time (exit status 1: no route), rebooted" in found["text"],
+        found["text"],
+    )
 
 
 @promise("ota-why names code, its meaning and the reason of a refused and of a failed update")
@@ -134,14 +186,26 @@ def refused(factory):
     board = factory.board()
     broken = factory.image("ext4.gz").read_bytes()[:-1000]
     equal(board.sysupgrade("--no-reboot", "--txn", "R", board.deliver(broken)).code, 5, "sysupgrade")
-    found = expect(board, 4, "refused", "Update R was refused: the image does not decompress (gzip",
-                   "(code 5: image corrupt: does not decompress, is shorter than its file system, or is not what its manifest says)", "Slot a runs, nothing was changed.")
+    found = expect(
+        board,
+        4,
+        "refused",
+        "Update R was refused: the image does not decompress (gzip",
+        "(code 5: image corrupt: does not decompress, is shorter than its file system, or is not what its manifest says)",
+        "Slot a runs, nothing was changed.",
+    )
     equal((found["failure"]["code"], found["delivered"]["image"]), (5, None), "failure")
     true(found["failure"]["reason"].startswith("the image does not decompress"), "reason")
     # Meanings of two lines in the help are joined; a code it does not know is just shown.
     with_journal(board, STARTED, 'update-failed txn=T code=10 reason="no slots"')
-    expect(board, 4, "failed", "failed while it was installed: no slots (code 10: boot state unusable: slots not found, U-Boot environment "
-           "unreadable, or not redundant, or it disagrees with the running root)", "slot b is unusable until the next update")
+    expect(
+        board,
+        4,
+        "failed",
+        "failed while it was installed: no slots (code 10: boot state unusable: slots not found, U-Boot environment "
+        "unreadable, or not redundant, or it disagrees with the running root)",
+        "slot b is unusable until the next update",
+    )
     with_journal(board, 'update-failed txn=T code=99 reason="new."')
     expect(board, 4, "refused", "was refused: new (code 99). Slot a runs")
 
@@ -150,11 +214,18 @@ def refused(factory):
 def stopped(factory):
     board = factory.board()
     with_journal(board, STARTED)
-    expect(board, 4, "stopped", "Update T stopped without a word while slot b was written: power cut, reset or kill. Slot a runs.")
+    expect(
+        board,
+        4,
+        "stopped",
+        "Update T stopped without a word while slot b was written: power cut, reset or kill. Slot a runs.",
+    )
     board.fifo("go")
     board.fifo("held")
     (board.root / "run/otamgr").mkdir()
-    holder = board.start("/bin/sh", "-c", "exec 9>/run/otamgr/sysupgrade.lock; flock -n 9; echo held >/tmp/held; read -r _ </tmp/go")
+    holder = board.start(
+        "/bin/sh", "-c", "exec 9>/run/otamgr/sysupgrade.lock; flock -n 9; echo held >/tmp/held; read -r _ </tmp/go"
+    )
     board.reached("held")
     expect(board, 5, "writing", "Update T is being written into slot b.")
     # An attempt that is refused meanwhile does not hide it.
@@ -163,7 +234,9 @@ def stopped(factory):
     equal([(other["txn"], other["outcome"]) for other in found["other_updates"]], [("U", "refused")], "others")
     board.tell("go")
     equal(board.finish(holder).code, 0, "holder")
-    expect(board, 4, "refused", "Update U was refused: another sysupgrade is running (code 12: another sysupgrade runs)")
+    expect(
+        board, 4, "refused", "Update U was refused: another sysupgrade is running (code 12: another sysupgrade runs)"
+    )
 
 
 @promise("ota-why tells cancelled, interrupted, displaced and lost ends apart")
@@ -174,28 +247,45 @@ def other_ends(factory):
     expect(board, 4, "cancelled", "Update T was cancelled before its trial ended. Slot a runs.")
 
     with_journal(board, STARTED, ARMED)
-    expect(board, 4, "unknown", "Update T left no trace of its end; the last one is armed at 2026-03-01T10:00:01Z. Slot a runs.")
+    expect(
+        board,
+        4,
+        "unknown",
+        "Update T left no trace of its end; the last one is armed at 2026-03-01T10:00:01Z. Slot a runs.",
+    )
 
     board.set_env(**{**TRIAL, "ota_tries": "3"})
-    found = expect(board, 4, "interrupted", "was never started: slot b was armed, but U-Boot started slot a and counted no boot", "run ota-doctor")
+    found = expect(
+        board,
+        4,
+        "interrupted",
+        "was never started: slot b was armed, but U-Boot started slot a and counted no boot",
+        "run ota-doctor",
+    )
     equal(found["now"]["state"], "interrupted", "state")
     equal(board.run(GUARD, "--once").code, 0, "guard")
     expect(board, 4, "interrupted", "was never started", "counted no boot")
 
     # The newest copy of the environment was lost: the trial that failed is pending again.
-    with_journal(board, STARTED, ARMED, 'rolled-back txn=T slot=b boots=0 deadlines=0 u-boot=load-failed why="it did not load"')
+    with_journal(
+        board, STARTED, ARMED, 'rolled-back txn=T slot=b boots=0 deadlines=0 u-boot=load-failed why="it did not load"'
+    )
     board.set_env(**{**TRIAL, "ota_tries": "0"})
     expect(board, 4, "rolled-back", "Update T was rolled back to slot a: it did not load (3 boots charged")
 
     with_journal(board, STARTED, ARMED, *BOOTED, "committed txn=T slot=b")
     board.set_env(**{**NOTHING, "ota_txn": "T", "ota_failed_why": "slot-b-does-not-load"})
-    found = expect(board, 4, "displaced", "was committed, but later its slot b did not load any more: U-Boot took slot a.")
+    found = expect(
+        board, 4, "displaced", "was committed, but later its slot b did not load any more: U-Boot took slot a."
+    )
     true("committed slot b did not load, so slot a took its place" in found["text"], found["text"])
 
     # The commit reached the environment, the journal lost it.
     with_journal(board, STARTED, ARMED, *BOOTED)
     board.set_env(**{**NOTHING, "ota_slot": "b", "ota_txn": "T"})
-    found = expect(board, 0, "committed", "Update T was committed: slot b is its system (1 trial boot). But slot a runs.")
+    found = expect(
+        board, 0, "committed", "Update T was committed: slot b is its system (1 trial boot). But slot a runs."
+    )
     equal(found["now"]["state"], "mismatch", "state")
 
 
@@ -206,11 +296,17 @@ def damaged_journal(factory):
     with_journal(board, STARTED, ARMED, name="journal.1")
     with open(folder / "journal.1", "ab") as old:
         old.write(b"2026-03-01T10:01:00Z trial-bo")
-    (folder / "journal").write_bytes(lines(*BOOTED, 'committed txn=T slot=b', 'health txn=T check="10-net" seconds=3').encode() +
-                                     b"Mar  1 kernel: foreign line \\ \"quote\"\n\0\0\0\0\n\xff\xfe\n2026-03-01T10:02:00Z armed txn=T2 slo")
+    (folder / "journal").write_bytes(
+        lines(*BOOTED, "committed txn=T slot=b", 'health txn=T check="10-net" seconds=3').encode()
+        + b'Mar  1 kernel: foreign line \\ "quote"\n\0\0\0\0\n\xff\xfe\n2026-03-01T10:02:00Z armed txn=T2 slo'
+    )
     board.set_env(ota_slot="b", ota_txn="T")
     found = expect(board, 0, "committed", "Update T was committed")
-    equal([link["event"] for link in found["chain"]], ["update-started", "armed", "trial-boot", "committed", "health"], "chain")
+    equal(
+        [link["event"] for link in found["chain"]],
+        ["update-started", "armed", "trial-boot", "committed", "health"],
+        "chain",
+    )
     equal(found["chain"][-1]["values"], {"txn": "T", "check": "10-net", "seconds": "3"}, "values")
     equal(found["lines_not_understood"], 5, "lines not understood")
     equal(found["other_updates"], [], "half an id is no update")
@@ -224,7 +320,9 @@ def damaged_journal(factory):
     true(not (board.root / "tmp/x").exists(), "a command in a value was run")
 
     # A torn end of an update that is known is used as far as it is whole.
-    (folder / "journal").write_text(lines(STARTED) + '2026-03-01T10:02:00Z update-failed txn=T code=13 reason="writing slo')
+    (folder / "journal").write_text(
+        lines(STARTED) + '2026-03-01T10:02:00Z update-failed txn=T code=13 reason="writing slo'
+    )
     found = expect(board, 4, "failed", "writing slo (torn) (code 13: writing failed)")
     true(found["chain"][-1]["torn"], "torn")
 
@@ -237,19 +335,44 @@ def damaged_journal(factory):
 @promise("ota-why keeps two interleaved updates apart, and takes the pending one or the one that is named")
 def interleaved(factory):
     board = board_in(factory, "b", TRIAL)
-    with_journal(board, 'update-started txn=S slot=b image="/tmp/s.img" format=tar', STARTED, 'update-failed txn=S code=13 reason="S ended"',
-                 ARMED, *BOOTED, "slot-mismatch running=a committed=b", 'update-failed txn=U code=9 reason="pending"')
+    with_journal(
+        board,
+        'update-started txn=S slot=b image="/tmp/s.img" format=tar',
+        STARTED,
+        'update-failed txn=S code=13 reason="S ended"',
+        ARMED,
+        *BOOTED,
+        "slot-mismatch running=a committed=b",
+        'update-failed txn=U code=9 reason="pending"',
+    )
     found = expect(board, 5, "trial", "Update T is on trial")
-    equal([link["event"] for link in found["chain"]], ["update-started", "armed", "trial-boot", "slot-mismatch"], "chain of T")
-    equal([(other["txn"], other["outcome"]) for other in found["other_updates"]], [("U", "refused"), ("S", "failed")], "others")
+    equal(
+        [link["event"] for link in found["chain"]],
+        ["update-started", "armed", "trial-boot", "slot-mismatch"],
+        "chain of T",
+    )
+    equal(
+        [(other["txn"], other["outcome"]) for other in found["other_updates"]],
+        [("U", "refused"), ("S", "failed")],
+        "others",
+    )
     found = expect(board, 4, "failed", "Update S failed while it was installed: S ended", arguments=["S"])
     equal([link["values"]["txn"] for link in found["chain"]], ["S", "S"], "chain of S")
     equal(found["delivered"], {"image": "/tmp/s.img", "format": "tar", "header_sha256": None}, "delivered")
     expect(board, 3, "none", "Nothing is recorded of update TT.", arguments=["TT"])
     # The same id used again is a new attempt.
     board.set_env(**{**NOTHING, "ota_slot": "b", "ota_txn": "T"})
-    with_journal(board, STARTED, ARMED, *BOOTED, 'rolled-back txn=T slot=b boots=1 deadlines=0 u-boot=x why="old"', STARTED, ARMED, *BOOTED,
-                 "committed txn=T slot=b")
+    with_journal(
+        board,
+        STARTED,
+        ARMED,
+        *BOOTED,
+        'rolled-back txn=T slot=b boots=1 deadlines=0 u-boot=x why="old"',
+        STARTED,
+        ARMED,
+        *BOOTED,
+        "committed txn=T slot=b",
+    )
     found = expect(board, 0, "committed", "(1 trial boot)")
     equal(len(found["chain"]), 4, "steps of the second attempt")
 
@@ -259,11 +382,21 @@ def without_data(factory):
     board = board_in(factory, "a", {"ota_txn": "T", "ota_failed": "T", "ota_failed_why": "load-failed"})
     run("umount", board.root / "data")
     board.settle()
-    found = expect(board, 4, "rolled-back", "Update T was rolled back to slot a: its kernel, device tree or boot files did not load.")
+    found = expect(
+        board,
+        4,
+        "rolled-back",
+        "Update T was rolled back to slot a: its kernel, device tree or boot files did not load.",
+    )
     true("not recorded" in found["text"] and "/data is not mounted" in found["text"], found["text"])
     equal(board.slot_bytes("a"), board.running_before, "the running slot")
     board.set_env(**{**NOTHING, "ota_failed_why": "environment-lost"})
-    expect(board, 3, "none", "No update is recorded. Slot a runs. U-Boot says environment-lost: no copy of the U-Boot environment was valid")
+    expect(
+        board,
+        3,
+        "none",
+        "No update is recorded. Slot a runs. U-Boot says environment-lost: no copy of the U-Boot environment was valid",
+    )
 
 
 @promise("without a readable boot state ota-why still tells what the journal knows")

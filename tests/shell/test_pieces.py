@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """sysupgrade: what is written, and what an update is said to need before it begins."""
+
 import json
 import os
 import re
@@ -13,7 +14,9 @@ from test_sysupgrade import armed
 
 def statistics(result):
     """Bytes compared, skipped and written, by the last progress line."""
-    written, compared, skipped = map(int, re.search(r"(\d+) of (\d+) bytes written, (\d+) were there already", result.progress[-1]).groups())
+    written, compared, skipped = map(
+        int, re.search(r"(\d+) of (\d+) bytes written, (\d+) were there already", result.progress[-1]).groups()
+    )
     equal(written + skipped, compared, "written and skipped make compared")
     return compared, skipped, written
 
@@ -24,8 +27,10 @@ def slot_with(board, content):
     run("blockdev", "--flushbufs", board.loops["b"])
 
 
-@promise("only blocks that differ are written, wherever they are, and the numbers say so: {}", cases=[
-    "the same system", "one byte in the middle", "one byte in the last block", "everything", "an empty slot"])
+@promise(
+    "only blocks that differ are written, wherever they are, and the numbers say so: {}",
+    cases=["the same system", "one byte in the middle", "one byte in the last block", "everything", "an empty slot"],
+)
 def pieces(factory, what):
     image = factory.image("ext4").read_bytes()
     # The first block is always written, last of all.
@@ -40,7 +45,7 @@ def pieces(factory, what):
         before, expected = bytearray(os.urandom(len(image))), range(len(image), len(image) + 1)
     elif what == "an empty slot":
         before = bytearray(len(image))
-        differing = sum(image[at:at + 4096].count(0) != 4096 for at in range(0, len(image), 4096)) * 4096
+        differing = sum(image[at : at + 4096].count(0) != 4096 for at in range(0, len(image), 4096)) * 4096
         # Few equal blocks between others are written with them.
         expected = range(differing, differing * 3)
     board = factory.board()
@@ -50,17 +55,22 @@ def pieces(factory, what):
     compared, skipped, written = statistics(result)
     equal(compared, len(image), "bytes compared")
     true(written in expected, f"{written} bytes written, expected {expected}")
-    event, = [line for line in board.events() if line.startswith("slot-written ")]
+    (event,) = [line for line in board.events() if line.startswith("slot-written ")]
     true(f" compared={compared} skipped={skipped} written={written} seconds=" in event, event)
     true(f"{written} of {compared} bytes written" in result.err, "last line for people")
 
 
-@promise("an image with an odd size, compressed in many small parts, is written right to its last byte: {}", cases=["gzip", "zstd", "xz"])
+@promise(
+    "an image with an odd size, compressed in many small parts, is written right to its last byte: {}",
+    cases=["gzip", "zstd", "xz"],
+)
 def odd_writers(factory, packer):
     image = factory.image("ext4").read_bytes() + os.urandom(3 * MIB + 4096 + 777)
     command = {"gzip": ["gzip", "-c", "-1"], "zstd": ["zstd", "-q", "-c", "--check"], "xz": ["xz", "-c", "-0"]}[packer]
-    packed = b"".join(subprocess.run(command, input=image[at:at + 1234567], stdout=subprocess.PIPE, check=True).stdout
-                      for at in range(0, len(image), 1234567))
+    packed = b"".join(
+        subprocess.run(command, input=image[at : at + 1234567], stdout=subprocess.PIPE, check=True).stdout
+        for at in range(0, len(image), 1234567)
+    )
     board = factory.board()
     result = board.sysupgrade("--no-reboot", "-n", board.deliver(packed))
     equal(result.code, 0, f"exit code, said {result.err}")
@@ -68,10 +78,12 @@ def odd_writers(factory, packer):
     board.flush()
     with open(board.disk, "rb") as disk:
         disk.seek(SLOT["b"][0] + 8 * MIB)
-        equal(disk.read(len(image) - 8 * MIB) == image[8 * MIB:], True, "the end of the image in the slot")
+        equal(disk.read(len(image) - 8 * MIB) == image[8 * MIB :], True, "the end of the image in the slot")
 
 
-@promise("a block that only seems the same, since the page cache says so, is compared on the medium and written", alone=True)
+@promise(
+    "a block that only seems the same, since the page cache says so, is compared on the medium and written", alone=True
+)
 def seems_the_same(factory):
     board = new_board(factory)
     image = factory.image("ext4").read_bytes()
@@ -95,9 +107,12 @@ def seems_the_same(factory):
 
 # ---- budget --------------------------------------------------------------------------------------------------------
 
+
 def with_memory(board, available):
     """Makes the kernel say that so many bytes are available."""
-    (board.place / "meminfo").write_text(f"MemTotal:        65536 kB\nMemFree:          1024 kB\nMemAvailable:   {available // KIB} kB\n")
+    (board.place / "meminfo").write_text(
+        f"MemTotal:        65536 kB\nMemFree:          1024 kB\nMemAvailable:   {available // KIB} kB\n"
+    )
     run("mount", "--bind", board.place / "meminfo", board.root / "proc/meminfo")
 
 
@@ -114,7 +129,9 @@ def budget(factory):
     equal((text.code, as_json.code), (0, 0), "exit codes")
     found = {key: int(value) for key, value in (line.split("=") for line in text.out.splitlines())}
     equal(set(json.loads(as_json.out)), set(found), "keys")
-    equal((found["bytes_to_write"], found["slot_bytes"]), (8 * MIB + (SLOT["b"][1] - 8 * MIB) // 8, SLOT["b"][1]), "bytes")
+    equal(
+        (found["bytes_to_write"], found["slot_bytes"]), (8 * MIB + (SLOT["b"][1] - 8 * MIB) // 8, SLOT["b"][1]), "bytes"
+    )
     true(2 * KIB * KIB <= found["memory_needed"] < 16 * MIB < found["memory_available"], f"memory {found}")
     header = file_system_header(factory.image("ext4"))
     free, blocks, size = (int(header[name]) for name in ("Free blocks", "Block count", "Block size"))
@@ -135,20 +152,32 @@ def rate(factory):
 
     def seconds():
         return json.loads(board.sysupgrade("--budget", "--json", image).out)["seconds"]
+
     unknown = seconds()
     (board.root / "data/otamgr").mkdir()
-    (board.root / "data/otamgr/journal").write_text("2026-01-01T00:00:00Z slot-written txn=S compared=8388608 skipped=0 written=8388608 seconds=80\n")
+    (board.root / "data/otamgr/journal").write_text(
+        "2026-01-01T00:00:00Z slot-written txn=S compared=8388608 skipped=0 written=8388608 seconds=80\n"
+    )
     # 8 MiB at 4 MiB/s without a measurement, at 0.1 MiB/s with it.
     true(60 <= seconds() - unknown <= 100, "80 s instead of 2")
 
 
-@promise("exit 21: {} is refused with the numbers before the slot is touched", cases=[
-    "a zstd window that memory cannot hold", "an xz dictionary that memory cannot hold", "a tar image without memory for it", "no room in /run",
-    "a kept file that does not fit", "a header in a full file system"])
+@promise(
+    "exit 21: {} is refused with the numbers before the slot is touched",
+    cases=[
+        "a zstd window that memory cannot hold",
+        "an xz dictionary that memory cannot hold",
+        "a tar image without memory for it",
+        "no room in /run",
+        "a kept file that does not fit",
+        "a header in a full file system",
+    ],
+)
 def over_budget(factory, what):
     def keep(root):
         (root / "etc/sysupgrade.conf").write_text("/etc/machine-id\n/etc/big\n")
         (root / "etc/big").write_bytes(os.urandom(MIB + MIB // 2))
+
     board = new_board(factory, change=keep if what == "a kept file that does not fit" else None)
     arguments, accepted = [], None
     if what == "a zstd window that memory cannot hold":
@@ -157,7 +186,10 @@ def over_budget(factory, what):
         # 128 MiB for the one, for the other the size of the image.
         with_memory(board, 40 * MIB)
     elif what == "an xz dictionary that memory cannot hold":
-        image, words = packed(factory, "xz", "-c", "--check=crc32", "--lzma2=preset=0,dict=64MiB"), "memory, 41943040 are"
+        image, words = (
+            packed(factory, "xz", "-c", "--check=crc32", "--lzma2=preset=0,dict=64MiB"),
+            "memory, 41943040 are",
+        )
         accepted = factory.image("ext4.xz")
         with_memory(board, 40 * MIB)
     elif what == "a tar image without memory for it":
@@ -168,7 +200,9 @@ def over_budget(factory, what):
         image, words = factory.image("ext4.gz"), "/run/otamgr"
         run("mount", "-o", "remount,size=1m", board.root / "run")
     elif what == "a kept file that does not fit":
-        fuller = factory.system_variant("fuller", lambda root: (root / "usr/lib/more").write_bytes(os.urandom(MIB + MIB // 2)))
+        fuller = factory.system_variant(
+            "fuller", lambda root: (root / "usr/lib/more").write_bytes(os.urandom(MIB + MIB // 2))
+        )
         image, words = factory.image("ext4.gz", fuller), "room for"
         accepted = factory.image("ext4.gz", fuller, size=16 * MIB)
     else:

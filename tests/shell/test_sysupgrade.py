@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """sysupgrade: updates that succeed."""
+
 import os
 import re
 import shutil
@@ -23,7 +24,9 @@ def armed(board, result, txn=None):
     equal(len(board.env_copies_written()), 1, "copies of the environment written")
     equal(board.slot_bytes(board.running), board.running_before, "the running slot")
     equal(board.run("/sbin/ota-slot", "status").out.splitlines()[-1], "state=armed", "state")
-    equal(sorted(os.listdir(board.root / "run/otamgr")), ["armed", "new-root", "sysupgrade.lock"], "files in /run/otamgr")
+    equal(
+        sorted(os.listdir(board.root / "run/otamgr")), ["armed", "new-root", "sysupgrade.lock"], "files in /run/otamgr"
+    )
     run("e2fsck", "-fn", board.loops[board.target])
     return txn
 
@@ -38,15 +41,23 @@ def update(factory, kind):
         equal(tree(new, without=ADDED), tree(factory.new), "new system")
         equal((new / "etc/ota_type_5.hdr").read_bytes(), HEADER, "header")
         kept = os.stat(new / "etc/machine-id")
-        equal(((new / "etc/machine-id").read_text(), kept.st_uid, kept.st_gid, kept.st_mode & 0o7777),
-              ("0123456789abcdef\n", 7, 8, 0o444), "kept file")
+        equal(
+            ((new / "etc/machine-id").read_text(), kept.st_uid, kept.st_gid, kept.st_mode & 0o7777),
+            ("0123456789abcdef\n", 7, 8, 0o444),
+            "kept file",
+        )
         equal((new / "boot/ota-slot-valid").read_text(), "txn=T-1.x\n", "marker")
         marker = os.stat(new / "boot/ota-slot-valid").st_ctime_ns
         for path in ("etc/ota_type_5.hdr", "etc/machine-id"):
             true(os.lstat(new / path).st_ctime_ns <= marker, f"marker is not the last file, {path} is later")
     equal((board.root / "etc/ota_type_5.hdr").read_bytes(), OLD_HEADER, "header of the running system")
     equal(list(dict.fromkeys(line.split()[0] for line in result.progress)), PHASES + ["done"], "phases")
-    true(re.fullmatch(r"done 100 slot b armed, txn=T-1.x, \d+ of \d+ bytes written, \d+ were there already", result.progress[-1]), result.progress[-1])
+    true(
+        re.fullmatch(
+            r"done 100 slot b armed, txn=T-1.x, \d+ of \d+ bytes written, \d+ were there already", result.progress[-1]
+        ),
+        result.progress[-1],
+    )
     equal([event.split()[0] for event in board.events()], ["update-started", "slot-written", "armed"], "journal")
     equal(board.events()[-1], "armed txn=T-1.x slot=b tries=3", "journal")
     equal(board.reboots(), [], "reboots")
@@ -59,8 +70,23 @@ def features(factory):
     header = file_system_header(board.loops["b"])
     found = header["Filesystem features"].split()
     # U-Boot's include/ext4fs.h, EXT4_FEATURE_*_SUPP, and compatible features that a reader may ignore
-    known = {"filetype", "needs_recovery", "extent", "64bit", "flex_bg", "sparse_super", "large_file", "huge_file",
-             "uninit_bg", "dir_nlink", "extra_isize", "has_journal", "ext_attr", "resize_inode", "dir_index"}
+    known = {
+        "filetype",
+        "needs_recovery",
+        "extent",
+        "64bit",
+        "flex_bg",
+        "sparse_super",
+        "large_file",
+        "huge_file",
+        "uninit_bg",
+        "dir_nlink",
+        "extra_isize",
+        "has_journal",
+        "ext_attr",
+        "resize_inode",
+        "dir_index",
+    }
     equal(set(found) - known, set(), "features U-Boot does not know")
     equal(header["Filesystem volume name"], "rootfs-b", "label")
 
@@ -85,7 +111,9 @@ def grown_after_a_mount(factory):
     equal(file_system_bytes(board.loops["b"]), SLOT["b"][1], "bytes of the file system")
 
 
-@promise("a file system that cannot be grown, since e2fsck does not know a feature of it, keeps its size, and that is said with the reason")
+@promise(
+    "a file system that cannot be grown, since e2fsck does not know a feature of it, keeps its size, and that is said with the reason"
+)
 def not_grown(factory):
     image = factory.place / "feature.ext4"
     shutil.copy(factory.image("ext4"), image)
@@ -109,8 +137,11 @@ def grown(factory):
             equal(tree(new, without=ADDED), tree(factory.new), "new system")
 
 
-@promise("a file system that {} keeps its size, and the update is as good", cases=["has no program to grow it", "U-Boot could not read if it grew"])
-def not_grown(factory, case):
+@promise(
+    "a file system that {} keeps its size, and the update is as good",
+    cases=["has no program to grow it", "U-Boot could not read if it grew"],
+)
+def kept_small(factory, case):
     without = case.startswith("has")
     board = factory.board(change=(lambda root: (root / "sbin/resize2fs").unlink()) if without else None)
     features = None if without else "^resize_inode"
@@ -123,6 +154,7 @@ def not_grown(factory, case):
 def growing_fails(factory):
     def change(root):
         executable(root / "sbin/resize2fs", "#!/bin/sh\necho 'resize2fs: no' >&2\nexit 1\n")
+
     board = factory.board(change=change)
     result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4")))
     armed(board, result)
@@ -138,7 +170,8 @@ def other_direction(factory):
 @promise("slots.conf names the slots of a disk whose partitions have no names")
 def configured_slots(factory):
     def configure(root):
-        (root / "etc/otamgr/slots.conf").write_text("SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE=\"/dev/mmcblk0p3\"\n")
+        (root / "etc/otamgr/slots.conf").write_text('SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE="/dev/mmcblk0p3"\n')
+
     board = factory.board(names=False, change=configure)
     armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))))
 
@@ -162,8 +195,11 @@ def odd_size(factory):
 @promise("called as the original otamgr does, it records the reason full_ota and reboots once, after arming")
 def original_call(factory):
     board = factory.board()
-    board.replace("sbin/reboot", "#!/bin/sh\necho \"reboot $*\" >>/tmp/reboots\nfw_printenv ota_trial >/tmp/at-reboot\n"
-                                 "cat /afero_nv/reboot_reason >>/tmp/at-reboot\n")
+    board.replace(
+        "sbin/reboot",
+        '#!/bin/sh\necho "reboot $*" >>/tmp/reboots\nfw_printenv ota_trial >/tmp/at-reboot\n'
+        "cat /afero_nv/reboot_reason >>/tmp/at-reboot\n",
+    )
     image = board.deliver(factory.image("tar.gz"))
     result = board.run("/sbin/sysupgrade", image, environment={"PATH": "/sbin:/bin"})
     armed(board, result)
@@ -205,9 +241,12 @@ def forced(factory):
     def strip(root):
         shutil.rmtree(root / "boot")
         shutil.rmtree(root / "sbin")
+
     for kind in ("ext4.gz", "tar.gz"):
         board = factory.board()
-        result = board.sysupgrade("-F", "--no-reboot", board.deliver(factory.image(kind, factory.system_variant("bare", strip))))
+        result = board.sysupgrade(
+            "-F", "--no-reboot", board.deliver(factory.image(kind, factory.system_variant("bare", strip)))
+        )
         armed(board, result)
         true("no kernel" in result.err and "no /sbin/init" in result.err, "names what is missing")
         with board.mounted("b") as new:
@@ -291,8 +330,15 @@ def reader_asleep(factory):
 @promise("a full file system behind the progress stops nothing")
 def progress_full(factory):
     board = factory.board()
-    armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz")),
-                                  environment={"SYSUPGRADE_PROGRESS": "/dev/full"}, progress=None))
+    armed(
+        board,
+        board.sysupgrade(
+            "--no-reboot",
+            board.deliver(factory.image("ext4.gz")),
+            environment={"SYSUPGRADE_PROGRESS": "/dev/full"},
+            progress=None,
+        ),
+    )
 
 
 @promise("a closed standard error stops nothing")
@@ -300,7 +346,9 @@ def stderr_gone(factory):
     board = factory.board()
     read_end, write_end = os.pipe()
     os.close(read_end)
-    process = board.start("/sbin/sysupgrade", "-v", "--no-reboot", board.deliver(factory.image("ext4.gz")), stderr=write_end)
+    process = board.start(
+        "/sbin/sysupgrade", "-v", "--no-reboot", board.deliver(factory.image("ext4.gz")), stderr=write_end
+    )
     os.close(write_end)
     armed(board, board.finish(process))
 
@@ -311,8 +359,14 @@ def progress_place(factory, place):
     image = board.deliver(factory.image("ext4.gz"))
     if place == "a socket":
         ours, theirs = socket.socketpair()
-        process = board.start("/sbin/sysupgrade", "--no-reboot", image, stdout=theirs, progress=None,
-                              environment={"SYSUPGRADE_PROGRESS": "/dev/stdout"})
+        process = board.start(
+            "/sbin/sysupgrade",
+            "--no-reboot",
+            image,
+            stdout=theirs,
+            progress=None,
+            environment={"SYSUPGRADE_PROGRESS": "/dev/stdout"},
+        )
         theirs.close()
         result = board.finish(process)
         ours.settimeout(60)
@@ -345,6 +399,7 @@ def kept_directories(factory):
         (app / "to-dir").symlink_to("sub dir")
         (root / "etc/glob-1").write_text("1")
         (root / "etc/glob-2").write_text("2")
+
     board = factory.board(change=fill)
     armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))))
     with board.mounted("b") as new:
@@ -356,7 +411,9 @@ def kept_directories(factory):
         true(not (new / "data/otamgr").exists(), "/data is another file system and was copied")
 
 
-@promise("kept files bring capabilities, access lists, attributes, several names and pipes, and nothing that the new folder would add")
+@promise(
+    "kept files bring capabilities, access lists, attributes, several names and pipes, and nothing that the new folder would add"
+)
 def kept_attributes(factory):
     def fill(root):
         app = root / "etc/app"
@@ -379,12 +436,24 @@ def kept_attributes(factory):
     def inherit(root):
         # What is made below this folder would get an access list.
         run("setfacl", "-d", "-m", "u:1002:rwx", root / "etc")
+
     board = factory.board(change=fill)
-    armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4", factory.system_variant("inherit", inherit)))))
+    armed(
+        board,
+        board.sysupgrade(
+            "--no-reboot", board.deliver(factory.image("ext4", factory.system_variant("inherit", inherit)))
+        ),
+    )
     with board.mounted("b") as new:
         for name in (".", "tool", "shared", "plain", "again"):
-            equal(attributes(new / "etc/app" / name), attributes(board.root / "etc/app" / name), f"attributes of {name}")
-        equal((os.stat(new / "etc/app/tool").st_ino, oct(os.stat(new / "etc/app/tool").st_mode)), (os.stat(new / "etc/app/again").st_ino, "0o104755"), "two names")
+            equal(
+                attributes(new / "etc/app" / name), attributes(board.root / "etc/app" / name), f"attributes of {name}"
+            )
+        equal(
+            (os.stat(new / "etc/app/tool").st_ino, oct(os.stat(new / "etc/app/tool").st_mode)),
+            (os.stat(new / "etc/app/again").st_ino, "0o104755"),
+            "two names",
+        )
         equal(oct(os.stat(new / "etc/app/pipe").st_mode), "0o10640", "a pipe")
         equal(attributes(new / "etc/app/plain"), [], "a plain file")
 
@@ -394,7 +463,9 @@ def lost_attributes(factory):
     def fill(root):
         (root / "etc/app").write_text("app")
         (root / "etc/sysupgrade.conf").write_text("/etc/app\n")
+
     from test_failures import new_board, refused
+
     # With inodes and blocks so small that there is no place for it.
     image = factory.place / "small.ext4"
     image.unlink(missing_ok=True)
@@ -406,7 +477,13 @@ def lost_attributes(factory):
     for name, size in (("user.small", 50), ("user.large", 930)):
         run("setfattr", "-n", name, "-v", "x" * size, board.root / "etc/app")
     board.settle()
-    refused(board, board.sysupgrade("--no-reboot", board.deliver(image)), 16, "/etc/app could not be kept: its attribute user.", target_touched=True)
+    refused(
+        board,
+        board.sysupgrade("--no-reboot", board.deliver(image)),
+        16,
+        "/etc/app could not be kept: its attribute user.",
+        target_touched=True,
+    )
     with board.mounted("b") as new:
         true((new / "etc/shadow").exists(), "the new system")
 
@@ -414,8 +491,9 @@ def lost_attributes(factory):
 @promise("kept files cannot leave the new root through its symbolic links, nor replace the header or the marker")
 def kept_inside(factory):
     def fill(root):
-        (root / "etc/sysupgrade.conf").write_text("/etc/app\n/etc/resolv.conf\n/etc/ota_type_5.hdr\n/etc/other.hdr\n"
-                                                  "/boot/ota-slot-valid\n/lib/x\n")
+        (root / "etc/sysupgrade.conf").write_text(
+            "/etc/app\n/etc/resolv.conf\n/etc/ota_type_5.hdr\n/etc/other.hdr\n/boot/ota-slot-valid\n/lib/x\n"
+        )
         (root / "etc/app").mkdir()
         (root / "etc/app/key").write_text("kept key")
         (root / "etc/resolv.conf").write_text("kept resolv")
@@ -428,14 +506,26 @@ def kept_inside(factory):
         (root / "var/app").mkdir()
         (root / "etc/resolv.conf").symlink_to("/var/lock/resolv")
         (root / "lib").symlink_to("../../../usr/lib")
+
     board = factory.board(change=fill)
     for place in ("var/app", "usr/lib"):
         (board.root / place).mkdir(exist_ok=True)
     (board.root / "run/lock/resolv").write_text("of the running system")
     board.settle()
-    armed(board, board.sysupgrade("--no-reboot", "--txn", "new", board.deliver(
-        factory.image("ext4.gz", factory.system_variant("links", links)))))
-    equal((board.root / "run/lock/resolv").read_text(), "of the running system", "target of the link in the running system")
+    armed(
+        board,
+        board.sysupgrade(
+            "--no-reboot",
+            "--txn",
+            "new",
+            board.deliver(factory.image("ext4.gz", factory.system_variant("links", links))),
+        ),
+    )
+    equal(
+        (board.root / "run/lock/resolv").read_text(),
+        "of the running system",
+        "target of the link in the running system",
+    )
     with board.mounted("b") as new:
         equal((new / "var/app/key").read_text(), "kept key", "file in a directory that is a link")
         equal((new / "etc/resolv.conf").read_text(), "kept resolv", "file that is a link in the new system")
@@ -452,7 +542,11 @@ def tries(factory):
         result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4")))
         equal(board.env()["ota_tries"], expected, f"TRIAL_TRIES={value}")
         equal("expected a number from 1 to 9" in result.err, value == "10", "warning")
-        equal("trial.conf, line 1: 'TRIAL_TRIES=', expected a value" in result.err, value == "", "warning of a value that is missing")
+        equal(
+            "trial.conf, line 1: 'TRIAL_TRIES=', expected a value" in result.err,
+            value == "",
+            "warning of a value that is missing",
+        )
 
 
 @promise("updates without --txn get different ids that the boot loader and the journal agree on")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """ota-trial-guard: deadlines, and what it writes down."""
+
 import signal
 
 from board import run, tree
@@ -8,12 +9,14 @@ from test_ota_slot import board_in, on_trial
 
 GUARD = "/sbin/ota-trial-guard"
 # As an init system: what asked for the reboot is stopped.
-REBOOT_STOPS = "#!/bin/sh\necho \"reboot $*\" >>/tmp/reboots\nkill -TERM $PPID\n"
+REBOOT_STOPS = '#!/bin/sh\necho "reboot $*" >>/tmp/reboots\nkill -TERM $PPID\n'
 TRIAL = {"ota_trial": "b", "ota_tries": "2", "ota_txn": "T"}
 
 
 def settings(**values):
-    return lambda root: (root / "etc/otamgr/trial.conf").write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+    return lambda root: (root / "etc/otamgr/trial.conf").write_text(
+        "".join(f"{key}={value}\n" for key, value in values.items())
+    )
 
 
 def command_of(pid):
@@ -38,7 +41,11 @@ def deadline(factory):
     equal(result.code, -signal.SIGTERM, "ended by the reboot")
     equal(board.reboots(), ["reboot "], "reboots")
     equal(board.reboot_reason(), "ota_commit_deadline", "reboot reason")
-    equal([event.split()[:2] for event in board.events()], [["trial-boot", "txn=T"], ["deadline-passed", "txn=T"]], "journal")
+    equal(
+        [event.split()[:2] for event in board.events()],
+        [["trial-boot", "txn=T"], ["deadline-passed", "txn=T"]],
+        "journal",
+    )
     true(" deadline=1" in board.events()[1] and " slot=b " in board.events()[1], "details of the deadline")
     equal(board.env_bytes(), board.env_before, "environment")
     equal(board.slot_bytes("b"), board.running_before, "the running slot")
@@ -56,7 +63,7 @@ def committed_in_time(factory):
     board = on_trial(factory, change=settings(COMMIT_DEADLINE=86400))
     # The first look of the guard tells that it is waiting.
     board.fifo("slept")
-    board.replace("bin/sleep", "#!/bin/sh\necho \"$1\" >/tmp/slept\nexec busybox sleep \"$1\"\n")
+    board.replace("bin/sleep", '#!/bin/sh\necho "$1" >/tmp/slept\nexec busybox sleep "$1"\n')
     guard = board.start(GUARD)
     # Besides the look there is the process that counts the time.
     slept = b""
@@ -73,7 +80,7 @@ def short_sleep(factory):
     uptime = int(float(open("/proc/uptime").read().split()[0]))
     board = on_trial(factory, change=settings(COMMIT_DEADLINE=uptime + 3))
     board.replace("sbin/reboot", REBOOT_STOPS)
-    board.replace("bin/sleep", "#!/bin/sh\necho \"$1\" >>/tmp/slept\nexec busybox sleep \"$1\"\n")
+    board.replace("bin/sleep", '#!/bin/sh\necho "$1" >>/tmp/slept\nexec busybox sleep "$1"\n')
     board.run(GUARD)
     naps = [int(slept) for slept in (board.root / "tmp/slept").read_text().split()]
     # The other is the process that counts the time: REBOOT_GRACE and 30 s more.
@@ -109,7 +116,9 @@ def interrupted(factory):
     equal(board.run(GUARD).code, 0, "exit code")
     equal(board.ota_env(), {"ota_slot": "a", "ota_txn": "T"}, "environment")
     equal(len(board.env_copies_written()), 1, "copies written")
-    true(board.events()[0].startswith("interrupted txn=T slot=b tries=2 why=\"U-Boot started slot a"), str(board.events()))
+    true(
+        board.events()[0].startswith('interrupted txn=T slot=b tries=2 why="U-Boot started slot a'), str(board.events())
+    )
     board = board_in(factory, "a", TRIAL)
     board.replace_device("disk", board.disk, read_only=True)
     equal(board.run(GUARD).code, 17, "exit code on a read-only environment")
@@ -124,17 +133,33 @@ def armed(factory):
 
 
 ROLLBACKS = {
-    "the boot files did not load": ("load-failed", [], "boots=0 deadlines=0 u-boot=load-failed why=\"its kernel, device tree"),
-    "it never reached the guard": ("tries-used-up", [], "boots=0 deadlines=0 u-boot=tries-used-up why=\"it never got as far"),
-    "it was never committed": ("tries-used-up", ["trial-boot txn=T slot=b tries=2", "deadline-passed txn=T slot=b tries=2"] * 3,
-                               "boots=3 deadlines=3 u-boot=tries-used-up why=\"it started but was not committed"),
-    "it was never healthy": ("tries-used-up", ["trial-boot txn=T slot=b tries=1", "health-failed txn=T slot=b check=net"] * 2 +
-                             ["deadline-passed txn=T slot=b tries=0"],
-                             "boots=2 deadlines=3 u-boot=tries-used-up why=\"it started but was not committed"),
-    "it crashed": ("tries-used-up", ["trial-boot txn=T slot=b tries=2", "deadline-passed txn=T slot=b tries=2",
-                                     "trial-boot txn=T slot=b tries=1"],
-                   "boots=2 deadlines=1 u-boot=tries-used-up why=\"it started but ended before the commit"),
-    "nobody knows": ("", [], "boots=0 deadlines=0 u-boot=unknown why=\"it never got as far"),
+    "the boot files did not load": (
+        "load-failed",
+        [],
+        'boots=0 deadlines=0 u-boot=load-failed why="its kernel, device tree',
+    ),
+    "it never reached the guard": (
+        "tries-used-up",
+        [],
+        'boots=0 deadlines=0 u-boot=tries-used-up why="it never got as far',
+    ),
+    "it was never committed": (
+        "tries-used-up",
+        ["trial-boot txn=T slot=b tries=2", "deadline-passed txn=T slot=b tries=2"] * 3,
+        'boots=3 deadlines=3 u-boot=tries-used-up why="it started but was not committed',
+    ),
+    "it was never healthy": (
+        "tries-used-up",
+        ["trial-boot txn=T slot=b tries=1", "health-failed txn=T slot=b check=net"] * 2
+        + ["deadline-passed txn=T slot=b tries=0"],
+        'boots=2 deadlines=3 u-boot=tries-used-up why="it started but was not committed',
+    ),
+    "it crashed": (
+        "tries-used-up",
+        ["trial-boot txn=T slot=b tries=2", "deadline-passed txn=T slot=b tries=2", "trial-boot txn=T slot=b tries=1"],
+        'boots=2 deadlines=1 u-boot=tries-used-up why="it started but ended before the commit',
+    ),
+    "nobody knows": ("", [], 'boots=0 deadlines=0 u-boot=unknown why="it never got as far'),
 }
 
 
@@ -155,7 +180,13 @@ def rolled_back(factory, case):
     why, events, expected = ROLLBACKS[case]
     board = board_in(factory, "a", {"ota_txn": "T", "ota_failed": "T", "ota_failed_why": why})
     # Boots of another update of a similar name must not count.
-    with_journal(board, "armed txn=TxT slot=b tries=3", "trial-boot txn=TxT slot=b tries=2", "armed txn=T slot=b tries=3", *events)
+    with_journal(
+        board,
+        "armed txn=TxT slot=b tries=3",
+        "trial-boot txn=TxT slot=b tries=2",
+        "armed txn=T slot=b tries=3",
+        *events,
+    )
     before = len(board.journal())
     for _ in range(2):
         (board.root / "run/otamgr/trial-guard-noted").unlink(missing_ok=True)  # as after a reboot
@@ -166,7 +197,9 @@ def rolled_back(factory, case):
     equal((board.env_bytes(), board.reboots()), (board.env_before, []), "environment and reboots")
 
 
-@promise("after a rollback the failed slot has lost its marker and nothing else, so that a lost environment does not bring it back")
+@promise(
+    "after a rollback the failed slot has lost its marker and nothing else, so that a lost environment does not bring it back"
+)
 def failed_slot_unmarked(factory):
     board = factory.board()
     equal(board.sysupgrade("--no-reboot", "--txn", "T", board.deliver(factory.image("ext4.gz"))).code, 0, "update")
@@ -180,7 +213,9 @@ def failed_slot_unmarked(factory):
         left = tree(failed)
     gone = [path for path in files if path not in left]
     equal([str(path) for path in gone], ["boot/ota-slot-valid"], "what is gone")
-    equal({path: left[path] for path in left}, {path: files[path] for path in files if path not in gone}, "what is left")
+    equal(
+        {path: left[path] for path in left}, {path: files[path] for path in files if path not in gone}, "what is left"
+    )
 
 
 @promise("a failure that is not the last armed update's is not written down as a rollback")
@@ -207,7 +242,10 @@ def unknown(factory):
     board.destroy_env()
     equal(board.run(GUARD).code, 10, "exit code")
     equal(board.reboots(), [], "reboots")
-    true(board.events()[0].startswith("boot-state-unknown reason=\"the U-Boot environment is not readable"), str(board.events()))
+    true(
+        board.events()[0].startswith('boot-state-unknown reason="the U-Boot environment is not readable'),
+        str(board.events()),
+    )
     board = factory.board(change=settings(COMMIT_DEADLINE=86400))
     board.destroy_env()
     equal((board.run(GUARD, "--once").code, board.journal()), (10, []), "--once before the deadline")
@@ -218,8 +256,12 @@ def senseless(factory):
     board = on_trial(factory, change=settings(COMMIT_DEADLINE="never"))
     board.replace("sbin/reboot", REBOOT_STOPS)
     result = board.run(GUARD, "--once")
-    true("COMMIT_DEADLINE is \"never\"" in result.err and "using 300" in result.err, result.err)
-    equal(board.reboots() == ["reboot "], float(open("/proc/uptime").read().split()[0]) > 300, "reboot after 300 s of uptime")
+    true('COMMIT_DEADLINE is "never"' in result.err and "using 300" in result.err, result.err)
+    equal(
+        board.reboots() == ["reboot "],
+        float(open("/proc/uptime").read().split()[0]) > 300,
+        "reboot after 300 s of uptime",
+    )
 
 
 @promise("the guard works without /run/otamgr, /data and /afero_nv: it still reboots")
@@ -238,14 +280,16 @@ def bare(factory):
 def init_script(factory):
     board = on_trial(factory, change=settings(COMMIT_DEADLINE=86400))
     board.fifo("slept")
-    board.replace("bin/sleep", "#!/bin/sh\necho \"$1\" >/tmp/slept\nexec busybox sleep \"$1\"\n")
+    board.replace("bin/sleep", '#!/bin/sh\necho "$1" >/tmp/slept\nexec busybox sleep "$1"\n')
     script = "/etc/init.d/ota-trial-guard"
     equal(board.run(script, "status").code, 3, "status before")
     equal(board.run(script, "start").code, 0, "start")
     board.reached("slept")
     guards = [pid for pid in board.everything_running() if b"ota-trial-guard" in command_of(pid)]
     # And the process that counts its time, which is its child.
-    guards = [pid for pid in guards if int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1]) not in guards]
+    guards = [
+        pid for pid in guards if int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1]) not in guards
+    ]
     equal(len(guards), 1, "guards")
     equal(board.run(script, "start").code, 0, "second start")
     equal((board.root / "run/ota-trial-guard.pid").read_text().strip(), str(guards[0]), "pid file")

@@ -10,11 +10,21 @@ import urllib.parse
 from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import DelegatedRole, Delegations, Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import (
+    DelegatedRole,
+    Delegations,
+    Metadata,
+    MetaFile,
+    Root,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-FAR = datetime.datetime(2090, 1, 1, tzinfo=datetime.timezone.utc)
-PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+FAR = datetime.datetime(2090, 1, 1, tzinfo=datetime.UTC)
+PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 TOP = (Root.type, Timestamp.type, Snapshot.type, Targets.type)
 
 
@@ -77,14 +87,19 @@ class Repository:
         signed.version += 1
         content = self.signed(signed, self.signers[role])
         self.files[self._name(role, signed.version)] = content
-        self.snapshot.meta[f"{role}.json"] = MetaFile.from_data(signed.version, content, ["sha256"]) if self.hashes else MetaFile(signed.version)
+        self.snapshot.meta[f"{role}.json"] = (
+            MetaFile.from_data(signed.version, content, ["sha256"]) if self.hashes else MetaFile(signed.version)
+        )
 
     def publish_snapshot(self):
         self.snapshot.version += 1
         content = self.signed(self.snapshot, self.signers[Snapshot.type])
         self.files[self._name(Snapshot.type, self.snapshot.version)] = content
-        self.timestamp.snapshot_meta = (MetaFile.from_data(self.snapshot.version, content, ["sha256", "sha512"]) if self.hashes
-                                        else MetaFile(self.snapshot.version))
+        self.timestamp.snapshot_meta = (
+            MetaFile.from_data(self.snapshot.version, content, ["sha256", "sha512"])
+            if self.hashes
+            else MetaFile(self.snapshot.version)
+        )
 
     def publish_timestamp(self):
         self.timestamp.version += 1
@@ -157,7 +172,12 @@ class Client:
         self.out.mkdir()
 
     def _run(self, *words):
-        done = subprocess.run([ROOT / "scripts/tuf-client", "--metadata-dir", self.metadata, *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [ROOT / "scripts/tuf-client", "--metadata-dir", self.metadata, *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode in (0, 1), done.stderr
         self.said = done.stderr
         return done.returncode == 0
@@ -173,8 +193,16 @@ class Client:
 
     def download(self, *paths):
         names = [word for path in paths for word in ("--target-name", path)]
-        return self._run("--metadata-url", f"{self._server.url}/metadata", *names, "--target-base-url", f"{self._server.url}/targets",
-                         "--target-dir", str(self.out), "download")
+        return self._run(
+            "--metadata-url",
+            f"{self._server.url}/metadata",
+            *names,
+            "--target-base-url",
+            f"{self._server.url}/targets",
+            "--target-dir",
+            str(self.out),
+            "download",
+        )
 
     def downloaded(self):
         return sorted(path.read_bytes() for path in self.out.iterdir())

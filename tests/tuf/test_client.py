@@ -5,10 +5,11 @@ import hashlib
 import json
 
 import pytest
-from repository import FAR, PAST, TOP, Client, Repository, Server, unpublished
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Root, Snapshot, SuccinctRoles, TargetFile, Targets, Timestamp
+
+from repository import FAR, PAST, TOP, Client, Repository, Server, unpublished
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,7 @@ def client(repo, server, tmp_path):
 
 
 # ---- the plain way ----
+
 
 def test_a_refresh_asks_for_four_files_and_trusts_them_byte_for_byte(repo, client):
     assert client.refresh()
@@ -89,9 +91,9 @@ def test_metadata_with_hashes_and_lengths_is_taken(repo, client):
 
 
 def test_members_that_nobody_knows_are_part_of_what_is_signed(repo, client):
-    repo.root.unrecognized_fields["x"] = {"ä": ["\u20ac", "\U0001F600", True, None, -1]}
+    repo.root.unrecognized_fields["x"] = {"ä": ["\u20ac", "\U0001f600", True, None, -1]}
     repo.targets.unrecognized_fields["\uffff"] = 1
-    repo.targets.unrecognized_fields["\U0001F600"] = 2
+    repo.targets.unrecognized_fields["\U0001f600"] = 2
     repo.publish_root()
     repo.publish()
     assert client.refresh()
@@ -100,8 +102,12 @@ def test_members_that_nobody_knows_are_part_of_what_is_signed(repo, client):
 
 # ---- keys and signatures ----
 
-@pytest.mark.parametrize("make", [CryptoSigner.generate_ed25519, CryptoSigner.generate_ecdsa, CryptoSigner.generate_rsa],
-                         ids=["ed25519", "ecdsa", "rsa"])
+
+@pytest.mark.parametrize(
+    "make",
+    [CryptoSigner.generate_ed25519, CryptoSigner.generate_ecdsa, CryptoSigner.generate_rsa],
+    ids=["ed25519", "ecdsa", "rsa"],
+)
 def test_each_kind_of_key_counts(repo, client, make):
     signer = make()
     repo.root.add_key(signer.public_key, Timestamp.type)
@@ -136,7 +142,10 @@ def test_a_signature_is_over_every_byte(repo, client, role):
     assert not client.refresh()
 
 
-@pytest.mark.parametrize("keys, threshold, signing, taken", [(3, 2, 2, True), (3, 2, 1, False), (5, 3, 3, True), (5, 3, 2, False), (2, 2, 2, True)])
+@pytest.mark.parametrize(
+    "keys, threshold, signing, taken",
+    [(3, 2, 2, True), (3, 2, 1, False), (5, 3, 3, True), (5, 3, 2, False), (2, 2, 2, True)],
+)
 def test_a_threshold_is_that_many_keys(repo, client, keys, threshold, signing, taken):
     repo.rotate(Targets.type, keys, threshold)
     repo.signers[Targets.type] = repo.signers[Targets.type][:signing]
@@ -152,23 +161,30 @@ def test_two_signatures_of_one_key_are_refused(repo, client):
 def test_somebody_elses_signature_beside_does_no_harm(repo, client):
     repo.signers[Timestamp.type].append(CryptoSigner.generate_ed25519())
     repo.publish_timestamp()
-    repo.change("metadata/timestamp.json", lambda value: value["signatures"].insert(0, {"keyid": "00", "sig": "no hex"}))
+    repo.change(
+        "metadata/timestamp.json", lambda value: value["signatures"].insert(0, {"keyid": "00", "sig": "no hex"})
+    )
     assert client.refresh()
 
 
-@pytest.mark.parametrize("change", [{"keytype": "dsa"}, {"scheme": "ed448"}, {"keyval": {"public": "00"}}, {"keyval": {"public": ""}}])
+@pytest.mark.parametrize(
+    "change", [{"keytype": "dsa"}, {"scheme": "ed448"}, {"keyval": {"public": "00"}}, {"keyval": {"public": ""}}]
+)
 def test_a_key_that_nobody_understands_signs_nothing(repo, client, change):
     repo.rotate(Timestamp.type)
     keyid = repo.root.roles[Timestamp.type].keyids[0]
     content = json.loads(repo.files["metadata/2.root.json"])
     content["signed"]["keys"][keyid].update(change)
-    signatures = [signer.sign(encode_canonical(content["signed"]).encode()).to_dict() for signer in repo.signers[Root.type]]
+    signatures = [
+        signer.sign(encode_canonical(content["signed"]).encode()).to_dict() for signer in repo.signers[Root.type]
+    ]
     repo.files["metadata/2.root.json"] = json.dumps({"signed": content["signed"], "signatures": signatures}).encode()
     repo.publish_timestamp()
     assert not client.refresh()
 
 
 # ---- the chain of roots ----
+
 
 def test_twenty_rotations_are_followed_at_once(repo, client):
     for _ in range(20):
@@ -216,7 +232,9 @@ def test_the_last_root_has_to_hold(repo, client):
     assert client.versions() == (2, None, None, None)
 
 
-@pytest.mark.parametrize("spoil", [lambda text: b"", lambda text: text[:100], lambda text: text.replace(b"root", b"toor")])
+@pytest.mark.parametrize(
+    "spoil", [lambda text: b"", lambda text: text[:100], lambda text: text.replace(b"root", b"toor")]
+)
 def test_a_first_root_that_is_none_is_refused_without_a_request(repo, server, tmp_path, spoil):
     client = Client(server, tmp_path).init(spoil(repo.first_root) or b"{}")
     assert not client.refresh()
@@ -224,6 +242,7 @@ def test_a_first_root_that_is_none_is_refused_without_a_request(repo, server, tm
 
 
 # ---- going back ----
+
 
 @pytest.mark.parametrize("hashes", [False, True])
 def test_nothing_goes_back(repo, client, hashes):
@@ -280,10 +299,13 @@ def test_the_same_version_with_other_content_is_not_taken(repo, client):
     repo.timestamp.snapshot_meta.version = 7
     repo.publish_timestamp()
     assert client.refresh()
-    assert json.loads((client.metadata / "timestamp.json").read_text())["signed"]["meta"]["snapshot.json"]["version"] == 1
+    assert (
+        json.loads((client.metadata / "timestamp.json").read_text())["signed"]["meta"]["snapshot.json"]["version"] == 1
+    )
 
 
 # ---- standing still ----
+
 
 @pytest.mark.parametrize("role", [Timestamp.type, Snapshot.type, Targets.type])
 def test_expired_metadata_is_refused_and_what_holds_later_is_taken(repo, client, role):
@@ -301,8 +323,23 @@ def test_expired_metadata_is_refused_and_what_holds_later_is_taken(repo, client,
 
 # ---- what is no metadata ----
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"{\"signed\": 1}", b"null", b"\x00", b"\xff\xfe", b"[" * 100000, b"{\"a\":" * 100000,
-                                     b"<html>log in</html>"], ids=range(10))
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"signed": 1}',
+        b"null",
+        b"\x00",
+        b"\xff\xfe",
+        b"[" * 100000,
+        b'{"a":' * 100000,
+        b"<html>log in</html>",
+    ],
+    ids=range(10),
+)
 def test_what_is_no_metadata_is_refused(repo, client, content):
     assert client.refresh()
     repo.files["metadata/timestamp.json"] = content
@@ -310,8 +347,20 @@ def test_what_is_no_metadata_is_refused(repo, client, content):
     assert client.version(Timestamp.type) == 1
 
 
-@pytest.mark.parametrize("change", [{"_type": "snapshot"}, {"version": 0}, {"version": "2"}, {"version": 2.5}, {"version": 2**64}, {"expires": "tomorrow"},
-                                    {"spec_version": "2.0.0"}, {"meta": {}}, {"meta": {"snapshot.json": {"version": -1}}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"_type": "snapshot"},
+        {"version": 0},
+        {"version": "2"},
+        {"version": 2.5},
+        {"version": 2**64},
+        {"expires": "tomorrow"},
+        {"spec_version": "2.0.0"},
+        {"meta": {}},
+        {"meta": {"snapshot.json": {"version": -1}}},
+    ],
+)
 def test_a_timestamp_of_another_form_is_refused_although_it_is_signed(repo, client, change):
     class Raw(Timestamp):
         def to_dict(self):
@@ -337,14 +386,18 @@ def test_a_file_that_is_missing_is_asked_for_again_next_time(repo, client, name)
     assert client.refresh()
 
 
-@pytest.mark.parametrize("role, bytes_", [(Timestamp.type, 20_000), (Snapshot.type, 3_000_000), (Targets.type, 6_000_000)])
+@pytest.mark.parametrize(
+    "role, bytes_", [(Timestamp.type, 20_000), (Snapshot.type, 3_000_000), (Targets.type, 6_000_000)]
+)
 def test_metadata_without_end_is_refused(repo, client, role, bytes_):
     name = "metadata/timestamp.json" if role == Timestamp.type else f"metadata/1.{role}.json"
     repo.files[name] += b" " * bytes_
     assert not client.refresh()
 
 
-@pytest.mark.parametrize("change", [lambda meta: setattr(meta, "length", meta.length - 1), lambda meta: meta.hashes.update(sha256="0" * 64)])
+@pytest.mark.parametrize(
+    "change", [lambda meta: setattr(meta, "length", meta.length - 1), lambda meta: meta.hashes.update(sha256="0" * 64)]
+)
 def test_metadata_of_another_length_or_hash_is_refused(repo, client, change):
     repo.hashes = True
     repo.publish()
@@ -354,6 +407,7 @@ def test_metadata_of_another_length_or_hash_is_refused(repo, client, change):
 
 
 # ---- targets ----
+
 
 @pytest.mark.parametrize("served", [b"", b"conten", b"content!", b"CONTENT", b"content" * 10_000])
 def test_a_target_that_is_another_file_is_refused_and_not_kept(repo, client, served):
@@ -374,6 +428,7 @@ def test_a_hash_that_nobody_knows_proves_nothing(repo, client):
 
 # ---- delegations ----
 
+
 def test_delegated_roles_are_asked_in_order_and_depth_first(repo, client):
     repo.delegate(Targets.type, "a", ["*"])
     repo.delegate(Targets.type, "b", ["*"])
@@ -392,8 +447,16 @@ def test_after_a_terminating_role_nobody_is_asked(repo, client):
     assert repo.asked[4:] == ["1.a.json"]
 
 
-@pytest.mark.parametrize("pattern, path, found", [("*.zip", "x.zip", True), ("*.zip", "a/x.zip", False), ("a/?.zip", "a/x.zip", True), ("a/*", "a/b/c", False),
-                                                  ("A*", "a", False)])
+@pytest.mark.parametrize(
+    "pattern, path, found",
+    [
+        ("*.zip", "x.zip", True),
+        ("*.zip", "a/x.zip", False),
+        ("a/?.zip", "a/x.zip", True),
+        ("a/*", "a/b/c", False),
+        ("A*", "a", False),
+    ],
+)
 def test_a_role_speaks_only_for_its_paths(repo, client, pattern, path, found):
     repo.delegate(Targets.type, "a", [pattern])
     repo.add_target(path, b"content", "a")
@@ -412,6 +475,7 @@ def test_a_role_may_speak_for_beginnings_of_hashes(repo, client, mine):
 
 def test_hash_bins_are_found(repo, client):
     from tuf.api.metadata import Delegations
+
     bins = SuccinctRoles([], 1, 4, "bin")
     signer = CryptoSigner.generate_ed25519()
     repo.targets.delegations = Delegations(keys={}, succinct_roles=bins)
@@ -471,7 +535,7 @@ def test_a_role_that_is_trusted_on_one_way_is_not_trusted_on_another(repo, clien
 @pytest.mark.parametrize("state", ["timestamp.json", "snapshot.json", "targets.json", "roots"])
 def test_a_torn_state_heals(repo, client, state):
     assert client.refresh()
-    (client.metadata / state).write_bytes(b"{\"signed\":")
+    (client.metadata / state).write_bytes(b'{"signed":')
     repo.publish()
     assert client.refresh()
     assert Metadata.from_file(str(client.metadata / "timestamp.json")).signed.version == 2

@@ -15,7 +15,9 @@ IMAGE = {"etc/hostname": b"x", "sbin/init": b"#!", "boot/Image": b"kernel"}
 
 
 def run(*words, status=0, cwd=None):
-    done = subprocess.run([ROOT / "scripts" / words[0], *map(str, words[1:])], capture_output=True, text=True, cwd=cwd, check=False)
+    done = subprocess.run(
+        [ROOT / "scripts" / words[0], *map(str, words[1:])], capture_output=True, text=True, cwd=cwd, check=False
+    )
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -32,8 +34,18 @@ def bundles(tmp_path_factory):
                 member.size, member.mode = len(content), 0o755
                 archive.addfile(member, io.BytesIO(content))
         made[board, version] = folder / f"{board}-{version}.bundle"
-        run("ota-bundle", "create", "--key", folder / "release.key", "--compatible", board, "--version", version, folder / "image.tar",
-            made[board, version])
+        run(
+            "ota-bundle",
+            "create",
+            "--key",
+            folder / "release.key",
+            "--compatible",
+            board,
+            "--version",
+            version,
+            folder / "image.tar",
+            made[board, version],
+        )
     return made
 
 
@@ -60,7 +72,9 @@ def version(repo, role="targets"):
 
 
 def test_what_it_publishes_is_what_devices_take(repo, bundles):
-    assert "1 targets, signed as devices want it" in run("ota-repository", "verify", repo, "--bundle-keys", bundles["board", "1.9"].parent / "release.pem")
+    assert "1 targets, signed as devices want it" in run(
+        "ota-repository", "verify", repo, "--bundle-keys", bundles["board", "1.9"].parent / "release.pem"
+    )
 
 
 def test_the_draft_is_published_as_the_next_version(repo, bundles):
@@ -75,11 +89,16 @@ def test_the_draft_is_published_as_the_next_version(repo, bundles):
 
 def test_six_at_once_lose_nothing(repo, bundles):
     words = [ROOT / "scripts/ota-repository", "add", repo]
-    started = [subprocess.Popen([*words, bundles["board", "1.9"], "--name", f"target-{i}"], stdout=subprocess.DEVNULL) for i in range(6)]
+    started = [
+        subprocess.Popen([*words, bundles["board", "1.9"], "--name", f"target-{i}"], stdout=subprocess.DEVNULL)
+        for i in range(6)
+    ]
     assert [process.wait() for process in started] == [0] * 6
     assert len(json.loads(run("ota-repository", "list", "--json", repo))) == 7
     before = version(repo, "timestamp")
-    started = [subprocess.Popen([ROOT / "scripts/ota-repository", "sign", repo], stdout=subprocess.DEVNULL) for _ in range(6)]
+    started = [
+        subprocess.Popen([ROOT / "scripts/ota-repository", "sign", repo], stdout=subprocess.DEVNULL) for _ in range(6)
+    ]
     assert [process.wait() for process in started] == [0] * 6
     assert version(repo, "timestamp") == before + 6
 
@@ -185,7 +204,11 @@ def test_a_stick_holds_what_its_board_lacks(repo, bundles, tmp_path):
     run("ota-repository", "add", repo, bundles["other", "1.0"])
     run("ota-repository", "publish", repo)
     stick = tmp_path / "stick"
-    assert run("ota-repository", "export", repo, stick, "--for", "board", "--since", "1.9").strip().endswith("board-1.10.bundle")
+    assert (
+        run("ota-repository", "export", repo, stick, "--for", "board", "--since", "1.9")
+        .strip()
+        .endswith("board-1.10.bundle")
+    )
     assert len(list((stick / "targets").iterdir())) == 1
     on_stick = json.loads((stick / "metadata/timestamp.json").read_text())["signed"]["version"]
     assert version(repo, "timestamp") == on_stick + 1
@@ -196,8 +219,11 @@ def test_a_rollout_is_planned_halted_and_recalled(repo, bundles):
     run("ota-repository", "add", repo, bundles["board", "1.10"])
     run("ota-repository", "publish", "--phase", "1%/24h,10%/48h,100%", repo)
     draft = json.loads(run("ota-repository", "list", "--json", repo))
-    assert draft["board-1.10.bundle"]["custom"]["otamgr"]["rollout"]["phases"] == [{"hours": 24, "share": 1000}, {"hours": 48, "share": 10000},
-                                                                                   {"share": 100000}]
+    assert draft["board-1.10.bundle"]["custom"]["otamgr"]["rollout"]["phases"] == [
+        {"hours": 24, "share": 1000},
+        {"hours": 48, "share": 10000},
+        {"share": 100000},
+    ]
     assert "rollout" not in draft["board-1.9.bundle"]["custom"]["otamgr"]
     assert run("ota-repository", "plan", repo, "board-1.10.bundle").count("%") == 3
     for command, state in (("halt", "halted"), ("resume", "running"), ("recall", "recalled")):
@@ -206,7 +232,9 @@ def test_a_rollout_is_planned_halted_and_recalled(repo, bundles):
     assert "did you mean board-1.10.bundle" in run("ota-repository", "halt", repo, "1.10", status=1)
 
 
-@pytest.mark.parametrize("phases", ["", "1%", "1%,100%", "10%/24h,1%/24h,100%", "1%/24h", "101%", "1%/24h,100%/1h", "x"])
+@pytest.mark.parametrize(
+    "phases", ["", "1%", "1%,100%", "10%/24h,1%/24h,100%", "1%/24h", "101%", "1%/24h,100%/1h", "x"]
+)
 def test_phases_that_make_no_sense_are_refused(repo, phases):
     if phases == "1%":
         run("ota-repository", "publish", "--phase", phases, repo)

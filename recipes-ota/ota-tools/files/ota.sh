@@ -9,7 +9,7 @@ terminal=false columns=80
 # Java cannot tell whether standard error is a terminal.
 if [ -t 2 ]; then
     terminal=true
-    size=$(stty size 2> /dev/null <&2 || echo "24 80")
+    size=$(stty size 2>/dev/null <&2 || echo "24 80")
     columns=${size#* }
 fi
 LD_LIBRARY_PATH=$usr/lib exec "$usr/lib/jvm/openjdk-17-native/bin/java" -Xmx64m -XX:+UseSerialGC -XX:-UsePerfData "-Dota.terminal=$terminal" \

@@ -20,27 +20,27 @@ OTAMGR_SLOT=${OTAMGR_SLOT:-/sbin/ota-slot}
 OTAMGR_WHY=${OTAMGR_WHY:-/sbin/ota-why}
 
 case ${1:-} in
-    why)
-        shift
-        exec "$OTAMGR_WHY" "$@"
-        ;;
-    '' | daemon)
-        # Where the archive of classes looks for the jars; it is not used by what was started elsewhere.
-        [ $# -gt 1 ] || cd /
-        ;;
-    -*) ;;
-    *)
-        status=0
-        "$OTAMGR_CONTROL" "$OTAMGR_SOCKET" "$@" || status=$?
-        [ "$status" = 127 ] || exit "$status"
-        # No daemon runs. The slots have a program of their own; for anything else a process has to do it.
-        if [ "$1" = status ]; then
-            echo "otamgr: no daemon listens on $OTAMGR_SOCKET; only the slots are known" >&2
-            exec "$OTAMGR_SLOT" "$@"
-        fi
-        # A command is for otamgr, whatever agent runs in place of its daemon.
-        OTAMGR_MAIN=org.metaotamgr.daemon.OtamgrMain
-        ;;
+why)
+    shift
+    exec "$OTAMGR_WHY" "$@"
+    ;;
+'' | daemon)
+    # Where the archive of classes looks for the jars; it is not used by what was started elsewhere.
+    [ $# -gt 1 ] || cd /
+    ;;
+-*) ;;
+*)
+    status=0
+    "$OTAMGR_CONTROL" "$OTAMGR_SOCKET" "$@" || status=$?
+    [ "$status" = 127 ] || exit "$status"
+    # No daemon runs. The slots have a program of their own; for anything else a process has to do it.
+    if [ "$1" = status ]; then
+        echo "otamgr: no daemon listens on $OTAMGR_SOCKET; only the slots are known" >&2
+        exec "$OTAMGR_SLOT" "$@"
+    fi
+    # A command is for otamgr, whatever agent runs in place of its daemon.
+    OTAMGR_MAIN=org.metaotamgr.daemon.OtamgrMain
+    ;;
 esac
 
 # The main class; the variable OTA_AGENT of the build may put another agent in place of the daemon.

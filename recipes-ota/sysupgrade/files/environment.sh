@@ -125,13 +125,22 @@ $boot_env_text
 END
     case $ota_slot in
     a | b) ;;
-    *) boot_error="ota_slot in the U-Boot environment is '$ota_slot', expected a or b"; return 10 ;;
+    *)
+        boot_error="ota_slot in the U-Boot environment is '$ota_slot', expected a or b"
+        return 10
+        ;;
     esac
     case $ota_trial in
     '') ;;
-    "$ota_slot") boot_error="ota_trial and ota_slot in the U-Boot environment are both '$ota_slot'"; return 10 ;;
+    "$ota_slot")
+        boot_error="ota_trial and ota_slot in the U-Boot environment are both '$ota_slot'"
+        return 10
+        ;;
     a | b) ;;
-    *) boot_error="ota_trial in the U-Boot environment is '$ota_trial', expected a, b or nothing"; return 10 ;;
+    *)
+        boot_error="ota_trial in the U-Boot environment is '$ota_trial', expected a, b or nothing"
+        return 10
+        ;;
     esac
 }
 

@@ -19,7 +19,7 @@ new_root_unmounted() {
 # From here on reads come from the medium.
 caches_dropped() {
     sync
-    ( echo 3 >/proc/sys/vm/drop_caches ) 2>/dev/null ||
+    (echo 3 >/proc/sys/vm/drop_caches) 2>/dev/null ||
         complain 'cannot drop the page cache; what is read back may not come from the medium'
 }
 
@@ -91,4 +91,3 @@ growing_stopped() {
     e2fsck -fn "$target_device" >/dev/null 2>&1 || fail 13 "growing the file system in slot $target_slot ($target_device) failed: $1"
     keeps_its_size "$1"
 }
-

@@ -20,7 +20,7 @@ BOOT_STATE_JOURNAL_LIMIT=65536
 journal_append() {
     # Without its own file system /data is a directory of the running slot, which is not ours to write. What is there is no secret.
     if [ "$(stat -c %d /data 2>/dev/null)" = "$(stat -c %d /)" ] ||
-        ! ( umask 022 && mkdir -p "${BOOT_STATE_JOURNAL%/*}" && { [ -e "$BOOT_STATE_JOURNAL" ] || : >"$BOOT_STATE_JOURNAL"; } ) 2>/dev/null; then
+        ! (umask 022 && mkdir -p "${BOOT_STATE_JOURNAL%/*}" && { [ -e "$BOOT_STATE_JOURNAL" ] || : >"$BOOT_STATE_JOURNAL"; }) 2>/dev/null; then
         printf 'journal: /data is not mounted or not writable, not recorded: %s\n' "$*" >&2
         return 0
     fi
@@ -36,7 +36,7 @@ journal_append() {
     if [ -s "$BOOT_STATE_JOURNAL" ]; then
         if [ "$(stat -c %s "$BOOT_STATE_JOURNAL")" -ge "$BOOT_STATE_JOURNAL_LIMIT" ]; then
             mv -f "$BOOT_STATE_JOURNAL" "$BOOT_STATE_JOURNAL.1" || :
-            ( umask 022 && : >>"$BOOT_STATE_JOURNAL" ) || :
+            (umask 022 && : >>"$BOOT_STATE_JOURNAL") || :
         elif [ -n "$(tail -c 1 "$BOOT_STATE_JOURNAL" | tr '\000' '?')" ]; then
             # A power cut tore the last line; the next one must not be glued to it.
             printf '\n' >>"$BOOT_STATE_JOURNAL" || :
@@ -63,7 +63,7 @@ journal_records() {
 # What the next boot reports as the reason (attribute 65019), read by attrd. No newline: attrd sends the file as it is.
 reboot_reason_write() {
     [ -d "${BOOT_STATE_REBOOT_REASON%/*}/" ] || return 1
-    ( umask 022 && printf '%s' "$1" >"$BOOT_STATE_REBOOT_REASON.new" ) || return 1
+    (umask 022 && printf '%s' "$1" >"$BOOT_STATE_REBOOT_REASON.new") || return 1
     sync
     mv -f "$BOOT_STATE_REBOOT_REASON.new" "$BOOT_STATE_REBOOT_REASON" || return 1
     sync

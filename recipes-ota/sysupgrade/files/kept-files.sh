@@ -29,7 +29,10 @@ keep_lists_are_sound() {
 # kept_directory PATH: prints the place of this directory of the running system in the new one, made with the same
 # owner, mode and attributes if it is missing there.
 kept_directory() (
-    [ -n "$1" ] || { printf '%s\n' "$new_root"; return 0; }
+    [ -n "$1" ] || {
+        printf '%s\n' "$new_root"
+        return 0
+    }
     place=$(inside_new_root "$1") || return 1
     if [ ! -d "$place" ]; then
         kept_directory "${1%/*}" >/dev/null || return 1
@@ -62,7 +65,10 @@ kept() (
     if [ -d "$path" ] && [ ! -L "$path" ]; then
         # /proc, /run, /data and the like are no part of a slot.
         [ "$(stat -c %d "$path")" = "$root_file_system" ] || return 0
-        kept_directory "$path" >/dev/null || { echo "no place for $path" >&2; return 1; }
+        kept_directory "$path" >/dev/null || {
+            echo "no place for $path" >&2
+            return 1
+        }
         for entry in "$path"/* "$path"/.[!.]* "$path"/..?*; do
             if [ -e "$entry" ] || [ -L "$entry" ]; then
                 kept "$entry" || return 1
@@ -71,7 +77,10 @@ kept() (
     elif [ -e "$path" ] || [ -L "$path" ]; then
         # Whoever listens at a socket makes it.
         if [ -S "$path" ]; then return 0; fi
-        parent=$(kept_directory "${path%/*}") || { echo "no place for $path" >&2; return 1; }
+        parent=$(kept_directory "${path%/*}") || {
+            echo "no place for $path" >&2
+            return 1
+        }
         place=$parent/${path##*/}
         if [ -d "$place" ] && [ ! -L "$place" ]; then
             echo "$path is a directory in the new system" >&2

@@ -63,7 +63,7 @@ new_root_is_a_system() {
 manifest_is_placed() {
     place=$(inside_new_root "$BOOT_STATE_MANIFEST") || place=''
     if [ -n "$bundle" ]; then
-        { [ -n "$place" ] && ( umask 022 && mkdir -p "${place%/*}" ) && rm -f "$place" && cat <"$work/content/manifest" >"$place" && chmod 644 "$place"; } 2>"$work/sink" ||
+        { [ -n "$place" ] && (umask 022 && mkdir -p "${place%/*}") && rm -f "$place" && cat <"$work/content/manifest" >"$place" && chmod 644 "$place"; } 2>"$work/sink" ||
             fail 15 "the manifest could not be written to $BOOT_STATE_MANIFEST of the new system: $(first_line "$work/sink")"
         sync
     elif [ -n "$place" ] && [ -e "$place" ]; then
@@ -99,7 +99,7 @@ new_system_is_marked_complete() {
         { place=$(inside_new_root "$BOOT_STATE_MANIFEST") && cmp -s "$work/content/manifest" "$place"; } ||
             fail 15 "$BOOT_STATE_MANIFEST of the new system reads back differently"
     fi
-    { boot=$(inside_new_root "${MARKER%/*}") && ( umask 022 && mkdir -p "$boot" && printf 'txn=%s\n' "$txn" >"$boot/${MARKER##*/}" ); } ||
+    { boot=$(inside_new_root "${MARKER%/*}") && (umask 022 && mkdir -p "$boot" && printf 'txn=%s\n' "$txn" >"$boot/${MARKER##*/}"); } ||
         fail 15 "$MARKER could not be written to the new system"
     sync
     new_root_unmounted || fail 15 "slot $target_slot cannot be unmounted"

@@ -66,7 +66,7 @@ root_has_open() {
 # lock_is_free FILE
 lock_is_free() {
     # 8 is for this moment; what is inherited as 9 stays what it is.
-    ( exec 8<"$1" && flock -n 8 ) 2>/dev/null
+    (exec 8<"$1" && flock -n 8) 2>/dev/null
 }
 
 # lock_file_is_private FILE

@@ -30,7 +30,7 @@ progress() {
 # we write into a pipe of our own, which holds 64 KiB: more than all lines of a run.
 progress_opened() {
     if [ -z "${SYSUPGRADE_PROGRESS:-}" ]; then
-        ( exec >&3 ) 2>/dev/null || return 0
+        (exec >&3) 2>/dev/null || return 0
     fi
     run_folder_made || fail 1 "$boot_error"
     progress_pipe=$BOOT_STATE_RUN/progress.$$
@@ -62,7 +62,10 @@ progress_closed() {
     progress_open=''
     exec 4>&-
     # The sleep must not keep the caller's descriptors open.
-    ( sleep 2; kill "$relay_pid" ) </dev/null >/dev/null 2>&1 8<&- 9>&- &
+    (
+        sleep 2
+        kill "$relay_pid"
+    ) </dev/null >/dev/null 2>&1 8<&- 9>&- &
     relay_limit_pid=$!
     wait "$relay_pid" 2>/dev/null || :
     kill "$relay_limit_pid" 2>/dev/null || :

@@ -53,7 +53,10 @@ settings_number() {
     settings_read "$1" || printf '%s; what it was meant to say is not done\n' "$settings_problem" >&2
     settings_number_found=$(settings_value "$2")
     case $settings_number_found in
-    '') printf '%s\n' "$3"; return 0 ;;
+    '')
+        printf '%s\n' "$3"
+        return 0
+        ;;
     *[!0-9]* | 0?* | ??????????*) ;;
     *)
         if [ "$settings_number_found" -ge "$4" ] && [ "$settings_number_found" -le "$5" ]; then

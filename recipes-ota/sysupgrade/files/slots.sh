@@ -82,11 +82,17 @@ slots_find_named() {
         fi
         case $partition_name in
         rootfs-a)
-            [ -z "$slot_a_device" ] || { boot_error="two partitions are named rootfs-a: $slot_a_device and $partition_device"; return 10; }
+            [ -z "$slot_a_device" ] || {
+                boot_error="two partitions are named rootfs-a: $slot_a_device and $partition_device"
+                return 10
+            }
             slot_a_device=$partition_device slot_a_number=$partition_number
             ;;
         rootfs-b)
-            [ -z "$slot_b_device" ] || { boot_error="two partitions are named rootfs-b: $slot_b_device and $partition_device"; return 10; }
+            [ -z "$slot_b_device" ] || {
+                boot_error="two partitions are named rootfs-b: $slot_b_device and $partition_device"
+                return 10
+            }
             slot_b_device=$partition_device slot_b_number=$partition_number
             ;;
         esac

@@ -33,7 +33,7 @@ class OtamgrTest(OERuntimeTestCase):
     def on_device(self, command):
         """Runs a command that must succeed; returns what it prints."""
         status, output = self.target.run(command)
-        self.assertEqual(status, 0, "%s\n%s" % (command, output))
+        self.assertEqual(status, 0, f"{command}\n{output}")
         return output
 
     def slots(self):
@@ -59,21 +59,20 @@ class OtamgrTest(OERuntimeTestCase):
         """Offers the update to the simulated hubby; returns the hash of its header."""
         image = self.td.get("OTA_TEST_UPDATE") or os.path.join(self.td["DEPLOY_DIR_IMAGE"], self.td["OTA_UPDATE_NAME"])
         image = os.path.realpath(image)
-        self.assertTrue(os.path.exists(image), "%s is missing: build the image, or set OTA_TEST_UPDATE" % image)
+        self.assertTrue(os.path.exists(image), f"{image} is missing: build the image, or set OTA_TEST_UPDATE")
         digest = hashlib.sha256()
         with open(image, "rb") as f:
             for block in iter(lambda: f.read(1 << 20), b""):
                 digest.update(block)
-        header = ("test header\nversion=%s\nat=%f\n" % (version, time.time())).encode()
-        description = "version=%s\nimage=update.img\nheader=update.hdr\nimageSha256=%s\nheaderSha256=%s\n" % (
-            version, digest.hexdigest(), hashlib.sha256(header).hexdigest())
+        header = (f"test header\nversion={version}\nat={time.time():f}\n").encode()
+        description = f"version={version}\nimage=update.img\nheader=update.hdr\nimageSha256={digest.hexdigest()}\nheaderSha256={hashlib.sha256(header).hexdigest()}\n"
         self.on_device("mkdir -p /tmp/updates")
         self.target.copyTo(image, "/tmp/updates/update.img")
         for content, name in ((header, "update.hdr"), (description.encode(), "update.part")):
             with tempfile.NamedTemporaryFile() as f:
                 f.write(content)
                 f.flush()
-                self.target.copyTo(f.name, "/tmp/updates/%s" % name)
+                self.target.copyTo(f.name, f"/tmp/updates/{name}")
         # As the last step, and at once: hubby looks for this name.
         self.on_device("mv /tmp/updates/update.part /tmp/updates/update.properties")
         return hashlib.sha256(header).hexdigest()
@@ -96,7 +95,9 @@ class OtamgrTest(OERuntimeTestCase):
     @OETestDepends(["ssh.SSHTest.test_ssh"])
     @OEHasPackage(["otamgr"])
     def test_the_daemon_runs(self):
-        self.on_device(self.DAEMON + " && tr '\\0' '\\n' </proc/$pid/cmdline | grep -x org.metaotamgr.daemon.OtamgrMain")
+        self.on_device(
+            self.DAEMON + " && tr '\\0' '\\n' </proc/$pid/cmdline | grep -x org.metaotamgr.daemon.OtamgrMain"
+        )
 
     @OETestDepends(["otamgr_image.OtamgrTest.test_the_daemon_runs"])
     @OEHasPackage(["otamgr"])
@@ -119,8 +120,11 @@ class OtamgrTest(OERuntimeTestCase):
         before = self.slots()
         header = self.publish("1000.1")
         target = "b" if before["committed"] == "a" else "a"
-        self.boots_until(lambda said: "committed=%s" % target in said.split() and "running=%s" % target in said.split(),
-                         UPDATE_SECONDS, "slot %s running and committed" % target)
+        self.boots_until(
+            lambda said: f"committed={target}" in said.split() and f"running={target}" in said.split(),
+            UPDATE_SECONDS,
+            f"slot {target} running and committed",
+        )
         self.assertEqual(header, self.header_in_etc())
 
     @OETestDepends(["otamgr_image.OtamgrTest.test_update_boots_the_other_slot_and_is_committed"])
@@ -129,12 +133,20 @@ class OtamgrTest(OERuntimeTestCase):
         before, header = self.slots(), self.header_in_etc()
         # The update keeps a health check that fails there; in the committed system no check runs.
         check, keep = "/etc/otamgr/health.d/99-never", "/lib/upgrade/keep.d/test"
-        self.on_device("mkdir -p /etc/otamgr/health.d && printf '#!/bin/sh\\necho never\\nexit 1\\n' > %s && chmod 755 %s && echo %s > %s"
-                       % (check, check, check, keep))
-        self.addCleanup(self.target.run, "rm -f %s %s" % (check, keep))
+        self.on_device(
+            f"mkdir -p /etc/otamgr/health.d && printf '#!/bin/sh\\necho never\\nexit 1\\n' > {check} && chmod 755 {check} && echo {check} > {keep}"
+        )
+        self.addCleanup(self.target.run, f"rm -f {check} {keep}")
         self.publish("1000.2")
-        said = self.boots_until(lambda said: "running=%s" % before["committed"] in said.split() and "health-failed" in said.split("rolled-back")[0]
-                                and "rolled-back" in said, ROLLBACK_SECONDS, "a rollback in the journal")
+        said = self.boots_until(
+            lambda said: (
+                "running={}".format(before["committed"]) in said.split()
+                and "health-failed" in said.split("rolled-back")[0]
+                and "rolled-back" in said
+            ),
+            ROLLBACK_SECONDS,
+            "a rollback in the journal",
+        )
         self.assertIn("check=99-never", said)
         self.assertEqual(before["committed"], self.slots()["committed"])
         self.assertEqual(header, self.header_in_etc())

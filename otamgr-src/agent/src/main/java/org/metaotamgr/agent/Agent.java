@@ -7,7 +7,6 @@ import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
-
 import org.metaotamgr.device.ProgressLine;
 import org.metaotamgr.device.SlotStatus;
 
@@ -149,7 +148,8 @@ public final class Agent implements AutoCloseable {
      */
     public Attempt attempt(Target target, Optional<SlotStatus> known, Consumer<ProgressLine> progress)
             throws InterruptedException {
-        return exclusively(() -> new Attempt(Result.of(ExitCode.IN_PROGRESS)), () -> install.run(target, known, progress));
+        return exclusively(
+                () -> new Attempt(Result.of(ExitCode.IN_PROGRESS)), () -> install.run(target, known, progress));
     }
 
     /**

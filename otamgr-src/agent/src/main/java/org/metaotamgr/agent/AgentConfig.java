@@ -6,7 +6,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.Set;
-
 import org.metaotamgr.device.ConfigException;
 
 /**
@@ -21,13 +20,20 @@ import org.metaotamgr.device.ConfigException;
  * @param source the object {@code source} of the configuration; its key {@code type} names the kind
  * @param polling when and how a source that has to be asked is asked
  */
-public record AgentConfig(Path storage, List<String> sysupgrade, List<String> otaSlot, List<String> otaVerify,
-        RetryPolicy retry, Callbacks.Config callbacks, ConfigObject source, Polling polling) {
+public record AgentConfig(
+        Path storage,
+        List<String> sysupgrade,
+        List<String> otaSlot,
+        List<String> otaVerify,
+        RetryPolicy retry,
+        Callbacks.Config callbacks,
+        ConfigObject source,
+        Polling polling) {
     /** The kind of source that is none to be asked: hubby brings updates by itself. */
     public static final String HUBBY = "hubby";
     /** The keys of the outermost object that are read here. */
-    public static final Set<String> KEYS = Set.of("storage", "sysupgrade", "otaSlot", "otaVerify", "retry", "callback",
-            "source", "polling");
+    public static final Set<String> KEYS =
+            Set.of("storage", "sysupgrade", "otaSlot", "otaVerify", "retry", "callback", "source", "polling");
 
     private static final Set<String> RETRY_KEYS = Set.of("directory", "attempts", "backoffSeconds");
     private static final Set<String> CALLBACK_KEYS =
@@ -60,8 +66,8 @@ public record AgentConfig(Path storage, List<String> sysupgrade, List<String> ot
         return new RetryPolicy(
                 retry.path("directory", storage),
                 retry.number("attempts", "whole number", 1, MAX_ATTEMPTS, 3),
-                retry.seconds("backoffSeconds", 0, (int) FailedUpdates.LONGEST_WAIT.toSeconds(),
-                        Duration.ofSeconds(600)));
+                retry.seconds(
+                        "backoffSeconds", 0, (int) FailedUpdates.LONGEST_WAIT.toSeconds(), Duration.ofSeconds(600)));
     }
 
     private static Callbacks.Config callbacks(ConfigObject callback) throws ConfigException {

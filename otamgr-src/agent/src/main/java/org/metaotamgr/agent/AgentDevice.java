@@ -5,13 +5,12 @@ import java.time.Clock;
 import java.util.Optional;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.IntSupplier;
-
 import org.metaotamgr.device.BootClock;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
 import org.metaotamgr.device.ProcessRunner;
-import org.metaotamgr.device.SlotStatus;
 import org.metaotamgr.device.Programs;
+import org.metaotamgr.device.SlotStatus;
 import org.metaotamgr.device.SystemProcessRunner;
 
 /**
@@ -30,9 +29,19 @@ import org.metaotamgr.device.SystemProcessRunner;
  * @param log where to tell about everything
  * @param busy held by the step that an agent does, one at a time, whatever source it has
  */
-public record AgentDevice(AgentStore store, Slots slots, Installer installer, Verifier verifier, Callbacks callbacks,
-        FailedUpdates failures, TransactionIds ids, SystemFacts facts, Finalisation finalisation, Clock clock,
-        EventLog log, ReentrantLock busy) {
+public record AgentDevice(
+        AgentStore store,
+        Slots slots,
+        Installer installer,
+        Verifier verifier,
+        Callbacks callbacks,
+        FailedUpdates failures,
+        TransactionIds ids,
+        SystemFacts facts,
+        Finalisation finalisation,
+        Clock clock,
+        EventLog log,
+        ReentrantLock busy) {
     /** What the ids of {@code ota-slot rollback} begin with. */
     public static final String ROLLBACK = "rollback-";
 
@@ -42,8 +51,7 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
      * @param version its version, or empty if that is unknown
      * @param id the id of its target, or empty if it came by no update that is remembered
      */
-    public record LeftByHand(String version, String id) {
-    }
+    public record LeftByHand(String version, String id) {}
 
     /**
      * A device made of exchangeable parts.
@@ -58,8 +66,15 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
      * @param log where to tell about everything
      * @return the device
      */
-    public static AgentDevice of(AgentConfig config, SystemFacts facts, ProcessRunner runner, FileOperations files,
-            Clock clock, BootClock boot, IntSupplier random, EventLog log) {
+    public static AgentDevice of(
+            AgentConfig config,
+            SystemFacts facts,
+            ProcessRunner runner,
+            FileOperations files,
+            Clock clock,
+            BootClock boot,
+            IntSupplier random,
+            EventLog log) {
         return of(config, facts, new Programs(runner), files, clock, boot, random, log);
     }
 
@@ -76,15 +91,35 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
      * @param log where to tell about everything
      * @return the device
      */
-    public static AgentDevice of(AgentConfig config, SystemFacts facts, Programs programs, FileOperations files,
-            Clock clock, BootClock boot, IntSupplier random, EventLog log) {
+    public static AgentDevice of(
+            AgentConfig config,
+            SystemFacts facts,
+            Programs programs,
+            FileOperations files,
+            Clock clock,
+            BootClock boot,
+            IntSupplier random,
+            EventLog log) {
         AgentStore store = new AgentStore(config.storage(), files, log);
-        Callbacks callbacks = new Callbacks(config.callbacks(), programs, store.currentTarget(),
-                () -> installed(store, facts).name(), log);
-        return new AgentDevice(store, new Slots(config.otaSlot(), programs, log),
-                new Installer(config.sysupgrade(), programs, log), new OtaVerify(config.otaVerify(), programs), callbacks,
-                new FailedUpdates(config.retry(), files, clock, boot, log), new TransactionIds(clock, random), facts,
-                new Finalisation(store, callbacks, boot.bootId(), log), clock, log, new ReentrantLock());
+        Callbacks callbacks = new Callbacks(
+                config.callbacks(),
+                programs,
+                store.currentTarget(),
+                () -> installed(store, facts).name(),
+                log);
+        return new AgentDevice(
+                store,
+                new Slots(config.otaSlot(), programs, log),
+                new Installer(config.sysupgrade(), programs, log),
+                new OtaVerify(config.otaVerify(), programs),
+                callbacks,
+                new FailedUpdates(config.retry(), files, clock, boot, log),
+                new TransactionIds(clock, random),
+                facts,
+                new Finalisation(store, callbacks, boot.bootId(), log),
+                clock,
+                log,
+                new ReentrantLock());
     }
 
     /**
@@ -96,8 +131,15 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
      * @return the device
      */
     public static AgentDevice real(AgentConfig config, IntSupplier random, EventLog log) {
-        return of(config, SystemFacts.OF_DEVICE, new SystemProcessRunner(log), new FileOperations.Real(),
-                Clock.systemDefaultZone(), new BootClock.Kernel(), random, log);
+        return of(
+                config,
+                SystemFacts.OF_DEVICE,
+                new SystemProcessRunner(log),
+                new FileOperations.Real(),
+                Clock.systemDefaultZone(),
+                new BootClock.Kernel(),
+                random,
+                log);
     }
 
     /**
@@ -120,12 +162,14 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
         if (answer.exitStatus() == 0) {
             noteRollback(slots.status());
         }
-        return new Result(switch (answer.exitStatus()) {
-            case 0 -> ExitCode.ROLLBACK_NEEDS_REBOOT;
-            case 4, 12 -> ExitCode.IN_PROGRESS;
-            case 5 -> ExitCode.NO_ROLLBACK_TARGET;
-            default -> ExitCode.ROLLBACK_FAILED;
-        }, answer.message());
+        return new Result(
+                switch (answer.exitStatus()) {
+                    case 0 -> ExitCode.ROLLBACK_NEEDS_REBOOT;
+                    case 4, 12 -> ExitCode.IN_PROGRESS;
+                    case 5 -> ExitCode.NO_ROLLBACK_TARGET;
+                    default -> ExitCode.ROLLBACK_FAILED;
+                },
+                answer.message());
     }
 
     /**
@@ -136,7 +180,10 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
      */
     public void noteRollback(SlotStatus status) {
         if (!status.txn().startsWith(ROLLBACK)
-                || store.state().left().filter(left -> left.txn().equals(status.txn())).isPresent()) {
+                || store.state()
+                        .left()
+                        .filter(left -> left.txn().equals(status.txn()))
+                        .isPresent()) {
             return;
         }
         Optional<AgentState.Installed> remembered = store.state().installed();
@@ -173,7 +220,9 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
      * @return it, or empty
      */
     public Optional<LeftByHand> left() {
-        return store.state().left().filter(left -> !left.version().isEmpty() || !left.id().isEmpty())
+        return store.state()
+                .left()
+                .filter(left -> !left.version().isEmpty() || !left.id().isEmpty())
                 .map(left -> new LeftByHand(left.version(), left.id()));
     }
 
@@ -191,19 +240,24 @@ public record AgentDevice(AgentStore store, Slots slots, Installer installer, Ve
      */
     public boolean isInstalled(String id) {
         AgentState state = store.state();
-        return state.left().isEmpty() && state.installed().filter(one -> one.target().id().equals(id)).isPresent();
+        return state.left().isEmpty()
+                && state.installed().filter(one -> one.target().id().equals(id)).isPresent();
     }
 
     private static InstalledSystem installed(AgentStore store, SystemFacts facts) {
         Optional<String> version = facts.version();
         Optional<String> compatible = facts.compatible();
         // Somebody may have installed another one by hand since.
-        Optional<Target> remembered = store.state().installed().map(AgentState.Installed::target)
-                .filter(target -> version.isEmpty()
-                        || new Version(version.get()).isSame(new Version(target.version())));
-        Optional<String> name = remembered.map(Target::name)
-                .or(() -> version.map(text -> compatible.map(board -> board + "-").orElse("") + text));
-        return new InstalledSystem(name, version.or(() -> remembered.map(Target::version)), compatible,
-                Optional.empty());
+        Optional<Target> remembered = store.state()
+                .installed()
+                .map(AgentState.Installed::target)
+                .filter(target ->
+                        version.isEmpty() || new Version(version.get()).isSame(new Version(target.version())));
+        Optional<String> name = remembered
+                .map(Target::name)
+                .or(() ->
+                        version.map(text -> compatible.map(board -> board + "-").orElse("") + text));
+        return new InstalledSystem(
+                name, version.or(() -> remembered.map(Target::version)), compatible, Optional.empty());
     }
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.agent;
 
+import com.fasterxml.jackson.core.JsonEncoding;
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -8,12 +12,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-
-import com.fasterxml.jackson.core.JsonEncoding;
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonGenerator;
-import com.fasterxml.jackson.databind.JsonNode;
-
 import org.metaotamgr.device.JsonFields;
 
 /**
@@ -26,10 +24,14 @@ import org.metaotamgr.device.JsonFields;
  * @param left the update that somebody rolled back from by hand
  * @param unreported ends of updates that their source was not told yet, oldest first, at most {@value #MAX_UNREPORTED}
  */
-record AgentState(Optional<Installed> installed, Optional<Pending> pending, Optional<Last> last, Optional<Left> left,
+record AgentState(
+        Optional<Installed> installed,
+        Optional<Pending> pending,
+        Optional<Last> last,
+        Optional<Left> left,
         List<Unreported> unreported) {
-    static final AgentState EMPTY = new AgentState(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty(),
-            List.of());
+    static final AgentState EMPTY =
+            new AgentState(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty(), List.of());
     static final int MAX_UNREPORTED = 16;
 
     /**
@@ -38,8 +40,7 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
      * @param target the target
      * @param txn the id of the update that made it the committed system
      */
-    record Installed(Target target, String txn) {
-    }
+    record Installed(Target target, String txn) {}
 
     /**
      * An update that was started.
@@ -50,8 +51,7 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
      * @param source the name of the source it came from
      * @param bootId the boot in which it was started
      */
-    record Pending(Target target, String txn, String fromSlot, String source, String bootId) {
-    }
+    record Pending(Target target, String txn, String fromSlot, String source, String bootId) {}
 
     /**
      * An update that came to its end after a reboot.
@@ -61,8 +61,7 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
      * @param reason why it was rolled back, in one line, else empty
      * @param bootId the boot in which that was found out
      */
-    record Last(Target target, boolean rolledBack, String reason, String bootId) {
-    }
+    record Last(Target target, boolean rolledBack, String reason, String bootId) {}
 
     /**
      * What ran before somebody rolled back by hand: it is not installed again by itself.
@@ -71,8 +70,7 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
      * @param id the id of its target, or empty if it came by no update that is remembered
      * @param txn the id of the rollback
      */
-    record Left(String version, String id, String txn) {
-    }
+    record Left(String version, String id, String txn) {}
 
     /**
      * The end of an update that its source has to be told.
@@ -81,12 +79,11 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
      * @param target the target
      * @param event a final event
      */
-    record Unreported(String source, Target target, UpdateEvent event) {
-    }
+    record Unreported(String source, Target target, UpdateEvent event) {}
 
     AgentState {
-        unreported = List.copyOf(unreported.subList(Math.max(0, unreported.size() - MAX_UNREPORTED),
-                unreported.size()));
+        unreported =
+                List.copyOf(unreported.subList(Math.max(0, unreported.size() - MAX_UNREPORTED), unreported.size()));
     }
 
     AgentState withPending(Optional<Pending> update) {
@@ -100,16 +97,20 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
     }
 
     AgentState withoutUnreported(Unreported one) {
-        return new AgentState(installed, pending, last, left,
+        return new AgentState(
+                installed,
+                pending,
+                last,
+                left,
                 unreported.stream().filter(other -> !other.equals(one)).toList());
     }
 
     /** With the pending update at its end. */
     AgentState finished(Last end) {
-        Optional<Installed> now = end.rolledBack() ? installed
-                : pending.map(update -> new Installed(update.target(), update.txn()));
-        return new AgentState(now, Optional.empty(), Optional.of(end), end.rolledBack() ? left : Optional.empty(),
-                unreported);
+        Optional<Installed> now =
+                end.rolledBack() ? installed : pending.map(update -> new Installed(update.target(), update.txn()));
+        return new AgentState(
+                now, Optional.empty(), Optional.of(end), end.rolledBack() ? left : Optional.empty(), unreported);
     }
 
     AgentState withLeft(Optional<Left> update) {
@@ -218,7 +219,8 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
     }
 
     private static String reason(UpdateEvent event) {
-        return event instanceof UpdateEvent.Failed failed ? failed.reason()
+        return event instanceof UpdateEvent.Failed failed
+                ? failed.reason()
                 : event instanceof UpdateEvent.Rejected rejected ? rejected.reason() : "";
     }
 
@@ -231,7 +233,8 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
         JsonFields root = JsonFields.of(text);
         List<Unreported> unreported = new ArrayList<>();
         for (JsonFields one : root.objects("unreported")) {
-            unreported.add(new Unreported(one.line("source"), target(one), event(one.line("event"), one.line("reason"))));
+            unreported.add(
+                    new Unreported(one.line("source"), target(one), event(one.line("event"), one.line("reason"))));
         }
         Optional<Installed> installed = Optional.empty();
         for (JsonFields one : root.object("installed").stream().toList()) {
@@ -239,8 +242,8 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
         }
         Optional<Pending> pending = Optional.empty();
         for (JsonFields one : root.object("pending").stream().toList()) {
-            pending = Optional.of(new Pending(target(one), one.line("txn"), one.line("fromSlot"), one.line("source"),
-                    one.line("bootId")));
+            pending = Optional.of(new Pending(
+                    target(one), one.line("txn"), one.line("fromSlot"), one.line("source"), one.line("bootId")));
         }
         Optional<Last> last = Optional.empty();
         for (JsonFields one : root.object("last").stream().toList()) {
@@ -275,8 +278,14 @@ record AgentState(Optional<Installed> installed, Optional<Pending> pending, Opti
             details.put(detail.getKey(), detail.getValue().asText());
         }
         try {
-            return new Target(target.line("name"), target.line("version"), target.optionalLine("compatible"),
-                    target.number("bytes", 1, Long.MAX_VALUE), target.line("id"), target.optionalLine("sha256"), details);
+            return new Target(
+                    target.line("name"),
+                    target.line("version"),
+                    target.optionalLine("compatible"),
+                    target.number("bytes", 1, Long.MAX_VALUE),
+                    target.line("id"),
+                    target.optionalLine("sha256"),
+                    details);
         } catch (IllegalArgumentException e) {
             throw new IOException("a target is damaged: " + e.getMessage(), e);
         }

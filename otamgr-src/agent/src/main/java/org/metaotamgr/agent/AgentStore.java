@@ -12,7 +12,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
-
 import org.metaotamgr.device.DurableFile;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
@@ -124,7 +123,9 @@ public final class AgentStore {
     /** Writes the file for callbacks, in the form of aktualizr-lite: a shell may source it. */
     void writeCurrentTarget(Target target) {
         String text = "TARGET_NAME=" + quoted(target.name()) + "\nCUSTOM_VERSION=" + quoted(target.version()) + "\n"
-                + target.compatible().map(board -> "HARDWARE_ID=" + quoted(board) + "\n").orElse("");
+                + target.compatible()
+                        .map(board -> "HARDWARE_ID=" + quoted(board) + "\n")
+                        .orElse("");
         try {
             makeFolder(folder);
             new DurableFile(currentTarget(), files).write(text.getBytes(StandardCharsets.UTF_8));

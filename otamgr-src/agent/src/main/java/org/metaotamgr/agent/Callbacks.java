@@ -9,7 +9,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.Supplier;
-
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.Programs;
@@ -73,20 +72,17 @@ public final class Callbacks {
     /** How a step ended. */
     public sealed interface Result {
         /** It went well. */
-        record Ok() implements Result {
-        }
+        record Ok() implements Result {}
 
         /** It went well, and a reboot has to complete it. */
-        record NeedsCompletion() implements Result {
-        }
+        record NeedsCompletion() implements Result {}
 
         /**
          * It failed.
          *
          * @param reason why
          */
-        record Failed(String reason) implements Result {
-        }
+        record Failed(String reason) implements Result {}
     }
 
     /**
@@ -99,8 +95,8 @@ public final class Callbacks {
      * @param reasons whether RESULT is {@code FAILED: reason}, as aktualizr-lite's documentation says, or {@code FAILED}
      *     alone after downloads and installs, as its code says
      */
-    public record Config(List<String> program, Duration timeout, OptionalInt vetoExitStatus, Duration vetoWait,
-            boolean reasons) {
+    public record Config(
+            List<String> program, Duration timeout, OptionalInt vetoExitStatus, Duration vetoWait, boolean reasons) {
         /** Copies the list. */
         public Config {
             program = List.copyOf(program);
@@ -131,7 +127,11 @@ public final class Callbacks {
      * @param currentName the name of what is installed, for the variable CURRENT_TARGET_NAME
      * @param log where to tell about it
      */
-    public Callbacks(Config config, Programs programs, Path currentTarget, Supplier<Optional<String>> currentName,
+    public Callbacks(
+            Config config,
+            Programs programs,
+            Path currentTarget,
+            Supplier<Optional<String>> currentName,
             EventLog log) {
         this.config = config;
         this.programs = programs;
@@ -178,12 +178,16 @@ public final class Callbacks {
         currentName.get().ifPresent(name -> environment.put("CURRENT_TARGET_NAME", Printable.of(name)));
         target.ifPresent(name -> environment.put("INSTALL_TARGET_NAME", Printable.of(name)));
         result.ifPresent(how -> environment.put("RESULT", text(message, how)));
-        log.info("callback:message=" + message.text() + target.map(name -> ",target=" + Printable.of(name)).orElse("")
+        log.info("callback:message=" + message.text()
+                + target.map(name -> ",target=" + Printable.of(name)).orElse("")
                 + result.map(how -> ",result=" + text(message, how)).orElse(""));
         Programs.Outcome outcome = programs.run(config.program(), environment, config.timeout(), new Lines());
-        if (message.canBePutOff() && config.vetoExitStatus().isPresent() && outcome.problem().isEmpty()
+        if (message.canBePutOff()
+                && config.vetoExitStatus().isPresent()
+                && outcome.problem().isEmpty()
                 && outcome.exitStatus() == config.vetoExitStatus().getAsInt()) {
-            log.info("callback_put_off:message=" + message.text() + ",seconds=" + config.vetoWait().toSeconds());
+            log.info("callback_put_off:message=" + message.text() + ",seconds="
+                    + config.vetoWait().toSeconds());
             return false;
         }
         if (!outcome.isSuccess()) {
@@ -199,7 +203,8 @@ public final class Callbacks {
             return "NEEDS_COMPLETION";
         } else if (result instanceof Result.Failed failed) {
             return config.reasons() || message == Message.CHECK_FOR_UPDATE_POST
-                    ? "FAILED: " + Printable.of(failed.reason()) : "FAILED";
+                    ? "FAILED: " + Printable.of(failed.reason())
+                    : "FAILED";
         }
         throw new IllegalArgumentException(result.toString());
     }

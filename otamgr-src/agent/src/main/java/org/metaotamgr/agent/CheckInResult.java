@@ -21,8 +21,7 @@ public record CheckInResult(Result result, List<Offer> offers, Optional<Target> 
      * @param target the target
      * @param refusal why the device does not take it, or empty
      */
-    public record Offer(Target target, Optional<Result> refusal) {
-    }
+    public record Offer(Target target, Optional<Result> refusal) {}
 
     /** Copies the list. */
     public CheckInResult {
@@ -37,7 +36,8 @@ public record CheckInResult(Result result, List<Offer> offers, Optional<Target> 
      */
     public Optional<Offer> named(String name) {
         return offers.stream()
-                .filter(offer -> offer.target().name().equals(name) || offer.target().version().equals(name))
+                .filter(offer -> offer.target().name().equals(name)
+                        || offer.target().version().equals(name))
                 .findFirst();
     }
 }

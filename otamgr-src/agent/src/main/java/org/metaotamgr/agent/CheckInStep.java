@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-
 import org.metaotamgr.agent.Callbacks.Message;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.SlotStatus;
@@ -30,7 +29,8 @@ final class CheckInStep {
 
     CheckInResult run() throws InterruptedException {
         reports.deliver();
-        if (!source.isPushing() && !device.callbacks().call(Message.CHECK_FOR_UPDATE_PRE, Optional.empty(), Optional.empty())) {
+        if (!source.isPushing()
+                && !device.callbacks().call(Message.CHECK_FOR_UPDATE_PRE, Optional.empty(), Optional.empty())) {
             return without(Result.putOff());
         }
         CheckInResult found;
@@ -38,16 +38,30 @@ final class CheckInStep {
             InstalledSystem installed = installed();
             found = judge(source.check(installed), installed);
         } catch (SourceException e) {
-            device.log().warning("check_failed:source=" + source.name() + ",reason=" + e.reason() + ",error=" + e.getMessage());
-            device.callbacks().call(Message.CHECK_FOR_UPDATE_POST, Optional.empty(),
-                    Optional.of(new Callbacks.Result.Failed(e.getMessage())));
+            device.log()
+                    .warning("check_failed:source=" + source.name() + ",reason=" + e.reason() + ",error="
+                            + e.getMessage());
+            device.callbacks()
+                    .call(
+                            Message.CHECK_FOR_UPDATE_POST,
+                            Optional.empty(),
+                            Optional.of(new Callbacks.Result.Failed(e.getMessage())));
             return without(Result.of(e));
         }
-        device.log().info("check:source=" + source.name() + ",offers=" + found.offers().size() + ",code="
-                + found.result().code().status() + ",meaning=" + found.result().message());
-        device.callbacks().call(Message.CHECK_FOR_UPDATE_POST, found.selected().map(Target::name),
-                Optional.of(found.result().isSuccess() ? new Callbacks.Result.Ok()
-                        : new Callbacks.Result.Failed(found.result().message())));
+        device.log()
+                .info("check:source=" + source.name() + ",offers="
+                        + found.offers().size() + ",code="
+                        + found.result().code().status() + ",meaning="
+                        + found.result().message());
+        device.callbacks()
+                .call(
+                        Message.CHECK_FOR_UPDATE_POST,
+                        found.selected().map(Target::name),
+                        Optional.of(
+                                found.result().isSuccess()
+                                        ? new Callbacks.Result.Ok()
+                                        : new Callbacks.Result.Failed(
+                                                found.result().message())));
         return found;
     }
 
@@ -64,10 +78,14 @@ final class CheckInStep {
 
     private CheckInResult judge(CheckResult answer, InstalledSystem installed) throws InterruptedException {
         if (answer instanceof CheckResult.Nothing nothing) {
-            return new CheckInResult(new Result(ExitCode.OK, "up to date"), List.of(), Optional.empty(), nothing.askAgain());
+            return new CheckInResult(
+                    new Result(ExitCode.OK, "up to date"), List.of(), Optional.empty(), nothing.askAgain());
         } else if (answer instanceof CheckResult.Waiting waiting) {
-            return new CheckInResult(new Result(ExitCode.OK, "waiting: " + Printable.of(waiting.reason())), List.of(),
-                    Optional.empty(), waiting.askAgain());
+            return new CheckInResult(
+                    new Result(ExitCode.OK, "waiting: " + Printable.of(waiting.reason())),
+                    List.of(),
+                    Optional.empty(),
+                    waiting.askAgain());
         } else if (answer instanceof CheckResult.Offers offers) {
             return judge(offers, installed);
         }
@@ -77,10 +95,13 @@ final class CheckInStep {
     private CheckInResult judge(CheckResult.Offers answer, InstalledSystem installed) throws InterruptedException {
         List<CheckInResult.Offer> offers = new ArrayList<>();
         answer.targets().stream()
-                .sorted(Comparator.comparing((Target target) -> new Version(target.version()), Version.OLDEST_FIRST).reversed())
+                .sorted(Comparator.comparing((Target target) -> new Version(target.version()), Version.OLDEST_FIRST)
+                        .reversed())
                 .forEach(target -> offers.add(new CheckInResult.Offer(target, policy.refusal(target, installed))));
-        Optional<Target> selected = offers.stream().filter(offer -> offer.refusal().isEmpty())
-                .map(CheckInResult.Offer::target).findFirst();
+        Optional<Target> selected = offers.stream()
+                .filter(offer -> offer.refusal().isEmpty())
+                .map(CheckInResult.Offer::target)
+                .findFirst();
         Result result;
         if (selected.isPresent()) {
             result = new Result(ExitCode.NEW_VERSION, selected.get().name() + " is available");

@@ -19,8 +19,7 @@ public sealed interface CheckResult {
      *
      * @param askAgain see {@link CheckResult#askAgain()}
      */
-    record Nothing(Optional<Duration> askAgain) implements CheckResult {
-    }
+    record Nothing(Optional<Duration> askAgain) implements CheckResult {}
 
     /**
      * These are offered. One that is installed already may be among them.
@@ -48,6 +47,5 @@ public sealed interface CheckResult {
      * @param reason what is waited for, printable, in one line
      * @param askAgain see {@link CheckResult#askAgain()}
      */
-    record Waiting(String reason, Optional<Duration> askAgain) implements CheckResult {
-    }
+    record Waiting(String reason, Optional<Duration> askAgain) implements CheckResult {}
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.agent;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -9,10 +11,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
-
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.Printable;
 
@@ -59,8 +57,8 @@ public final class ConfigObject {
     public ConfigObject warnAboutOthersThan(Set<String> known) {
         for (Map.Entry<String, JsonNode> entry : object.properties()) {
             if (!known.contains(entry.getKey())) {
-                warnings.accept(source + ": the key \"" + parent + Printable.of(entry.getKey())
-                        + "\" is unknown and ignored");
+                warnings.accept(
+                        source + ": the key \"" + parent + Printable.of(entry.getKey()) + "\" is unknown and ignored");
             }
         }
         return this;
@@ -250,8 +248,7 @@ public final class ConfigObject {
      * @throws ConfigException if it is anything else
      */
     public Duration seconds(String key, int least, int most, Duration whenAbsent) throws ConfigException {
-        return Duration.ofSeconds(
-                number(key, "whole number of seconds", least, most, (int) whenAbsent.toSeconds()));
+        return Duration.ofSeconds(number(key, "whole number of seconds", least, most, (int) whenAbsent.toSeconds()));
     }
 
     /**

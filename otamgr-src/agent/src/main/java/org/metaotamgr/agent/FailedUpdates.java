@@ -10,7 +10,6 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.temporal.ChronoUnit;
 import java.util.Optional;
-
 import org.metaotamgr.device.BootClock;
 import org.metaotamgr.device.DurableFile;
 import org.metaotamgr.device.EventLog;
@@ -33,6 +32,7 @@ public final class FailedUpdates {
     public static final String FILE_NAME = "failed-updates.json";
     /** No update has to wait longer. */
     public static final Duration LONGEST_WAIT = Duration.ofDays(1);
+
     private static final int MAX_FILE_SIZE = 256 * 1024;
 
     /** What to do with an update. */
@@ -52,8 +52,7 @@ public final class FailedUpdates {
      * @param remaining how long it has to wait, else zero
      * @param reason why, in one line, else empty
      */
-    public record Verdict(Decision decision, Duration remaining, String reason) {
-    }
+    public record Verdict(Decision decision, Duration remaining, String reason) {}
 
     private final Path file;
     private final DurableFile durable;
@@ -80,7 +79,8 @@ public final class FailedUpdates {
             log.info("ota_failed_before:header_sha256=" + one.headerSha256() + ",failures=" + one.failures()
                     + switch (verdict.decision()) {
                         case INSTALL -> ",next=it may be tried again";
-                        case WAIT -> ",next=it may be tried again in " + verdict.remaining().toSeconds() + " s";
+                        case WAIT -> ",next=it may be tried again in "
+                                + verdict.remaining().toSeconds() + " s";
                         case REFUSE -> ",next=it is refused";
                     } + ",last=" + one.reason());
         }
@@ -88,7 +88,8 @@ public final class FailedUpdates {
 
     /** What to do with the update that has this header. */
     public synchronized Verdict verdict(String headerSha256) {
-        return load().failedWith(headerSha256).map(this::verdict)
+        return load().failedWith(headerSha256)
+                .map(this::verdict)
                 .orElse(new Verdict(Decision.INSTALL, Duration.ZERO, ""));
     }
 
@@ -136,8 +137,9 @@ public final class FailedUpdates {
     /** The trial of an update is about to end without a commit. */
     public synchronized void trialLacks(String txn, String problem) {
         FailureMemory memory = load();
-        memory.startedAs(txn).ifPresent(update -> save(memory.withStarted(new FailureMemory.Started(
-                txn, update.headerSha256(), update.fromSlot(), Printable.of(problem)))));
+        memory.startedAs(txn)
+                .ifPresent(update -> save(memory.withStarted(new FailureMemory.Started(
+                        txn, update.headerSha256(), update.fromSlot(), Printable.of(problem)))));
     }
 
     /**
@@ -158,11 +160,14 @@ public final class FailedUpdates {
                     String reason = reasonOf(update, status);
                     after = failed(after, update, reason);
                     log.warning("ota_trial_failed:txn=" + update.txn() + ",header_sha256=" + update.headerSha256()
-                            + ",failures=" + after.failedWith(update.headerSha256()).orElseThrow().failures()
+                            + ",failures="
+                            + after.failedWith(update.headerSha256())
+                                    .orElseThrow()
+                                    .failures()
                             + ",reason=" + reason);
                 }
-                // One that was never armed may still be written, by a sysupgrade that outlived its daemon.
-                case NEVER_ARMED, ARMED, ON_TRIAL, UNKNOWN -> { }
+                    // One that was never armed may still be written, by a sysupgrade that outlived its daemon.
+                case NEVER_ARMED, ARMED, ON_TRIAL, UNKNOWN -> {}
             }
         }
         if (after.equals(before)) {
@@ -178,10 +183,17 @@ public final class FailedUpdates {
     }
 
     private FailureMemory failed(FailureMemory memory, FailureMemory.Started update, String reason) {
-        int failures = memory.failedWith(update.headerSha256()).map(FailureMemory.Failed::failures).orElse(0);
-        return memory.withoutStarted(update.txn()).withFailed(new FailureMemory.Failed(update.headerSha256(),
-                failures == Integer.MAX_VALUE ? failures : failures + 1, Printable.of(reason),
-                clock.instant().truncatedTo(ChronoUnit.SECONDS).toString(), boot.bootId(), boot.uptime()));
+        int failures = memory.failedWith(update.headerSha256())
+                .map(FailureMemory.Failed::failures)
+                .orElse(0);
+        return memory.withoutStarted(update.txn())
+                .withFailed(new FailureMemory.Failed(
+                        update.headerSha256(),
+                        failures == Integer.MAX_VALUE ? failures : failures + 1,
+                        Printable.of(reason),
+                        clock.instant().truncatedTo(ChronoUnit.SECONDS).toString(),
+                        boot.bootId(),
+                        boot.uptime()));
     }
 
     private FailureMemory load() {

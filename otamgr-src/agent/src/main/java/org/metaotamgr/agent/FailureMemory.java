@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.agent;
 
+import com.fasterxml.jackson.core.JsonEncoding;
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.time.Duration;
@@ -8,11 +11,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
-
-import com.fasterxml.jackson.core.JsonEncoding;
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonGenerator;
-
 import org.metaotamgr.device.JsonFields;
 
 /**
@@ -43,8 +41,8 @@ public record FailureMemory(List<Failed> failed, List<Started> started) {
      * @param bootId the boot during which that was noticed
      * @param uptime the time since power-on at which that was noticed
      */
-    public record Failed(String headerSha256, int failures, String reason, String time, String bootId, Duration uptime) {
-    }
+    public record Failed(
+            String headerSha256, int failures, String reason, String time, String bootId, Duration uptime) {}
 
     /**
      * An update for which sysupgrade was started.
@@ -54,8 +52,7 @@ public record FailureMemory(List<Failed> failed, List<Started> started) {
      * @param fromSlot the slot that ran then; it runs again if the update did not work; empty if unknown
      * @param problem what its trial lacked, in one line, or empty
      */
-    public record Started(String txn, String headerSha256, String fromSlot, String problem) {
-    }
+    public record Started(String txn, String headerSha256, String fromSlot, String problem) {}
 
     public FailureMemory {
         failed = newest(failed, MAX_FAILED);
@@ -67,7 +64,9 @@ public record FailureMemory(List<Failed> failed, List<Started> started) {
     }
 
     public Optional<Failed> failedWith(String headerSha256) {
-        return failed.stream().filter(one -> one.headerSha256().equals(headerSha256)).findFirst();
+        return failed.stream()
+                .filter(one -> one.headerSha256().equals(headerSha256))
+                .findFirst();
     }
 
     public Optional<Started> startedAs(String txn) {
@@ -82,7 +81,10 @@ public record FailureMemory(List<Failed> failed, List<Started> started) {
     }
 
     public FailureMemory withoutFailed(String headerSha256) {
-        return new FailureMemory(failed.stream().filter(one -> !one.headerSha256().equals(headerSha256)).toList(),
+        return new FailureMemory(
+                failed.stream()
+                        .filter(one -> !one.headerSha256().equals(headerSha256))
+                        .toList(),
                 started);
     }
 
@@ -94,7 +96,8 @@ public record FailureMemory(List<Failed> failed, List<Started> started) {
     }
 
     public FailureMemory withoutStarted(String txn) {
-        return new FailureMemory(failed, started.stream().filter(one -> !one.txn().equals(txn)).toList());
+        return new FailureMemory(
+                failed, started.stream().filter(one -> !one.txn().equals(txn)).toList());
     }
 
     public byte[] toJson() {
@@ -141,13 +144,20 @@ public record FailureMemory(List<Failed> failed, List<Started> started) {
         JsonFields root = JsonFields.of(text);
         List<Failed> failed = new ArrayList<>();
         for (JsonFields one : root.objects("failed")) {
-            failed.add(new Failed(one.word("headerSha256", SHA256), (int) one.number("failures", 1, Integer.MAX_VALUE),
-                    one.line("reason"), one.line("time"), one.line("bootId"),
+            failed.add(new Failed(
+                    one.word("headerSha256", SHA256),
+                    (int) one.number("failures", 1, Integer.MAX_VALUE),
+                    one.line("reason"),
+                    one.line("time"),
+                    one.line("bootId"),
                     Duration.ofSeconds(one.number("uptimeSeconds", 0, Integer.MAX_VALUE))));
         }
         List<Started> started = new ArrayList<>();
         for (JsonFields one : root.objects("started")) {
-            started.add(new Started(one.word("txn", TXN), one.word("headerSha256", SHA256), one.word("fromSlot", SLOT),
+            started.add(new Started(
+                    one.word("txn", TXN),
+                    one.word("headerSha256", SHA256),
+                    one.word("fromSlot", SLOT),
                     one.line("problem")));
         }
         return new FailureMemory(failed, started);

@@ -2,7 +2,6 @@
 package org.metaotamgr.agent;
 
 import java.util.Optional;
-
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.SlotStatus;
 
@@ -16,7 +15,7 @@ public final class Finalisation {
     private final String bootId;
     private final EventLog log;
     private String announced = "";
-    private volatile Runnable listener = () -> { };
+    private volatile Runnable listener = () -> {};
 
     Finalisation(AgentStore store, Callbacks callbacks, String bootId, EventLog log) {
         this.store = store;
@@ -43,8 +42,8 @@ public final class Finalisation {
      * @param source the name of the source it came from
      */
     public void started(Target target, String txn, String fromSlot, String source) {
-        store.change(state -> state.withPending(
-                Optional.of(new AgentState.Pending(target, txn, fromSlot, source, bootId))));
+        store.change(
+                state -> state.withPending(Optional.of(new AgentState.Pending(target, txn, fromSlot, source, bootId))));
     }
 
     /**
@@ -53,8 +52,10 @@ public final class Finalisation {
      * @param txn its id
      */
     public void notArmed(String txn) {
-        store.change(state -> state.pending().filter(update -> update.txn().equals(txn)).isPresent()
-                ? state.withPending(Optional.empty()) : state);
+        store.change(state ->
+                state.pending().filter(update -> update.txn().equals(txn)).isPresent()
+                        ? state.withPending(Optional.empty())
+                        : state);
     }
 
     /**
@@ -71,7 +72,9 @@ public final class Finalisation {
         switch (outcome(pending.get(), status)) {
             case ON_TRIAL, COMMITTED, ROLLED_BACK -> {
                 announced = pending.get().txn();
-                callbacks.call(Callbacks.Message.INSTALL_FINAL_PRE, Optional.of(pending.get().target().name()),
+                callbacks.call(
+                        Callbacks.Message.INSTALL_FINAL_PRE,
+                        Optional.of(pending.get().target().name()),
                         Optional.empty());
             }
             case NEVER_ARMED, ARMED, UNKNOWN -> {
@@ -98,19 +101,23 @@ public final class Finalisation {
                 announce(status);
                 store.writeCurrentTarget(update.target());
                 end(update, new AgentState.Last(update.target(), false, "", bootId), new UpdateEvent.Done());
-                log.info("ota_finalised:txn=" + update.txn() + ",target=" + update.target().name());
-                callbacks.call(Callbacks.Message.INSTALL_POST, Optional.of(update.target().name()),
+                log.info("ota_finalised:txn=" + update.txn() + ",target="
+                        + update.target().name());
+                callbacks.call(
+                        Callbacks.Message.INSTALL_POST,
+                        Optional.of(update.target().name()),
                         Optional.of(new Callbacks.Result.Ok()));
                 return true;
             }
             case ROLLED_BACK -> {
                 announce(status);
                 String reason = UpdateOutcome.reason(update.txn(), status);
-                end(update, new AgentState.Last(update.target(), true, reason, bootId),
-                        new UpdateEvent.Failed(reason));
-                log.warning("ota_rolled_back:txn=" + update.txn() + ",target=" + update.target().name() + ",reason="
-                        + reason);
-                callbacks.call(Callbacks.Message.INSTALL_POST, Optional.of(update.target().name()),
+                end(update, new AgentState.Last(update.target(), true, reason, bootId), new UpdateEvent.Failed(reason));
+                log.warning("ota_rolled_back:txn=" + update.txn() + ",target="
+                        + update.target().name() + ",reason=" + reason);
+                callbacks.call(
+                        Callbacks.Message.INSTALL_POST,
+                        Optional.of(update.target().name()),
                         Optional.of(new Callbacks.Result.Failed(reason)));
                 return true;
             }
@@ -120,8 +127,8 @@ public final class Finalisation {
                     return false;
                 }
                 // A power cut while the slot was written: what was pulled is still there, and installed again.
-                log.warning("ota_interrupted:txn=" + update.txn() + ",target=" + update.target().name()
-                        + ",meaning=it was not written to its end; it may be installed again");
+                log.warning("ota_interrupted:txn=" + update.txn() + ",target="
+                        + update.target().name() + ",meaning=it was not written to its end; it may be installed again");
                 store.change(state -> state.withPending(Optional.empty()));
                 return true;
             }
@@ -140,7 +147,8 @@ public final class Finalisation {
         store.remove(update.target());
         store.change(state -> {
             AgentState finished = state.finished(last);
-            return update.source().equals(AgentConfig.HUBBY) ? finished
+            return update.source().equals(AgentConfig.HUBBY)
+                    ? finished
                     : finished.withUnreported(new AgentState.Unreported(update.source(), update.target(), event));
         });
         listener.run();
@@ -162,8 +170,10 @@ public final class Finalisation {
      * @return whether it has this id
      */
     public boolean isOfAgent(String txn) {
-        return store.state().pending()
-                .filter(update -> update.txn().equals(txn) && !update.source().equals(AgentConfig.HUBBY)).isPresent();
+        return store.state()
+                .pending()
+                .filter(update -> update.txn().equals(txn) && !update.source().equals(AgentConfig.HUBBY))
+                .isPresent();
     }
 
     /**
@@ -172,12 +182,14 @@ public final class Finalisation {
      * @return {@link ExitCode#OK} or {@link ExitCode#ROLLED_BACK}; {@link ExitCode#NOTHING_PENDING} if there was none
      */
     public Result last() {
-        Optional<AgentState.Last> last = store.state().last().filter(one -> one.bootId().equals(bootId));
+        Optional<AgentState.Last> last =
+                store.state().last().filter(one -> one.bootId().equals(bootId));
         if (last.isEmpty()) {
             return Result.of(ExitCode.NOTHING_PENDING);
         }
         AgentState.Last end = last.get();
-        return end.rolledBack() ? new Result(ExitCode.ROLLED_BACK, end.target().name() + ": " + end.reason())
+        return end.rolledBack()
+                ? new Result(ExitCode.ROLLED_BACK, end.target().name() + ": " + end.reason())
                 : new Result(ExitCode.OK, end.target().name() + " is installed");
     }
 }

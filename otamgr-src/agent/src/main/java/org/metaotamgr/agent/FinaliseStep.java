@@ -2,7 +2,6 @@
 package org.metaotamgr.agent;
 
 import java.util.Optional;
-
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.SlotStatus;
 
@@ -33,7 +32,8 @@ final class FinaliseStep {
         device.failures().settle(status);
         device.finalisation().settle(status);
         reports.deliver();
-        return device.finalisation().pending().isPresent() ? Result.of(ExitCode.NEEDS_REBOOT)
+        return device.finalisation().pending().isPresent()
+                ? Result.of(ExitCode.NEEDS_REBOOT)
                 : device.finalisation().last();
     }
 }

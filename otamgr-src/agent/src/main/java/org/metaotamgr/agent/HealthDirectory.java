@@ -17,7 +17,6 @@ import java.util.function.BiConsumer;
 import java.util.function.BooleanSupplier;
 import java.util.function.LongSupplier;
 import java.util.regex.Pattern;
-
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.Programs;
@@ -67,7 +66,8 @@ public final class HealthDirectory implements Agent.Health {
      * @return the checks
      */
     public static HealthDirectory real(Path directory, Duration timeout, EventLog log) {
-        return new HealthDirectory(directory, timeout, new Programs(new SystemProcessRunner(log)), System::nanoTime, log);
+        return new HealthDirectory(
+                directory, timeout, new Programs(new SystemProcessRunner(log)), System::nanoTime, log);
     }
 
     /** Lines of output that are logged for each run of a check. */
@@ -79,8 +79,7 @@ public final class HealthDirectory implements Agent.Health {
      * @param check the name of the check, or what else is missing
      * @param reason what it said last, in one line
      */
-    public record Failure(String check, String reason) {
-    }
+    public record Failure(String check, String reason) {}
 
     @Override
     public Optional<String> problem(SlotStatus trial) throws InterruptedException {
@@ -111,13 +110,24 @@ public final class HealthDirectory implements Agent.Health {
             Duration left = Duration.ofNanos(Math.max(0, end - clock.getAsLong()));
             boolean isCutOff = left.compareTo(timeout) < 0;
             Said said = new Said(name);
-            Programs.Outcome outcome = programs.run(List.of(check.toString()),
-                    Map.of("OTA_SLOT", trial.running(), "OTA_TXN", trial.txn()), isCutOff ? left : timeout, said,
-                    unwanted, Programs.Orphan.KILLED);
+            Programs.Outcome outcome = programs.run(
+                    List.of(check.toString()),
+                    Map.of("OTA_SLOT", trial.running(), "OTA_TXN", trial.txn()),
+                    isCutOff ? left : timeout,
+                    said,
+                    unwanted,
+                    Programs.Orphan.KILLED);
             if (!outcome.isSuccess()) {
-                boolean isUnfinished = outcome.exitStatus() < 0 && outcome.problem().startsWith("did not end");
-                return Optional.of(new Failure(name, said.after(isUnfinished && isCutOff ? "had not ended yet"
-                        : outcome.problem().isEmpty() ? "exit status " + outcome.exitStatus() : outcome.problem())));
+                boolean isUnfinished =
+                        outcome.exitStatus() < 0 && outcome.problem().startsWith("did not end");
+                return Optional.of(new Failure(
+                        name,
+                        said.after(
+                                isUnfinished && isCutOff
+                                        ? "had not ended yet"
+                                        : outcome.problem().isEmpty()
+                                                ? "exit status " + outcome.exitStatus()
+                                                : outcome.problem())));
             }
             log.info("health_check_passed:check=" + name);
         }

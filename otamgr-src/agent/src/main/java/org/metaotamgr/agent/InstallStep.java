@@ -4,7 +4,6 @@ package org.metaotamgr.agent;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.Consumer;
-
 import org.metaotamgr.agent.Agent.Attempt;
 import org.metaotamgr.agent.Callbacks.Message;
 import org.metaotamgr.device.ProgressLine;
@@ -52,19 +51,31 @@ final class InstallStep {
         Optional<SlotStatus> seen = Optional.empty();
         if (!outcome.isArmed()) {
             // After a kill, or a failure at the very end, it may be armed nevertheless.
-            SlotStatus after = outcome.exitStatus() < 0 ? status : device.slots().status();
+            SlotStatus after =
+                    outcome.exitStatus() < 0 ? status : device.slots().status();
             seen = outcome.exitStatus() < 0 ? Optional.empty() : Optional.of(after);
             if (UpdateOutcome.of(txn, status.running(), after) != UpdateOutcome.ARMED) {
-                return new Attempt(notArmed(target, txn, outcome, earlier, after), txn, outcome.exitStatus(),
-                        outcome.reason(), seen);
+                return new Attempt(
+                        notArmed(target, txn, outcome, earlier, after),
+                        txn,
+                        outcome.exitStatus(),
+                        outcome.reason(),
+                        seen);
             }
         }
         device.log().info("install_armed:target=" + target.name() + ",txn=" + txn);
-        device.callbacks().call(Message.INSTALL_POST, Optional.of(target.name()),
-                Optional.of(new Callbacks.Result.NeedsCompletion()));
+        device.callbacks()
+                .call(
+                        Message.INSTALL_POST,
+                        Optional.of(target.name()),
+                        Optional.of(new Callbacks.Result.NeedsCompletion()));
         reports.report(target, new UpdateEvent.NeedsReboot());
-        return new Attempt(new Result(ExitCode.NEEDS_REBOOT, target.name() + " is armed, and starts with the next reboot"),
-                txn, outcome.exitStatus(), "", seen);
+        return new Attempt(
+                new Result(ExitCode.NEEDS_REBOOT, target.name() + " is armed, and starts with the next reboot"),
+                txn,
+                outcome.exitStatus(),
+                "",
+                seen);
     }
 
     /** What keeps a target from being installed now, before anything is done. */
@@ -73,11 +84,12 @@ final class InstallStep {
             return Optional.of(new Result(ExitCode.IN_PROGRESS, "a trial goes on, and has to end first"));
         }
         if (status.state() == SlotStatus.State.ARMED) {
-            return Optional.of(new Result(ExitCode.NEEDS_REBOOT, "an update is armed, and starts with the next reboot"));
+            return Optional.of(
+                    new Result(ExitCode.NEEDS_REBOOT, "an update is armed, and starts with the next reboot"));
         }
         InstalledSystem known = device.installed();
-        Optional<Result> refusal = policy.refusal(target,
-                new InstalledSystem(known.name(), known.version(), known.compatible(), status.floor()));
+        Optional<Result> refusal = policy.refusal(
+                target, new InstalledSystem(known.name(), known.version(), known.compatible(), status.floor()));
         if (refusal.isPresent()) {
             return refusal;
         }
@@ -97,8 +109,13 @@ final class InstallStep {
         return Optional.empty();
     }
 
-    private Result notArmed(Target target, String txn, Installer.Outcome outcome,
-            Optional<AgentState.Pending> earlier, SlotStatus after) throws InterruptedException {
+    private Result notArmed(
+            Target target,
+            String txn,
+            Installer.Outcome outcome,
+            Optional<AgentState.Pending> earlier,
+            SlotStatus after)
+            throws InterruptedException {
         if (outcome.exitStatus() == SysupgradeExit.BUSY.status()) {
             // What is being written may be what an agent began that has ended since.
             device.finalisation().notArmed(txn);
@@ -107,8 +124,11 @@ final class InstallStep {
             return new Result(ExitCode.IN_PROGRESS, outcome.reason());
         }
         if (SysupgradeExit.isOfImage(outcome.exitStatus())) {
-            device.failures().refused(txn, "sysupgrade refused it (" + SysupgradeExit.label(outcome.exitStatus()) + "): "
-                    + outcome.reason());
+            device.failures()
+                    .refused(
+                            txn,
+                            "sysupgrade refused it (" + SysupgradeExit.label(outcome.exitStatus()) + "): "
+                                    + outcome.reason());
             device.store().remove(target);
             device.finalisation().notArmed(txn);
         } else if (after.state() != SlotStatus.State.UNKNOWN || outcome.exitStatus() < 0) {
@@ -116,22 +136,28 @@ final class InstallStep {
             device.failures().notArmed(txn);
             device.finalisation().notArmed(txn);
         }
-        device.log().error("install_failed:target=" + target.name() + ",txn=" + txn + ",exit=" + outcome.exitStatus() + ",name="
-                + SysupgradeExit.label(outcome.exitStatus()) + ",reason=" + outcome.reason());
-        device.callbacks().call(Message.INSTALL_POST, Optional.of(target.name()),
-                Optional.of(new Callbacks.Result.Failed(outcome.reason())));
+        device.log()
+                .error("install_failed:target=" + target.name() + ",txn=" + txn + ",exit=" + outcome.exitStatus()
+                        + ",name=" + SysupgradeExit.label(outcome.exitStatus()) + ",reason=" + outcome.reason());
+        device.callbacks()
+                .call(
+                        Message.INSTALL_POST,
+                        Optional.of(target.name()),
+                        Optional.of(new Callbacks.Result.Failed(outcome.reason())));
         reports.report(target, new UpdateEvent.Failed(outcome.reason()));
         return new Result(code(outcome.exitStatus()), outcome.reason());
     }
 
     private static ExitCode code(int exitStatus) {
-        return SysupgradeExit.of(exitStatus).map(exit -> switch (exit) {
-            case SIGNATURE, IMAGE_CORRUPT, IMAGE_UNKNOWN -> ExitCode.VERIFICATION_FAILED;
-            case INCOMPATIBLE, WRONG_BOARD -> ExitCode.NO_MATCHING_TARGET;
-            case TOO_OLD -> ExitCode.DOWNGRADE_REFUSED;
-            case TOO_LARGE, OVER_BUDGET -> ExitCode.NO_SPACE;
-            case TRIAL_PENDING -> ExitCode.IN_PROGRESS;
-            default -> ExitCode.INSTALL_FAILED;
-        }).orElse(ExitCode.INSTALL_FAILED);
+        return SysupgradeExit.of(exitStatus)
+                .map(exit -> switch (exit) {
+                    case SIGNATURE, IMAGE_CORRUPT, IMAGE_UNKNOWN -> ExitCode.VERIFICATION_FAILED;
+                    case INCOMPATIBLE, WRONG_BOARD -> ExitCode.NO_MATCHING_TARGET;
+                    case TOO_OLD -> ExitCode.DOWNGRADE_REFUSED;
+                    case TOO_LARGE, OVER_BUDGET -> ExitCode.NO_SPACE;
+                    case TRIAL_PENDING -> ExitCode.IN_PROGRESS;
+                    default -> ExitCode.INSTALL_FAILED;
+                })
+                .orElse(ExitCode.INSTALL_FAILED);
     }
 }

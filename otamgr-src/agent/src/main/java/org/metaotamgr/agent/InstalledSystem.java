@@ -12,6 +12,5 @@ import java.util.Optional;
  * @param compatible the board, from {@code /etc/otamgr/compatible}; empty if the build did not say
  * @param floor the lowest version that may be installed (U-Boot environment, {@code ota_floor}); empty if there is none
  */
-public record InstalledSystem(Optional<String> name, Optional<String> version, Optional<String> compatible,
-        Optional<String> floor) {
-}
+public record InstalledSystem(
+        Optional<String> name, Optional<String> version, Optional<String> compatible, Optional<String> floor) {}

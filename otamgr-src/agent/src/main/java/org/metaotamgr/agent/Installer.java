@@ -8,7 +8,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
-
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Programs;
 import org.metaotamgr.device.ProgressLine;
@@ -74,36 +73,44 @@ public final class Installer {
         header.ifPresent(path -> full.addAll(List.of("--header", path.toString())));
         full.add(file.toString());
         AtomicReference<String> reason = new AtomicReference<>("");
-        Programs.Outcome outcome = programs.run(full, ENVIRONMENT, Timeouts.SYSUPGRADE, new Programs.Output() {
-            @Override
-            public void started(long pid) {
-                log.info("ota_upgrade_started:txn=" + txn + ",pid=" + pid);
-            }
+        Programs.Outcome outcome = programs.run(
+                full,
+                ENVIRONMENT,
+                Timeouts.SYSUPGRADE,
+                new Programs.Output() {
+                    @Override
+                    public void started(long pid) {
+                        log.info("ota_upgrade_started:txn=" + txn + ",pid=" + pid);
+                    }
 
-            @Override
-            public void stdout(String line) {
-                ProgressLine parsed = ProgressLine.parse(line).orElse(null);
-                if (parsed == null) {
-                    log.info(Programs.messageOf("sysupgrade", line));
-                } else if (parsed.isFailure()) {
-                    reason.set(parsed.message());
-                } else {
-                    log.info("ota_progress:phase=" + parsed.phase() + ",percent=" + parsed.number());
-                    progress.accept(parsed);
-                }
-            }
+                    @Override
+                    public void stdout(String line) {
+                        ProgressLine parsed = ProgressLine.parse(line).orElse(null);
+                        if (parsed == null) {
+                            log.info(Programs.messageOf("sysupgrade", line));
+                        } else if (parsed.isFailure()) {
+                            reason.set(parsed.message());
+                        } else {
+                            log.info("ota_progress:phase=" + parsed.phase() + ",percent=" + parsed.number());
+                            progress.accept(parsed);
+                        }
+                    }
 
-            @Override
-            public void stderr(String line) {
-                log.info(Programs.messageOf("sysupgrade", line));
-            }
-        }, () -> false, Programs.Orphan.LEFT_ALONE);
+                    @Override
+                    public void stderr(String line) {
+                        log.info(Programs.messageOf("sysupgrade", line));
+                    }
+                },
+                () -> false,
+                Programs.Orphan.LEFT_ALONE);
         if (outcome.isSuccess()) {
             return new Outcome(0, "");
         }
-        String why = !reason.get().isEmpty() ? reason.get()
-                : !outcome.problem().isEmpty() ? "sysupgrade " + outcome.problem()
-                : SysupgradeExit.meaning(outcome.exitStatus());
+        String why = !reason.get().isEmpty()
+                ? reason.get()
+                : !outcome.problem().isEmpty()
+                        ? "sysupgrade " + outcome.problem()
+                        : SysupgradeExit.meaning(outcome.exitStatus());
         boolean isKilled = outcome.exitStatus() < 0 && !outcome.problem().startsWith("cannot be started");
         return new Outcome(isKilled ? KILLED : outcome.exitStatus(), why);
     }

@@ -32,8 +32,10 @@ public record MeteredLink(List<String> interfaces, Path routes) {
         if (interfaces.isEmpty()) {
             return false;
         }
-        return defaultInterface(Table.IPV4).or(() -> defaultInterface(Table.IPV6))
-                .filter(name -> interfaces.stream().anyMatch(name::startsWith)).isPresent();
+        return defaultInterface(Table.IPV4)
+                .or(() -> defaultInterface(Table.IPV6))
+                .filter(name -> interfaces.stream().anyMatch(name::startsWith))
+                .isPresent();
     }
 
     /** Both tables of the kernel consist of columns; which column is what differs. */
@@ -52,7 +54,14 @@ public record MeteredLink(List<String> interfaces, Path routes) {
         private final int metric;
         private final int radix;
 
-        Table(String file, int name, int destination, String anyDestination, int prefix, String anyPrefix, int metric,
+        Table(
+                String file,
+                int name,
+                int destination,
+                String anyDestination,
+                int prefix,
+                String anyPrefix,
+                int metric,
                 int radix) {
             this.file = file;
             this.name = name;
@@ -65,8 +74,10 @@ public record MeteredLink(List<String> interfaces, Path routes) {
         }
 
         boolean isDefault(String[] columns) {
-            return columns.length > Math.max(name, prefix) && columns[destination].equals(anyDestination)
-                    && columns[prefix].equals(anyPrefix) && !columns[name].equals("lo");
+            return columns.length > Math.max(name, prefix)
+                    && columns[destination].equals(anyDestination)
+                    && columns[prefix].equals(anyPrefix)
+                    && !columns[name].equals("lo");
         }
     }
 

@@ -5,7 +5,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.Programs;
 
@@ -49,8 +48,9 @@ public final class OtaVerify implements Verifier {
         });
         if (!outcome.isSuccess()) {
             // What cannot be checked is not trusted either, whatever the reason.
-            throw new SourceException(refusal, complaint.length() > 0 ? Printable.of(complaint.toString())
-                    : command.get(0) + ": " + outcome);
+            throw new SourceException(
+                    refusal,
+                    complaint.length() > 0 ? Printable.of(complaint.toString()) : command.get(0) + ": " + outcome);
         }
         return lines;
     }

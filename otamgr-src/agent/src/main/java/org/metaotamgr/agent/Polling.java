@@ -5,7 +5,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-
 import org.metaotamgr.device.ConfigException;
 
 /**
@@ -22,11 +21,26 @@ import org.metaotamgr.device.ConfigException;
  * @param meteredInterfaces begins of the names of network interfaces whose traffic costs money, such as {@code wwan}
  * @param meteredBytes the largest update that is pulled over such an interface
  */
-public record Polling(Automatic automatic, Duration interval, int jitterPercent, Duration firstBackoff,
-        Duration longestBackoff, List<Window> windows, boolean windowForPull, List<String> meteredInterfaces,
+public record Polling(
+        Automatic automatic,
+        Duration interval,
+        int jitterPercent,
+        Duration firstBackoff,
+        Duration longestBackoff,
+        List<Window> windows,
+        boolean windowForPull,
+        List<String> meteredInterfaces,
         long meteredBytes) {
-    private static final Set<String> KEYS = Set.of("automatic", "intervalSeconds", "jitterPercent", "backoffSeconds",
-            "longestBackoffSeconds", "windows", "windowForPull", "meteredInterfaces", "meteredMegabytes");
+    private static final Set<String> KEYS = Set.of(
+            "automatic",
+            "intervalSeconds",
+            "jitterPercent",
+            "backoffSeconds",
+            "longestBackoffSeconds",
+            "windows",
+            "windowForPull",
+            "meteredInterfaces",
+            "meteredMegabytes");
     private static final int LEAST_SECONDS = 5;
     private static final int MOST_SECONDS = 30 * 86400;
     private static final int MAX_JITTER_PERCENT = 50;
@@ -66,8 +80,11 @@ public record Polling(Automatic automatic, Duration interval, int jitterPercent,
         List<Window> windows = new ArrayList<>();
         List<String> texts = polling.strings("windows", List.of());
         for (String text : texts) {
-            windows.add(Window.parse(text).orElseThrow(() -> polling.wrong("windows",
-                    "windows such as \"02:00-04:00\" or \"sat,sun 00:00-24:00\"", polling.get("windows"))));
+            windows.add(Window.parse(text)
+                    .orElseThrow(() -> polling.wrong(
+                            "windows",
+                            "windows such as \"02:00-04:00\" or \"sat,sun 00:00-24:00\"",
+                            polling.get("windows"))));
         }
         return new Polling(
                 Automatic.of(polling),

@@ -5,7 +5,6 @@ import java.time.Duration;
 import java.time.LocalDateTime;
 import java.util.Optional;
 import java.util.function.DoubleSupplier;
-
 import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
@@ -39,8 +38,7 @@ public final class PollingLoop {
         void pause(Duration time) throws InterruptedException;
 
         /** Ends a pause, or the next one if there is none; called by other threads. */
-        default void wake() {
-        }
+        default void wake() {}
     }
 
     /** Time of the device. */
@@ -48,8 +46,7 @@ public final class PollingLoop {
         private boolean isAwake;
 
         /** Makes it. */
-        public RealTime() {
-        }
+        public RealTime() {}
 
         @Override
         public LocalDateTime now() {
@@ -116,8 +113,14 @@ public final class PollingLoop {
      * @param listener told what happens
      * @param log where to tell about it
      */
-    public PollingLoop(Agent agent, Polling polling, Time time, MeteredLink link, DoubleSupplier random,
-            Listener listener, EventLog log) {
+    public PollingLoop(
+            Agent agent,
+            Polling polling,
+            Time time,
+            MeteredLink link,
+            DoubleSupplier random,
+            Listener listener,
+            EventLog log) {
         this.agent = agent;
         this.polling = polling;
         this.time = time;
@@ -139,7 +142,8 @@ public final class PollingLoop {
             listener.answered();
             return;
         }
-        Duration spread = polling.interval().multipliedBy(polling.jitterPercent()).dividedBy(100);
+        Duration spread =
+                polling.interval().multipliedBy(polling.jitterPercent()).dividedBy(100);
         Duration first = spread.compareTo(LONGEST_FIRST) > 0 ? LONGEST_FIRST : spread;
         time.pause(Duration.ofMillis((long) (first.toMillis() * random.getAsDouble())));
         while (!isOver) {
@@ -206,7 +210,7 @@ public final class PollingLoop {
         if (!isOpen()) {
             return untilOpen(usual, "install", target);
         }
-        Result installed = agent.install(target, progress -> { });
+        Result installed = agent.install(target, progress -> {});
         if (installed.code() == ExitCode.NEEDS_REBOOT) {
             isOver = true;
             listener.armed(installed);
@@ -245,9 +249,11 @@ public final class PollingLoop {
 
     private void refuseMetered(Target target) throws SourceException {
         if (agent.isRemote() && target.bytes() > polling.meteredBytes() && link.isMetered()) {
-            throw new SourceException(SourceException.Reason.DEFERRED, "the link costs money, and "
-                    + target.bytes() / MEGABYTE + " MB are more than the " + polling.meteredBytes() / MEGABYTE
-                    + " MB that may be pulled over it");
+            throw new SourceException(
+                    SourceException.Reason.DEFERRED,
+                    "the link costs money, and "
+                            + target.bytes() / MEGABYTE + " MB are more than the " + polling.meteredBytes() / MEGABYTE
+                            + " MB that may be pulled over it");
         }
     }
 

@@ -7,7 +7,6 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
-
 import org.metaotamgr.agent.Callbacks.Message;
 import org.metaotamgr.device.Printable;
 
@@ -46,7 +45,9 @@ final class PullStep {
             device.store().keepOnly(target);
             Path folder = device.store().folderFor(target);
             needRoom(target, folder);
-            reports.report(target, new UpdateEvent.Pulling(Math.min(source.there(target, folder), target.bytes()), target.bytes()));
+            reports.report(
+                    target,
+                    new UpdateEvent.Pulling(Math.min(source.there(target, folder), target.bytes()), target.bytes()));
             long[] reported = {nanoTime.getAsLong()};
             Path file = source.pull(target, folder, bytes -> {
                 progress.pulled(bytes);
@@ -65,11 +66,16 @@ final class PullStep {
         }
         boolean isPulled = result.code() == ExitCode.OK;
         if (!isPulled) {
-            device.log().warning("pull_failed:target=" + target.name() + ",code=" + result.code().status() + ",error="
-                    + result.message());
+            device.log()
+                    .warning("pull_failed:target=" + target.name() + ",code="
+                            + result.code().status() + ",error=" + result.message());
         }
-        device.callbacks().call(Message.DOWNLOAD_POST, Optional.of(target.name()),
-                Optional.of(isPulled ? new Callbacks.Result.Ok() : new Callbacks.Result.Failed(result.message())));
+        device.callbacks()
+                .call(
+                        Message.DOWNLOAD_POST,
+                        Optional.of(target.name()),
+                        Optional.of(
+                                isPulled ? new Callbacks.Result.Ok() : new Callbacks.Result.Failed(result.message())));
         if (isPulled) {
             reports.report(target, new UpdateEvent.Pulled());
         } else if (result.code() == ExitCode.CANCELLED) {
@@ -90,8 +96,14 @@ final class PullStep {
         } catch (SourceException e) {
             result = Result.of(e);
         }
-        device.callbacks().call(Message.DOWNLOAD_POST, Optional.of(target.name()), Optional.of(
-                result.code() == ExitCode.OK ? new Callbacks.Result.Ok() : new Callbacks.Result.Failed(result.message())));
+        device.callbacks()
+                .call(
+                        Message.DOWNLOAD_POST,
+                        Optional.of(target.name()),
+                        Optional.of(
+                                result.code() == ExitCode.OK
+                                        ? new Callbacks.Result.Ok()
+                                        : new Callbacks.Result.Failed(result.message())));
         return result;
     }
 
@@ -101,7 +113,7 @@ final class PullStep {
             return device.store().fileOf(target);
         }
         try {
-            return Optional.of(source.pull(target, device.store().folder(), bytes -> { }));
+            return Optional.of(source.pull(target, device.store().folder(), bytes -> {}));
         } catch (SourceException e) {
             device.log().warning("pull_failed:target=" + target.name() + ",error=" + e.getMessage());
             return Optional.empty();
@@ -118,7 +130,9 @@ final class PullStep {
             return !reason.isTransient();
         }
         int tries = device.store().failedAgain(target);
-        device.log().info("pull_again:target=" + target.name() + ",tries=" + tries + ",most=" + MAX_TRIES + ",reason=" + reason);
+        device.log()
+                .info("pull_again:target=" + target.name() + ",tries=" + tries + ",most=" + MAX_TRIES + ",reason="
+                        + reason);
         if (tries < MAX_TRIES) {
             return false;
         }
@@ -137,8 +151,9 @@ final class PullStep {
         long needed = target.bytes() - there + SPARE_BYTES;
         long free = Files.getFileStore(folder).getUsableSpace();
         if (needed > free) {
-            throw new SourceException(SourceException.Reason.NO_SPACE, target.name() + ": expected " + needed
-                    + " free bytes in " + folder + ", found " + free);
+            throw new SourceException(
+                    SourceException.Reason.NO_SPACE,
+                    target.name() + ": expected " + needed + " free bytes in " + folder + ", found " + free);
         }
     }
 

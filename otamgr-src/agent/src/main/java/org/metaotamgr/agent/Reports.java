@@ -25,8 +25,8 @@ final class Reports {
                 source.report(one.target(), one.event());
                 store.change(state -> state.withoutUnreported(one));
             } catch (SourceException e) {
-                log.info("report_waits:source=" + source.name() + ",target=" + one.target().name() + ",error="
-                        + e.getMessage());
+                log.info("report_waits:source=" + source.name() + ",target="
+                        + one.target().name() + ",error=" + e.getMessage());
                 return;
             }
         }
@@ -38,16 +38,14 @@ final class Reports {
             return;
         }
         if (event.isFinal()) {
-            store.change(state -> state.withUnreported(
-                    new AgentState.Unreported(source.name(), target, event)));
+            store.change(state -> state.withUnreported(new AgentState.Unreported(source.name(), target, event)));
             deliver();
             return;
         }
         try {
             source.report(target, event);
         } catch (SourceException e) {
-            log.info("report_failed:source=" + source.name() + ",target=" + target.name() + ",error="
-                    + e.getMessage());
+            log.info("report_failed:source=" + source.name() + ",target=" + target.name() + ",error=" + e.getMessage());
         }
     }
 }

@@ -11,5 +11,4 @@ import java.time.Duration;
  * @param attempts how often an update may fail before it is refused, at least 1
  * @param backoff how long an update that failed once has to wait, doubled with each more failure; zero for no wait
  */
-public record RetryPolicy(Path directory, int attempts, Duration backoff) {
-}
+public record RetryPolicy(Path directory, int attempts, Duration backoff) {}

@@ -4,7 +4,6 @@ package org.metaotamgr.agent;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.Programs;
@@ -42,8 +41,7 @@ public final class Slots {
      * @param status what is known
      * @param outcome how {@code ota-slot} ended
      */
-    public record Look(SlotStatus status, Programs.Outcome outcome) {
-    }
+    public record Look(SlotStatus status, Programs.Outcome outcome) {}
 
     /**
      * Makes one.
@@ -119,28 +117,35 @@ public final class Slots {
         full.addAll(arguments);
         List<String> said = new ArrayList<>();
         String[] last = {""};
-        Programs.Outcome outcome = programs.run(full, Map.of(), Timeouts.OTA_SLOT, new Programs.Output() {
-            @Override
-            public void stdout(String line) {
-                synchronized (said) {
-                    if (said.size() < MAX_LINES) {
-                        said.add(line);
+        Programs.Outcome outcome = programs.run(
+                full,
+                Map.of(),
+                Timeouts.OTA_SLOT,
+                new Programs.Output() {
+                    @Override
+                    public void stdout(String line) {
+                        synchronized (said) {
+                            if (said.size() < MAX_LINES) {
+                                said.add(line);
+                            }
+                        }
                     }
-                }
-            }
 
-            @Override
-            public void stderr(String line) {
-                log.info(Programs.messageOf("ota-slot", line));
-                synchronized (said) {
-                    last[0] = Printable.of(line);
-                }
-            }
-        }, () -> false, Programs.Orphan.LEFT_ALONE);
+                    @Override
+                    public void stderr(String line) {
+                        log.info(Programs.messageOf("ota-slot", line));
+                        synchronized (said) {
+                            last[0] = Printable.of(line);
+                        }
+                    }
+                },
+                () -> false,
+                Programs.Orphan.LEFT_ALONE);
         synchronized (said) {
             lines.addAll(said);
-            String message = !last[0].isEmpty() ? last[0] : lines.isEmpty() ? outcome.toString()
-                    : Printable.of(lines.get(lines.size() - 1));
+            String message = !last[0].isEmpty()
+                    ? last[0]
+                    : lines.isEmpty() ? outcome.toString() : Printable.of(lines.get(lines.size() - 1));
             return new Answer(outcome, message);
         }
     }

@@ -3,7 +3,6 @@ package org.metaotamgr.agent;
 
 import java.nio.file.Path;
 import java.time.Clock;
-
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
 
@@ -17,5 +16,4 @@ import org.metaotamgr.device.FileOperations;
  *     with the name of the source
  * @param verifier checks signatures with the keys of the device
  */
-public record SourceContext(EventLog log, Clock clock, FileOperations files, Path stateDirectory, Verifier verifier) {
-}
+public record SourceContext(EventLog log, Clock clock, FileOperations files, Path stateDirectory, Verifier verifier) {}

@@ -3,7 +3,6 @@ package org.metaotamgr.agent;
 
 import java.time.Duration;
 import java.util.Optional;
-
 import org.metaotamgr.device.Printable;
 
 /** An update, or the news about updates, cannot be had. The message says what was expected and found, in one line. */

@@ -5,15 +5,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.util.ServiceLoader;
 import java.util.TreeSet;
-
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.FileOperations;
 import org.metaotamgr.device.Printable;
 
 /** Finds the source that the configuration names, among those whose jars are there. */
 public final class Sources {
-    private Sources() {
-    }
+    private Sources() {}
 
     /**
      * Opens the source.
@@ -33,8 +31,11 @@ public final class Sources {
             }
             names.add(provider.name());
         }
-        throw config.source().wrong("type", "one of " + names + " (others need their jar in /usr/share/java)",
-                config.source().get("type"));
+        throw config.source()
+                .wrong(
+                        "type",
+                        "one of " + names + " (others need their jar in /usr/share/java)",
+                        config.source().get("type"));
     }
 
     private static SourceContext context(AgentConfig config, AgentDevice device) {
@@ -44,10 +45,11 @@ public final class Sources {
                 Files.createDirectory(config.storage());
             }
         } catch (IOException e) {
-            device.log().error("agent_storage:folder=" + config.storage() + ",error=" + Printable.of(e.toString())
-                    + ",meaning=nothing can be pulled");
+            device.log()
+                    .error("agent_storage:folder=" + config.storage() + ",error=" + Printable.of(e.toString())
+                            + ",meaning=nothing can be pulled");
         }
-        return new SourceContext(device.log(), device.clock(), new FileOperations.Real(), config.storage(),
-                device.verifier());
+        return new SourceContext(
+                device.log(), device.clock(), new FileOperations.Real(), config.storage(), device.verifier());
     }
 }

@@ -22,7 +22,10 @@ public record SystemFacts(Path folder) {
     }
 
     Optional<String> compatible() {
-        return lines("compatible").stream().map(String::strip).filter(Target::isName).findFirst();
+        return lines("compatible").stream()
+                .map(String::strip)
+                .filter(Target::isName)
+                .findFirst();
     }
 
     private List<String> lines(String name) {

@@ -5,7 +5,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
-
 import org.metaotamgr.device.Printable;
 
 /**
@@ -26,8 +25,14 @@ import org.metaotamgr.device.Printable;
  * @param details what the source needs to know again later, such as a URL or the number of an action; at most 32 entries,
  *     at most 4096 characters each
  */
-public record Target(String name, String version, Optional<String> compatible, long bytes, String id,
-        Optional<String> sha256, Map<String, String> details) {
+public record Target(
+        String name,
+        String version,
+        Optional<String> compatible,
+        long bytes,
+        String id,
+        Optional<String> sha256,
+        Map<String, String> details) {
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_+~:][A-Za-z0-9._+~:-]{0,127}");
     private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
     private static final int MAX_DETAILS = 32;
@@ -48,15 +53,16 @@ public record Target(String name, String version, Optional<String> compatible, l
         sha256.ifPresent(hash -> require(isSha256(hash), "a hash of 64 lower case hex digits", hash));
         details = Map.copyOf(details);
         require(details.size() <= MAX_DETAILS, "at most " + MAX_DETAILS + " details", Integer.toString(details.size()));
-        new TreeMap<>(details).forEach((key, value) -> require(
-                key.length() + value.length() <= MAX_DETAIL_LENGTH, "details of at most " + MAX_DETAIL_LENGTH
-                        + " characters", key));
+        new TreeMap<>(details)
+                .forEach((key, value) -> require(
+                        key.length() + value.length() <= MAX_DETAIL_LENGTH,
+                        "details of at most " + MAX_DETAIL_LENGTH + " characters",
+                        key));
     }
 
     private static void require(boolean holds, String expected, String found) {
         if (!holds) {
-            throw new IllegalArgumentException("expected " + expected + ", found "
-                    + Printable.of(found));
+            throw new IllegalArgumentException("expected " + expected + ", found " + Printable.of(found));
         }
     }
 

@@ -50,29 +50,25 @@ public sealed interface UpdateEvent {
     }
 
     /** It runs and is committed. */
-    record Done() implements UpdateEvent {
-    }
+    record Done() implements UpdateEvent {}
 
     /**
      * It could not be pulled or installed, or was rolled back; the device runs what it ran before.
      *
      * @param reason why
      */
-    record Failed(String reason) implements UpdateEvent {
-    }
+    record Failed(String reason) implements UpdateEvent {}
 
     /**
      * The device does not take it: for another board, too old, failed too often, vetoed.
      *
      * @param reason why
      */
-    record Rejected(String reason) implements UpdateEvent {
-    }
+    record Rejected(String reason) implements UpdateEvent {}
 
     /**
      * Whoever offered it withdrew it, and the device has stopped in time; see {@link UpdateSource#isStillOffered}, and
      * {@link SourceException.Reason#WITHDRAWN} during a pull.
      */
-    record Cancelled() implements UpdateEvent {
-    }
+    record Cancelled() implements UpdateEvent {}
 }

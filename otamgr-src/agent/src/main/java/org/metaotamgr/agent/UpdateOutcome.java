@@ -44,11 +44,13 @@ public enum UpdateOutcome {
         return switch (status.state()) {
             case ARMED -> ARMED;
             case TRIAL -> ON_TRIAL;
-            // The boot loader could not run it, and has not been able to say so.
+                // The boot loader could not run it, and has not been able to say so.
             case INTERRUPTED -> ROLLED_BACK;
-            // The old slot without a word of the boot loader: somebody cancelled the trial.
-            case COMMITTED -> fromSlot.isEmpty() ? UNKNOWN : status.running().equals(fromSlot) ? ROLLED_BACK : COMMITTED;
-            // Neither the committed slot runs nor the one on trial: whoever repairs that decides.
+                // The old slot without a word of the boot loader: somebody cancelled the trial.
+            case COMMITTED -> fromSlot.isEmpty()
+                    ? UNKNOWN
+                    : status.running().equals(fromSlot) ? ROLLED_BACK : COMMITTED;
+                // Neither the committed slot runs nor the one on trial: whoever repairs that decides.
             case MISMATCH, UNKNOWN -> UNKNOWN;
         };
     }
@@ -61,7 +63,8 @@ public enum UpdateOutcome {
      * @return one line
      */
     public static String reason(String txn, SlotStatus status) {
-        return !status.failed().equals(txn) ? "the trial was cancelled or interrupted"
+        return !status.failed().equals(txn)
+                ? "the trial was cancelled or interrupted"
                 : "rolled back" + (status.failedWhy().isEmpty() ? "" : " (" + status.failedWhy() + ")");
     }
 

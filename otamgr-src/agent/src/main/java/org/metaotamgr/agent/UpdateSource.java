@@ -127,11 +127,9 @@ public interface UpdateSource extends AutoCloseable {
      * @throws SourceException if it could not be told; for an event that ends an update the agent tries again later
      * @throws InterruptedException if the thread was interrupted
      */
-    default void report(Target target, UpdateEvent event) throws SourceException, InterruptedException {
-    }
+    default void report(Target target, UpdateEvent event) throws SourceException, InterruptedException {}
 
     /** Lets go of connections. */
     @Override
-    default void close() {
-    }
+    default void close() {}
 }

@@ -2,7 +2,6 @@
 package org.metaotamgr.agent;
 
 import java.util.Comparator;
-
 import org.metaotamgr.device.Printable;
 
 /**
@@ -19,6 +18,7 @@ public record Version(String text) implements Comparable<Version> {
     /** By the numbers; where they are the same what has a suffix comes before what has none, and rc9 before rc10. */
     public static final Comparator<Version> OLDEST_FIRST =
             Comparator.<Version>naturalOrder().thenComparing(Version::suffix, Version::compareSuffixes);
+
     private static final int MAX_NUMBERS = 8;
     private static final int MAX_DIGITS = 9;
     private static final int MAX_SUFFIX = 32;
@@ -50,9 +50,14 @@ public record Version(String text) implements Comparable<Version> {
                 return false;
             }
         }
-        return digits > 0 && !suffix.isEmpty() && suffix.length() <= MAX_SUFFIX
-                && suffix.chars().allMatch(one -> one >= '0' && one <= '9' || one >= 'a' && one <= 'z'
-                        || one >= 'A' && one <= 'Z' || SUFFIX_MARKS.indexOf(one) >= 0);
+        return digits > 0
+                && !suffix.isEmpty()
+                && suffix.length() <= MAX_SUFFIX
+                && suffix.chars()
+                        .allMatch(one -> one >= '0' && one <= '9'
+                                || one >= 'a' && one <= 'z'
+                                || one >= 'A' && one <= 'Z'
+                                || SUFFIX_MARKS.indexOf(one) >= 0);
     }
 
     /**
@@ -62,7 +67,8 @@ public record Version(String text) implements Comparable<Version> {
      * @return a sentence
      */
     public static String problem(String text) {
-        return Printable.of(text) + " is no version: expected numbers of at most " + MAX_DIGITS + " digits with dots between them, "
+        return Printable.of(text) + " is no version: expected numbers of at most " + MAX_DIGITS
+                + " digits with dots between them, "
                 + "and perhaps a suffix that begins with a hyphen, such as 2.10.1-rc2";
     }
 
@@ -128,7 +134,8 @@ public record Version(String text) implements Comparable<Version> {
         }
         String mine = isNumber ? withoutZeros(one) : one;
         String others = isNumber ? withoutZeros(other) : other;
-        return isNumber && mine.length() != others.length() ? Integer.compare(mine.length(), others.length())
+        return isNumber && mine.length() != others.length()
+                ? Integer.compare(mine.length(), others.length())
                 : mine.compareTo(others);
     }
 

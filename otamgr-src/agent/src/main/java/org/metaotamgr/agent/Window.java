@@ -45,8 +45,8 @@ public record Window(Set<DayOfWeek> days, int from, int minutes) {
         }
         int from = minute(matcher.group(2), matcher.group(3));
         int to = minute(matcher.group(4), matcher.group(5));
-        Optional<Set<DayOfWeek>> days = matcher.group(1) == null ? Optional.of(EnumSet.allOf(DayOfWeek.class))
-                : days(matcher.group(1));
+        Optional<Set<DayOfWeek>> days =
+                matcher.group(1) == null ? Optional.of(EnumSet.allOf(DayOfWeek.class)) : days(matcher.group(1));
         if (from >= DAY || to > DAY || from == to || days.isEmpty()) {
             return Optional.empty();
         }
@@ -66,7 +66,7 @@ public record Window(Set<DayOfWeek> days, int from, int minutes) {
             if (first < 0 || last < 0 || ends.length > 2) {
                 return Optional.empty();
             }
-            for (int day = first;; day = (day + 1) % NAMES.size()) {
+            for (int day = first; ; day = (day + 1) % NAMES.size()) {
                 days.add(DayOfWeek.of(day + 1));
                 if (day == last) {
                     break;

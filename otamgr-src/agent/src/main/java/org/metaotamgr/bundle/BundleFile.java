@@ -18,7 +18,6 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-
 import org.metaotamgr.device.Printable;
 
 /**
@@ -40,6 +39,7 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
     private static final long MAX_BYTES = 999_999_999_999_999L;
     /** What eleven octal digits can say. */
     private static final long MAX_OCTAL = (1L << 33) - 1;
+
     private static final int MAX_NAME = 100;
     private static final int SIZE_AT = 124;
     private static final int SIZE_LENGTH = 12;
@@ -56,8 +56,7 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
      * @param offset its first byte
      * @param length its length in bytes
      */
-    record Extent(long offset, long length) {
-    }
+    record Extent(long offset, long length) {}
 
     /**
      * Whether a file looks like a bundle.
@@ -106,7 +105,8 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
             Extent manifest = small("manifest", header(), MAX_MANIFEST);
             small("manifest.sig", header(), MAX_SIGNATURE);
             byte[] header = header();
-            for (Map.Entry<String, Integer> perhaps : List.of(Map.entry("manifest.crt", MAX_CHAIN), Map.entry("index", MAX_INDEX))) {
+            for (Map.Entry<String, Integer> perhaps :
+                    List.of(Map.entry("manifest.crt", MAX_CHAIN), Map.entry("index", MAX_INDEX))) {
                 if (name(header).equals(perhaps.getKey())) {
                     small(perhaps.getKey(), header, perhaps.getValue());
                     header = header();
@@ -118,27 +118,33 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
             }
             Extent payload = member(image, header);
             if (payload.length() < 1 || at > length - 2 * BLOCK) {
-                throw new IOException("expected an image and the end of the archive, found " + Printable.of(image) + " with "
-                        + payload.length() + " bytes in a file of " + length);
+                throw new IOException("expected an image and the end of the archive, found " + Printable.of(image)
+                        + " with " + payload.length() + " bytes in a file of " + length);
             }
             if (!isZero(BundleFile.read(channel, at, 2 * BLOCK))) {
                 throw new IOException("expected nothing behind the image, found more at byte " + at);
             }
-            return new BundleFile(file, BundleFile.read(channel, manifest.offset(), (int) manifest.length()), Map.copyOf(members),
+            return new BundleFile(
+                    file,
+                    BundleFile.read(channel, manifest.offset(), (int) manifest.length()),
+                    Map.copyOf(members),
                     length);
         }
 
         private byte[] header() throws IOException {
             if (at > length - BLOCK) {
-                throw new IOException("expected manifest, manifest.sig, perhaps manifest.crt, perhaps index, and an image, found "
-                        + "the end of the file at byte " + at);
+                throw new IOException(
+                        "expected manifest, manifest.sig, perhaps manifest.crt, perhaps index, and an image, found "
+                                + "the end of the file at byte " + at);
             }
             byte[] header = BundleFile.read(channel, at, BLOCK);
             String wrong = !isUstar(header) || octal(header, CHECKSUM_AT, CHECKSUM_LENGTH) != checksum(header)
                     ? "no header of an archive, or one whose checksum is wrong"
-                    : header[TYPE_AT] != '0' && header[TYPE_AT] != 0 ? "something else than a plain file"
-                    : header[PREFIX_AT] != 0 || !isPlainName(name(header)) ? "a name that members of a bundle do not have"
-                    : size(header) < 0 ? "a size that is no number, or not written as tar does" : "";
+                    : header[TYPE_AT] != '0' && header[TYPE_AT] != 0
+                            ? "something else than a plain file"
+                            : header[PREFIX_AT] != 0 || !isPlainName(name(header))
+                                    ? "a name that members of a bundle do not have"
+                                    : size(header) < 0 ? "a size that is no number, or not written as tar does" : "";
             if (!wrong.isEmpty()) {
                 throw new IOException("expected a member of a bundle at byte " + at + ", found " + wrong);
             }
@@ -153,7 +159,8 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
             }
             Extent extent = member(name, header);
             if (extent.length() > length - extent.offset()) {
-                throw new IOException("expected " + extent.length() + " bytes of " + name + ", found the end of the file");
+                throw new IOException(
+                        "expected " + extent.length() + " bytes of " + name + ", found the end of the file");
             }
             return extent;
         }

@@ -14,8 +14,7 @@ import java.util.Optional;
 public final class BundleImage {
     private static final int CHUNK = 64 * 1024;
 
-    private BundleImage() {
-    }
+    private BundleImage() {}
 
     /**
      * Tells a bundle from an image that is none.
@@ -38,13 +37,15 @@ public final class BundleImage {
      * @throws IOException if the bundle cannot be read, or is not laid out as one
      * @throws InterruptedException if the thread was interrupted
      */
-    public static Optional<String> problem(Path bundle, String name, String sha256) throws IOException, InterruptedException {
+    public static Optional<String> problem(Path bundle, String name, String sha256)
+            throws IOException, InterruptedException {
         BundleFile.Extent image = BundleFile.open(bundle).members().get(name);
         if (image == null) {
             return Optional.of("expected the member " + name + ", found none");
         }
         String found = hash(bundle, image);
-        return found.equals(sha256) ? Optional.empty()
+        return found.equals(sha256)
+                ? Optional.empty()
                 : Optional.of("expected an image with the SHA-256 " + sha256 + ", found " + found);
     }
 
@@ -53,7 +54,7 @@ public final class BundleImage {
         try (FileChannel in = FileChannel.open(file, StandardOpenOption.READ)) {
             in.position(extent.offset());
             ByteBuffer chunk = ByteBuffer.allocate(CHUNK);
-            for (long left = extent.length(); left > 0;) {
+            for (long left = extent.length(); left > 0; ) {
                 if (Thread.interrupted()) {
                     throw new InterruptedException();
                 }

@@ -13,7 +13,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
-
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.Manifest;
@@ -65,8 +64,8 @@ final class BundleSource implements UpdateSource {
             try {
                 targets.add(examine(file));
             } catch (SourceException e) {
-                context.log().warning("bundle_refused:file=" + Printable.of(file.toString()) + ",reason="
-                        + e.getMessage());
+                context.log()
+                        .warning("bundle_refused:file=" + Printable.of(file.toString()) + ",reason=" + e.getMessage());
                 refusal = Optional.of(e);
             }
         }
@@ -122,8 +121,9 @@ final class BundleSource implements UpdateSource {
     }
 
     private void unreadable(Path file, IOException problem) {
-        context.log().warning("bundle_unreadable:file=" + Printable.of(file.toString()) + ",error="
-                + Printable.of(problem.toString()));
+        context.log()
+                .warning("bundle_unreadable:file=" + Printable.of(file.toString()) + ",error="
+                        + Printable.of(problem.toString()));
     }
 
     /** The target that a file holds, if it is signed by a key of this device. */
@@ -141,17 +141,29 @@ final class BundleSource implements UpdateSource {
         }
         String compatible = required(manifest, "compatible", file);
         try {
-            return new Target(compatible + "-" + version, version, Optional.of(compatible), bundle.length(), bundle.id(),
-                    Optional.empty(), Map.of("file", file.toString(), "image", required(manifest, "image", file),
-                            "image-sha256", required(manifest, "image-sha256", file)));
+            return new Target(
+                    compatible + "-" + version,
+                    version,
+                    Optional.of(compatible),
+                    bundle.length(),
+                    bundle.id(),
+                    Optional.empty(),
+                    Map.of(
+                            "file",
+                            file.toString(),
+                            "image",
+                            required(manifest, "image", file),
+                            "image-sha256",
+                            required(manifest, "image-sha256", file)));
         } catch (IllegalArgumentException e) {
             throw new SourceException(Reason.BAD_BUNDLE, file + ": " + e.getMessage());
         }
     }
 
     private static String required(Manifest manifest, String key, Path file) throws SourceException {
-        return manifest.value(key).orElseThrow(() -> new SourceException(Reason.BAD_BUNDLE,
-                file + ": expected " + key + "= in the manifest, found nothing"));
+        return manifest.value(key)
+                .orElseThrow(() -> new SourceException(
+                        Reason.BAD_BUNDLE, file + ": expected " + key + "= in the manifest, found nothing"));
     }
 
     @Override
@@ -212,8 +224,10 @@ final class BundleSource implements UpdateSource {
                 continue;
             }
         }
-        throw new SourceException(Reason.DOWNLOAD_FAILED, "expected " + target.name() + " in one of " + directories
-                + ", found it nowhere; plug the medium in again");
+        throw new SourceException(
+                Reason.DOWNLOAD_FAILED,
+                "expected " + target.name() + " in one of " + directories
+                        + ", found it nowhere; plug the medium in again");
     }
 
     /** What is wrong with a copy, if anything. */
@@ -223,7 +237,8 @@ final class BundleSource implements UpdateSource {
                 return Optional.of("expected the manifest that was offered, found another one");
             }
             context.verifier().verifyBundle(copy);
-            return BundleImage.problem(copy, target.details().get("image"), target.details().get("image-sha256"));
+            return BundleImage.problem(
+                    copy, target.details().get("image"), target.details().get("image-sha256"));
         } catch (IOException | SourceException e) {
             return Optional.of(Printable.of(String.valueOf(e.getMessage())));
         }

@@ -4,7 +4,6 @@ package org.metaotamgr.bundle;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
-
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.UpdateSource;
@@ -18,8 +17,7 @@ public final class BundleSourceProvider implements UpdateSourceProvider {
     private static final List<Path> USUAL = List.of(Path.of("/run/media"), Path.of("/media"), Path.of("/mnt"));
 
     /** Makes the provider; for the service loader. */
-    public BundleSourceProvider() {
-    }
+    public BundleSourceProvider() {}
 
     @Override
     public String name() {
@@ -31,8 +29,8 @@ public final class BundleSourceProvider implements UpdateSourceProvider {
         configuration.warnAboutOthersThan(KEYS);
         List<Path> directories = configuration.paths("directories", USUAL);
         if (directories.isEmpty()) {
-            throw configuration.wrong("directories", "a list of at least one absolute path",
-                    configuration.get("directories"));
+            throw configuration.wrong(
+                    "directories", "a list of at least one absolute path", configuration.get("directories"));
         }
         return new BundleSource(directories, context);
     }

@@ -6,7 +6,6 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceException;
 
@@ -16,8 +15,7 @@ public final class FileCopy {
     /** As much as a power cut may cost. */
     private static final long SYNC_EVERY = 8L << 20;
 
-    private FileCopy() {
-    }
+    private FileCopy() {}
 
     /**
      * Goes on with a copy, or begins it. What was copied is on the storage when this returns.

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.control;
 
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
 import java.io.IOException;
 import java.io.StringWriter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonGenerator;
-
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.CheckInResult;
@@ -24,7 +22,8 @@ import org.metaotamgr.device.SlotStatus;
 /** The commands {@code check}, {@code pull}, {@code install}, {@code run}, {@code status}, {@code list}, {@code rollback}. */
 public final class AgentCommands implements ControlServer.Handler {
     /** What {@code otamgr --help} says about them. */
-    public static final String USAGE = """
+    public static final String USAGE =
+            """
               check             ask the source what it offers
               pull [TARGET]     bring a target to the device and prove it; the newest one if none is named
               install [TARGET]  write what was pulled to the other slot and arm it; the device does not reboot by this
@@ -35,7 +34,6 @@ public final class AgentCommands implements ControlServer.Handler {
               why [TXN]         how the last update ended and why (ota-why)
               --json            one JSON object instead of text
             """;
-
 
     /** What is different from one process to another. */
     public interface Host {
@@ -127,7 +125,8 @@ public final class AgentCommands implements ControlServer.Handler {
     }
 
     private static Result hubbyDecides() {
-        return new Result(ExitCode.CHECK_IN_FAILED,
+        return new Result(
+                ExitCode.CHECK_IN_FAILED,
                 "updates come from hubby, which asks the cloud and pulls by itself; there is no source to ask");
     }
 
@@ -169,7 +168,8 @@ public final class AgentCommands implements ControlServer.Handler {
             return checkIn.result().code().status();
         }
         for (CheckInResult.Offer offer : checkIn.offers()) {
-            answer.out(line(offer.target()) + offer.refusal().map(refusal -> "  - " + refusal.message()).orElse(""));
+            answer.out(line(offer.target())
+                    + offer.refusal().map(refusal -> "  - " + refusal.message()).orElse(""));
         }
         return end(checkIn.result(), false, answer);
     }
@@ -183,10 +183,15 @@ public final class AgentCommands implements ControlServer.Handler {
         if (name.isPresent()) {
             Optional<CheckInResult.Offer> offer = checkIn.named(name.get());
             if (offer.isEmpty()) {
-                return checkIn.offers().isEmpty() && !checkIn.result().isSuccess() ? checkIn.result()
-                        : new Result(ExitCode.TARGET_NOT_FOUND, "the source does not offer " + Printable.of(name.get()));
+                return checkIn.offers().isEmpty() && !checkIn.result().isSuccess()
+                        ? checkIn.result()
+                        : new Result(
+                                ExitCode.TARGET_NOT_FOUND, "the source does not offer " + Printable.of(name.get()));
             }
-            if (offer.get().refusal().filter(refusal -> refusal.code() == ExitCode.LEFT_BY_HAND).isPresent()) {
+            if (offer.get()
+                    .refusal()
+                    .filter(refusal -> refusal.code() == ExitCode.LEFT_BY_HAND)
+                    .isPresent()) {
                 agent.get().named(offer.get().target());
             } else if (offer.get().refusal().isPresent()) {
                 return offer.get().refusal().get();
@@ -216,17 +221,20 @@ public final class AgentCommands implements ControlServer.Handler {
         }
         List<Target> pulled = agent.get().pulled();
         Optional<Target> target = pulled.stream()
-                .filter(one -> name.isEmpty() || one.name().equals(name.get()) || one.version().equals(name.get()))
+                .filter(one -> name.isEmpty()
+                        || one.name().equals(name.get())
+                        || one.version().equals(name.get()))
                 .findFirst();
         if (target.isEmpty()) {
-            return new Result(ExitCode.NOT_PULLED, name.map(Printable::of).orElse("an update")
-                    + " has to be pulled first: otamgr pull");
+            return new Result(
+                    ExitCode.NOT_PULLED,
+                    name.map(Printable::of).orElse("an update") + " has to be pulled first: otamgr pull");
         }
         if (name.isPresent()) {
             agent.get().named(target.get());
         }
-        Result result = agent.get().install(target.get(), progress ->
-                answer.progress(progress.phase() + " " + progress.number() + " %"));
+        Result result = agent.get()
+                .install(target.get(), progress -> answer.progress(progress.phase() + " " + progress.number() + " %"));
         if (result.code() == ExitCode.NEEDS_REBOOT) {
             host.armedByCommand();
         }
@@ -305,8 +313,11 @@ public final class AgentCommands implements ControlServer.Handler {
         } else {
             installed.name().ifPresent(name -> answer.out("installed  " + name));
             pulled.forEach(target -> answer.out("pulled     " + line(target)));
-            lastCheckIn().ifPresent(checkIn -> checkIn.offers().forEach(offer -> answer.out("offered    "
-                    + line(offer.target()) + offer.refusal().map(refusal -> "  - " + refusal.message()).orElse(""))));
+            lastCheckIn().ifPresent(checkIn -> checkIn.offers()
+                    .forEach(offer -> answer.out("offered    " + line(offer.target())
+                            + offer.refusal()
+                                    .map(refusal -> "  - " + refusal.message())
+                                    .orElse(""))));
         }
         return ExitCode.OK.status();
     }
@@ -343,7 +354,8 @@ public final class AgentCommands implements ControlServer.Handler {
             writeTarget(generator, offer.target(), offer.refusal());
         }
         generator.writeEndArray();
-        generator.writeStringField("selected", checkIn.selected().map(Target::name).orElse(""));
+        generator.writeStringField(
+                "selected", checkIn.selected().map(Target::name).orElse(""));
     }
 
     private static void writeTarget(JsonGenerator generator, Target target, Optional<Result> refusal)

@@ -11,7 +11,6 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.concurrent.Semaphore;
-
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.JsonFields;
 import org.metaotamgr.device.Printable;
@@ -153,7 +152,8 @@ public final class ControlServer implements AutoCloseable {
             return handler.run(arguments, answer);
         } catch (RuntimeException e) {
             StackTraceElement[] trace = e.getStackTrace();
-            log.error("internal_error:exception=" + Printable.of(e.toString()) + (trace.length == 0 ? "" : ",at=" + trace[0]));
+            log.error("internal_error:exception=" + Printable.of(e.toString())
+                    + (trace.length == 0 ? "" : ",at=" + trace[0]));
             answer.err("an internal error: " + Printable.of(e.toString()));
             return FAILED;
         }

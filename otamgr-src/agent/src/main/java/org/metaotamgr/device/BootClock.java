@@ -40,7 +40,8 @@ public interface BootClock {
         @Override
         public String bootId() {
             try {
-                return Printable.of(Files.readString(BOOT_ID, StandardCharsets.US_ASCII).strip());
+                return Printable.of(
+                        Files.readString(BOOT_ID, StandardCharsets.US_ASCII).strip());
             } catch (IOException e) {
                 return "";
             }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.device;
 
-import java.io.IOException;
-
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
 
 /**
  * Reads JSON of others strictly and within bounds: a tree of a megabyte of {@code []} would need more memory than the daemon
@@ -19,21 +18,29 @@ public final class BoundedJson {
     public static final int MAX_BYTES = 1 << 20;
     /** Braces, brackets, keys and values; the largest list that is believed has some 16,000. */
     private static final int MAX_TOKENS = 20_000;
+
     private static final int MAX_DEPTH = 32;
     private static final int MAX_NUMBER = 100;
     private static final int MAX_NAME = 4096;
     /** By so many bytes an encoding would be told. */
     private static final int FIRST_WORD = 4;
+
     private static final ObjectMapper MAPPER = new ObjectMapper(JsonFactory.builder()
-            .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(MAX_DEPTH).maxTokenCount(MAX_TOKENS)
-                    .maxNumberLength(MAX_NUMBER).maxNameLength(MAX_NAME).maxStringLength(MAX_BYTES).build())
-            // Names from outside are not kept beyond their document.
-            .disable(JsonFactory.Feature.INTERN_FIELD_NAMES).disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
-            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build())
+                    .streamReadConstraints(StreamReadConstraints.builder()
+                            .maxNestingDepth(MAX_DEPTH)
+                            .maxTokenCount(MAX_TOKENS)
+                            .maxNumberLength(MAX_NUMBER)
+                            .maxNameLength(MAX_NAME)
+                            .maxStringLength(MAX_BYTES)
+                            .build())
+                    // Names from outside are not kept beyond their document.
+                    .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
+                    .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+                    .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                    .build())
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
-    private BoundedJson() {
-    }
+    private BoundedJson() {}
 
     /**
      * Reads a text.

@@ -11,8 +11,7 @@ public final class BoundedLines {
     /** Longest line that is passed on, in bytes; the rest of a longer one is dropped. */
     public static final int MAX_LENGTH = 1024;
 
-    private BoundedLines() {
-    }
+    private BoundedLines() {}
 
     /**
      * Reads to the end.

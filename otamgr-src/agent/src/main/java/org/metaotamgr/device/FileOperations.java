@@ -35,8 +35,8 @@ public interface FileOperations {
         public void create(Path file, byte[] content) throws IOException {
             Files.deleteIfExists(file);
             // CREATE_NEW does not follow a link that somebody put there in between.
-            try (FileChannel channel = FileChannel.open(file,
-                    Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS))) {
+            try (FileChannel channel = FileChannel.open(
+                    file, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS))) {
                 ByteBuffer buffer = ByteBuffer.wrap(content);
                 while (buffer.hasRemaining()) {
                     channel.write(buffer);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.device;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
-
-import com.fasterxml.jackson.databind.JsonNode;
 
 /**
  * The fields of a JSON object, read strictly: whoever reads says what is expected, and the error says what was found. Unknown
@@ -146,7 +145,10 @@ public record JsonFields(JsonNode node) {
      */
     public long number(String key, long least, long most) throws IOException {
         JsonNode number = node.get(key);
-        if (number == null || !number.isIntegralNumber() || !number.canConvertToLong() || number.longValue() < least
+        if (number == null
+                || !number.isIntegralNumber()
+                || !number.canConvertToLong()
+                || number.longValue() < least
                 || number.longValue() > most) {
             throw new IOException("expected that \"" + key + "\" is a number from " + least + " to " + most + ", found "
                     + shown(number));

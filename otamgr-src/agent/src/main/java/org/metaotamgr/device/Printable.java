@@ -8,8 +8,7 @@ public final class Printable {
     /** Longest text that is logged, in characters; an update path always fits. */
     public static final int MAX_LENGTH = 512;
 
-    private Printable() {
-    }
+    private Printable() {}
 
     /**
      * Replaces control characters, line separators and unpaired surrogates, and bounds the length.
@@ -19,7 +18,7 @@ public final class Printable {
      */
     public static String of(String text) {
         StringBuilder printable = new StringBuilder(Math.min(text.length(), MAX_LENGTH) + 16);
-        for (int at = 0; at < text.length();) {
+        for (int at = 0; at < text.length(); ) {
             if (printable.length() >= MAX_LENGTH) {
                 return printable.append("...").toString();
             }

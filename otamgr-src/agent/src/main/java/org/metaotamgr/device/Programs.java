@@ -79,8 +79,7 @@ public final class Programs {
          *
          * @param pid its process id
          */
-        default void started(long pid) {
-        }
+        default void started(long pid) {}
 
         /**
          * A line of its standard output.
@@ -132,8 +131,14 @@ public final class Programs {
      * @return how it ended
      * @throws InterruptedException if the thread was interrupted
      */
-    public Outcome run(List<String> command, Map<String, String> environment, Duration timeout, Output output,
-            BooleanSupplier unwanted, Orphan orphan) throws InterruptedException {
+    public Outcome run(
+            List<String> command,
+            Map<String, String> environment,
+            Duration timeout,
+            Output output,
+            BooleanSupplier unwanted,
+            Orphan orphan)
+            throws InterruptedException {
         AtomicReference<Integer> status = new AtomicReference<>();
         ProcessRunner.RunningProcess process;
         try {

@@ -21,7 +21,8 @@ public record ProgressLine(String phase, int number, String message) {
         if (!matcher.matches()) {
             return Optional.empty();
         }
-        String message = matcher.group(3) == null ? "" : Printable.of(matcher.group(3).strip());
+        String message =
+                matcher.group(3) == null ? "" : Printable.of(matcher.group(3).strip());
         return Optional.of(new ProgressLine(matcher.group(1), Integer.parseInt(matcher.group(2)), message));
     }
 

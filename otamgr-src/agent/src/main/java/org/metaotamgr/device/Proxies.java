@@ -23,6 +23,7 @@ import java.util.Optional;
 public record Proxies(Optional<Server> secure, Optional<Server> plain, List<String> none) {
     /** Every server is reached directly. */
     public static final Proxies NONE = new Proxies(Optional.empty(), Optional.empty(), List.of());
+
     private static final int USUAL_PORT = 1080;
 
     /**
@@ -58,7 +59,10 @@ public record Proxies(Optional<Server> secure, Optional<Server> plain, List<Stri
             return NONE;
         }
         Optional<Server> server = Optional.of(server("proxy", text));
-        return new Proxies(server, server, except.stream().map(one -> one.toLowerCase(Locale.ROOT)).toList());
+        return new Proxies(
+                server,
+                server,
+                except.stream().map(one -> one.toLowerCase(Locale.ROOT)).toList());
     }
 
     /**
@@ -76,8 +80,10 @@ public record Proxies(Optional<Server> secure, Optional<Server> plain, List<Stri
                 except.add(one.strip());
             }
         }
-        return new Proxies(server(environment, "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"),
-                server(environment, "http_proxy", "all_proxy", "ALL_PROXY"), except);
+        return new Proxies(
+                server(environment, "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"),
+                server(environment, "http_proxy", "all_proxy", "ALL_PROXY"),
+                except);
     }
 
     private static String first(Map<String, String> environment, String... names) {
@@ -108,7 +114,10 @@ public record Proxies(Optional<Server> secure, Optional<Server> plain, List<Stri
         } catch (URISyntaxException e) {
             throw wrong(name);
         }
-        if (!"http".equalsIgnoreCase(uri.getScheme()) || uri.getHost() == null || uri.getPort() == 0 || uri.getPort() > 65_535) {
+        if (!"http".equalsIgnoreCase(uri.getScheme())
+                || uri.getHost() == null
+                || uri.getPort() == 0
+                || uri.getPort() > 65_535) {
             throw wrong(name);
         }
         Optional<String> authorization = Optional.empty();
@@ -116,8 +125,8 @@ public record Proxies(Optional<Server> secure, Optional<Server> plain, List<Stri
             try {
                 // A plus sign is one; only in forms it is a blank.
                 String user = URLDecoder.decode(uri.getRawUserInfo().replace("+", "%2B"), StandardCharsets.UTF_8);
-                authorization = Optional.of("Basic "
-                        + Base64.getEncoder().encodeToString(user.getBytes(StandardCharsets.UTF_8)));
+                authorization = Optional.of(
+                        "Basic " + Base64.getEncoder().encodeToString(user.getBytes(StandardCharsets.UTF_8)));
             } catch (IllegalArgumentException e) {
                 throw wrong(name);
             }
@@ -126,8 +135,9 @@ public record Proxies(Optional<Server> secure, Optional<Server> plain, List<Stri
     }
 
     private static ConfigException wrong(String name) {
-        return new ConfigException(name + ": expected the URL of a proxy that speaks HTTP, such as "
-                + "http://proxy.example.com:3128, or http://user:password@… with %XX for special characters, found something else");
+        return new ConfigException(
+                name + ": expected the URL of a proxy that speaks HTTP, such as "
+                        + "http://proxy.example.com:3128, or http://user:password@… with %XX for special characters, found something else");
     }
 
     private static String bare(String host) {

@@ -19,8 +19,15 @@ import java.util.Optional;
  * @param failedWhy the word of the boot loader for why, or empty
  * @param floor the lowest version that may be installed, or empty
  */
-public record SlotStatus(State state, String running, String committed, String trial, String txn, String failed,
-        String failedWhy, Optional<String> floor) {
+public record SlotStatus(
+        State state,
+        String running,
+        String committed,
+        String trial,
+        String txn,
+        String failed,
+        String failedWhy,
+        Optional<String> floor) {
     /** How the running system and the boot state relate. */
     public enum State {
         /** The committed slot runs, and nothing is on trial. */
@@ -53,7 +60,9 @@ public record SlotStatus(State state, String running, String committed, String t
         for (String line : lines) {
             int equals = line.indexOf('=');
             if (equals > 0) {
-                values.put(line.substring(0, equals), Printable.of(line.substring(equals + 1).strip()));
+                values.put(
+                        line.substring(0, equals),
+                        Printable.of(line.substring(equals + 1).strip()));
             }
         }
         return new SlotStatus(

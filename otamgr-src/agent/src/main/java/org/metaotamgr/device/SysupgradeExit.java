@@ -54,9 +54,8 @@ public enum SysupgradeExit {
     OVER_BUDGET(21, "over-budget", "memory, or room for working or kept files, does not suffice");
 
     /** What another run on the same device would say as well. */
-    private static final Set<SysupgradeExit> OF_IMAGE =
-            EnumSet.of(IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING, WRONG_BOARD,
-                    TOO_OLD);
+    private static final Set<SysupgradeExit> OF_IMAGE = EnumSet.of(
+            IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING, WRONG_BOARD, TOO_OLD);
 
     private final int status;
     private final String label;
@@ -90,8 +89,11 @@ public enum SysupgradeExit {
 
     /** What a status means, for people. */
     public static String meaning(int status) {
-        return of(status).map(exit -> exit.meaning).orElse(status > 128
-                ? "sysupgrade was killed by signal " + (status - 128)
-                : "sysupgrade does not define this exit status");
+        return of(status)
+                .map(exit -> exit.meaning)
+                .orElse(
+                        status > 128
+                                ? "sysupgrade was killed by signal " + (status - 128)
+                                : "sysupgrade does not define this exit status");
     }
 }

@@ -14,6 +14,5 @@ public final class Timeouts {
     /** The program that reboots. */
     public static final Duration REBOOT = Duration.ofSeconds(60);
 
-    private Timeouts() {
-    }
+    private Timeouts() {}
 }

@@ -12,7 +12,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -27,6 +26,7 @@ class AgentTest {
 
     @TempDir
     private Path folder;
+
     private TestDevice device;
     private final ScriptedSource source = new ScriptedSource();
 
@@ -41,11 +41,11 @@ class AgentTest {
     }
 
     private ExitCode pull(Agent agent) throws InterruptedException {
-        return agent.pull(TARGET, bytes -> { }).code();
+        return agent.pull(TARGET, bytes -> {}).code();
     }
 
     private ExitCode install(Agent agent) throws InterruptedException {
-        return agent.install(TARGET, progress -> { }).code();
+        return agent.install(TARGET, progress -> {}).code();
     }
 
     private void pulledAndInstalled() throws Exception {
@@ -58,18 +58,25 @@ class AgentTest {
     @Test
     void aHandlerHearsAllSevenMessagesOfAGoodUpdate() throws Exception {
         pulledAndInstalled();
-        assertEquals(ExitCode.NEEDS_REBOOT, agent().finalise(trial -> Optional.empty()).code());
+        assertEquals(
+                ExitCode.NEEDS_REBOOT,
+                agent().finalise(trial -> Optional.empty()).code());
         device.slot("b", "a", "b", device.txn(), "");
         device.reboots();
-        assertEquals(ExitCode.IN_PROGRESS, agent().finalise(trial -> Optional.of("too hot")).code());
+        assertEquals(
+                ExitCode.IN_PROGRESS,
+                agent().finalise(trial -> Optional.of("too hot")).code());
         device.forgets();
         assertEquals(ExitCode.OK, agent().finalise(trial -> Optional.empty()).code());
         assertEquals(List.of("install-final-pre|board-x-2.0|", "install-post|board-x-2.0|OK"), device.told());
-        assertEquals("TARGET_NAME=\"board-x-2.0\"\nCUSTOM_VERSION=\"2.0\"\nHARDWARE_ID=\"board-x\"\n",
+        assertEquals(
+                "TARGET_NAME=\"board-x-2.0\"\nCUSTOM_VERSION=\"2.0\"\nHARDWARE_ID=\"board-x\"\n",
                 Files.readString(folder.resolve("storage/current-target")));
         assertEquals(ExitCode.OK, agent().finalise(trial -> Optional.empty()).code(), "asked again in the same boot");
         device.reboots();
-        assertEquals(ExitCode.NOTHING_PENDING, agent().finalise(trial -> Optional.empty()).code());
+        assertEquals(
+                ExitCode.NOTHING_PENDING,
+                agent().finalise(trial -> Optional.empty()).code());
         assertEquals("42 Done[]", source.reports.get(source.reports.size() - 1));
         assertEquals(List.of(), agent().pulled(), "what is installed needs no room any more");
     }
@@ -92,10 +99,17 @@ class AgentTest {
     @Test
     void theMessagesBeforeTheReboot() throws Exception {
         pulledAndInstalled();
-        assertEquals(List.of("check-for-update-pre||", "check-for-update-post|board-x-2.0|OK", "download-pre|board-x-2.0|",
-                "download-post|board-x-2.0|OK", "install-pre|board-x-2.0|", "install-post|board-x-2.0|NEEDS_COMPLETION"),
+        assertEquals(
+                List.of(
+                        "check-for-update-pre||",
+                        "check-for-update-post|board-x-2.0|OK",
+                        "download-pre|board-x-2.0|",
+                        "download-post|board-x-2.0|OK",
+                        "install-pre|board-x-2.0|",
+                        "install-post|board-x-2.0|NEEDS_COMPLETION"),
                 device.told());
-        assertEquals(List.of("42 Pulling[bytes=0, total=7]", "42 Pulled[]", "42 Installing[]", "42 NeedsReboot[]"),
+        assertEquals(
+                List.of("42 Pulling[bytes=0, total=7]", "42 Pulled[]", "42 Installing[]", "42 NeedsReboot[]"),
                 source.reports);
     }
 
@@ -105,9 +119,14 @@ class AgentTest {
         device.slot("a", "a", "", device.txn(), device.txn());
         device.reboots();
         device.forgets();
-        assertEquals(ExitCode.ROLLED_BACK, agent().finalise(trial -> Optional.empty()).code());
-        assertEquals(List.of("install-final-pre|board-x-2.0|",
-                "install-post|board-x-2.0|FAILED: rolled back (tries-used-up)"), device.told());
+        assertEquals(
+                ExitCode.ROLLED_BACK,
+                agent().finalise(trial -> Optional.empty()).code());
+        assertEquals(
+                List.of(
+                        "install-final-pre|board-x-2.0|",
+                        "install-post|board-x-2.0|FAILED: rolled back (tries-used-up)"),
+                device.told());
         assertEquals("42 Failed[reason=rolled back (tries-used-up)]", source.reports.get(source.reports.size() - 1));
         assertEquals(ExitCode.DEFERRED, agent().checkIn().result().code(), "it has to wait before it is tried again");
     }
@@ -119,8 +138,13 @@ class AgentTest {
         source.checkFails = Optional.empty();
         source.pullFails = Optional.of(new SourceException(SourceException.Reason.DOWNLOAD_FAILED, "cable"));
         assertEquals(ExitCode.DOWNLOAD_FAILED, pull(agent()));
-        assertEquals(List.of("check-for-update-pre||", "check-for-update-post||FAILED: no route\\u000ato host",
-                "download-pre|board-x-2.0|", "download-post|board-x-2.0|FAILED: cable"), device.told());
+        assertEquals(
+                List.of(
+                        "check-for-update-pre||",
+                        "check-for-update-post||FAILED: no route\\u000ato host",
+                        "download-pre|board-x-2.0|",
+                        "download-post|board-x-2.0|FAILED: cable"),
+                device.told());
         assertEquals(ExitCode.NOT_PULLED, install(agent()));
     }
 
@@ -130,8 +154,12 @@ class AgentTest {
         Files.writeString(folder.resolve("sysupgrade-fails"), "5");
         device.forgets();
         assertEquals(ExitCode.VERIFICATION_FAILED, install(agent()));
-        assertEquals(List.of("install-pre|board-x-2.0|", "install-post|board-x-2.0|FAILED: it's \"wrong\" $(touch " + folder
-                + "/hacked) `touch " + folder + "/hacked`"), device.told());
+        assertEquals(
+                List.of(
+                        "install-pre|board-x-2.0|",
+                        "install-post|board-x-2.0|FAILED: it's \"wrong\" $(touch " + folder + "/hacked) `touch "
+                                + folder + "/hacked`"),
+                device.told());
         assertFalse(Files.exists(folder.resolve("hacked")));
         assertEquals(List.of(), agent().pulled(), "what sysupgrade refused is not tried again from storage");
     }
@@ -145,22 +173,35 @@ class AgentTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"kill -SEGV $$", "exit 3", "exec sleep 1000", "sleep 1000 & exit 0",
-        "(sleep 1000 & sleep 1000) & sleep 1000", "yes \"$MESSAGE\" | head -c 3000000; exit 1", "kill -9 $$",
-        "cat; echo ended"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "kill -SEGV $$",
+                "exit 3",
+                "exec sleep 1000",
+                "sleep 1000 & exit 0",
+                "(sleep 1000 & sleep 1000) & sleep 1000",
+                "yes \"$MESSAGE\" | head -c 3000000; exit 1",
+                "kill -9 $$",
+                "cat; echo ended"
+            })
     void whateverAHandlerDoesTheUpdateGoesOn(String body) throws Exception {
         device.handler(body);
         device.timeout(Duration.ofSeconds(1));
         pulledAndInstalled();
         assertEquals(1, device.sysupgradeRuns().size());
-        assertTrue(device.log.stream().filter(line -> line.startsWith("callback: ")).count() <= 6L * (Callbacks.MAX_LINES + 1));
+        assertTrue(device.log.stream()
+                        .filter(line -> line.startsWith("callback: "))
+                        .count()
+                <= 6L * (Callbacks.MAX_LINES + 1));
     }
 
     @Test
     void aHandlerThatIsMissingDoesNotMatter() throws Exception {
         Files.delete(folder.resolve("handler"));
         pulledAndInstalled();
-        assertTrue(device.log.stream().anyMatch(line -> line.startsWith("callback_failed:message=install-pre,error=cannot be started")));
+        assertTrue(device.log.stream()
+                .anyMatch(line -> line.startsWith("callback_failed:message=install-pre,error=cannot be started")));
     }
 
     @Test
@@ -187,7 +228,8 @@ class AgentTest {
         source.offers.set(0, ScriptedSource.target("0.9.5", "board-x", '5'));
         assertEquals(ExitCode.DOWNGRADE_REFUSED, agent().checkIn().result().code(), "older than what runs");
         source.isAssigning = true;
-        assertEquals(ExitCode.NEW_VERSION, agent().checkIn().result().code(), "a server may assign it, above the floor");
+        assertEquals(
+                ExitCode.NEW_VERSION, agent().checkIn().result().code(), "a server may assign it, above the floor");
         source.offers.set(0, ScriptedSource.target("1.0", "board-x", '6'));
         assertEquals(ExitCode.NEW_VERSION, agent().checkIn().result().code(), "another build of the version that runs");
         assertEquals(List.of(), source.reports, "nothing is said of what was never pulled");
@@ -215,7 +257,9 @@ class AgentTest {
     @Test
     void aReleaseReplacesItsCandidateAndNeverTheOtherWay() throws Exception {
         source.offers.clear();
-        source.offers.addAll(List.of(ScriptedSource.target("2.0-rc2", "board-x", '1'), ScriptedSource.target("2.0", "board-x", '2'),
+        source.offers.addAll(List.of(
+                ScriptedSource.target("2.0-rc2", "board-x", '1'),
+                ScriptedSource.target("2.0", "board-x", '2'),
                 ScriptedSource.target("2.0-rc10", "board-x", '3')));
         Files.writeString(folder.resolve("etc/manifest"), "version=2.0-rc1\n");
         assertEquals("2.0", agent().checkIn().selected().orElseThrow().version());
@@ -230,7 +274,9 @@ class AgentTest {
 
     @Test
     void aWrongPageIsTriedSeveralTimesBeforeTheSourceHearsOfAFailure() throws Exception {
-        for (SourceException.Reason reason : List.of(SourceException.Reason.WRONG_ANSWER, SourceException.Reason.NOT_FOUND,
+        for (SourceException.Reason reason : List.of(
+                SourceException.Reason.WRONG_ANSWER,
+                SourceException.Reason.NOT_FOUND,
                 SourceException.Reason.VERIFICATION_FAILED)) {
             source.reports.clear();
             source.pullFails = Optional.of(new SourceException(reason, "please log in"));
@@ -244,7 +290,10 @@ class AgentTest {
         source.pullFails = Optional.of(new SourceException(SourceException.Reason.BAD_BUNDLE, "not signed"));
         source.reports.clear();
         pull(agent());
-        assertEquals("42 Failed[reason=not signed]", source.reports.get(source.reports.size() - 1), "trying again changes nothing");
+        assertEquals(
+                "42 Failed[reason=not signed]",
+                source.reports.get(source.reports.size() - 1),
+                "trying again changes nothing");
         source.pullFails = Optional.empty();
         assertEquals(ExitCode.OK, pull(agent()));
     }
@@ -252,8 +301,11 @@ class AgentTest {
     @Test
     void theNewestAcceptableOneIsSelected() throws Exception {
         source.offers.clear();
-        source.offers.addAll(List.of(ScriptedSource.target("1.9", "board-x", '1'), ScriptedSource.target("9.0", "toaster", '2'),
-                ScriptedSource.target("1.10", "board-x", '3'), ScriptedSource.target("0.1", "board-x", '4')));
+        source.offers.addAll(List.of(
+                ScriptedSource.target("1.9", "board-x", '1'),
+                ScriptedSource.target("9.0", "toaster", '2'),
+                ScriptedSource.target("1.10", "board-x", '3'),
+                ScriptedSource.target("0.1", "board-x", '4')));
         assertEquals("1.10", agent().checkIn().selected().orElseThrow().version());
     }
 
@@ -274,7 +326,9 @@ class AgentTest {
         opened.finalisation().settle(opened.slots().status());
         assertTrue(opened.finalisation().pending().isPresent(), "sysupgrade may still write in this boot");
         device.reboots();
-        assertEquals(ExitCode.NOTHING_PENDING, agent().finalise(trial -> Optional.empty()).code());
+        assertEquals(
+                ExitCode.NOTHING_PENDING,
+                agent().finalise(trial -> Optional.empty()).code());
         assertEquals(ExitCode.NEEDS_REBOOT, install(agent()), "nothing has to be pulled again");
         assertEquals(1, source.pulls);
     }
@@ -333,15 +387,23 @@ class AgentTest {
     void aTornStateFileCostsTheMemoryAndNothingElse() throws Exception {
         pulledAndInstalled();
         Files.writeString(folder.resolve("storage/agent.json"), "{\"unrepor");
-        assertEquals(ExitCode.NOTHING_PENDING, agent().finalise(trial -> Optional.empty()).code());
+        assertEquals(
+                ExitCode.NOTHING_PENDING,
+                agent().finalise(trial -> Optional.empty()).code());
         assertTrue(device.log.stream().anyMatch(line -> line.startsWith("agent_state:")));
     }
 
     @Test
     void aTargetNeedsRoom() throws Exception {
-        Target huge = new Target("huge", "5.0", Optional.empty(), Long.MAX_VALUE / 2, "e".repeat(64), Optional.empty(),
+        Target huge = new Target(
+                "huge",
+                "5.0",
+                Optional.empty(),
+                Long.MAX_VALUE / 2,
+                "e".repeat(64),
+                Optional.empty(),
                 java.util.Map.of());
-        assertEquals(ExitCode.NO_SPACE, agent().pull(huge, bytes -> { }).code());
+        assertEquals(ExitCode.NO_SPACE, agent().pull(huge, bytes -> {}).code());
         assertEquals(0, source.pulls);
     }
 
@@ -369,7 +431,8 @@ class AgentTest {
         rolledBackByHand(isSeenArmed);
         for (int i = 0; i < 3; i++) {
             CheckInResult found = agent().checkIn();
-            assertEquals(ExitCode.LEFT_BY_HAND, found.result().code(), found.result().message());
+            assertEquals(
+                    ExitCode.LEFT_BY_HAND, found.result().code(), found.result().message());
             assertEquals(Optional.empty(), found.selected());
         }
         source.offers.set(0, ScriptedSource.target("1.5"));

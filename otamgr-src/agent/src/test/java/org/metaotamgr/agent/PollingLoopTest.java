@@ -12,7 +12,6 @@ import java.time.LocalDateTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -25,6 +24,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class PollingLoopTest {
     @TempDir
     private Path folder;
+
     private TestDevice device;
     private final ScriptedSource source = new ScriptedSource();
     private LocalDateTime now = LocalDateTime.of(2026, 3, 2, 12, 0);
@@ -38,44 +38,69 @@ class PollingLoopTest {
     }
 
     private PollingLoop loop(Polling polling) throws Exception {
-        return new PollingLoop(new Agent(source, device.open()), polling, new PollingLoop.Time() {
-            @Override
-            public LocalDateTime now() {
-                return now;
-            }
+        return new PollingLoop(
+                new Agent(source, device.open()),
+                polling,
+                new PollingLoop.Time() {
+                    @Override
+                    public LocalDateTime now() {
+                        return now;
+                    }
 
-            @Override
-            public void pause(Duration time) throws InterruptedException {
-                pauses.add(time.toSeconds());
-                now = now.plus(time);
-                if (pauses.size() > 20) {
-                    throw new InterruptedException("long enough");
-                }
-            }
-        }, new MeteredLink(polling.meteredInterfaces(), folder), () -> random, new PollingLoop.Listener() {
-            @Override
-            public void answered() {
-                told.add("answered");
-            }
+                    @Override
+                    public void pause(Duration time) throws InterruptedException {
+                        pauses.add(time.toSeconds());
+                        now = now.plus(time);
+                        if (pauses.size() > 20) {
+                            throw new InterruptedException("long enough");
+                        }
+                    }
+                },
+                new MeteredLink(polling.meteredInterfaces(), folder),
+                () -> random,
+                new PollingLoop.Listener() {
+                    @Override
+                    public void answered() {
+                        told.add("answered");
+                    }
 
-            @Override
-            public void armed(Result result) {
-                told.add("armed");
-            }
-        }, device.eventLog());
+                    @Override
+                    public void armed(Result result) {
+                        told.add("armed");
+                    }
+                },
+                device.eventLog());
     }
 
     private static Polling polling(Polling.Automatic automatic, String... windows) {
-        return new Polling(automatic, Duration.ofSeconds(300), 10, Duration.ofSeconds(30), Duration.ofSeconds(100),
-                java.util.Arrays.stream(windows).map(text -> Window.parse(text).orElseThrow()).toList(), false,
-                List.of("wwan"), 5);
+        return new Polling(
+                automatic,
+                Duration.ofSeconds(300),
+                10,
+                Duration.ofSeconds(30),
+                Duration.ofSeconds(100),
+                java.util.Arrays.stream(windows)
+                        .map(text -> Window.parse(text).orElseThrow())
+                        .toList(),
+                false,
+                List.of("wwan"),
+                5);
     }
 
     @Test
     void whatIsOfferedIsPulledInstalledAndTheLoopEnds() throws Exception {
         source.offers.add(ScriptedSource.target("2.0"));
-        loop(new Polling(Polling.Automatic.INSTALL, Duration.ofSeconds(300), 0, Duration.ofSeconds(30),
-                Duration.ofSeconds(100), List.of(), false, List.of(), 0)).run();
+        loop(new Polling(
+                        Polling.Automatic.INSTALL,
+                        Duration.ofSeconds(300),
+                        0,
+                        Duration.ofSeconds(30),
+                        Duration.ofSeconds(100),
+                        List.of(),
+                        false,
+                        List.of(),
+                        0))
+                .run();
         assertEquals(List.of("answered", "armed"), told);
         assertEquals(List.of(0L), pauses);
     }
@@ -94,10 +119,14 @@ class PollingLoopTest {
     void failuresDoubleTheWaitAndSuccessStartsItAnew() throws Exception {
         PollingLoop loop = loop(polling(Polling.Automatic.INSTALL));
         source.checkFails = Optional.of(new SourceException(SourceException.Reason.FETCH_FAILED, "x"));
-        assertEquals(List.of(30L, 60L, 100L), List.of(loop.round().toSeconds(), loop.round().toSeconds(),
-                loop.round().toSeconds()));
-        source.checkFails = Optional.of(new SourceException(SourceException.Reason.FETCH_FAILED, "x",
-                Optional.of(Duration.ofSeconds(900))));
+        assertEquals(
+                List.of(30L, 60L, 100L),
+                List.of(
+                        loop.round().toSeconds(),
+                        loop.round().toSeconds(),
+                        loop.round().toSeconds()));
+        source.checkFails = Optional.of(
+                new SourceException(SourceException.Reason.FETCH_FAILED, "x", Optional.of(Duration.ofSeconds(900))));
         assertEquals(900, loop.round().toSeconds(), "the server said when to come back");
         assertEquals(List.of(), told, "a source that fails has not answered");
         source.checkFails = Optional.empty();
@@ -136,15 +165,19 @@ class PollingLoopTest {
         route("wwan0\t00000000\t0102A8C0\t0003\t0\t0\t700\t00000000\t0\t0\t0");
         loop.round();
         assertEquals(0, source.pulls);
-        route("wwan0\t00000000\t0102A8C0\t0003\t0\t0\t700\t00000000\t0\t0\t0",
+        route(
+                "wwan0\t00000000\t0102A8C0\t0003\t0\t0\t700\t00000000\t0\t0\t0",
                 "eth0\t00000000\t0102A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0");
         loop.round();
         assertEquals(1, source.pulls);
     }
 
     private void route(String... lines) throws Exception {
-        Files.write(folder.resolve("route"),
-                List.of("Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT", String.join("\n", lines)));
+        Files.write(
+                folder.resolve("route"),
+                List.of(
+                        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT",
+                        String.join("\n", lines)));
     }
 
     @Test
@@ -152,9 +185,11 @@ class PollingLoopTest {
         MeteredLink link = new MeteredLink(List.of("wwan"), folder);
         assertFalse(link.isMetered(), "no network at all");
         String zeros = "0".repeat(32);
-        Files.writeString(folder.resolve("ipv6_route"), zeros + " 00 " + zeros + " 00 " + zeros
-                + " ffffffff 00000001 00000000 00200200       lo\n" + zeros + " 00 " + zeros + " 00 "
-                + "fe800000000000000000000000000001 00000400 00000001 00000000 00000003    wwan0\n");
+        Files.writeString(
+                folder.resolve("ipv6_route"),
+                zeros + " 00 " + zeros + " 00 " + zeros
+                        + " ffffffff 00000001 00000000 00200200       lo\n" + zeros + " 00 " + zeros + " 00 "
+                        + "fe800000000000000000000000000001 00000400 00000001 00000000 00000003    wwan0\n");
         assertTrue(link.isMetered());
     }
 
@@ -166,18 +201,38 @@ class PollingLoopTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "02:00-04:00|2026-03-02T01:59|false", "02:00-04:00|2026-03-02T02:00|true", "02:00-04:00|2026-03-02T04:00|false",
-        "22:00-03:00|2026-03-02T23:00|true", "22:00-03:00|2026-03-02T02:59|true", "22:00-03:00|2026-03-02T03:00|false",
-        "sat,sun 00:00-24:00|2026-03-01T23:59|true", "sat,sun 00:00-24:00|2026-03-02T00:00|false",
-        "sun 22:00-03:00|2026-03-02T02:00|true", "mon 22:00-03:00|2026-03-02T02:00|false",
-        "fri-mon 00:00-24:00|2026-03-02T10:00|true", "00:00-24:00|1970-01-01T00:10|false"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "02:00-04:00|2026-03-02T01:59|false",
+                "02:00-04:00|2026-03-02T02:00|true",
+                "02:00-04:00|2026-03-02T04:00|false",
+                "22:00-03:00|2026-03-02T23:00|true",
+                "22:00-03:00|2026-03-02T02:59|true",
+                "22:00-03:00|2026-03-02T03:00|false",
+                "sat,sun 00:00-24:00|2026-03-01T23:59|true",
+                "sat,sun 00:00-24:00|2026-03-02T00:00|false",
+                "sun 22:00-03:00|2026-03-02T02:00|true",
+                "mon 22:00-03:00|2026-03-02T02:00|false",
+                "fri-mon 00:00-24:00|2026-03-02T10:00|true",
+                "00:00-24:00|1970-01-01T00:10|false"
+            })
     void windows(String window, LocalDateTime at, boolean isOpen) {
         assertEquals(isOpen, Window.parse(window).orElseThrow().isOpen(at));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "2:00-4:00", "02:00", "25:00-26:00", "02:00-02:00", "xyz 02:00-03:00", "mon- 02:00-03:00", "02:00-24:01"})
+    @ValueSource(
+            strings = {
+                "",
+                "2:00-4:00",
+                "02:00",
+                "25:00-26:00",
+                "02:00-02:00",
+                "xyz 02:00-03:00",
+                "mon- 02:00-03:00",
+                "02:00-24:01"
+            })
     void whatIsNoWindow(String text) {
         assertEquals(Optional.empty(), Window.parse(text));
     }
@@ -187,7 +242,9 @@ class PollingLoopTest {
         source.offers.add(ScriptedSource.target("2.0"));
         source.pullFails = Optional.of(new SourceException(SourceException.Reason.VERIFICATION_FAILED, "x"));
         PollingLoop loop = loop(polling(Polling.Automatic.INSTALL));
-        assertEquals(List.of(30L, 60L), List.of(loop.round().toSeconds(), loop.round().toSeconds()));
+        assertEquals(
+                List.of(30L, 60L),
+                List.of(loop.round().toSeconds(), loop.round().toSeconds()));
         source.pullFails = Optional.of(new SourceException(SourceException.Reason.BAD_BUNDLE, "x"));
         assertEquals(300, loop.round().toSeconds());
     }
@@ -197,27 +254,43 @@ class PollingLoopTest {
         AgentDevice here = device.open();
         Agent agent = new Agent(source, here);
         source.offers.add(ScriptedSource.target("2.0"));
-        agent.pull(ScriptedSource.target("2.0"), bytes -> { });
-        agent.install(ScriptedSource.target("2.0"), line -> { });
+        agent.pull(ScriptedSource.target("2.0"), bytes -> {});
+        agent.install(ScriptedSource.target("2.0"), line -> {});
         device.slot("b", "a", "b", device.txn(), "");
         PollingLoop.Time time = new PollingLoop.RealTime();
         here.finalisation().onEnd(time::wake);
-        Polling patient = new Polling(Polling.Automatic.CHECK, Duration.ofHours(1), 0, Duration.ofHours(1), Duration.ofHours(1),
-                List.of(), false, List.of(), 0);
+        Polling patient = new Polling(
+                Polling.Automatic.CHECK,
+                Duration.ofHours(1),
+                0,
+                Duration.ofHours(1),
+                Duration.ofHours(1),
+                List.of(),
+                false,
+                List.of(),
+                0);
         java.util.concurrent.CountDownLatch checked = new java.util.concurrent.CountDownLatch(1);
         Thread polling = new Thread(() -> {
             try {
-                new PollingLoop(agent, patient, time, new MeteredLink(List.of(), folder), () -> 0.5, new PollingLoop.Listener() {
-                    @Override
-                    public void answered() {
-                        checked.countDown();
-                    }
+                new PollingLoop(
+                                agent,
+                                patient,
+                                time,
+                                new MeteredLink(List.of(), folder),
+                                () -> 0.5,
+                                new PollingLoop.Listener() {
+                                    @Override
+                                    public void answered() {
+                                        checked.countDown();
+                                    }
 
-                    @Override
-                    public void armed(Result result) {
-                        throw new AssertionError(result);
-                    }
-                }, device.eventLog()).run();
+                                    @Override
+                                    public void armed(Result result) {
+                                        throw new AssertionError(result);
+                                    }
+                                },
+                                device.eventLog())
+                        .run();
             } catch (InterruptedException e) {
                 return;
             }
@@ -235,24 +308,61 @@ class PollingLoopTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"2.0-rc1, 2.0", "2.0-rc1, 2.0.0", "2.0-rc9, 2.0-rc10", "2.0-alpha, 2.0-beta", "2.0-rc, 2.0-rc1", "1.9, 2.0-rc1", "2.0-1, 2.0-rc1",
-        "2.0-99999999999999999999, 2.0-100000000000000000000"})
+    @CsvSource({
+        "2.0-rc1, 2.0",
+        "2.0-rc1, 2.0.0",
+        "2.0-rc9, 2.0-rc10",
+        "2.0-alpha, 2.0-beta",
+        "2.0-rc, 2.0-rc1",
+        "1.9, 2.0-rc1",
+        "2.0-1, 2.0-rc1",
+        "2.0-99999999999999999999, 2.0-100000000000000000000"
+    })
     void whatHasASuffixIsOlderThanWhatHasNone(String older, String newer) {
         assertTrue(Version.OLDEST_FIRST.compare(new Version(older), new Version(newer)) < 0);
         assertTrue(Version.OLDEST_FIRST.compare(new Version(newer), new Version(older)) > 0);
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"v2.0", "", ".", "1.", ".1", "1..2", "1.2-", "-rc1", "1:2.0", "2.0+5", "2.0~rc1", "1234567890", "1.2.3.4.5.6.7.8.9",
-        "x", "1.2 ", "1.2\n", "\u0661.0", "1.0-\u00e4", "1.0-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"})
+    @ValueSource(
+            strings = {
+                "v2.0",
+                "",
+                ".",
+                "1.",
+                ".1",
+                "1..2",
+                "1.2-",
+                "-rc1",
+                "1:2.0",
+                "2.0+5",
+                "2.0~rc1",
+                "1234567890",
+                "1.2.3.4.5.6.7.8.9",
+                "x",
+                "1.2 ",
+                "1.2\n",
+                "\u0661.0",
+                "1.0-\u00e4",
+                "1.0-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+            })
     void whatIsNoVersion(String text) {
         assertFalse(Version.isVersion(text));
         assertTrue(Version.problem(text).contains("is no version"));
     }
 
     @ParameterizedTest
-    @CsvSource({"1.9, 1.10, -1", "1.0, 1, 0", "2.0-rc1, 2.0, 0", "10, 9.9.9, 1", "1.2.3, 1.2, 1", "2.0, 2.0.0, 0",
-        "999999999, 1, 1", "007, 7, 0", "1.2.3.4.5.6.7.8, 1.2.3.4.5.6.7.9, -1"})
+    @CsvSource({
+        "1.9, 1.10, -1",
+        "1.0, 1, 0",
+        "2.0-rc1, 2.0, 0",
+        "10, 9.9.9, 1",
+        "1.2.3, 1.2, 1",
+        "2.0, 2.0.0, 0",
+        "999999999, 1, 1",
+        "007, 7, 0",
+        "1.2.3.4.5.6.7.8, 1.2.3.4.5.6.7.9, -1"
+    })
     void versions(String one, String other, int order) {
         assertEquals(order, Integer.signum(new Version(one).compareTo(new Version(other))));
         assertEquals(-order, Integer.signum(new Version(other).compareTo(new Version(one))));

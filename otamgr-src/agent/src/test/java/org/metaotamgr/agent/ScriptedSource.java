@@ -25,8 +25,14 @@ final class ScriptedSource implements UpdateSource {
     }
 
     static Target target(String version, String board, char digit) {
-        return new Target(board + "-" + version, version, Optional.of(board), 7, Character.toString(digit).repeat(64),
-                Optional.empty(), Map.of("action", "42"));
+        return new Target(
+                board + "-" + version,
+                version,
+                Optional.of(board),
+                7,
+                Character.toString(digit).repeat(64),
+                Optional.empty(),
+                Map.of("action", "42"));
     }
 
     @Override
@@ -44,7 +50,8 @@ final class ScriptedSource implements UpdateSource {
         if (checkFails.isPresent()) {
             throw checkFails.get();
         }
-        return offers.isEmpty() ? new CheckResult.Nothing(Optional.empty())
+        return offers.isEmpty()
+                ? new CheckResult.Nothing(Optional.empty())
                 : new CheckResult.Offers(offers, Optional.empty());
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.agent;
 
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -14,9 +15,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.concurrent.CopyOnWriteArrayList;
-
-import com.fasterxml.jackson.databind.json.JsonMapper;
-
 import org.metaotamgr.device.BootClock;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
@@ -39,14 +37,19 @@ final class TestDevice {
         Files.writeString(folder.resolve("etc/compatible"), "board-x\n");
         Files.writeString(folder.resolve("etc/manifest"), "version=1.0\n");
         slot("a", "a", "", "", "");
-        script("ota-slot", """
+        script(
+                "ota-slot",
+                """
                 case $1 in
                 status) cat %1$s/slot ;;
                 commit) sed -i -e 's/^trial=.*/trial=/' -e 's/^committed=.*/committed=b/' -e 's/^state=.*/state=committed/' %1$s/slot ;;
                 *) exit 5 ;;
                 esac
-                """.formatted(folder));
-        script("sysupgrade", """
+                """
+                        .formatted(folder));
+        script(
+                "sysupgrade",
+                """
                 echo "$@" >> %1$s/sysupgrade-runs
                 echo write 50 writing
                 if [ -e %1$s/sysupgrade-fails ]; then
@@ -54,7 +57,8 @@ final class TestDevice {
                     exit "$(cat %1$s/sysupgrade-fails)"
                 fi
                 printf 'running=a\\ncommitted=a\\ntrial=b\\ntxn=%%s\\nfailed=\\nstate=armed\\n' "$3" > %1$s/slot
-                """.formatted(folder));
+                """
+                        .formatted(folder));
         handler("echo \"$MESSAGE|${INSTALL_TARGET_NAME-}|${RESULT-}\" >> " + folder + "/told");
     }
 
@@ -69,9 +73,12 @@ final class TestDevice {
 
     void slot(String running, String committed, String trial, String txn, String failed) throws IOException {
         String state = !trial.isEmpty() ? running.equals(trial) ? "trial" : "armed" : "committed";
-        Files.writeString(folder.resolve("slot"), "running=" + running + "\ncommitted=" + committed + "\ntrial=" + trial
-                + "\ntxn=" + txn + "\nfailed=" + failed + "\nfailed_why=" + (failed.isEmpty() ? "" : "tries-used-up")
-                + "\nfloor=0.9\nstate=" + state + "\n");
+        Files.writeString(
+                folder.resolve("slot"),
+                "running=" + running + "\ncommitted=" + committed + "\ntrial=" + trial
+                        + "\ntxn=" + txn + "\nfailed=" + failed + "\nfailed_why="
+                        + (failed.isEmpty() ? "" : "tries-used-up")
+                        + "\nfloor=0.9\nstate=" + state + "\n");
     }
 
     /** The version of the system that runs. */
@@ -81,8 +88,11 @@ final class TestDevice {
 
     /** The id of the update that was armed last. */
     String txn() throws IOException {
-        return Files.readAllLines(folder.resolve("slot")).stream().filter(line -> line.startsWith("txn="))
-                .findFirst().orElseThrow().substring(4);
+        return Files.readAllLines(folder.resolve("slot")).stream()
+                .filter(line -> line.startsWith("txn="))
+                .findFirst()
+                .orElseThrow()
+                .substring(4);
     }
 
     void reboots() {
@@ -113,19 +123,36 @@ final class TestDevice {
     }
 
     AgentDevice open() throws Exception {
-        String json = """
+        String json =
+                """
                 {"storage": "%1$s/storage", "sysupgrade": ["%1$s/sysupgrade"], "otaSlot": ["%1$s/ota-slot"],
                  "otaVerify": ["%1$s/ota-verify"], "retry": {"directory": "%1$s/storage", "backoffSeconds": 600}}
-                """.formatted(folder);
-        AgentConfig read = AgentConfig.of(ConfigObject.of("test", JsonMapper.builder().build().readTree(json), line -> { }));
-        AgentConfig config = new AgentConfig(read.storage(), read.sysupgrade(), read.otaSlot(), read.otaVerify(),
-                read.retry(), new Callbacks.Config(List.of(folder.resolve("handler").toString()), timeout,
-                        veto == 0 ? OptionalInt.empty() : OptionalInt.of(veto), Duration.ofSeconds(30), reasons),
-                read.source(), read.polling());
+                """
+                        .formatted(folder);
+        AgentConfig read = AgentConfig.of(
+                ConfigObject.of("test", JsonMapper.builder().build().readTree(json), line -> {}));
+        AgentConfig config = new AgentConfig(
+                read.storage(),
+                read.sysupgrade(),
+                read.otaSlot(),
+                read.otaVerify(),
+                read.retry(),
+                new Callbacks.Config(
+                        List.of(folder.resolve("handler").toString()),
+                        timeout,
+                        veto == 0 ? OptionalInt.empty() : OptionalInt.of(veto),
+                        Duration.ofSeconds(30),
+                        reasons),
+                read.source(),
+                read.polling());
         String boot = bootId;
         Duration up = uptime;
-        return AgentDevice.of(config, new SystemFacts(folder.resolve("etc")), new SystemProcessRunner(eventLog),
-                new FileOperations.Real(), Clock.fixed(Instant.parse("2026-02-03T04:05:06Z"), ZoneOffset.UTC),
+        return AgentDevice.of(
+                config,
+                new SystemFacts(folder.resolve("etc")),
+                new SystemProcessRunner(eventLog),
+                new FileOperations.Real(),
+                Clock.fixed(Instant.parse("2026-02-03T04:05:06Z"), ZoneOffset.UTC),
                 new BootClock() {
                     @Override
                     public Duration uptime() {
@@ -136,7 +163,9 @@ final class TestDevice {
                     public String bootId() {
                         return boot;
                     }
-                }, () -> 1, eventLog);
+                },
+                () -> 1,
+                eventLog);
     }
 
     EventLog eventLog() {

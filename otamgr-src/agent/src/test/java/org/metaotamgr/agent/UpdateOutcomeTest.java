@@ -15,7 +15,6 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -34,8 +33,7 @@ class UpdateOutcomeTest {
     private Path folder;
 
     /** One state of the world in which somebody asks. */
-    private record World(String fromSlot, SlotStatus status) {
-    }
+    private record World(String fromSlot, SlotStatus status) {}
 
     /** All that {@code ota-slot status} can say, for an update started in slot a, in slot b, or in an unknown one. */
     private static List<World> worlds() {
@@ -65,7 +63,8 @@ class UpdateOutcomeTest {
         return switch (state) {
             case COMMITTED -> new SlotStatus(state, running, running, "", txn, failed, "", Optional.empty());
             case TRIAL -> new SlotStatus(state, running, other, running, txn, failed, "", Optional.empty());
-            case ARMED, INTERRUPTED -> new SlotStatus(state, running, running, other, txn, failed, "", Optional.empty());
+            case ARMED, INTERRUPTED -> new SlotStatus(
+                    state, running, running, other, txn, failed, "", Optional.empty());
             case MISMATCH -> new SlotStatus(state, running, other, "", txn, failed, "", Optional.empty());
             case UNKNOWN -> new SlotStatus(state, "", "", "", txn, failed, "", Optional.empty());
         };
@@ -82,7 +81,9 @@ class UpdateOutcomeTest {
             assertEquals(outcome, asTheSourceIsTold(world), () -> "the source in " + world);
             assertEquals(outcome.isEnd() ? outcome : null, asFailuresAreCounted(world), () -> "the memory in " + world);
         }
-        assertEquals(worlds.size(), counts.values().stream().mapToInt(Integer::intValue).sum());
+        assertEquals(
+                worlds.size(),
+                counts.values().stream().mapToInt(Integer::intValue).sum());
         assertEquals(UpdateOutcome.values().length, counts.size(), counts.toString());
     }
 
@@ -91,25 +92,37 @@ class UpdateOutcomeTest {
         Path storage = Files.createTempDirectory(folder, "agent");
         List<String> log = new ArrayList<>();
         AgentStore store = new AgentStore(storage, new FileOperations.Real(), (severity, line) -> log.add(line));
-        Finalisation finalisation = new Finalisation(store, new Callbacks(Callbacks.Config.none(),
-                new Programs(new SystemProcessRunner((severity, line) -> { })), storage, Optional::empty,
-                (severity, line) -> { }), "boot-2", (severity, line) -> log.add(line));
-        store.change(state -> state.withPending(Optional.of(new AgentState.Pending(ScriptedSource.target("2.0"), MINE,
-                world.fromSlot(), "scripted", "boot-1"))));
+        Finalisation finalisation = new Finalisation(
+                store,
+                new Callbacks(
+                        Callbacks.Config.none(),
+                        new Programs(new SystemProcessRunner((severity, line) -> {})),
+                        storage,
+                        Optional::empty,
+                        (severity, line) -> {}),
+                "boot-2",
+                (severity, line) -> log.add(line));
+        store.change(state -> state.withPending(Optional.of(
+                new AgentState.Pending(ScriptedSource.target("2.0"), MINE, world.fromSlot(), "scripted", "boot-1"))));
         boolean isSettled = finalisation.settle(world.status());
         UpdateOutcome outcome = UpdateOutcome.of(MINE, world.fromSlot(), world.status());
         if (!isSettled) {
             return outcome.isEnd() || outcome == UpdateOutcome.NEVER_ARMED ? null : outcome;
         }
         Optional<AgentState.Last> last = store.state().last();
-        return last.isEmpty() ? UpdateOutcome.NEVER_ARMED
+        return last.isEmpty()
+                ? UpdateOutcome.NEVER_ARMED
                 : last.get().rolledBack() ? UpdateOutcome.ROLLED_BACK : UpdateOutcome.COMMITTED;
     }
 
     private UpdateOutcome asFailuresAreCounted(World world) throws IOException {
         Path memory = Files.createTempDirectory(folder, "memory");
-        FailedUpdates failures = new FailedUpdates(new RetryPolicy(memory, 3, Duration.ZERO), new FileOperations.Real(),
-                Clock.systemUTC(), new BootClock.Kernel(), (severity, line) -> { });
+        FailedUpdates failures = new FailedUpdates(
+                new RetryPolicy(memory, 3, Duration.ZERO),
+                new FileOperations.Real(),
+                Clock.systemUTC(),
+                new BootClock.Kernel(),
+                (severity, line) -> {});
         failures.starting(MINE, "a".repeat(64), world.fromSlot());
         failures.settle(world.status());
         FailureMemory after = FailureMemory.ofJson(Files.readAllBytes(memory.resolve(FailedUpdates.FILE_NAME)));
@@ -136,11 +149,12 @@ class UpdateOutcomeTest {
         "COMMITTED,   a, T1, ,   a, ROLLED_BACK",
         "COMMITTED,   a, T1, ,   '', UNKNOWN",
         "MISMATCH,    b, T1, ,   a, UNKNOWN",
-        "MISMATCH,    b, T1, T1, a, ROLLED_BACK"})
-    void theTableIsRight(SlotStatus.State state, String running, String txn, String failed, String fromSlot,
-            UpdateOutcome outcome) {
-        assertEquals(outcome, UpdateOutcome.of(MINE, fromSlot,
-                status(state, running, txn, failed == null ? "" : failed)));
+        "MISMATCH,    b, T1, T1, a, ROLLED_BACK"
+    })
+    void theTableIsRight(
+            SlotStatus.State state, String running, String txn, String failed, String fromSlot, UpdateOutcome outcome) {
+        assertEquals(
+                outcome, UpdateOutcome.of(MINE, fromSlot, status(state, running, txn, failed == null ? "" : failed)));
         assertFalse(outcome == UpdateOutcome.NEVER_ARMED && outcome.isEnd());
     }
 }

@@ -14,7 +14,6 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
-
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -55,25 +54,44 @@ class BundleFileTest {
 
     private void refused(byte[]... parts) throws IOException {
         Path file = file(parts);
-        assertTimeoutPreemptively(Duration.ofSeconds(5), () -> assertThrows(IOException.class, () -> BundleFile.open(file)));
+        assertTimeoutPreemptively(
+                Duration.ofSeconds(5), () -> assertThrows(IOException.class, () -> BundleFile.open(file)));
     }
 
     @Test
     void membersAreFoundWhereTheyAre() throws IOException {
-        BundleFile bundle = BundleFile.open(file(member("manifest", 5), member("manifest.sig", 64), member("manifest.crt", 600),
-                member("index", 1), member("image", 513), new byte[1024]));
-        assertEquals(Set.of("manifest", "manifest.sig", "manifest.crt", "index", "image"), bundle.members().keySet());
+        BundleFile bundle = BundleFile.open(file(
+                member("manifest", 5),
+                member("manifest.sig", 64),
+                member("manifest.crt", 600),
+                member("index", 1),
+                member("image", 513),
+                new byte[1024]));
+        assertEquals(
+                Set.of("manifest", "manifest.sig", "manifest.crt", "index", "image"),
+                bundle.members().keySet());
         assertEquals(new BundleFile.Extent(512 * 10, 513), bundle.members().get("image"));
         assertEquals(5, bundle.manifest().length);
     }
 
     @Test
     void aSizeWithASignIsNone() throws IOException {
-        for (String size : List.of("-0000000001", "-0000002000", "+0000000005", "0x000000005", "", "0000000 005", "\u0080\0\0\0\0\0\0\0\0\0\0\5",
+        for (String size : List.of(
+                "-0000000001",
+                "-0000002000",
+                "+0000000005",
+                "0x000000005",
+                "",
+                "0000000 005",
+                "\u0080\0\0\0\0\0\0\0\0\0\0\5",
                 "\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff")) {
             refused(member("manifest", size, new byte[512]), new byte[2048]);
             refused(member("manifest", 5), member("manifest.sig", size, new byte[512]), new byte[2048]);
-            refused(member("manifest", 5), member("manifest.sig", 64), member("x", size, new byte[512]), new byte[2048]);
+            refused(
+                    member("manifest", 5),
+                    member("manifest.sig", 64),
+                    member("x", size, new byte[512]),
+                    new byte[2048]);
         }
     }
 

@@ -21,7 +21,6 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -44,6 +43,7 @@ class BundleSourceTest {
 
     @TempDir
     private Path folder;
+
     private Path media;
     private Path storage;
     private final List<String> log = new ArrayList<>();
@@ -73,8 +73,14 @@ class BundleSourceTest {
                 }
             }
         };
-        source = new BundleSource(List.of(folder.resolve("absent"), media), new SourceContext(
-                (severity, line) -> log.add(line), Clock.systemUTC(), new FileOperations.Real(), storage, verifier));
+        source = new BundleSource(
+                List.of(folder.resolve("absent"), media),
+                new SourceContext(
+                        (severity, line) -> log.add(line),
+                        Clock.systemUTC(),
+                        new FileOperations.Real(),
+                        storage,
+                        verifier));
     }
 
     private static byte[] image(int bytes) {
@@ -84,9 +90,11 @@ class BundleSourceTest {
     }
 
     private static byte[] bundle(String version, byte[] image, String more) throws IOException {
-        String manifest = "format=otamgr-bundle-1\ncompatible=board-x\nversion=" + version + "\nimage=i.gz\nimage-bytes="
-                + image.length + "\nimage-sha256=" + HexFormat.of().formatHex(BundleFile.sha256().digest(image)) + "\n"
-                + more;
+        String manifest =
+                "format=otamgr-bundle-1\ncompatible=board-x\nversion=" + version + "\nimage=i.gz\nimage-bytes="
+                        + image.length + "\nimage-sha256="
+                        + HexFormat.of().formatHex(BundleFile.sha256().digest(image)) + "\n"
+                        + more;
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         member(out, "manifest", manifest.getBytes(StandardCharsets.US_ASCII));
         member(out, "manifest.sig", new byte[64]);
@@ -145,7 +153,9 @@ class BundleSourceTest {
         put("photo.jpg", image(5000));
         put("short", new byte[] {1});
         Files.createSymbolicLink(media.resolve("link"), media.resolve("a.img"));
-        assertEquals(List.of("board-x-2.0", "board-x-3.0"), offers().stream().map(Target::name).toList());
+        assertEquals(
+                List.of("board-x-2.0", "board-x-3.0"),
+                offers().stream().map(Target::name).toList());
     }
 
     @Test
@@ -236,8 +246,19 @@ class BundleSourceTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"-0000000001", "-0000002000", "+0000000005", "0000000000", "00000000008", "1 000000000", "", "77777777777",
-        "00000300000", "0x000000005"})
+    @ValueSource(
+            strings = {
+                "-0000000001",
+                "-0000002000",
+                "+0000000005",
+                "0000000000",
+                "00000000008",
+                "1 000000000",
+                "",
+                "77777777777",
+                "00000300000",
+                "0x000000005"
+            })
     void aSizeThatIsNoneEndsTheReading(String size) throws Exception {
         for (int member = 0; member < 3; member++) {
             byte[] content = bundle("2.0", image(100), "x-signed=yes\n");
@@ -247,7 +268,8 @@ class BundleSourceTest {
             sum(header);
             System.arraycopy(header, 0, content, 1024 * member, 512);
             Path file = put("a", content);
-            assertTimeoutPreemptively(Duration.ofSeconds(10), () -> assertThrows(IOException.class, () -> BundleFile.open(file)));
+            assertTimeoutPreemptively(
+                    Duration.ofSeconds(10), () -> assertThrows(IOException.class, () -> BundleFile.open(file)));
         }
     }
 

@@ -16,7 +16,6 @@ import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -29,6 +28,7 @@ import org.newsclub.net.unix.AFUNIXSocketAddress;
 class ControlServerTest {
     @TempDir
     private Path folder;
+
     private Path socket;
     private final List<String> log = new CopyOnWriteArrayList<>();
     private final CountDownLatch gone = new CountDownLatch(1);
@@ -37,23 +37,26 @@ class ControlServerTest {
     @BeforeEach
     void aServer() throws IOException {
         socket = folder.resolve("run/control");
-        server = ControlServer.start(socket, (arguments, answer) -> {
-            if (arguments.contains("wait")) {
-                while (answer.isWanted()) {
-                    answer.progress("waiting");
-                    Thread.sleep(10);
-                }
-                gone.countDown();
-                return 0;
-            }
-            if (arguments.contains("break")) {
-                throw new IllegalStateException("broken");
-            }
-            answer.progress("half");
-            answer.err("careful");
-            answer.out("heard " + arguments);
-            return 42;
-        }, (severity, line) -> log.add(line));
+        server = ControlServer.start(
+                socket,
+                (arguments, answer) -> {
+                    if (arguments.contains("wait")) {
+                        while (answer.isWanted()) {
+                            answer.progress("waiting");
+                            Thread.sleep(10);
+                        }
+                        gone.countDown();
+                        return 0;
+                    }
+                    if (arguments.contains("break")) {
+                        throw new IllegalStateException("broken");
+                    }
+                    answer.progress("half");
+                    answer.err("careful");
+                    answer.out("heard " + arguments);
+                    return 42;
+                },
+                (severity, line) -> log.add(line));
     }
 
     @AfterEach
@@ -66,7 +69,9 @@ class ControlServerTest {
         try (AFUNIXSocket client = AFUNIXSocket.newInstance()) {
             client.connect(AFUNIXSocketAddress.of(socket));
             client.getOutputStream().write(request);
-            return new ArrayList<>(new String(client.getInputStream().readAllBytes(), StandardCharsets.UTF_8).lines().toList());
+            return new ArrayList<>(new String(client.getInputStream().readAllBytes(), StandardCharsets.UTF_8)
+                    .lines()
+                    .toList());
         }
     }
 
@@ -76,7 +81,8 @@ class ControlServerTest {
 
     @Test
     void aCommandIsAnsweredLineByLineAndEndsWithItsExitCode() throws IOException {
-        assertEquals(List.of("p half", "e careful", "o heard [pull, ü \"x\"]", "x 42"),
+        assertEquals(
+                List.of("p half", "e careful", "o heard [pull, ü \"x\"]", "x 42"),
                 ask("{\"arguments\":[\"pull\",\"ü \\\"x\\\"\"]}\n"));
     }
 
@@ -92,7 +98,13 @@ class ControlServerTest {
             Files.setPosixFilePermissions(above, PosixFilePermissions.fromString("rwxr-xr-x"));
         }
         Files.setPosixFilePermissions(socket, PosixFilePermissions.fromString("rw-rw-rw-"));
-        Process client = new ProcessBuilder("setpriv", "--reuid=65534", "--clear-groups", "/usr/bin/python3", "-c", """
+        Process client = new ProcessBuilder(
+                        "setpriv",
+                        "--reuid=65534",
+                        "--clear-groups",
+                        "/usr/bin/python3",
+                        "-c",
+                        """
                 import socket, sys
                 link = socket.socket(socket.AF_UNIX)
                 link.connect(sys.argv[1])
@@ -101,7 +113,10 @@ class ControlServerTest {
                 while block := link.recv(4096):
                     answer += block
                 print(answer.decode(), end="")
-                """, socket.toString()).redirectErrorStream(true).start();
+                """,
+                        socket.toString())
+                .redirectErrorStream(true)
+                .start();
         String answer = new String(client.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertTrue(answer.contains("65534") && answer.endsWith("\nx 1\n"), answer);
         assertTrue(log.stream().anyMatch(line -> line.equals("control_refused:uid=65534")), log.toString());
@@ -110,8 +125,15 @@ class ControlServerTest {
 
     @Test
     void whatIsNoRequestIsRefusedAndTheServerGoesOn() throws IOException {
-        for (String request : List.of("\n", "{}\n", "[\"x\"]\n", "{\"arguments\":[1]}\n", "{\"arguments\":\"x\"}\n", "\u0000\n",
-                "x".repeat(20000) + "\n", "{\"arguments\":" + "[".repeat(5000) + "\n")) {
+        for (String request : List.of(
+                "\n",
+                "{}\n",
+                "[\"x\"]\n",
+                "{\"arguments\":[1]}\n",
+                "{\"arguments\":\"x\"}\n",
+                "\u0000\n",
+                "x".repeat(20000) + "\n",
+                "{\"arguments\":" + "[".repeat(5000) + "\n")) {
             List<String> answer = ask(request);
             assertEquals("x 2", answer.get(answer.size() - 1), request);
         }
@@ -120,7 +142,9 @@ class ControlServerTest {
 
     @Test
     void whatFailsInsideIsSaidAndTheServerGoesOn() throws IOException {
-        assertEquals(List.of("e an internal error: java.lang.IllegalStateException: broken", "x 1"), ask("{\"arguments\":[\"break\"]}\n"));
+        assertEquals(
+                List.of("e an internal error: java.lang.IllegalStateException: broken", "x 1"),
+                ask("{\"arguments\":[\"break\"]}\n"));
         assertTrue(log.stream().anyMatch(line -> line.startsWith("internal_error:")));
         assertEquals("x 42", ask("{\"arguments\":[]}\n").get(3));
     }

@@ -12,7 +12,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
-
 import org.metaotamgr.wire.AttributeStatus;
 import org.metaotamgr.wire.Conversation;
 import org.metaotamgr.wire.ListenRange;
@@ -46,6 +45,7 @@ public final class AttributeClient implements AutoCloseable {
 
     /** Guards everything below and the conversation of the link. */
     private final Object lock = new Object();
+
     private final Conversation.Ids ids = new Conversation.Ids();
     private final EventQueue events;
     private final EventQueue answers;
@@ -177,8 +177,8 @@ public final class AttributeClient implements AutoCloseable {
         if (!closing && link != null && link.isOpen()) {
             return true;
         }
-        future.completeExceptionally(new NotConnectedException(what + " failed: "
-                + (closing ? "this client is closed" : "not connected to " + socket)));
+        future.completeExceptionally(new NotConnectedException(
+                what + " failed: " + (closing ? "this client is closed" : "not connected to " + socket)));
         return false;
     }
 
@@ -205,7 +205,8 @@ public final class AttributeClient implements AutoCloseable {
                         future.completeExceptionally(
                                 new NotConnectedException(what + " failed: the connection to " + socket + " was lost"));
                     } else {
-                        future.completeExceptionally(new AttributeException(AttributeStatus.of(status),
+                        future.completeExceptionally(new AttributeException(
+                                AttributeStatus.of(status),
                                 what + " failed: " + AttributeStatus.of(status) + " (" + status + ")"));
                     }
                 }
@@ -325,7 +326,8 @@ public final class AttributeClient implements AutoCloseable {
                 timerIdle = nanos == Long.MAX_VALUE;
                 timerDue = nanoClock.getAsLong() + nanos;
             }
-            // Woken early, it only looks once more. A little late rather than a little early, which would mean the same.
+            // Woken early, it only looks once more. A little late rather than a little early, which would mean the
+            // same.
             if (nanos == Long.MAX_VALUE) {
                 LockSupport.park(this);
             } else {
@@ -365,14 +367,12 @@ public final class AttributeClient implements AutoCloseable {
         private final Path socket;
         private final String ownName;
         private final List<ListenRange> ranges = new ArrayList<>();
-        private AttributeHandler handler = new AttributeHandler() {
-        };
+        private AttributeHandler handler = new AttributeHandler() {};
         private Duration firstWait = Duration.ofMillis(500);
         private Duration longestWait = Duration.ofSeconds(30);
         private Consumer<String> log = new Consumer<>() {
             @Override
-            public void accept(String line) {
-            }
+            public void accept(String line) {}
         };
         private LongSupplier nanoClock = new LongSupplier() {
             @Override
@@ -383,7 +383,9 @@ public final class AttributeClient implements AutoCloseable {
         private ByteOrder order = ByteOrder.nativeOrder();
 
         private Builder(Path socket, String ownName) {
-            if (ownName.isEmpty() || ownName.length() > Protocol.MAX_NAME || ownName.indexOf('\0') >= 0
+            if (ownName.isEmpty()
+                    || ownName.length() > Protocol.MAX_NAME
+                    || ownName.indexOf('\0') >= 0
                     || !StandardCharsets.US_ASCII.newEncoder().canEncode(ownName)) {
                 throw new IllegalArgumentException("the name of a client has 1 to " + Protocol.MAX_NAME
                         + " ASCII characters without NUL, \"" + ownName + "\" does not");
@@ -407,8 +409,8 @@ public final class AttributeClient implements AutoCloseable {
                 throw new IllegalArgumentException("listen range " + shown + " ends before it starts");
             }
             if (ranges.size() == Protocol.MAX_RANGES) {
-                throw new IllegalArgumentException("listen range " + shown + " is one too many, at most "
-                        + Protocol.MAX_RANGES + " are allowed");
+                throw new IllegalArgumentException(
+                        "listen range " + shown + " is one too many, at most " + Protocol.MAX_RANGES + " are allowed");
             }
             ListenRange added = new ListenRange(first, last);
             for (ListenRange range : ranges) {
@@ -444,8 +446,8 @@ public final class AttributeClient implements AutoCloseable {
          */
         public Builder backoff(Duration first, Duration longest) {
             if (first.isNegative() || first.isZero() || longest.compareTo(first) < 0) {
-                throw new IllegalArgumentException("back-off needs 0 < first <= longest, got first " + first
-                        + " and longest " + longest);
+                throw new IllegalArgumentException(
+                        "back-off needs 0 < first <= longest, got first " + first + " and longest " + longest);
             }
             firstWait = first;
             longestWait = longest;

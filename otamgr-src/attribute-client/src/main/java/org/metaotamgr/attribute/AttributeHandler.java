@@ -2,7 +2,6 @@
 package org.metaotamgr.attribute;
 
 import java.util.Optional;
-
 import org.metaotamgr.wire.AttributeStatus;
 
 /**
@@ -21,16 +20,14 @@ public interface AttributeHandler {
      *
      * @param peer the process at the other end of the socket
      */
-    default void connected(Peer peer) {
-    }
+    default void connected(Peer peer) {}
 
     /**
      * A connection that had been told by {@link #connected} is gone. The client goes on trying by itself.
      *
      * @param reason one line for people
      */
-    default void disconnected(String reason) {
-    }
+    default void disconnected(String reason) {}
 
     /**
      * An attribute has a new value. It has been acknowledged already. Usually the attribute is in one of the listen
@@ -39,14 +36,12 @@ public interface AttributeHandler {
      * @param attributeId the attribute
      * @param value the value, 0 to 65534 bytes, whatever the sender put in: it need not end with a NUL
      */
-    default void notified(int attributeId, byte[] value) {
-    }
+    default void notified(int attributeId, byte[] value) {}
 
     /**
      * Notifications were refused, because too much waited for this handler. What is needed has to be got now.
      */
-    default void missed() {
-    }
+    default void missed() {}
 
     /**
      * Somebody gets an attribute which this client owns. Called from a thread of its own, so it must be safe to call

@@ -15,7 +15,6 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
-
 import org.metaotamgr.wire.AttributeStatus;
 import org.metaotamgr.wire.Conversation;
 import org.metaotamgr.wire.FramingLostException;
@@ -40,7 +39,8 @@ final class Link implements Conversation.Output, Conversation.Listener {
      * How long the handler may take to answer. Shorter than the 5 s which the daemon gives the owner, so that our "not
      * implemented" comes before its time-out.
      */
-    private static final long ANSWER_NANOS = Protocol.GET_TIMEOUT.minusMillis(500).toNanos();
+    private static final long ANSWER_NANOS =
+            Protocol.GET_TIMEOUT.minusMillis(500).toNanos();
 
     /** Bytes that may wait to be written. A daemon that leaves so much unread does not read at all. */
     private static final int MAX_UNWRITTEN = 1 << 20;
@@ -76,11 +76,20 @@ final class Link implements Conversation.Output, Conversation.Listener {
     private boolean gone;
     /** Whether the handler is going to be told that values were refused. */
     private boolean missed;
+
     private String endReason;
     private long drainUntil;
 
-    Link(AttributeClient client, Object lock, Message.Open open, ByteOrder order, LongSupplier nanoClock,
-            Conversation.Ids ids, AttributeHandler handler, EventQueue events, EventQueue answers,
+    Link(
+            AttributeClient client,
+            Object lock,
+            Message.Open open,
+            ByteOrder order,
+            LongSupplier nanoClock,
+            Conversation.Ids ids,
+            AttributeHandler handler,
+            EventQueue events,
+            EventQueue answers,
             Consumer<String> log) {
         this.client = client;
         this.lock = lock;
@@ -132,12 +141,14 @@ final class Link implements Conversation.Output, Conversation.Listener {
 
     /** Reads until the daemon closes the connection or somebody ends it. The calling thread is the reader. */
     void serve() {
-        Thread writer = new Thread(new Runnable() {
-            @Override
-            public void run() {
-                write();
-            }
-        }, "attribute-writer");
+        Thread writer = new Thread(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        write();
+                    }
+                },
+                "attribute-writer");
         writer.setDaemon(true);
         writer.start();
         synchronized (lock) {

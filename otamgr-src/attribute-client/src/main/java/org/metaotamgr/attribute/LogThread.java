@@ -20,11 +20,18 @@ final class LogThread implements Consumer<String> {
 
     LogThread(Consumer<String> log) {
         this.log = log;
-        executor = new ThreadPoolExecutor(1, 1, 1, TimeUnit.SECONDS, new ArrayBlockingQueue<>(MAX_LINES), task -> {
-            Thread thread = new Thread(task, "attribute-log");
-            thread.setDaemon(true);
-            return thread;
-        }, (task, full) -> dropped.incrementAndGet());
+        executor = new ThreadPoolExecutor(
+                1,
+                1,
+                1,
+                TimeUnit.SECONDS,
+                new ArrayBlockingQueue<>(MAX_LINES),
+                task -> {
+                    Thread thread = new Thread(task, "attribute-log");
+                    thread.setDaemon(true);
+                    return thread;
+                },
+                (task, full) -> dropped.incrementAndGet());
         executor.allowCoreThreadTimeOut(true);
     }
 

@@ -11,8 +11,7 @@ final class NativeLibrary {
     /** System property that names the library to use in place, an absolute path. */
     static final String PROPERTY = "org.newsclub.net.unix.library.override";
 
-    private NativeLibrary() {
-    }
+    private NativeLibrary() {}
 
     /**
      * Looks whether the library will be used in place.

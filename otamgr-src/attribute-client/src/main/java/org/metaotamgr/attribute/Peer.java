@@ -8,5 +8,4 @@ package org.metaotamgr.attribute;
  * @param uid effective user id, or -1 if the kernel did not tell
  * @param gid effective group id, or -1 if the kernel did not tell
  */
-public record Peer(long pid, long uid, long gid) {
-}
+public record Peer(long pid, long uid, long gid) {}

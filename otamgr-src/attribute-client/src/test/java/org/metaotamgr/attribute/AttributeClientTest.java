@@ -28,7 +28,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
@@ -74,8 +73,12 @@ class AttributeClientTest {
     }
 
     private AttributeClient.Builder builder(AttributeHandler handler) {
-        return AttributeClient.builder(socket, "IPC.OTAMGR").listen(STATE, PATH).listen(65012, 65012)
-                .handler(handler).backoff(Duration.ofMillis(10), Duration.ofMillis(50)).log(this::log);
+        return AttributeClient.builder(socket, "IPC.OTAMGR")
+                .listen(STATE, PATH)
+                .listen(65012, 65012)
+                .handler(handler)
+                .backoff(Duration.ofMillis(10), Duration.ofMillis(50))
+                .log(this::log);
     }
 
     private void log(String line) {
@@ -110,15 +113,24 @@ class AttributeClientTest {
     }
 
     /** Sends a value to the client as the daemon does, waiting for each ack. */
-    private void transfer(FakeDaemon.Connection connection, Opcode opcode, int operationId, int attributeId,
-            byte[] value) throws Exception {
+    private void transfer(
+            FakeDaemon.Connection connection, Opcode opcode, int operationId, int attributeId, byte[] value)
+            throws Exception {
         int id = 100;
         int transaction = 0;
         int at = 0;
         do {
             int end = Math.min(value.length, at + 3968);
-            connection.ask(id, new Message.Packet(opcode, transaction, operationId, attributeId, value.length, at,
-                    Arrays.copyOfRange(value, at, end)));
+            connection.ask(
+                    id,
+                    new Message.Packet(
+                            opcode,
+                            transaction,
+                            operationId,
+                            attributeId,
+                            value.length,
+                            at,
+                            Arrays.copyOfRange(value, at, end)));
             Message.Ack ack = daemon.codec.ack(connection.answerTo(id));
             assertEquals(0, ack.status());
             transaction = ack.transactionId();
@@ -156,8 +168,9 @@ class AttributeClientTest {
         client.start();
         FakeDaemon.Connection connection = daemon.accept();
         Incoming.Request open = connection.request();
-        assertEquals(new Message.Open("IPC.OTAMGR",
-                List.of(new ListenRange(STATE, PATH), new ListenRange(65012, 65012))), open.message());
+        assertEquals(
+                new Message.Open("IPC.OTAMGR", List.of(new ListenRange(STATE, PATH), new ListenRange(65012, 65012))),
+                open.message());
         assertEquals(1, open.id());
         assertTrue(recorder.events.isEmpty(), "connected before the daemon agreed");
         connection.answer(open, new Message.OpenReply(0));
@@ -173,12 +186,18 @@ class AttributeClientTest {
         String library = System.getProperty(NativeLibrary.PROPERTY);
         List<String> mapped = Files.readAllLines(Path.of("/proc/self/maps"));
         assertTrue(mapped.stream().anyMatch(line -> line.endsWith(library)), library + " is not mapped");
-        assertEquals(List.of(), mapped.stream().filter(line -> line.contains("libtmp")).toList());
+        assertEquals(
+                List.of(),
+                mapped.stream().filter(line -> line.contains("libtmp")).toList());
         // The folder is everybody's: only what came after this process began can be its own.
         Instant began = ProcessHandle.current().info().startInstant().orElseThrow();
         try (var files = Files.list(Path.of(System.getProperty("java.io.tmpdir")))) {
-            assertEquals(List.of(), files.map(Path::toFile).filter(file -> file.getName().startsWith("libtmp")
-                    && Instant.ofEpochMilli(file.lastModified()).isAfter(began)).toList());
+            assertEquals(
+                    List.of(),
+                    files.map(Path::toFile)
+                            .filter(file -> file.getName().startsWith("libtmp")
+                                    && Instant.ofEpochMilli(file.lastModified()).isAfter(began))
+                            .toList());
         }
         assertEquals(null, NativeLibrary.problem());
     }
@@ -233,7 +252,9 @@ class AttributeClientTest {
     void quietWhileAbsent() throws Exception {
         daemon.close();
         Files.deleteIfExists(socket);
-        client = builder(recorder).backoff(Duration.ofMillis(1), Duration.ofMillis(2)).build();
+        client = builder(recorder)
+                .backoff(Duration.ofMillis(1), Duration.ofMillis(2))
+                .build();
         client.start();
         awaitLog("cannot connect");
         // Time for dozens of tries; on a slow machine for fewer, which fails nothing.
@@ -265,7 +286,9 @@ class AttributeClientTest {
     @Test
     @DisplayName("slows down when it is thrown out right after every OPEN")
     void evicted() throws Exception {
-        client = builder(recorder).backoff(Duration.ofMillis(100), Duration.ofMillis(400)).build();
+        client = builder(recorder)
+                .backoff(Duration.ofMillis(100), Duration.ofMillis(400))
+                .build();
         long start = System.nanoTime();
         client.start();
         for (int i = 0; i < 6; i++) {
@@ -362,8 +385,8 @@ class AttributeClientTest {
         FakeDaemon.Connection connection = connect(recorder);
         ByteArrayOutputStream glued = new ByteArrayOutputStream();
         for (int i = 1; i <= 200; i++) {
-            glued.write(daemon.codec.encode(0x8000 | i,
-                    new Message.Packet(Opcode.NOTIFY, 0, 0, STATE, 1, 0, new byte[] {(byte) i})));
+            glued.write(daemon.codec.encode(
+                    0x8000 | i, new Message.Packet(Opcode.NOTIFY, 0, 0, STATE, 1, 0, new byte[] {(byte) i})));
         }
         byte[] all = glued.toByteArray();
         connection.send(all);
@@ -384,14 +407,16 @@ class AttributeClientTest {
     @DisplayName("talks to a daemon on a host of the other byte order")
     void otherByteOrder() throws Exception {
         daemon.close();
-        ByteOrder other = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN ? ByteOrder.BIG_ENDIAN
-                : ByteOrder.LITTLE_ENDIAN;
+        ByteOrder other =
+                ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN ? ByteOrder.BIG_ENDIAN : ByteOrder.LITTLE_ENDIAN;
         daemon = new FakeDaemon(socket, other);
         client = builder(recorder).byteOrder(other).build();
         client.start();
         FakeDaemon.Connection connection = daemon.accept();
         Incoming.Request open = connection.request();
-        assertEquals(new ListenRange(STATE, PATH), ((Message.Open) open.message()).ranges().get(0));
+        assertEquals(
+                new ListenRange(STATE, PATH),
+                ((Message.Open) open.message()).ranges().get(0));
         connection.answer(open, new Message.OpenReply(0));
         recorder.expect("connected");
         transfer(connection, Opcode.NOTIFY, 0, PATH, ONE);
@@ -433,7 +458,8 @@ class AttributeClientTest {
         // The handler sits in that call now.
         transfer(connection, Opcode.NOTIFY, 0, PATH, value(30_000));
         connection.ask(7, new Message.Get(PREFIX, 1));
-        Message.GetValue answer = assertInstanceOf(Message.GetValue.class, daemon.codec.getReply(connection.answerTo(7)));
+        Message.GetValue answer =
+                assertInstanceOf(Message.GetValue.class, daemon.codec.getReply(connection.answerTo(7)));
         assertArrayEquals("/tmp\0".getBytes(), answer.value());
         assertTrue(recorder.events.isEmpty());
         recorder.holdNotified.countDown();
@@ -474,9 +500,11 @@ class AttributeClientTest {
     @Test
     @DisplayName("does not depend on its log")
     void brokenLog() throws Exception {
-        client = builder(recorder).log(line -> {
-            throw new IllegalStateException("disk full");
-        }).build();
+        client = builder(recorder)
+                .log(line -> {
+                    throw new IllegalStateException("disk full");
+                })
+                .build();
         client.start();
         for (int i = 0; i < 3; i++) {
             daemon.acceptOpen().close();
@@ -501,8 +529,8 @@ class AttributeClientTest {
         for (int[] attributeAndStatus : new int[][] {{1, 0}, {2, 15}, {3, 1}}) {
             byte[] value = new byte[attributeAndStatus[0]];
             transfer(connection, Opcode.SET, ++operation, attributeAndStatus[0], value);
-            Incoming.Unsolicited reply = assertInstanceOf(Incoming.Unsolicited.class,
-                    daemon.codec.classify(connection.next()));
+            Incoming.Unsolicited reply =
+                    assertInstanceOf(Incoming.Unsolicited.class, daemon.codec.classify(connection.next()));
             assertEquals(new Message.SetReply(attributeAndStatus[1], operation), reply.message());
         }
     }
@@ -515,27 +543,29 @@ class AttributeClientTest {
         CountDownLatch inRead = new CountDownLatch(1);
         CountDownLatch inWritten = new CountDownLatch(1);
         client = builder(new AttributeHandler() {
-            @Override
-            public Optional<byte[]> read(int attributeId) {
-                await(inRead);
-                return Optional.of(ONE);
-            }
+                    @Override
+                    public Optional<byte[]> read(int attributeId) {
+                        await(inRead);
+                        return Optional.of(ONE);
+                    }
 
-            @Override
-            public AttributeStatus written(int attributeId, byte[] value) {
-                await(inWritten);
-                return AttributeStatus.OK;
-            }
+                    @Override
+                    public AttributeStatus written(int attributeId, byte[] value) {
+                        await(inWritten);
+                        return AttributeStatus.OK;
+                    }
 
-            private void await(CountDownLatch in) {
-                in.countDown();
-                try {
-                    stuck.await();
-                } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
-                }
-            }
-        }).nanoClock(clock::get).build();
+                    private void await(CountDownLatch in) {
+                        in.countDown();
+                        try {
+                            stuck.await();
+                        } catch (InterruptedException e) {
+                            Thread.currentThread().interrupt();
+                        }
+                    }
+                })
+                .nanoClock(clock::get)
+                .build();
         client.start();
         FakeDaemon.Connection connection = daemon.acceptOpen();
         connection.ask(1, new Message.Get(PREFIX, 5));
@@ -560,8 +590,9 @@ class AttributeClientTest {
     void badTlv() throws Exception {
         FakeDaemon.Connection connection = connect(recorder);
         // the value is missing
-        connection.send(HexFormat.of().parseHex("08800000" + "23000000" + "001b" + "900001" + "a0000000" + "a0000000"
-                + "b0000000c99b" + "a0000001" + "a0000000"));
+        connection.send(HexFormat.of()
+                .parseHex("08800000" + "23000000" + "001b" + "900001" + "a0000000" + "a0000000" + "b0000000c99b"
+                        + "a0000001" + "a0000000"));
         assertEquals(new Message.Ack(4, 0), daemon.codec.ack(connection.answerTo(8)));
         transfer(connection, Opcode.NOTIFY, 0, STATE, ONE);
         recorder.expect("notified 51611=01");
@@ -605,24 +636,27 @@ class AttributeClientTest {
         BlockingQueue<Integer> seen = new LinkedBlockingQueue<>();
         CountDownLatch stalled = new CountDownLatch(1);
         client = builder(new AttributeHandler() {
-            @Override
-            public void notified(int attributeId, byte[] value) {
-                seen.add(Byte.toUnsignedInt(value[0]) << 8 | Byte.toUnsignedInt(value[1]));
-            }
-        }).log(line -> {
-            try {
-                stalled.await();
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-            }
-        }).build();
+                    @Override
+                    public void notified(int attributeId, byte[] value) {
+                        seen.add(Byte.toUnsignedInt(value[0]) << 8 | Byte.toUnsignedInt(value[1]));
+                    }
+                })
+                .log(line -> {
+                    try {
+                        stalled.await();
+                    } catch (InterruptedException e) {
+                        Thread.currentThread().interrupt();
+                    }
+                })
+                .build();
         client.start();
         // It reads no acks meanwhile, as the original does not while hubby goes on.
         FakeDaemon.Connection connection = daemon.acceptOpen();
         connection.stopReading();
         for (int i = 0; i < 10_000; i++) {
-            connection.send(daemon.codec.encode(0x8001 + i, new Message.Packet(Opcode.NOTIFY, 0, 0, STATE, 2, 0,
-                    new byte[] {(byte) (i >> 8), (byte) i})));
+            connection.send(daemon.codec.encode(
+                    0x8001 + i,
+                    new Message.Packet(Opcode.NOTIFY, 0, 0, STATE, 2, 0, new byte[] {(byte) (i >> 8), (byte) i})));
         }
         for (int i = 0; i < 10_000; i++) {
             assertEquals(i, seen.poll(FakeDaemon.PATIENCE_SECONDS, TimeUnit.SECONDS));
@@ -635,14 +669,16 @@ class AttributeClientTest {
     @DisplayName("answers, notifies and closes while its log stalls, and says later how many lines are missing")
     void stalledLog() throws Exception {
         CountDownLatch stalled = new CountDownLatch(1);
-        client = builder(recorder).log(line -> {
-            try {
-                stalled.await();
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-            }
-            log(line);
-        }).build();
+        client = builder(recorder)
+                .log(line -> {
+                    try {
+                        stalled.await();
+                    } catch (InterruptedException e) {
+                        Thread.currentThread().interrupt();
+                    }
+                    log(line);
+                })
+                .build();
         client.start();
         FakeDaemon.Connection connection = daemon.acceptOpen();
         recorder.expect("connected");
@@ -837,12 +873,13 @@ class AttributeClientTest {
 
         CountDownLatch closedByHandler = new CountDownLatch(1);
         client = builder(new AttributeHandler() {
-            @Override
-            public void connected(Peer peer) {
-                client.close();
-                closedByHandler.countDown();
-            }
-        }).build();
+                    @Override
+                    public void connected(Peer peer) {
+                        client.close();
+                        closedByHandler.countDown();
+                    }
+                })
+                .build();
         client.start();
         FakeDaemon.Connection connection = daemon.acceptOpen();
         connection.awaitEnd();
@@ -851,7 +888,9 @@ class AttributeClientTest {
 
         daemon.close();
         Files.deleteIfExists(socket);
-        client = builder(recorder).backoff(Duration.ofHours(1), Duration.ofHours(1)).build();
+        client = builder(recorder)
+                .backoff(Duration.ofHours(1), Duration.ofHours(1))
+                .build();
         client.start();
         awaitLog("cannot connect");
         result(CompletableFuture.runAsync(client::close));
@@ -865,7 +904,8 @@ class AttributeClientTest {
         for (String name : List.of("", "x".repeat(32), "a\0b", "ü")) {
             assertThrows(IllegalArgumentException.class, () -> AttributeClient.builder(socket, name), name);
         }
-        AttributeClient.Builder builder = AttributeClient.builder(socket, "x".repeat(31)).listen(10, 20);
+        AttributeClient.Builder builder =
+                AttributeClient.builder(socket, "x".repeat(31)).listen(10, 20);
         for (int[] range : new int[][] {{21, 20}, {20, 21}, {5, 10}, {12, 13}, {1, 100}}) {
             assertThrows(IllegalArgumentException.class, () -> builder.listen(range[0], range[1]));
         }
@@ -874,7 +914,7 @@ class AttributeClientTest {
         }
         assertThrows(IllegalArgumentException.class, () -> builder.listen(200, 200));
         assertThrows(IllegalArgumentException.class, () -> builder.backoff(Duration.ZERO, Duration.ofSeconds(1)));
-        assertThrows(IllegalArgumentException.class,
-                () -> builder.backoff(Duration.ofSeconds(2), Duration.ofSeconds(1)));
+        assertThrows(
+                IllegalArgumentException.class, () -> builder.backoff(Duration.ofSeconds(2), Duration.ofSeconds(1)));
     }
 }

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.time.Duration;
 import java.util.Random;
-
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -16,7 +15,8 @@ class BackoffTest {
 
     private void expectAround(long millis) {
         long next = backoff.next();
-        assertTrue(next > millis * 500_000 && next <= millis * 1_000_000, next + " ns instead of about " + millis + " ms");
+        assertTrue(
+                next > millis * 500_000 && next <= millis * 1_000_000, next + " ns instead of about " + millis + " ms");
     }
 
     @Test
@@ -40,6 +40,11 @@ class BackoffTest {
     @Test
     @DisplayName("is spread at random")
     void spread() {
-        assertEquals(20, java.util.stream.LongStream.generate(backoff::next).limit(20).distinct().count());
+        assertEquals(
+                20,
+                java.util.stream.LongStream.generate(backoff::next)
+                        .limit(20)
+                        .distinct()
+                        .count());
     }
 }

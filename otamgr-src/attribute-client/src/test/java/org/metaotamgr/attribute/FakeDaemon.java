@@ -16,7 +16,6 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-
 import org.metaotamgr.wire.Frame;
 import org.metaotamgr.wire.Incoming;
 import org.metaotamgr.wire.Message;
@@ -113,7 +112,8 @@ final class FakeDaemon implements AutoCloseable {
             MessageReader reader = new MessageReader(order);
             byte[] buffer = new byte[4096];
             try {
-                for (int count = socket.getInputStream().read(buffer); count >= 0;
+                for (int count = socket.getInputStream().read(buffer);
+                        count >= 0;
                         count = socket.getInputStream().read(buffer)) {
                     reader.append(buffer, 0, count);
                     for (Frame frame = reader.next(); frame != null; frame = reader.next()) {

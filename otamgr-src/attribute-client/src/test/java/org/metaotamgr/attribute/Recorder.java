@@ -10,7 +10,6 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-
 import org.metaotamgr.wire.AttributeStatus;
 
 /** A handler that remembers what it was told, and can be made slow. */
@@ -38,7 +37,8 @@ class Recorder implements AttributeHandler {
 
     @Override
     public void notified(int attributeId, byte[] value) {
-        String shown = value.length > 16 ? value.length + " bytes" : HexFormat.of().formatHex(value);
+        String shown =
+                value.length > 16 ? value.length + " bytes" : HexFormat.of().formatHex(value);
         events.add("notified " + attributeId + "=" + shown);
         CountDownLatch hold = holdNotified;
         if (hold != null) {

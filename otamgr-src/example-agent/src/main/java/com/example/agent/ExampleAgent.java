@@ -6,7 +6,6 @@ import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.Optional;
-
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.AgentDevice;
@@ -23,8 +22,7 @@ import org.metaotamgr.device.EventLog;
 public final class ExampleAgent {
     private static final Path IDLE = Path.of("/run/machine-idle");
 
-    private ExampleAgent() {
-    }
+    private ExampleAgent() {}
 
     /**
      * Runs until the device reboots into an update.
@@ -39,14 +37,19 @@ public final class ExampleAgent {
         HealthDirectory health = HealthDirectory.real(Path.of("/etc/otamgr/health.d"), Duration.ofSeconds(60), log);
         try (Agent agent = new Agent(Sources.open(config, device), device)) {
             // After a reboot: commit the new system once it is healthy. One that never is, ends by the trial guard.
-            for (Result end = agent.finalise(health); end.code() == ExitCode.IN_PROGRESS; end = agent.finalise(health)) {
+            for (Result end = agent.finalise(health);
+                    end.code() == ExitCode.IN_PROGRESS;
+                    end = agent.finalise(health)) {
                 Thread.sleep(5_000);
             }
             while (true) {
                 CheckInResult checkIn = agent.checkIn();
-                Optional<Target> target = checkIn.selected().filter(one -> !one.version().endsWith("-beta"));
-                if (target.isPresent() && agent.pull(target.get(), bytes -> { }).isSuccess() && Files.exists(IDLE)
-                        && agent.install(target.get(), progress -> { }).code() == ExitCode.NEEDS_REBOOT) {
+                Optional<Target> target =
+                        checkIn.selected().filter(one -> !one.version().endsWith("-beta"));
+                if (target.isPresent()
+                        && agent.pull(target.get(), bytes -> {}).isSuccess()
+                        && Files.exists(IDLE)
+                        && agent.install(target.get(), progress -> {}).code() == ExitCode.NEEDS_REBOOT) {
                     new ProcessBuilder("/sbin/reboot").inheritIO().start().waitFor();
                     return;
                 }

@@ -2,13 +2,11 @@
 package org.metaotamgr.agent;
 
 import java.io.IOException;
-
 import org.metaotamgr.fuzz.Input;
 
 /** What the agent remembers is read or refused, and what was read is written and read again as the same. */
 public final class FuzzState {
-    private FuzzState() {
-    }
+    private FuzzState() {}
 
     public static void fuzzerTestOneInput(byte[] data) {
         Input input = new Input(data);
@@ -26,7 +24,8 @@ public final class FuzzState {
                 }
                 default -> {
                     Target target = AgentState.targetOfJson(content);
-                    Input.require(AgentState.targetOfJson(AgentState.toJson(target)).equals(target), "the same target");
+                    Input.require(
+                            AgentState.targetOfJson(AgentState.toJson(target)).equals(target), "the same target");
                 }
             }
         } catch (IOException e) {

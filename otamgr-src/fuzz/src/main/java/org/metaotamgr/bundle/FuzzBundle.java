@@ -5,15 +5,13 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SeekableByteChannel;
 import java.nio.file.Path;
-
 import org.metaotamgr.fuzz.Input;
 
 /** Any file is a bundle whose members lie inside it, or is refused; checksums are put right, so that more than those is tried. */
 public final class FuzzBundle {
     private static final int BLOCK = 512;
 
-    private FuzzBundle() {
-    }
+    private FuzzBundle() {}
 
     public static void fuzzerTestOneInput(byte[] data) {
         byte[] file = data.clone();
@@ -24,8 +22,12 @@ public final class FuzzBundle {
         }
         try {
             BundleFile bundle = BundleFile.read(new Memory(file), Path.of("fuzz.bundle"));
-            bundle.members().forEach((name, extent) -> Input.require(extent.offset() >= BLOCK && extent.length() > 0
-                    && extent.offset() + extent.length() <= file.length, "members inside of it: " + name));
+            bundle.members()
+                    .forEach((name, extent) -> Input.require(
+                            extent.offset() >= BLOCK
+                                    && extent.length() > 0
+                                    && extent.offset() + extent.length() <= file.length,
+                            "members inside of it: " + name));
             Input.require(bundle.manifest().length <= 65_536 && bundle.id().length() == 64, "a manifest");
         } catch (IOException e) {
             Input.require(e.getMessage().startsWith("expected"), "a reason: " + e.getMessage());
@@ -94,7 +96,6 @@ public final class FuzzBundle {
         }
 
         @Override
-        public void close() {
-        }
+        public void close() {}
     }
 }

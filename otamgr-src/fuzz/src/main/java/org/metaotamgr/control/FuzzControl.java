@@ -4,13 +4,11 @@ package org.metaotamgr.control;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.util.List;
-
 import org.metaotamgr.fuzz.Input;
 
 /** A request on the control socket is a list of words, or is refused. */
 public final class FuzzControl {
-    private FuzzControl() {
-    }
+    private FuzzControl() {}
 
     public static void fuzzerTestOneInput(byte[] data) {
         try {

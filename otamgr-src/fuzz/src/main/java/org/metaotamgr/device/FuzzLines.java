@@ -3,15 +3,13 @@ package org.metaotamgr.device;
 
 import java.util.List;
 import java.util.Map;
-
 import org.metaotamgr.agent.Manifest;
 import org.metaotamgr.agent.Window;
 import org.metaotamgr.fuzz.Input;
 
 /** Lines of programs and settings of people: read or refused, and printable where they are logged. */
 public final class FuzzLines {
-    private FuzzLines() {
-    }
+    private FuzzLines() {}
 
     public static void fuzzerTestOneInput(byte[] data) {
         Input input = new Input(data);
@@ -23,7 +21,9 @@ public final class FuzzLines {
         lines.forEach(ProgressLine::parse);
         Window.parse(text);
         String printable = Printable.of(text);
-        Input.require(printable.codePoints().allMatch(Printable::isPlain) && printable.length() <= Printable.MAX_LENGTH + 20, "a printable text");
+        Input.require(
+                printable.codePoints().allMatch(Printable::isPlain) && printable.length() <= Printable.MAX_LENGTH + 20,
+                "a printable text");
         try {
             Proxies proxies = Proxies.ofEnvironment(Map.of("https_proxy", text, "no_proxy", text));
             proxies.forServer(true, text, port);

@@ -18,8 +18,7 @@ public final class Generate {
     private static final int MAX_LENGTH = 4096;
     private static final int BETWEEN_LOOKS = 256;
 
-    private Generate() {
-    }
+    private Generate() {}
 
     /**
      * Tries a target.
@@ -43,7 +42,8 @@ public final class Generate {
         long executions = 0;
         while (System.nanoTime() < end) {
             for (int i = 0; i < BETWEEN_LOOKS; i++) {
-                byte[] input = changed(corpus.get(random.nextInt(corpus.size())), corpus.get(random.nextInt(corpus.size())), random);
+                byte[] input = changed(
+                        corpus.get(random.nextInt(corpus.size())), corpus.get(random.nextInt(corpus.size())), random);
                 try {
                     target.accept(input);
                 } catch (RuntimeException | StackOverflowError | OutOfMemoryError e) {
@@ -73,12 +73,19 @@ public final class Generate {
                         bytes[at] = (byte) random.nextInt(256);
                     }
                 }
-                case 2 -> bytes = joined(Arrays.copyOf(bytes, at), other.length == 0 ? other : Arrays.copyOfRange(other, random.nextInt(other.length), other.length));
-                case 3 -> bytes = joined(Arrays.copyOf(bytes, at), Arrays.copyOfRange(bytes, Math.min(bytes.length, at + random.nextInt(8)), bytes.length));
+                case 2 -> bytes = joined(
+                        Arrays.copyOf(bytes, at),
+                        other.length == 0
+                                ? other
+                                : Arrays.copyOfRange(other, random.nextInt(other.length), other.length));
+                case 3 -> bytes = joined(
+                        Arrays.copyOf(bytes, at),
+                        Arrays.copyOfRange(bytes, Math.min(bytes.length, at + random.nextInt(8)), bytes.length));
                 default -> {
                     byte[] piece = Arrays.copyOfRange(bytes, at, Math.min(bytes.length, at + random.nextInt(40)));
                     for (int times = random.nextInt(8); times > 0; times--) {
-                        bytes = joined(joined(Arrays.copyOf(bytes, at), piece), Arrays.copyOfRange(bytes, at, bytes.length));
+                        bytes = joined(
+                                joined(Arrays.copyOf(bytes, at), piece), Arrays.copyOfRange(bytes, at, bytes.length));
                     }
                 }
             }

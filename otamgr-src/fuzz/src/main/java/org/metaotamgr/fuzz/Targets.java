@@ -4,7 +4,6 @@ package org.metaotamgr.fuzz;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Consumer;
-
 import org.metaotamgr.agent.FuzzState;
 import org.metaotamgr.agent.FuzzVersion;
 import org.metaotamgr.bundle.FuzzBundle;
@@ -22,8 +21,7 @@ import org.metaotamgr.wire.FuzzStream;
 
 /** All that is fuzzed. The name of a target is that of its corpus, too. */
 public final class Targets {
-    private Targets() {
-    }
+    private Targets() {}
 
     /**
      * The targets.

@@ -2,15 +2,13 @@
 package org.metaotamgr.hawkbit;
 
 import java.util.Optional;
-
 import org.metaotamgr.agent.Version;
 import org.metaotamgr.fuzz.Input;
 import org.metaotamgr.http.Json;
 
 /** What a hawkBit server says is a deployment that can be used, or is refused with a sentence. */
 public final class FuzzHawkbit {
-    private FuzzHawkbit() {
-    }
+    private FuzzHawkbit() {}
 
     public static void fuzzerTestOneInput(byte[] data) {
         Input input = new Input(data);
@@ -24,7 +22,9 @@ public final class FuzzHawkbit {
             String url = deployment.target().details().get("url");
             Input.require(url.startsWith("https://") || !secureOnly && url.startsWith("http://"), "a URL: " + url);
         } catch (Json.MalformedException | Deployment.OtherActionException e) {
-            Input.require(e.getMessage().contains("expected") && e.getMessage().chars().noneMatch(one -> one < ' '),
+            Input.require(
+                    e.getMessage().contains("expected")
+                            && e.getMessage().chars().noneMatch(one -> one < ' '),
                     "a reason in one line: " + e.getMessage());
         }
     }
@@ -34,7 +34,8 @@ public final class FuzzHawkbit {
         for (String relation : new String[] {"deploymentBase", "cancelAction", "confirmationBase"}) {
             if (links.has(relation)) {
                 String href = links.object(relation).string("href");
-                Ddi.linkOf(href, relation).ifPresent(link -> Input.require(Ddi.isActionId(link.action()), "the number of an action"));
+                Ddi.linkOf(href, relation)
+                        .ifPresent(link -> Input.require(Ddi.isActionId(link.action()), "the number of an action"));
             }
         }
     }

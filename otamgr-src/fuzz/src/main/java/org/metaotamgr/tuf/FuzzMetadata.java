@@ -5,8 +5,7 @@ import org.metaotamgr.fuzz.Input;
 
 /** Metadata of TUF that nobody has signed is read or refused, in bounded memory. */
 public final class FuzzMetadata {
-    private FuzzMetadata() {
-    }
+    private FuzzMetadata() {}
 
     public static void fuzzerTestOneInput(byte[] data) {
         Input input = new Input(data);

@@ -4,7 +4,6 @@ package org.metaotamgr.wire;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
-
 import org.metaotamgr.fuzz.Input;
 
 /**
@@ -55,8 +54,10 @@ public final class FuzzConversation {
                 Input.require(line.length() < 10_000, "a line of a log");
             }
         };
-        conversation = isClient ? Conversation.client(ByteOrder.LITTLE_ENDIAN, () -> now, new Conversation.Ids(), sent::add, listener)
-                : Conversation.daemon(4, ByteOrder.LITTLE_ENDIAN, () -> now, new Conversation.Ids(), sent::add, listener);
+        conversation = isClient
+                ? Conversation.client(ByteOrder.LITTLE_ENDIAN, () -> now, new Conversation.Ids(), sent::add, listener)
+                : Conversation.daemon(
+                        4, ByteOrder.LITTLE_ENDIAN, () -> now, new Conversation.Ids(), sent::add, listener);
     }
 
     public static void fuzzerTestOneInput(byte[] data) {
@@ -83,13 +84,24 @@ public final class FuzzConversation {
             case 2 -> {
                 byte[] part = input.piece(200);
                 Opcode opcode = input.next() % 2 == 0 ? Opcode.NOTIFY : Opcode.SET;
-                receive(codec.encode(input.next16(), new Message.Packet(opcode, input.next(), input.next(), input.next16(),
-                        input.next16(), input.next16(), part)));
+                receive(codec.encode(
+                        input.next16(),
+                        new Message.Packet(
+                                opcode,
+                                input.next(),
+                                input.next(),
+                                input.next16(),
+                                input.next16(),
+                                input.next16(),
+                                part)));
             }
             case 3 -> receive(codec.encode(input.next(), new Message.Ack(input.next(), input.next())));
             case 4 -> receive(codec.encode(input.next(), new Message.SetReply(input.next(), input.next())));
-            case 5 -> receive(codec.encode(input.next(), input.next() % 2 == 0 ? new Message.GetValue(input.piece(100))
-                    : new Message.GetLater(input.next())));
+            case 5 -> receive(codec.encode(
+                    input.next(),
+                    input.next() % 2 == 0
+                            ? new Message.GetValue(input.piece(100))
+                            : new Message.GetLater(input.next())));
             case 6 -> receive(codec.encode(input.next(), new Message.OpenReply(input.next())));
             case 7 -> {
                 if (started < MOST_REQUESTS) {

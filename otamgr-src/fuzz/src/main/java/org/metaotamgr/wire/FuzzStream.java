@@ -5,13 +5,11 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-
 import org.metaotamgr.fuzz.Input;
 
 /** A stream gives the same messages however it is cut, and whatever they hold is classified. */
 public final class FuzzStream {
-    private FuzzStream() {
-    }
+    private FuzzStream() {}
 
     public static void fuzzerTestOneInput(byte[] data) {
         Input input = new Input(data);
@@ -24,7 +22,10 @@ public final class FuzzStream {
         MessageCodec codec = new MessageCodec(order);
         for (int i = 0; i < whole.size(); i++) {
             Frame frame = whole.get(i);
-            Input.require(Arrays.equals(frame.body(), cut.get(i).body()) && frame.sequence() == cut.get(i).sequence(), "the same content");
+            Input.require(
+                    Arrays.equals(frame.body(), cut.get(i).body())
+                            && frame.sequence() == cut.get(i).sequence(),
+                    "the same content");
             codec.classify(frame);
             replies(codec, frame.body());
         }

@@ -15,7 +15,6 @@ import java.util.List;
 import java.util.Random;
 import java.util.TreeSet;
 import java.util.function.Consumer;
-
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -42,7 +41,10 @@ class TargetsTest {
     @Test
     void everyTargetHasACorpusAndTheScriptKnowsIt() throws IOException {
         try (var folders = Files.list(CORPUS)) {
-            assertEquals(new TreeSet<>(names()), new TreeSet<>(folders.map(folder -> folder.getFileName().toString()).toList()));
+            assertEquals(
+                    new TreeSet<>(names()),
+                    new TreeSet<>(folders.map(folder -> folder.getFileName().toString())
+                            .toList()));
         }
     }
 
@@ -55,7 +57,8 @@ class TargetsTest {
         Random random = new Random(name.hashCode());
         List<byte[]> inputs = new ArrayList<>(corpus);
         for (int i = 0; i < GENERATED; i++) {
-            inputs.add(Generate.changed(corpus.get(random.nextInt(corpus.size())), corpus.get(random.nextInt(corpus.size())), random));
+            inputs.add(Generate.changed(
+                    corpus.get(random.nextInt(corpus.size())), corpus.get(random.nextInt(corpus.size())), random));
         }
         for (byte[] input : inputs) {
             try {

@@ -16,8 +16,16 @@ import java.util.Map;
  * @param hasWindow whether it has a maintenance schedule
  * @param metadata what the module says about itself, visible for targets
  */
-public record Assignment(String name, String version, String part, String fileName, Artifact content, Kind kind,
-        boolean needsConfirmation, boolean hasWindow, Map<String, String> metadata) {
+public record Assignment(
+        String name,
+        String version,
+        String part,
+        String fileName,
+        Artifact content,
+        Kind kind,
+        boolean needsConfirmation,
+        boolean hasWindow,
+        Map<String, String> metadata) {
     /** How an assignment is meant. */
     public enum Kind {
         /** The device must take it. */

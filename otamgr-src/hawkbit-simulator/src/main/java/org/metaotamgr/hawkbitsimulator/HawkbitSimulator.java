@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.hawkbitsimulator;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpHandler;
+import com.sun.net.httpserver.HttpServer;
+import com.sun.net.httpserver.HttpsConfigurator;
+import com.sun.net.httpserver.HttpsServer;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -22,18 +31,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-
 import javax.net.ssl.SSLContext;
-
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpHandler;
-import com.sun.net.httpserver.HttpServer;
-import com.sun.net.httpserver.HttpsConfigurator;
-import com.sun.net.httpserver.HttpsServer;
 
 /**
  * Answers one device as a hawkBit server does. Written after hawkBit's sources ({@code DdiRootController},
@@ -43,12 +41,12 @@ import com.sun.net.httpserver.HttpsServer;
  */
 public final class HawkbitSimulator implements AutoCloseable {
     private static final ObjectMapper MAPPER = new ObjectMapper();
-    private static final Set<String> EXECUTIONS = Set.of("closed", "proceeding", "canceled", "scheduled", "rejected",
-            "resumed", "downloaded", "download");
+    private static final Set<String> EXECUTIONS =
+            Set.of("closed", "proceeding", "canceled", "scheduled", "rejected", "resumed", "downloaded", "download");
     private static final Set<String> RESULTS = Set.of("success", "failure", "none");
     private static final Pattern RANGE = Pattern.compile("bytes=(\\d{1,18})-(\\d{0,18})");
-    private static final String MODIFIED = DateTimeFormatter.RFC_1123_DATE_TIME
-            .format(ZonedDateTime.of(2026, 1, 1, 0, 0, 0, 0, ZoneOffset.UTC));
+    private static final String MODIFIED =
+            DateTimeFormatter.RFC_1123_DATE_TIME.format(ZonedDateTime.of(2026, 1, 1, 0, 0, 0, 0, ZoneOffset.UTC));
 
     private final HttpServer server;
     private final ExecutorService threads = Executors.newCachedThreadPool();
@@ -57,7 +55,7 @@ public final class HawkbitSimulator implements AutoCloseable {
     private final Map<Long, Action> actions = new LinkedHashMap<>();
     private final List<Recorded> requests = new CopyOnWriteArrayList<>();
     private final Map<String, String> attributes = new LinkedHashMap<>();
-    private volatile HttpHandler fault = exchange -> { };
+    private volatile HttpHandler fault = exchange -> {};
     private boolean wantsAttributes = true;
     private boolean onlySha1;
     private String sleep = "00:05:00";
@@ -71,8 +69,7 @@ public final class HawkbitSimulator implements AutoCloseable {
      * @param targetToken its token
      * @param gatewayToken the token for all devices; empty if switched off
      */
-    public record Identity(String tenant, String controllerId, String targetToken, Optional<String> gatewayToken) {
-    }
+    public record Identity(String tenant, String controllerId, String targetToken, Optional<String> gatewayToken) {}
 
     /**
      * A request that came.
@@ -144,7 +141,8 @@ public final class HawkbitSimulator implements AutoCloseable {
      * @return the id of the action
      */
     public synchronized long assign(Assignment assignment) {
-        actions.values().stream().filter(Action::isActive)
+        actions.values().stream()
+                .filter(Action::isActive)
                 .forEach(action -> action.become(Action.Status.CANCELING, "superseded"));
         Action action = new Action(nextId++, assignment);
         actions.put(action.id, action);
@@ -261,22 +259,27 @@ public final class HawkbitSimulator implements AutoCloseable {
     private void handle(HttpExchange exchange) throws IOException {
         try (exchange) {
             String body = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
-            String authorization = Optional.ofNullable(exchange.getRequestHeaders().getFirst("Authorization")).orElse("");
+            String authorization = Optional.ofNullable(
+                            exchange.getRequestHeaders().getFirst("Authorization"))
+                    .orElse("");
             String path = exchange.getRequestURI().getRawPath();
-            requests.add(new Recorded(exchange.getRequestMethod(), exchange.getRequestURI().toString(), authorization, body));
+            requests.add(new Recorded(
+                    exchange.getRequestMethod(), exchange.getRequestURI().toString(), authorization, body));
             fault.handle(exchange);
             if (exchange.getResponseCode() != -1) {
                 return;
             }
             List<String> segments = segments(path);
-            boolean isOfDevice = segments.size() >= 4 && segments.subList(0, 4)
-                    .equals(List.of(identity.tenant(), "controller", "v1", identity.controllerId()));
+            boolean isOfDevice = segments.size() >= 4
+                    && segments.subList(0, 4)
+                            .equals(List.of(identity.tenant(), "controller", "v1", identity.controllerId()));
             if (!isAuthentic(authorization)) {
                 send(exchange, Answer.of(401));
             } else if (!isOfDevice) {
                 send(exchange, Answer.of(404));
             } else {
-                String[] words = segments.size() == 4 ? new String[] {""}
+                String[] words = segments.size() == 4
+                        ? new String[] {""}
                         : segments.subList(4, segments.size()).toArray(new String[0]);
                 if (words.length == 4 && words[0].equals("softwaremodules") && words[2].equals("artifacts")) {
                     sendArtifact(exchange, words[1], words[3]);
@@ -310,7 +313,9 @@ public final class HawkbitSimulator implements AutoCloseable {
 
     private boolean isAuthentic(String authorization) {
         return authorization.equals("TargetToken " + identity.targetToken())
-                || identity.gatewayToken().map(token -> authorization.equals("GatewayToken " + token)).orElse(false);
+                || identity.gatewayToken()
+                        .map(token -> authorization.equals("GatewayToken " + token))
+                        .orElse(false);
     }
 
     private static void send(HttpExchange exchange, Answer answer) throws IOException {
@@ -331,7 +336,8 @@ public final class HawkbitSimulator implements AutoCloseable {
         if (words[0].equals("configData")) {
             return method.equals("PUT") ? takeAttributes(body) : Answer.of(405);
         }
-        Action action = words.length >= 2 && words[1].matches("\\d{1,18}") ? actions.get(Long.parseLong(words[1])) : null;
+        Action action =
+                words.length >= 2 && words[1].matches("\\d{1,18}") ? actions.get(Long.parseLong(words[1])) : null;
         if (action == null) {
             return Answer.of(404);
         }
@@ -340,15 +346,21 @@ public final class HawkbitSimulator implements AutoCloseable {
             return Answer.of(405);
         }
         return switch (words[0]) {
-            case "deploymentBase" -> isFeedback ? takeFeedback(action, body)
+            case "deploymentBase" -> isFeedback
+                    ? takeFeedback(action, body)
                     : action.isCancelingOrCanceled() || action.status() == Action.Status.WAIT_FOR_CONFIRMATION
-                            ? Answer.of(404) : describe(action, "deployment", links);
-            case "confirmationBase" -> isFeedback ? takeConfirmation(action, body)
-                    : action.status() == Action.Status.WAIT_FOR_CONFIRMATION ? describe(action, "confirmation", links)
+                            ? Answer.of(404)
+                            : describe(action, "deployment", links);
+            case "confirmationBase" -> isFeedback
+                    ? takeConfirmation(action, body)
+                    : action.status() == Action.Status.WAIT_FOR_CONFIRMATION
+                            ? describe(action, "confirmation", links)
                             : Answer.of(404);
-            case "cancelAction" -> isFeedback ? takeCancelFeedback(action, body)
+            case "cancelAction" -> isFeedback
+                    ? takeCancelFeedback(action, body)
                     : action.isCancelingOrCanceled() ? describeCancel(action) : Answer.of(404);
-            case "installedBase" -> action.isActive() || action.isCancelingOrCanceled() ? Answer.of(404)
+            case "installedBase" -> action.isActive() || action.isCancelingOrCanceled()
+                    ? Answer.of(404)
                     : describe(action, "deployment", links);
             default -> Answer.of(404);
         };
@@ -358,17 +370,20 @@ public final class HawkbitSimulator implements AutoCloseable {
         ObjectNode root = MAPPER.createObjectNode();
         root.putObject("config").putObject("polling").put("sleep", sleep);
         ObjectNode links = root.putObject("_links");
-        Optional<Action> active = actions.values().stream().filter(Action::isActive).findFirst();
+        Optional<Action> active =
+                actions.values().stream().filter(Action::isActive).findFirst();
         active.ifPresent(action -> {
             // The number changes with whatever the answer depends on.
             String etag = "?c=" + (31L * action.id + (action.isWindowOpen() ? 1249 : 1237));
             switch (action.status()) {
-                case WAIT_FOR_CONFIRMATION -> link(links, prefix, "confirmationBase", "confirmationBase/" + action.id + etag);
+                case WAIT_FOR_CONFIRMATION -> link(
+                        links, prefix, "confirmationBase", "confirmationBase/" + action.id + etag);
                 case CANCELING -> link(links, prefix, "cancelAction", "cancelAction/" + action.id);
                 default -> link(links, prefix, "deploymentBase", "deploymentBase/" + action.id + etag);
             }
         });
-        actions.values().stream().filter(action -> action.status() == Action.Status.FINISHED)
+        actions.values().stream()
+                .filter(action -> action.status() == Action.Status.FINISHED)
                 .reduce((one, later) -> later)
                 .ifPresent(action -> link(links, prefix, "installedBase", "installedBase/" + action.id));
         if (wantsAttributes) {
@@ -385,18 +400,29 @@ public final class HawkbitSimulator implements AutoCloseable {
         Assignment assignment = action.assignment;
         String download = assignment.kind() == Assignment.Kind.SOFT ? "attempt" : "forced";
         ObjectNode root = MAPPER.createObjectNode().put("id", Long.toString(action.id));
-        ObjectNode deployment = root.putObject(key).put("download", download)
-                .put("update", assignment.kind() == Assignment.Kind.DOWNLOAD_ONLY
-                        || assignment.hasWindow() && !action.isWindowOpen() ? "skip" : download);
+        ObjectNode deployment = root.putObject(key)
+                .put("download", download)
+                .put(
+                        "update",
+                        assignment.kind() == Assignment.Kind.DOWNLOAD_ONLY
+                                        || assignment.hasWindow() && !action.isWindowOpen()
+                                ? "skip"
+                                : download);
         if (assignment.hasWindow()) {
             deployment.put("maintenanceWindow", action.isWindowOpen() ? "available" : "unavailable");
         }
-        ObjectNode chunk = deployment.putArray("chunks").addObject().put("part", assignment.part())
-                .put("version", assignment.version()).put("name", assignment.name());
+        ObjectNode chunk = deployment
+                .putArray("chunks")
+                .addObject()
+                .put("part", assignment.part())
+                .put("version", assignment.version())
+                .put("name", assignment.name());
         ObjectNode artifact = chunk.putArray("artifacts").addObject().put("filename", assignment.fileName());
-        ObjectNode hashes = artifact.putObject("hashes").put("sha1", assignment.content().hash("SHA-1"));
+        ObjectNode hashes =
+                artifact.putObject("hashes").put("sha1", assignment.content().hash("SHA-1"));
         if (!onlySha1) {
-            hashes.put("md5", assignment.content().hash("MD5")).put("sha256", assignment.content().hash("SHA-256"));
+            hashes.put("md5", assignment.content().hash("MD5"))
+                    .put("sha256", assignment.content().hash("SHA-256"));
         }
         artifact.put("size", assignment.content().size());
         String place = "softwaremodules/" + action.id + "/artifacts/" + assignment.fileName();
@@ -406,7 +432,9 @@ public final class HawkbitSimulator implements AutoCloseable {
         link(links, prefix, "md5sum" + relation, place + ".MD5SUM");
         if (!assignment.metadata().isEmpty()) {
             ArrayNode metadata = chunk.putArray("metadata");
-            assignment.metadata().forEach((name, value) -> metadata.addObject().put("key", name).put("value", value));
+            assignment.metadata().forEach((name, value) -> metadata.addObject()
+                    .put("key", name)
+                    .put("value", value));
         }
         return new Answer(200, Optional.of(root));
     }
@@ -422,7 +450,9 @@ public final class HawkbitSimulator implements AutoCloseable {
         if (!data.isObject() || data.isEmpty()) {
             return Answer.of(400);
         }
-        data.properties().forEach(entry -> attributes.put(entry.getKey(), entry.getValue().asText()));
+        data.properties()
+                .forEach(
+                        entry -> attributes.put(entry.getKey(), entry.getValue().asText()));
         wantsAttributes = false;
         return Answer.of(200);
     }
@@ -446,8 +476,8 @@ public final class HawkbitSimulator implements AutoCloseable {
             }
             List<String> details = new ArrayList<>();
             status.path("details").forEach(detail -> details.add(detail.asText()));
-            return Optional.of(new Feedback(execution, finished, execution + "/" + finished + ": "
-                    + String.join(" ", details)));
+            return Optional.of(
+                    new Feedback(execution, finished, execution + "/" + finished + ": " + String.join(" ", details)));
         }
     }
 
@@ -491,7 +521,8 @@ public final class HawkbitSimulator implements AutoCloseable {
         }
         Feedback feedback = parsed.get();
         if (feedback.execution().equals("closed")) {
-            action.become(feedback.finished().equals("failure") ? Action.Status.ERROR : Action.Status.CANCELED,
+            action.become(
+                    feedback.finished().equals("failure") ? Action.Status.ERROR : Action.Status.CANCELED,
                     feedback.message());
         } else if (feedback.execution().equals("rejected")) {
             action.become(Action.Status.RUNNING, feedback.message());
@@ -524,8 +555,11 @@ public final class HawkbitSimulator implements AutoCloseable {
     private void sendArtifact(HttpExchange exchange, String module, String name) throws IOException {
         Optional<Assignment> found;
         synchronized (this) {
-            found = actions.values().stream().filter(action -> Long.toString(action.id).equals(module))
-                    .map(action -> action.assignment).filter(assignment -> assignment.fileName().equals(name)).findFirst();
+            found = actions.values().stream()
+                    .filter(action -> Long.toString(action.id).equals(module))
+                    .map(action -> action.assignment)
+                    .filter(assignment -> assignment.fileName().equals(name))
+                    .findFirst();
         }
         if (found.isEmpty()) {
             exchange.sendResponseHeaders(404, -1);
@@ -555,7 +589,8 @@ public final class HawkbitSimulator implements AutoCloseable {
             exchange.sendResponseHeaders(416, -1);
             return;
         }
-        long to = matcher.group(2).isEmpty() ? content.size() - 1
+        long to = matcher.group(2).isEmpty()
+                ? content.size() - 1
                 : Math.min(Long.parseLong(matcher.group(2)), content.size() - 1);
         exchange.getResponseHeaders().set("Content-Range", "bytes " + from + "-" + to + "/" + content.size());
         sendPart(exchange, 206, content, from, to - from + 1);
@@ -567,7 +602,7 @@ public final class HawkbitSimulator implements AutoCloseable {
             in.skipNBytes(from);
             exchange.sendResponseHeaders(status, length == 0 ? -1 : length);
             byte[] block = new byte[1 << 16];
-            for (long left = length; left > 0;) {
+            for (long left = length; left > 0; ) {
                 int count = in.read(block, 0, (int) Math.min(left, block.length));
                 if (count < 0) {
                     throw new IOException("the artifact became shorter");

@@ -15,7 +15,8 @@ import java.util.Optional;
 /** Assigns files to one device, and prints what the device says. */
 public final class HawkbitSimulatorMain {
     private static final long PERIOD_MILLIS = 200;
-    private static final String USAGE = """
+    private static final String USAGE =
+            """
             Usage: hawkbit-simulator PORT CONTROLLER-ID TARGET-TOKEN [VERSION FILE]
 
             The device side of a hawkBit server for one device. With VERSION and FILE it assigns this one update, and
@@ -27,6 +28,7 @@ public final class HawkbitSimulatorMain {
     private final HawkbitSimulator simulator;
     /** How many messages of each action were shown. */
     private final Map<Long, Integer> shown = new LinkedHashMap<>();
+
     private int requests;
 
     private HawkbitSimulatorMain(HawkbitSimulator simulator) {
@@ -45,8 +47,10 @@ public final class HawkbitSimulatorMain {
             System.err.println(USAGE);
             System.exit(2);
         }
-        try (HawkbitSimulator simulator = new HawkbitSimulator(new InetSocketAddress(Integer.parseInt(arguments[0])),
-                Optional.empty(), new HawkbitSimulator.Identity("DEFAULT", arguments[1], arguments[2], Optional.empty()))) {
+        try (HawkbitSimulator simulator = new HawkbitSimulator(
+                new InetSocketAddress(Integer.parseInt(arguments[0])),
+                Optional.empty(),
+                new HawkbitSimulator.Identity("DEFAULT", arguments[1], arguments[2], Optional.empty()))) {
             HawkbitSimulatorMain shell = new HawkbitSimulatorMain(simulator);
             if (arguments.length == 5) {
                 shell.untilOver(shell.assign(arguments[3], Path.of(arguments[4]), Map.of()));
@@ -58,10 +62,11 @@ public final class HawkbitSimulatorMain {
     }
 
     private synchronized long assign(String version, Path file, Map<String, String> metadata) throws IOException {
-        long action = simulator.assign(Assignment.forced("system", version, Artifact.of(file)).saying(metadata));
+        long action = simulator.assign(
+                Assignment.forced("system", version, Artifact.of(file)).saying(metadata));
         shown.put(action, 0);
-        System.out.println("http://localhost:" + simulator.uri().getPort() + "/: action " + action + " assigned, version "
-                + version);
+        System.out.println("http://localhost:" + simulator.uri().getPort() + "/: action " + action
+                + " assigned, version " + version);
         return action;
     }
 
@@ -69,7 +74,8 @@ public final class HawkbitSimulatorMain {
         do {
             Thread.sleep(PERIOD_MILLIS);
             show();
-        } while (simulator.status(action).equals("RUNNING") || simulator.status(action).equals("CANCELING"));
+        } while (simulator.status(action).equals("RUNNING")
+                || simulator.status(action).equals("CANCELING"));
         System.out.println("action " + action + ": " + simulator.status(action));
     }
 
@@ -101,7 +107,8 @@ public final class HawkbitSimulatorMain {
         } else if (words[0].equals("cancel") && words.length == 2 && shown.containsKey(Long.valueOf(words[1]))) {
             simulator.cancel(Long.parseLong(words[1]));
         } else if (!words[0].isEmpty()) {
-            throw new IllegalArgumentException("expected assign VERSION FILE [KEY=VALUE]..., or cancel ACTION of one that was");
+            throw new IllegalArgumentException(
+                    "expected assign VERSION FILE [KEY=VALUE]..., or cancel ACTION of one that was");
         }
     }
 
@@ -123,7 +130,9 @@ public final class HawkbitSimulatorMain {
         }
         shown.replaceAll((action, count) -> {
             int all = simulator.messages(action).size();
-            simulator.messages(action).subList(count, all)
+            simulator
+                    .messages(action)
+                    .subList(count, all)
                     .forEach(message -> System.out.println("    action " + action + " " + message));
             return all;
         });

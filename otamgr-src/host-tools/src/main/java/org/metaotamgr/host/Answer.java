@@ -28,13 +28,19 @@ record Answer(String method, String path, int status, byte[] body) {
         } catch (IOException e) {
             // Told below without what the parser quotes. It is no JsonProcessingException where the encoding is wrong.
         }
-        throw new OtaException(ExitStatus.SERVICE, "HTTP " + status + " from " + method + " " + path + ": expected JSON, found "
-                + (body.length == 0 ? "nothing" : "something else: " + excerpt(new String(body, StandardCharsets.UTF_8))));
+        throw new OtaException(
+                ExitStatus.SERVICE,
+                "HTTP " + status + " from " + method + " " + path + ": expected JSON, found "
+                        + (body.length == 0
+                                ? "nothing"
+                                : "something else: " + excerpt(new String(body, StandardCharsets.UTF_8))));
     }
 
     /** An error in one line, whatever shape its body has ("OTA service", section 4). */
     OtaException problem() {
-        ExitStatus exit = status == 401 || status == 403 ? ExitStatus.AUTHORISATION : status == 409 ? ExitStatus.CONFLICT : ExitStatus.SERVICE;
+        ExitStatus exit = status == 401 || status == 403
+                ? ExitStatus.AUTHORISATION
+                : status == 409 ? ExitStatus.CONFLICT : ExitStatus.SERVICE;
         return new OtaException(exit, message());
     }
 
@@ -47,7 +53,10 @@ record Answer(String method, String path, int status, byte[] body) {
         try {
             JsonNode node = JSON.readTree(text);
             String code = node.path("error").asText("");
-            String description = first(node.path("error_description").asText(""), node.path("message").asText(""), node.path("trace").asText("").lines().findFirst().orElse(""));
+            String description = first(
+                    node.path("error_description").asText(""),
+                    node.path("message").asText(""),
+                    node.path("trace").asText("").lines().findFirst().orElse(""));
             if (!code.isEmpty() || !description.isEmpty()) {
                 return excerpt(code + (code.isEmpty() || description.isEmpty() ? "" : ": ") + description);
             }
@@ -61,7 +70,9 @@ record Answer(String method, String path, int status, byte[] body) {
     private static String withoutTags(String text) {
         StringBuilder plain = new StringBuilder();
         int at = 0;
-        for (int open = text.indexOf('<'); open >= 0 && plain.length() <= LONGEST_EXCERPT * 10; open = text.indexOf('<', at)) {
+        for (int open = text.indexOf('<');
+                open >= 0 && plain.length() <= LONGEST_EXCERPT * 10;
+                open = text.indexOf('<', at)) {
             int close = text.indexOf('>', open);
             if (close < 0) {
                 break;
@@ -69,7 +80,8 @@ record Answer(String method, String path, int status, byte[] body) {
             plain.append(text, at, open).append(' ');
             at = close + 1;
         }
-        return plain.append(text, at, Math.min(text.length(), at + LONGEST_EXCERPT * 10)).toString();
+        return plain.append(text, at, Math.min(text.length(), at + LONGEST_EXCERPT * 10))
+                .toString();
     }
 
     private static String first(String... texts) {

@@ -22,7 +22,8 @@ import java.util.regex.Pattern;
 final class BitBake {
 
     private static final Pattern ASSIGNMENT = Pattern.compile("TMPDIR=\"((?:[^\"\\\\]|\\\\.)*)\"");
-    private static final String ADVICE = "; source oe-init-build-env first, or say where with --tmpdir DIR, --record FILE or -s for the current directory";
+    private static final String ADVICE =
+            "; source oe-init-build-env first, or say where with --tmpdir DIR, --record FILE or -s for the current directory";
 
     private final ProcessContext surroundings;
     private final Duration patience;
@@ -33,9 +34,12 @@ final class BitBake {
     }
 
     Path tmpdir() throws OtaException {
-        Path program = onPath().orElseThrow(() -> new OtaException(ExitStatus.LOCAL, "bitbake: there is no such program on PATH" + ADVICE));
-        ProcessBuilder builder = new ProcessBuilder(program.toString(), "-e").directory(surroundings.folder().toFile())
-                .redirectError(ProcessBuilder.Redirect.DISCARD).redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()));
+        Path program = onPath().orElseThrow(
+                        () -> new OtaException(ExitStatus.LOCAL, "bitbake: there is no such program on PATH" + ADVICE));
+        ProcessBuilder builder = new ProcessBuilder(program.toString(), "-e")
+                .directory(surroundings.folder().toFile())
+                .redirectError(ProcessBuilder.Redirect.DISCARD)
+                .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()));
         builder.environment().clear();
         builder.environment().putAll(surroundings.environment());
         // bitbake -e and its server have no use for them.
@@ -66,27 +70,35 @@ final class BitBake {
             thread.setDaemon(true);
             return thread;
         });
-        try (BufferedReader lines = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
-            watch.schedule(() -> {
-                late.set(true);
-                process.descendants().forEach(ProcessHandle::destroyForcibly);
-                process.destroyForcibly();
-            }, patience.toMillis(), TimeUnit.MILLISECONDS);
+        try (BufferedReader lines =
+                new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
+            watch.schedule(
+                    () -> {
+                        late.set(true);
+                        process.descendants().forEach(ProcessHandle::destroyForcibly);
+                        process.destroyForcibly();
+                    },
+                    patience.toMillis(),
+                    TimeUnit.MILLISECONDS);
             Set<String> found = search(lines);
             int exit = process.waitFor();
             if (late.get()) {
-                throw new OtaException(ExitStatus.LOCAL, "bitbake -e: no end after " + patience.toSeconds() + " s" + ADVICE);
+                throw new OtaException(
+                        ExitStatus.LOCAL, "bitbake -e: no end after " + patience.toSeconds() + " s" + ADVICE);
             }
             if (exit != 0) {
                 throw new OtaException(ExitStatus.LOCAL, "bitbake -e: failed with exit status " + exit + ADVICE);
             }
             if (found.size() != 1) {
-                throw new OtaException(ExitStatus.LOCAL, "bitbake -e: expected one TMPDIR, found " + (found.isEmpty() ? "none" : found) + ADVICE);
+                throw new OtaException(
+                        ExitStatus.LOCAL,
+                        "bitbake -e: expected one TMPDIR, found " + (found.isEmpty() ? "none" : found) + ADVICE);
             }
             return surroundings.folder().resolve(found.iterator().next());
         } catch (IOException e) {
             if (late.get()) {
-                throw new OtaException(ExitStatus.LOCAL, "bitbake -e: no end after " + patience.toSeconds() + " s" + ADVICE);
+                throw new OtaException(
+                        ExitStatus.LOCAL, "bitbake -e: no end after " + patience.toSeconds() + " s" + ADVICE);
             }
             throw e;
         } catch (InterruptedException e) {

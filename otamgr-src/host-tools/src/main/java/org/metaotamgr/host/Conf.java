@@ -31,8 +31,18 @@ import java.util.Set;
  * @param description for administrators, or null
  * @param image the image file, for an upload only
  */
-record Conf(Path file, String name, String description, String version, String username, Secret userpw, Secret authString, String partnerId,
-        String deviceTypeId, Optional<Path> image, List<String> tags) {
+record Conf(
+        Path file,
+        String name,
+        String description,
+        String version,
+        String username,
+        Secret userpw,
+        Secret authString,
+        String partnerId,
+        String deviceTypeId,
+        Optional<Path> image,
+        List<String> tags) {
 
     static final String FILE_NAME = "partner-ota-conf.json";
     static final String PASSWORD_VARIABLE = "OTA_USERPW";
@@ -42,8 +52,17 @@ record Conf(Path file, String name, String description, String version, String u
     private static final int LONGEST_NAME = 35;
     private static final int LONGEST_DESCRIPTION = 500;
     private static final int LONGEST_TAG = 35;
-    private static final Map<String, String> SAMPLES = Map.of("username", "dummy@afero.io", "userpw", "password for dummy account",
-            "name", "Your name for this product", "partnerId", "4f7de484-cf23-478d-90a7-412104d5120b", "deviceTypeId", "a6542896-8464-48e1-b12f-664a57e4e703");
+    private static final Map<String, String> SAMPLES = Map.of(
+            "username",
+            "dummy@afero.io",
+            "userpw",
+            "password for dummy account",
+            "name",
+            "Your name for this product",
+            "partnerId",
+            "4f7de484-cf23-478d-90a7-412104d5120b",
+            "deviceTypeId",
+            "a6542896-8464-48e1-b12f-664a57e4e703");
     private static final String SAMPLE_AUTH_SHA256 = "03f006b56131b2c3900c091dda15c58431435d7534f2f744eab856e9267232d8";
 
     /** What the configuration is read for: each needs different keys. */
@@ -66,7 +85,8 @@ record Conf(Path file, String name, String description, String version, String u
         return version + "." + buildNumber + (debug ? "d" : "");
     }
 
-    static Conf load(Path file, Use use, ServiceUrl url, ProcessContext surroundings, Secrets secrets, Output output) throws OtaException {
+    static Conf load(Path file, Use use, ServiceUrl url, ProcessContext surroundings, Secrets secrets, Output output)
+            throws OtaException {
         return new Reader(file, use, url, surroundings, secrets, output).read();
     }
 
@@ -80,7 +100,8 @@ record Conf(Path file, String name, String description, String version, String u
         private final List<String> problems = new ArrayList<>();
         private JsonNode json;
 
-        private Reader(Path file, Use use, ServiceUrl url, ProcessContext surroundings, Secrets secrets, Output output) {
+        private Reader(
+                Path file, Use use, ServiceUrl url, ProcessContext surroundings, Secrets secrets, Output output) {
             this.file = file;
             this.use = use;
             this.url = url;
@@ -122,23 +143,43 @@ record Conf(Path file, String name, String description, String version, String u
             Optional<Path> image = use == Use.UPLOAD ? image() : Optional.empty();
             samples(authString);
             if (!problems.isEmpty()) {
-                throw new OtaException(ExitStatus.CONFIGURATION, file + ": " + String.join("\n" + file + ": ", problems));
+                throw new OtaException(
+                        ExitStatus.CONFIGURATION, file + ": " + String.join("\n" + file + ": ", problems));
             }
-            return new Conf(file, name, description, version, username, new Secret(userpw), new Secret(authString), partnerId, deviceTypeId, image, tags);
+            return new Conf(
+                    file,
+                    name,
+                    description,
+                    version,
+                    username,
+                    new Secret(userpw),
+                    new Secret(authString),
+                    partnerId,
+                    deviceTypeId,
+                    image,
+                    tags);
         }
 
         private JsonNode parse() throws OtaException {
             try {
                 if (!Files.exists(file)) {
-                    throw new OtaException(ExitStatus.CONFIGURATION, file + ": there is no such file; name the configuration with --conf FILE");
+                    throw new OtaException(
+                            ExitStatus.CONFIGURATION,
+                            file + ": there is no such file; name the configuration with --conf FILE");
                 }
                 warnIfReadable();
                 if (Files.size(file) > MAX_FILE_SIZE) {
-                    throw new OtaException(ExitStatus.CONFIGURATION, file + ": expected at most " + MAX_FILE_SIZE + " bytes");
+                    throw new OtaException(
+                            ExitStatus.CONFIGURATION, file + ": expected at most " + MAX_FILE_SIZE + " bytes");
                 }
-                String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(Files.readAllBytes(file))).toString();
-                ObjectMapper mapper = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-                        .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+                String text = StandardCharsets.UTF_8
+                        .newDecoder()
+                        .decode(ByteBuffer.wrap(Files.readAllBytes(file)))
+                        .toString();
+                ObjectMapper mapper = JsonMapper.builder()
+                        .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                        .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+                        .build();
                 JsonNode node = mapper.readTree(text);
                 if (!node.isObject()) {
                     throw new OtaException(ExitStatus.CONFIGURATION, file + ": expected a JSON object");
@@ -146,8 +187,10 @@ record Conf(Path file, String name, String description, String version, String u
                 return node;
             } catch (JsonProcessingException e) {
                 // Its own message quotes the file, and the file holds passwords.
-                throw new OtaException(ExitStatus.CONFIGURATION,
-                        file + ": is not JSON: line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr());
+                throw new OtaException(
+                        ExitStatus.CONFIGURATION,
+                        file + ": is not JSON: line " + e.getLocation().getLineNr() + ", column "
+                                + e.getLocation().getColumnNr());
             } catch (CharacterCodingException e) {
                 throw new OtaException(ExitStatus.CONFIGURATION, file + ": is not UTF-8");
             } catch (IOException e) {
@@ -160,8 +203,10 @@ record Conf(Path file, String name, String description, String version, String u
                 return;
             }
             Set<PosixFilePermission> permissions = Files.getPosixFilePermissions(file);
-            if (permissions.contains(PosixFilePermission.GROUP_READ) || permissions.contains(PosixFilePermission.OTHERS_READ)) {
-                output.warning(file + ": others can read it (" + PosixFilePermissions.toString(permissions) + ") and it may hold passwords; chmod 600 it");
+            if (permissions.contains(PosixFilePermission.GROUP_READ)
+                    || permissions.contains(PosixFilePermission.OTHERS_READ)) {
+                output.warning(file + ": others can read it (" + PosixFilePermissions.toString(permissions)
+                        + ") and it may hold passwords; chmod 600 it");
             }
         }
 
@@ -258,7 +303,9 @@ record Conf(Path file, String name, String description, String version, String u
                 return tags;
             }
             for (JsonNode tag : value) {
-                if (!tag.isTextual() || tag.textValue().isBlank() || tag.textValue().contains(",")) {
+                if (!tag.isTextual()
+                        || tag.textValue().isBlank()
+                        || tag.textValue().contains(",")) {
                     problems.add("tags: expected strings without commas");
                 } else {
                     tags.add(limited("tags", tag.textValue(), LONGEST_TAG));
@@ -272,7 +319,8 @@ record Conf(Path file, String name, String description, String version, String u
             List<String> keys = new ArrayList<>();
             files.fieldNames().forEachRemaining(keys::add);
             if (!files.isObject() || keys.size() != 1 || !keys.get(0).equalsIgnoreCase("a")) {
-                problems.add("imageFiles: expected {\"A\": \"FILE\"} and nothing else, found " + (files.isObject() ? "keys " + keys : kind(files)));
+                problems.add("imageFiles: expected {\"A\": \"FILE\"} and nothing else, found "
+                        + (files.isObject() ? "keys " + keys : kind(files)));
                 return Optional.empty();
             }
             JsonNode value = files.path(keys.get(0));
@@ -289,7 +337,8 @@ record Conf(Path file, String name, String description, String version, String u
             Path image = Files.exists(beside) ? beside : here;
             String found = imageProblem(image);
             if (found != null) {
-                problems.add("imageFiles: " + image + ": " + found + (image.equals(beside) ? "" : " (nor is there " + beside + ")"));
+                problems.add("imageFiles: " + image + ": " + found
+                        + (image.equals(beside) ? "" : " (nor is there " + beside + ")"));
                 return null;
             }
             return image;
@@ -315,15 +364,32 @@ record Conf(Path file, String name, String description, String version, String u
         /** The values of the published sample, and templates such as {@code <your password>}: nobody means them. */
         private void samples(String authString) {
             List<String> found = new ArrayList<>();
-            for (String key : List.of("username", "userpw", "name", "partnerId", "deviceTypeId", "auth-string", "version", "description")) {
-                boolean used = switch (key) {
-                    case "name", "version", "description" -> use != Use.ACCOUNT;
-                    case "userpw" -> surroundings.environment().getOrDefault(PASSWORD_VARIABLE, "").isEmpty();
-                    case "auth-string" -> surroundings.environment().getOrDefault(AUTH_VARIABLE, "").isEmpty();
-                    default -> true;
-                };
+            for (String key : List.of(
+                    "username",
+                    "userpw",
+                    "name",
+                    "partnerId",
+                    "deviceTypeId",
+                    "auth-string",
+                    "version",
+                    "description")) {
+                boolean used =
+                        switch (key) {
+                            case "name", "version", "description" -> use != Use.ACCOUNT;
+                            case "userpw" -> surroundings
+                                    .environment()
+                                    .getOrDefault(PASSWORD_VARIABLE, "")
+                                    .isEmpty();
+                            case "auth-string" -> surroundings
+                                    .environment()
+                                    .getOrDefault(AUTH_VARIABLE, "")
+                                    .isEmpty();
+                            default -> true;
+                        };
                 String value = json.path(key).asText();
-                boolean sample = value.equals(SAMPLES.get(key)) || value.matches("<[^<>]*>") || key.equals("auth-string") && sha256(authString).equals(SAMPLE_AUTH_SHA256);
+                boolean sample = value.equals(SAMPLES.get(key))
+                        || value.matches("<[^<>]*>")
+                        || key.equals("auth-string") && sha256(authString).equals(SAMPLE_AUTH_SHA256);
                 if (used && sample) {
                     found.add(key);
                 }
@@ -340,7 +406,8 @@ record Conf(Path file, String name, String description, String version, String u
 
         private static String sha256(String text) {
             try {
-                return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
+                return HexFormat.of()
+                        .formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
             } catch (NoSuchAlgorithmException e) {
                 throw new IllegalStateException("every Java runtime has SHA-256", e);
             }

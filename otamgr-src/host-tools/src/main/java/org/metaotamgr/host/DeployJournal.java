@@ -55,7 +55,8 @@ final class DeployJournal implements Closeable {
         String title = "ota deploy journal 1 " + deployment;
         FileChannel channel = null;
         try {
-            channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+            channel = FileChannel.open(
+                    file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
             FileLock lock = lock(channel);
             if (lock == null) {
                 channel.close();
@@ -94,7 +95,8 @@ final class DeployJournal implements Closeable {
         while (whole > 0 && content[whole - 1] != '\n') {
             whole--;
         }
-        // The run was killed while it wrote its last line; what that line was about had not begun or is only not yet known.
+        // The run was killed while it wrote its last line; what that line was about had not begun or is only not yet
+        // known.
         channel.truncate(whole);
         channel.position(whole);
         String[] lines = new String(content, 0, whole, StandardCharsets.UTF_8).split("\n");
@@ -103,8 +105,10 @@ final class DeployJournal implements Closeable {
             return;
         }
         if (!lines[0].equals(title)) {
-            throw new OtaException(ExitStatus.CONFLICT, file + ": is the journal of something else: expected «" + title + "», found «" + lines[0]
-                    + "»; name another one with --journal FILE");
+            throw new OtaException(
+                    ExitStatus.CONFLICT,
+                    file + ": is the journal of something else: expected «" + title + "», found «" + lines[0]
+                            + "»; name another one with --journal FILE");
         }
         for (int i = 1; i < lines.length; i++) {
             String[] words = lines[i].split(" ", 3);
@@ -113,7 +117,9 @@ final class DeployJournal implements Closeable {
                 entry = candidate.word.equals(words[0]) ? candidate : entry;
             }
             if (entry == null || words.length < 2) {
-                throw new OtaException(ExitStatus.LOCAL, file + ": line " + (i + 1) + ": expected a journal entry, found something else");
+                throw new OtaException(
+                        ExitStatus.LOCAL,
+                        file + ": line " + (i + 1) + ": expected a journal entry, found something else");
             }
             known.put(words[1], entry);
         }
@@ -127,19 +133,25 @@ final class DeployJournal implements Closeable {
     /** Notes on disk that pushes to these devices are about to be sent. */
     synchronized void sending(Collection<String> devices) throws OtaException {
         StringBuilder lines = new StringBuilder();
-        devices.forEach(device -> lines.append(Entry.SENDING.word).append(' ').append(device).append('\n'));
+        devices.forEach(device ->
+                lines.append(Entry.SENDING.word).append(' ').append(device).append('\n'));
         add(lines.toString(), true);
     }
 
     synchronized void ended(String device, Entry entry, String message) throws OtaException {
-        add(entry.word + " " + device + (message.isEmpty() ? "" : " " + message.replaceAll("[\\p{Cntrl}]", " ")) + "\n", false);
+        add(
+                entry.word + " " + device + (message.isEmpty() ? "" : " " + message.replaceAll("[\\p{Cntrl}]", " "))
+                        + "\n",
+                false);
     }
 
     private void add(String lines, boolean force) throws OtaException {
         try {
             write(lines, force);
         } catch (IOException e) {
-            throw new OtaException(ExitStatus.LOCAL, file + ": the journal cannot be written; stopped, so that no device gets the image twice");
+            throw new OtaException(
+                    ExitStatus.LOCAL,
+                    file + ": the journal cannot be written; stopped, so that no device gets the image twice");
         }
     }
 

@@ -43,8 +43,7 @@ final class Deployment {
         }
     }
 
-    record Result(Outcome outcome, String message) {
-    }
+    record Result(Outcome outcome, String message) {}
 
     private final OtaService service;
     private final OtaRecord image;
@@ -68,12 +67,19 @@ final class Deployment {
     static OtaRecord image(OtaService service, String imageId) throws OtaException {
         service.rest().login();
         List<OtaRecord> images = service.images();
-        OtaRecord image = images.stream().filter(candidate -> new BigInteger(candidate.id()).equals(new BigInteger(imageId))).findFirst()
-                .orElseThrow(() -> new OtaException(ExitStatus.CONFLICT, "image " + imageId + ": the device type has no image with this id"
-                        + (images.isEmpty() ? "; it has none at all" : "; ota image list shows its " + images.size())
-                        + " (the id in a record file is that of the record, not of the image)"));
+        OtaRecord image = images.stream()
+                .filter(candidate -> new BigInteger(candidate.id()).equals(new BigInteger(imageId)))
+                .findFirst()
+                .orElseThrow(() -> new OtaException(
+                        ExitStatus.CONFLICT,
+                        "image " + imageId + ": the device type has no image with this id"
+                                + (images.isEmpty()
+                                        ? "; it has none at all"
+                                        : "; ota image list shows its " + images.size())
+                                + " (the id in a record file is that of the record, not of the image)"));
         if (image.url().isEmpty()) {
-            throw new OtaException(ExitStatus.CONFLICT, "image " + imageId + " has no URL, so no device can get it; upload it again");
+            throw new OtaException(
+                    ExitStatus.CONFLICT, "image " + imageId + " has no URL, so no device can get it; upload it again");
         }
         return image;
     }
@@ -84,7 +90,8 @@ final class Deployment {
      * @param journalFile where to note what is done, or empty for a deployment that cannot be resumed
      * @param jobs how many pushes may be under way at once
      */
-    Map<String, Result> run(List<String> devices, Optional<Path> journalFile, String deployment, int jobs) throws OtaException {
+    Map<String, Result> run(List<String> devices, Optional<Path> journalFile, String deployment, int jobs)
+            throws OtaException {
         if (journalFile.isEmpty()) {
             push(devices, Map.of(), jobs);
             return results;
@@ -119,7 +126,9 @@ final class Deployment {
             for (int from = 0; from < open.size() && stopped() == null; from += BLOCK) {
                 List<String> block = open.subList(from, Math.min(open.size(), from + BLOCK));
                 free.acquire(block.size());
-                List<String> sure = block.stream().filter(device -> !doubtful(known.get(device))).toList();
+                List<String> sure = block.stream()
+                        .filter(device -> !doubtful(known.get(device)))
+                        .toList();
                 if (journal.isPresent() && !sure.isEmpty()) {
                     journal.get().sending(sure);
                 }
@@ -144,8 +153,10 @@ final class Deployment {
         }
         results.values().removeIf(result -> result == null);
         if (stopped() != null) {
-            throw new OtaException(stopped().status(), stopped().getMessage() + "\nstopped after " + done + " of " + devices.size() + " devices"
-                    + (journal.isPresent() ? "; run the command again to go on" : ""));
+            throw new OtaException(
+                    stopped().status(),
+                    stopped().getMessage() + "\nstopped after " + done + " of " + devices.size() + " devices"
+                            + (journal.isPresent() ? "; run the command again to go on" : ""));
         }
     }
 
@@ -164,11 +175,12 @@ final class Deployment {
         try {
             Result result = doubtful ? afterDoubt(device, "an earlier run ended before the answer came") : send(device);
             if (journal.isPresent()) {
-                DeployJournal.Entry entry = switch (result.outcome()) {
-                    case ACCEPTED, EARLIER -> DeployJournal.Entry.ACCEPTED;
-                    case FAILED -> DeployJournal.Entry.FAILED;
-                    case UNCLEAR -> DeployJournal.Entry.UNCLEAR;
-                };
+                DeployJournal.Entry entry =
+                        switch (result.outcome()) {
+                            case ACCEPTED, EARLIER -> DeployJournal.Entry.ACCEPTED;
+                            case FAILED -> DeployJournal.Entry.FAILED;
+                            case UNCLEAR -> DeployJournal.Entry.UNCLEAR;
+                        };
                 journal.get().ended(device, entry, result.message());
             }
             synchronized (this) {
@@ -212,10 +224,18 @@ final class Deployment {
         for (int attempt = 0; attempt < MOST_DOUBTS; attempt++) {
             Optional<OtaService.DeviceState> state = service.device(device);
             if (state.isEmpty() && !repeatUnclear) {
-                return new Result(Outcome.UNCLEAR, doubt + "; the service does not tell whether the device is updating");
+                return new Result(
+                        Outcome.UNCLEAR, doubt + "; the service does not tell whether the device is updating");
             }
-            if (state.isPresent() && (state.get().updating() || state.get().installed().filter(image.versionNumber()::equals).isPresent())) {
-                return new Result(Outcome.ACCEPTED, "found " + (state.get().updating() ? "updating" : "installed") + " after: " + doubt);
+            if (state.isPresent()
+                    && (state.get().updating()
+                            || state.get()
+                                    .installed()
+                                    .filter(image.versionNumber()::equals)
+                                    .isPresent())) {
+                return new Result(
+                        Outcome.ACCEPTED,
+                        "found " + (state.get().updating() ? "updating" : "installed") + " after: " + doubt);
             }
             if (journal.isPresent()) {
                 journal.get().sending(List.of(device));
@@ -236,7 +256,10 @@ final class Deployment {
         while (true) {
             List<String> still = new ArrayList<>();
             for (String device : waiting) {
-                if (service.device(device).flatMap(OtaService.DeviceState::installed).filter(number -> number.compareTo(image.versionNumber()) >= 0).isEmpty()) {
+                if (service.device(device)
+                        .flatMap(OtaService.DeviceState::installed)
+                        .filter(number -> number.compareTo(image.versionNumber()) >= 0)
+                        .isEmpty()) {
                     still.add(device);
                 }
             }

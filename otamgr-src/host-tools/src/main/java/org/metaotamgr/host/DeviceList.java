@@ -17,11 +17,11 @@ final class DeviceList {
 
     private static final int MOST = 1_000_000;
 
-    private DeviceList() {
-    }
+    private DeviceList() {}
 
     /** Reads one id a line; empty lines and what follows {@code #} do not count. {@code -} is standard input. */
-    static List<String> of(List<String> named, String file, ProcessContext surroundings, Output output) throws OtaException {
+    static List<String> of(List<String> named, String file, ProcessContext surroundings, Output output)
+            throws OtaException {
         Set<String> devices = new LinkedHashSet<>();
         int repeated = 0;
         for (String device : named) {
@@ -49,7 +49,8 @@ final class DeviceList {
             }
         }
         if (devices.isEmpty()) {
-            throw new OtaException(ExitStatus.USAGE, "no device is named; use --device ID, or --devices FILE with one id a line");
+            throw new OtaException(
+                    ExitStatus.USAGE, "no device is named; use --device ID, or --devices FILE with one id a line");
         }
         if (repeated > 0) {
             output.note(repeated + " devices are named more than once; each gets the image once");
@@ -59,7 +60,9 @@ final class DeviceList {
 
     private static String checked(String device, String where) throws OtaException {
         if (!device.matches("[\\x21-\\x7e]{1,200}")) {
-            throw new OtaException(ExitStatus.USAGE, where + ": expected a device id without blanks, found " + device.replaceAll("\\p{Cntrl}", "?"));
+            throw new OtaException(
+                    ExitStatus.USAGE,
+                    where + ": expected a device id without blanks, found " + device.replaceAll("\\p{Cntrl}", "?"));
         }
         return device;
     }

@@ -19,8 +19,7 @@ final class ImageUpload {
      * @param bytes how many bytes were sent in the end; 0 when the service had them
      * @param milliseconds how long that took, with all tries
      */
-    record Done(OtaRecord image, boolean already, long bytes, long milliseconds) {
-    }
+    record Done(OtaRecord image, boolean already, long bytes, long milliseconds) {}
 
     ImageUpload(OtaService service, Conf conf, ProcessContext surroundings, Output output, boolean showProgress) {
         this.service = service;
@@ -35,8 +34,10 @@ final class ImageUpload {
         check(local, version, recordFile.path());
         service.rest().login();
         if (!service.exists(conf.name(), version)) {
-            throw new OtaException(ExitStatus.CONFLICT, "the service has no record " + conf.name() + ", version " + version
-                    + "; create it with ota record create, then build the image with it");
+            throw new OtaException(
+                    ExitStatus.CONFLICT,
+                    "the service has no record " + conf.name() + ", version " + version
+                            + "; create it with ota record create, then build the image with it");
         }
         Optional<OtaRecord> present = service.image(local.versionNumber());
         if (present.isPresent()) {
@@ -55,7 +56,9 @@ final class ImageUpload {
             service.setUrl(pool, url);
             pool = pool(local);
             if (!pool.url().equals(url)) {
-                throw new OtaException(ExitStatus.SERVICE, "the service has not kept the URL of the image in its record; nothing was offered to devices, upload again");
+                throw new OtaException(
+                        ExitStatus.SERVICE,
+                        "the service has not kept the URL of the image in its record; nothing was offered to devices, upload again");
             }
         } else {
             output.note("The image is on the service already; it is not sent again.");
@@ -65,27 +68,42 @@ final class ImageUpload {
 
     private Done already(OtaRecord present) throws OtaException {
         if (present.url().isEmpty()) {
-            throw new OtaException(ExitStatus.CONFLICT, "image " + present.id() + " is associated without a URL, so no device can get it; remove it with "
-                    + "ota image dissociate --version-number " + present.versionNumber() + " and upload again");
+            throw new OtaException(
+                    ExitStatus.CONFLICT,
+                    "image " + present.id() + " is associated without a URL, so no device can get it; remove it with "
+                            + "ota image dissociate --version-number " + present.versionNumber() + " and upload again");
         }
         return new Done(present, true, 0, 0);
     }
 
     private void check(OtaRecord local, String version, Path file) throws OtaException {
-        String[][] pairs = {{"version", version, local.version()}, {"name", conf.name(), local.name()},
-            {"partnerId", conf.partnerId(), local.text("partnerId").isEmpty() ? conf.partnerId() : local.text("partnerId")},
-            {"type", Integer.toString(OtaRecord.HUB_TYPE), local.text("type")}};
+        String[][] pairs = {
+            {"version", version, local.version()},
+            {"name", conf.name(), local.name()},
+            {
+                "partnerId",
+                conf.partnerId(),
+                local.text("partnerId").isEmpty() ? conf.partnerId() : local.text("partnerId")
+            },
+            {"type", Integer.toString(OtaRecord.HUB_TYPE), local.text("type")}
+        };
         for (String[] pair : pairs) {
             if (!pair[1].equals(pair[2])) {
-                throw new OtaException(ExitStatus.CONFLICT, file + ": " + pair[0] + ": expected " + pair[1] + " from the configuration and the command line, found " + pair[2]
-                        + "; is the record of another build in the way?");
+                throw new OtaException(
+                        ExitStatus.CONFLICT,
+                        file + ": " + pair[0] + ": expected " + pair[1]
+                                + " from the configuration and the command line, found " + pair[2]
+                                + "; is the record of another build in the way?");
             }
         }
     }
 
     private OtaRecord pool(OtaRecord local) throws OtaException {
-        return service.poolRecord(local.versionNumber()).orElseThrow(() -> new OtaException(ExitStatus.CONFLICT, "the service has no record with version number "
-                + local.versionNumber() + ", which is in the record file; is the file from another service?"));
+        return service.poolRecord(local.versionNumber())
+                .orElseThrow(() -> new OtaException(
+                        ExitStatus.CONFLICT,
+                        "the service has no record with version number " + local.versionNumber()
+                                + ", which is in the record file; is the file from another service?"));
     }
 
     /** Moves what is uploaded; it may be cleared away before that, and is uploaded once more then. */
@@ -96,7 +114,8 @@ final class ImageUpload {
             service.upload(image, local, surroundings, showProgress);
             url = service.moveToRepository(image.sha256());
         }
-        return url.orElseThrow(() -> new OtaException(ExitStatus.SERVICE, "the service loses what is uploaded before it can be moved to the repository"));
+        return url.orElseThrow(() -> new OtaException(
+                ExitStatus.SERVICE, "the service loses what is uploaded before it can be moved to the repository"));
     }
 
     private OtaRecord associate(OtaRecord pool) throws OtaException {
@@ -107,14 +126,19 @@ final class ImageUpload {
             output.note(e.getMessage() + "; asking whether the image was associated");
             image = service.image(pool.versionNumber());
             if (image.isEmpty()) {
-                throw new OtaException(e.status(), e.getMessage() + "; the image is stored, but not associated: run the command again");
+                throw new OtaException(
+                        e.status(),
+                        e.getMessage() + "; the image is stored, but not associated: run the command again");
             }
             output.note("It was.");
         }
         if (image.isEmpty()) {
             image = service.image(pool.versionNumber());
         }
-        return image.filter(found -> !found.url().isEmpty()).orElseThrow(() -> new OtaException(ExitStatus.CONFLICT,
-                "the service refuses to associate the image, because there is another one of this type and version " + pool.version()));
+        return image.filter(found -> !found.url().isEmpty())
+                .orElseThrow(() -> new OtaException(
+                        ExitStatus.CONFLICT,
+                        "the service refuses to associate the image, because there is another one of this type and version "
+                                + pool.version()));
     }
 }

@@ -17,19 +17,34 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The command {@code ota}. */
-@Command(name = "ota", mixinStandardHelpOptions = true, versionProvider = Ota.Version.class, sortOptions = false, usageHelpWidth = 110, usageHelpAutoWidth = true,
+@Command(
+        name = "ota",
+        mixinStandardHelpOptions = true,
+        versionProvider = Ota.Version.class,
+        sortOptions = false,
+        usageHelpWidth = 110,
+        usageHelpAutoWidth = true,
         description = "Creates OTA records, uploads images and deploys them to devices.",
-        subcommands = {Ota.RecordCommand.class, Ota.ImageCommand.class, Ota.Deploy.class, Ota.Status.class, AutoComplete.GenerateCompletion.class},
-        footer = {"", "Secrets: userpw and auth-string of the configuration may come from $" + Conf.PASSWORD_VARIABLE + " and $" + Conf.AUTH_VARIABLE + ".",
+        subcommands = {
+            Ota.RecordCommand.class,
+            Ota.ImageCommand.class,
+            Ota.Deploy.class,
+            Ota.Status.class,
+            AutoComplete.GenerateCompletion.class
+        },
+        footer = {
+            "",
+            "Secrets: userpw and auth-string of the configuration may come from $" + Conf.PASSWORD_VARIABLE + " and $"
+                    + Conf.AUTH_VARIABLE + ".",
             "Exit status: 0 success, 1 defect of the tool, 2 usage, 3 configuration, 4 authorisation, 5 conflict or something missing,",
             "6 error of the service, 7 network, 8 local file or BitBake, 9 some devices did not get the image.",
-            "Completion for bash and zsh: source <(ota generate-completion)"})
+            "Completion for bash and zsh: source <(ota generate-completion)"
+        })
 public final class Ota {
 
     private static final int MOST_JOBS = 64;
 
-    private Ota() {
-    }
+    private Ota() {}
 
     /**
      * Runs the command. The first argument {@code --as=NAME} makes it behave as one of the original tools; launchers use that.
@@ -47,7 +62,9 @@ public final class Ota {
                 case PartnerUploader.NAME -> PartnerUploader.run(surroundings, rest);
                 case PartnerDeploy.NAME -> PartnerDeploy.run(surroundings, rest);
                 default -> {
-                    surroundings.err().println("ota: --as: expected " + PartnerUploader.NAME + " or " + PartnerDeploy.NAME);
+                    surroundings
+                            .err()
+                            .println("ota: --as: expected " + PartnerUploader.NAME + " or " + PartnerDeploy.NAME);
                     yield ExitStatus.USAGE.code();
                 }
             };
@@ -68,18 +85,24 @@ public final class Ota {
         }
     }
 
-    @Command(name = "record", mixinStandardHelpOptions = true, description = "OTA records: what the service knows of an image before it is built.",
+    @Command(
+            name = "record",
+            mixinStandardHelpOptions = true,
+            description = "OTA records: what the service knows of an image before it is built.",
             subcommands = {RecordCreate.class, RecordRecover.class})
-    static final class RecordCommand {
-    }
+    static final class RecordCommand {}
 
-    @Command(name = "image", mixinStandardHelpOptions = true, description = "Images on the service.",
+    @Command(
+            name = "image",
+            mixinStandardHelpOptions = true,
+            description = "Images on the service.",
             subcommands = {ImageUploadCommand.class, ImageList.class, ImagePool.class, ImageDissociate.class})
-    static final class ImageCommand {
-    }
+    static final class ImageCommand {}
 
     private static ExitStatus tellRecord(ServiceOptions.Opened opened, OtaRecord record, RecordFile file) {
-        opened.output().line("record " + record.id() + ": " + record.name() + " " + record.version() + ", version number " + record.versionNumber());
+        opened.output()
+                .line("record " + record.id() + ": " + record.name() + " " + record.version() + ", version number "
+                        + record.versionNumber());
         opened.output().line("record file: " + file.path());
         ObjectNode node = JsonNodeFactory.instance.objectNode();
         node.set("record", Reports.json(record, false));
@@ -88,11 +111,16 @@ public final class Ota {
         return ExitStatus.SUCCESS;
     }
 
-    @Command(name = "create", mixinStandardHelpOptions = true, sortOptions = false,
-            description = "Creates the record of a build and writes full_ota_record.json. Do this before the image is built.")
+    @Command(
+            name = "create",
+            mixinStandardHelpOptions = true,
+            sortOptions = false,
+            description =
+                    "Creates the record of a build and writes full_ota_record.json. Do this before the image is built.")
     static final class RecordCreate implements Step {
         @Mixin
         private BuildOptions build;
+
         @Mixin
         private ServiceOptions service;
 
@@ -106,16 +134,21 @@ public final class Ota {
             build.check();
             ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.RECORD);
             RecordFile file = build.file(surroundings);
-            OtaRecord record = new RecordCreation(opened.service(), opened.conf(), opened.output()).create(opened.conf().version(build.buildNumber, build.debug), file);
+            OtaRecord record = new RecordCreation(opened.service(), opened.conf(), opened.output())
+                    .create(opened.conf().version(build.buildNumber, build.debug), file);
             return tellRecord(opened, record, file);
         }
     }
 
-    @Command(name = "recover", mixinStandardHelpOptions = true, sortOptions = false,
+    @Command(
+            name = "recover",
+            mixinStandardHelpOptions = true,
+            sortOptions = false,
             description = "Writes full_ota_record.json again for a record that the service has.")
     static final class RecordRecover implements Step {
         @Mixin
         private BuildOptions build;
+
         @Mixin
         private ServiceOptions service;
 
@@ -129,19 +162,30 @@ public final class Ota {
             build.check();
             ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.RECORD);
             RecordFile file = build.file(surroundings);
-            OtaRecord record = new RecordCreation(opened.service(), opened.conf(), opened.output()).recover(opened.conf().version(build.buildNumber, build.debug), file);
+            OtaRecord record = new RecordCreation(opened.service(), opened.conf(), opened.output())
+                    .recover(opened.conf().version(build.buildNumber, build.debug), file);
             return tellRecord(opened, record, file);
         }
     }
 
-    @Command(name = "upload", mixinStandardHelpOptions = true, sortOptions = false,
-            description = {"Uploads the image of a build and offers it for the device type.", "An upload that was interrupted goes on where the service is: run it again."})
+    @Command(
+            name = "upload",
+            mixinStandardHelpOptions = true,
+            sortOptions = false,
+            description = {
+                "Uploads the image of a build and offers it for the device type.",
+                "An upload that was interrupted goes on where the service is: run it again."
+            })
     static final class ImageUploadCommand implements Step {
         @Mixin
         private BuildOptions build;
+
         @Mixin
         private ServiceOptions service;
-        @Option(names = "--show-url", description = "show the address of the image; who has it may be able to fetch the image")
+
+        @Option(
+                names = "--show-url",
+                description = "show the address of the image; who has it may be able to fetch the image")
         private boolean showUrl;
 
         @Override
@@ -156,32 +200,49 @@ public final class Ota {
             Path image = opened.conf().image().orElseThrow();
             opened.output().note("image file: " + image);
             RecordFile file = build.file(surroundings);
-            ImageUpload.Done done = new ImageUpload(opened.service(), opened.conf(), surroundings, opened.output(), opened.showProgress())
+            ImageUpload.Done done = new ImageUpload(
+                            opened.service(), opened.conf(), surroundings, opened.output(), opened.showProgress())
                     .upload(opened.conf().version(build.buildNumber, build.debug), file, image);
             OtaRecord uploaded = done.image();
-            opened.output().line((done.already() ? "uploaded before: image " : "image ") + uploaded.id() + ": " + uploaded.name() + " " + uploaded.version()
-                    + ", version number " + uploaded.versionNumber());
+            opened.output()
+                    .line((done.already() ? "uploaded before: image " : "image ") + uploaded.id() + ": "
+                            + uploaded.name() + " " + uploaded.version() + ", version number "
+                            + uploaded.versionNumber());
             if (done.bytes() > 0) {
-                opened.output().line("sent " + Progress.size(done.bytes()) + " in " + Progress.duration(done.milliseconds() / 1000) + ", "
-                        + Progress.size(done.bytes() * 1000 / Math.max(1, done.milliseconds())) + "/s, peak heap " + Progress.size(Reports.peakHeap()));
+                opened.output()
+                        .line("sent " + Progress.size(done.bytes()) + " in "
+                                + Progress.duration(done.milliseconds() / 1000) + ", "
+                                + Progress.size(done.bytes() * 1000 / Math.max(1, done.milliseconds()))
+                                + "/s, peak heap " + Progress.size(Reports.peakHeap()));
             }
             if (showUrl) {
                 opened.output().line("address: " + uploaded.url());
             }
             opened.output().line("deploy it with: ota deploy --image-id " + uploaded.id() + " --device DEVICE");
             ObjectNode node = JsonNodeFactory.instance.objectNode();
-            node.put("imageId", uploaded.id()).put("alreadyUploaded", done.already()).put("bytesSent", done.bytes())
-                    .put("uploadMilliseconds", done.milliseconds()).put("peakHeapBytes", Reports.peakHeap()).set("image", Reports.json(uploaded, showUrl));
+            node.put("imageId", uploaded.id())
+                    .put("alreadyUploaded", done.already())
+                    .put("bytesSent", done.bytes())
+                    .put("uploadMilliseconds", done.milliseconds())
+                    .put("peakHeapBytes", Reports.peakHeap())
+                    .set("image", Reports.json(uploaded, showUrl));
             opened.output().json(node);
             return ExitStatus.SUCCESS;
         }
     }
 
-    private static ExitStatus list(ServiceOptions.Opened opened, List<OtaRecord> records, String idTitle, boolean showUrl) {
+    private static ExitStatus list(
+            ServiceOptions.Opened opened, List<OtaRecord> records, String idTitle, boolean showUrl) {
         List<List<String>> rows = new ArrayList<>();
-        rows.add(List.of(idTitle, "VERSION", "VERSION NUMBER", "NAME", "STORED", "DESCRIPTION" + (showUrl ? "  ADDRESS" : "")));
+        rows.add(List.of(
+                idTitle, "VERSION", "VERSION NUMBER", "NAME", "STORED", "DESCRIPTION" + (showUrl ? "  ADDRESS" : "")));
         for (OtaRecord record : records) {
-            rows.add(List.of(record.id(), record.version(), record.text("versionNumber"), record.name(), record.url().isEmpty() ? "no" : "yes",
+            rows.add(List.of(
+                    record.id(),
+                    record.version(),
+                    record.text("versionNumber"),
+                    record.name(),
+                    record.url().isEmpty() ? "no" : "yes",
                     record.text("description") + (showUrl ? "  " + record.url() : "")));
         }
         Reports.table(opened.output(), rows);
@@ -192,10 +253,15 @@ public final class Ota {
         return ExitStatus.SUCCESS;
     }
 
-    @Command(name = "list", mixinStandardHelpOptions = true, sortOptions = false, description = "Lists the images that can be deployed to the device type.")
+    @Command(
+            name = "list",
+            mixinStandardHelpOptions = true,
+            sortOptions = false,
+            description = "Lists the images that can be deployed to the device type.")
     static final class ImageList implements Step {
         @Mixin
         private ServiceOptions service;
+
         @Option(names = "--show-url", description = "show the addresses of images")
         private boolean showUrl;
 
@@ -211,10 +277,15 @@ public final class Ota {
         }
     }
 
-    @Command(name = "pool", mixinStandardHelpOptions = true, sortOptions = false, description = "Lists all records of the partner, deployable or not.")
+    @Command(
+            name = "pool",
+            mixinStandardHelpOptions = true,
+            sortOptions = false,
+            description = "Lists all records of the partner, deployable or not.")
     static final class ImagePool implements Step {
         @Mixin
         private ServiceOptions service;
+
         @Option(names = "--show-url", description = "show the addresses of images")
         private boolean showUrl;
 
@@ -230,11 +301,20 @@ public final class Ota {
         }
     }
 
-    @Command(name = "dissociate", mixinStandardHelpOptions = true, sortOptions = false,
-            description = "Takes an image away from the device type. Its record stays, and it can be offered again with ota image upload.")
+    @Command(
+            name = "dissociate",
+            mixinStandardHelpOptions = true,
+            sortOptions = false,
+            description =
+                    "Takes an image away from the device type. Its record stays, and it can be offered again with ota image upload.")
     static final class ImageDissociate implements Step {
-        @Option(names = "--version-number", required = true, paramLabel = "N", description = "version number of the image, as ota image list shows it")
+        @Option(
+                names = "--version-number",
+                required = true,
+                paramLabel = "N",
+                description = "version number of the image, as ota image list shows it")
         private String versionNumber;
+
         @Mixin
         private ServiceOptions service;
 
@@ -250,7 +330,8 @@ public final class Ota {
             }
             ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.ACCOUNT);
             if (!opened.service().dissociate(new BigInteger(versionNumber))) {
-                throw new OtaException(ExitStatus.CONFLICT, "the device type has no image with version number " + versionNumber);
+                throw new OtaException(
+                        ExitStatus.CONFLICT, "the device type has no image with version number " + versionNumber);
             }
             opened.output().line("version number " + versionNumber + " is not offered any more");
             opened.output().json(JsonNodeFactory.instance.objectNode().put("dissociated", versionNumber));
@@ -258,23 +339,58 @@ public final class Ota {
         }
     }
 
-    @Command(name = "deploy", mixinStandardHelpOptions = true, sortOptions = false,
-            description = {"Pushes an image to devices, to each at most once.", "With --devices a journal is kept, and the same command goes on after an interruption."})
+    @Command(
+            name = "deploy",
+            mixinStandardHelpOptions = true,
+            sortOptions = false,
+            description = {
+                "Pushes an image to devices, to each at most once.",
+                "With --devices a journal is kept, and the same command goes on after an interruption."
+            })
     static final class Deploy implements Step {
-        @Option(names = {"-i", "--image-id", "--imageId"}, required = true, paramLabel = "ID", description = "image id, as ota image list shows it")
+        @Option(
+                names = {"-i", "--image-id", "--imageId"},
+                required = true,
+                paramLabel = "ID",
+                description = "image id, as ota image list shows it")
         private String imageId;
-        @Option(names = {"-d", "--device"}, paramLabel = "ID", description = "device id; can be repeated")
+
+        @Option(
+                names = {"-d", "--device"},
+                paramLabel = "ID",
+                description = "device id; can be repeated")
         private List<String> named = new ArrayList<>();
-        @Option(names = "--devices", paramLabel = "FILE", description = "file with one device id a line, - for standard input")
+
+        @Option(
+                names = "--devices",
+                paramLabel = "FILE",
+                description = "file with one device id a line, - for standard input")
         private String devices;
-        @Option(names = "--jobs", paramLabel = "N", defaultValue = "8", description = "pushes at once, 1 to " + MOST_JOBS + " (default: ${DEFAULT-VALUE})")
+
+        @Option(
+                names = "--jobs",
+                paramLabel = "N",
+                defaultValue = "8",
+                description = "pushes at once, 1 to " + MOST_JOBS + " (default: ${DEFAULT-VALUE})")
         private int jobs;
-        @Option(names = "--journal", paramLabel = "FILE", description = "journal (default with --devices: ota-deploy-IMAGE.journal in the current directory)")
+
+        @Option(
+                names = "--journal",
+                paramLabel = "FILE",
+                description = "journal (default with --devices: ota-deploy-IMAGE.journal in the current directory)")
         private String journal;
-        @Option(names = "--repeat-unclear", description = "push again to devices of which the service does not tell whether they got the push")
+
+        @Option(
+                names = "--repeat-unclear",
+                description = "push again to devices of which the service does not tell whether they got the push")
         private boolean repeatUnclear;
-        @Option(names = "--wait", paramLabel = "SECONDS", description = "wait so long for the devices to report the image as installed")
+
+        @Option(
+                names = "--wait",
+                paramLabel = "SECONDS",
+                description = "wait so long for the devices to report the image as installed")
         private Integer wait;
+
         @Mixin
         private ServiceOptions service;
 
@@ -298,9 +414,13 @@ public final class Ota {
             List<String> all = DeviceList.of(named, devices, surroundings, early);
             ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.ACCOUNT);
             OtaRecord image = Deployment.image(opened.service(), imageId);
-            Optional<Path> file = journal != null ? Optional.of(surroundings.folder().resolve(journal))
-                    : devices != null ? Optional.of(surroundings.folder().resolve("ota-deploy-" + image.id() + ".journal")) : Optional.empty();
-            String what = opened.url().base() + " " + opened.conf().partnerId() + " " + opened.conf().deviceTypeId() + " " + image.id();
+            Optional<Path> file = journal != null
+                    ? Optional.of(surroundings.folder().resolve(journal))
+                    : devices != null
+                            ? Optional.of(surroundings.folder().resolve("ota-deploy-" + image.id() + ".journal"))
+                            : Optional.empty();
+            String what = opened.url().base() + " " + opened.conf().partnerId() + " "
+                    + opened.conf().deviceTypeId() + " " + image.id();
             long started = surroundings.clock().millis();
             Progress progress = new Progress(surroundings, opened.showProgress(), "deploy", Progress.Unit.DEVICES);
             Deployment deployment = new Deployment(opened.service(), image, opened.output(), progress, repeatUnclear);
@@ -308,23 +428,40 @@ public final class Ota {
             file.ifPresent(path -> opened.output().note("journal: " + path));
             List<String> notInstalled = null;
             if (wait != null) {
-                Progress waiting = new Progress(surroundings, opened.showProgress(), "installed", Progress.Unit.DEVICES);
-                notInstalled = new Deployment(opened.service(), image, opened.output(), waiting, false).await(all, Duration.ofSeconds(wait), surroundings);
+                Progress waiting =
+                        new Progress(surroundings, opened.showProgress(), "installed", Progress.Unit.DEVICES);
+                notInstalled = new Deployment(opened.service(), image, opened.output(), waiting, false)
+                        .await(all, Duration.ofSeconds(wait), surroundings);
             }
-            return Reports.deployment(opened.output(), image, results, surroundings.clock().millis() - started, notInstalled);
+            return Reports.deployment(
+                    opened.output(), image, results, surroundings.clock().millis() - started, notInstalled);
         }
     }
 
-    @Command(name = "status", mixinStandardHelpOptions = true, sortOptions = false,
-            description = {"Tells how far a build is on the service (with --build-number) and what devices run (with --device).",
-                "Without either it checks the configuration and logs in."})
+    @Command(
+            name = "status",
+            mixinStandardHelpOptions = true,
+            sortOptions = false,
+            description = {
+                "Tells how far a build is on the service (with --build-number) and what devices run (with --device).",
+                "Without either it checks the configuration and logs in."
+            })
     static final class Status implements Step {
-        @Option(names = {"-n", "--build-number", "--buildNum"}, paramLabel = "N", description = "build number")
+        @Option(
+                names = {"-n", "--build-number", "--buildNum"},
+                paramLabel = "N",
+                description = "build number")
         private String buildNumber;
+
         @Option(names = "--debug", description = "a debug build")
         private boolean debug;
-        @Option(names = {"-d", "--device"}, paramLabel = "ID", description = "device id; can be repeated")
+
+        @Option(
+                names = {"-d", "--device"},
+                paramLabel = "ID",
+                description = "device id; can be repeated")
         private List<String> named = new ArrayList<>();
+
         @Mixin
         private ServiceOptions service;
 
@@ -338,7 +475,8 @@ public final class Ota {
             if (buildNumber != null && !buildNumber.matches("[0-9]{1,20}")) {
                 throw new OtaException(ExitStatus.USAGE, "--build-number: expected digits, found " + buildNumber);
             }
-            ServiceOptions.Opened opened = service.open(surroundings, secrets, buildNumber == null ? Conf.Use.ACCOUNT : Conf.Use.RECORD);
+            ServiceOptions.Opened opened =
+                    service.open(surroundings, secrets, buildNumber == null ? Conf.Use.ACCOUNT : Conf.Use.RECORD);
             ObjectNode node = JsonNodeFactory.instance.objectNode();
             opened.service().rest().login();
             opened.output().line("service: " + opened.url().base() + ", logged in");
@@ -352,12 +490,22 @@ public final class Ota {
         }
 
         private static void build(ServiceOptions.Opened opened, String version, ObjectNode node) throws OtaException {
-            Optional<OtaRecord> record = opened.service().poolRecord(opened.conf().name(), version);
-            Optional<OtaRecord> image = record.isPresent() ? opened.service().image(record.get().versionNumber()) : Optional.empty();
-            String state = record.isEmpty() ? "no record" : record.get().url().isEmpty() ? "record created, image not uploaded"
-                    : image.isEmpty() ? "image uploaded, not associated" : "ready to deploy: image " + image.get().id();
+            Optional<OtaRecord> record =
+                    opened.service().poolRecord(opened.conf().name(), version);
+            Optional<OtaRecord> image =
+                    record.isPresent() ? opened.service().image(record.get().versionNumber()) : Optional.empty();
+            String state = record.isEmpty()
+                    ? "no record"
+                    : record.get().url().isEmpty()
+                            ? "record created, image not uploaded"
+                            : image.isEmpty()
+                                    ? "image uploaded, not associated"
+                                    : "ready to deploy: image " + image.get().id();
             opened.output().line("build:   " + opened.conf().name() + " " + version + ": " + state);
-            ObjectNode build = node.putObject("build").put("name", opened.conf().name()).put("version", version).put("state", state);
+            ObjectNode build = node.putObject("build")
+                    .put("name", opened.conf().name())
+                    .put("version", version)
+                    .put("state", state);
             record.ifPresent(found -> build.set("record", Reports.json(found, false)));
             image.ifPresent(found -> build.put("imageId", found.id()));
         }
@@ -371,10 +519,20 @@ public final class Ota {
             boolean all = true;
             for (String device : named) {
                 Optional<OtaService.DeviceState> state = opened.service().device(device);
-                String number = state.flatMap(OtaService.DeviceState::installed).map(BigInteger::toString).orElse("");
-                String version = images.stream().filter(image -> image.text("versionNumber").equals(number)).map(OtaRecord::version).findFirst().orElse("");
-                boolean otherType = state.isPresent() && !state.get().deviceTypeId().isEmpty() && !state.get().deviceTypeId().equals(opened.conf().deviceTypeId());
-                String words = state.isEmpty() ? "not in the account" : otherType ? "of another device type" : state.get().updating() ? "updating" : "idle";
+                String number = state.flatMap(OtaService.DeviceState::installed)
+                        .map(BigInteger::toString)
+                        .orElse("");
+                String version = images.stream()
+                        .filter(image -> image.text("versionNumber").equals(number))
+                        .map(OtaRecord::version)
+                        .findFirst()
+                        .orElse("");
+                boolean otherType = state.isPresent()
+                        && !state.get().deviceTypeId().isEmpty()
+                        && !state.get().deviceTypeId().equals(opened.conf().deviceTypeId());
+                String words = state.isEmpty()
+                        ? "not in the account"
+                        : otherType ? "of another device type" : state.get().updating() ? "updating" : "idle";
                 rows.add(List.of(device, number.isEmpty() ? "-" : number, version.isEmpty() ? "-" : version, words));
                 ObjectNode row = list.addObject().put("deviceId", device).put("state", words);
                 if (!number.isEmpty()) {

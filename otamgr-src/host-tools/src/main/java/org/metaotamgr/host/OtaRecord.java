@@ -14,7 +14,8 @@ record OtaRecord(ObjectNode json) {
     /** The firmware type of a whole Linux image. */
     static final int HUB_TYPE = 5;
 
-    private static final ObjectMapper JSON = new ObjectMapper().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS);
+    private static final ObjectMapper JSON =
+            new ObjectMapper().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS);
 
     /**
      * Reads a record.
@@ -28,7 +29,10 @@ record OtaRecord(ObjectNode json) {
         OtaRecord record = new OtaRecord(object);
         for (String name : new String[] {"id", "versionNumber"}) {
             if (!record.text(name).matches("[0-9]{1,20}")) {
-                throw new OtaException(problem, what + ": " + name + ": expected digits, found " + (record.text(name).isEmpty() ? "nothing" : "something else"));
+                throw new OtaException(
+                        problem,
+                        what + ": " + name + ": expected digits, found "
+                                + (record.text(name).isEmpty() ? "nothing" : "something else"));
             }
         }
         return record;
@@ -38,7 +42,8 @@ record OtaRecord(ObjectNode json) {
         try {
             return of(what, JSON.readTree(text), problem);
         } catch (JsonProcessingException e) {
-            throw new OtaException(problem, what + ": is not JSON (line " + e.getLocation().getLineNr() + ")");
+            throw new OtaException(
+                    problem, what + ": is not JSON (line " + e.getLocation().getLineNr() + ")");
         }
     }
 

@@ -54,11 +54,19 @@ final class OtaService {
 
     /** 2. */
     boolean exists(String name, String version) throws OtaException {
-        Answer answer = expect(200, rest.call("GET", partner + "/pool/types/" + OtaRecord.HUB_TYPE + "/names/" + ServiceUrl.segment(name) + "/versions/"
-                + ServiceUrl.segment(version) + "/exists", null, Rest.Repeat.ALWAYS));
+        Answer answer = expect(
+                200,
+                rest.call(
+                        "GET",
+                        partner + "/pool/types/" + OtaRecord.HUB_TYPE + "/names/" + ServiceUrl.segment(name)
+                                + "/versions/" + ServiceUrl.segment(version) + "/exists",
+                        null,
+                        Rest.Repeat.ALWAYS));
         JsonNode value = answer.json().path("value");
         if (!value.isBoolean()) {
-            throw new OtaException(ExitStatus.SERVICE, "HTTP 200 from " + answer.method() + " " + answer.path() + ": expected true or false");
+            throw new OtaException(
+                    ExitStatus.SERVICE,
+                    "HTTP 200 from " + answer.method() + " " + answer.path() + ": expected true or false");
         }
         return value.booleanValue();
     }
@@ -72,7 +80,9 @@ final class OtaService {
         wanted.put("type", OtaRecord.HUB_TYPE).put("version", version).put("url", "");
         putTags(wanted);
         Answer answer = rest.call("POST", partner + "/pool", wanted, Rest.Repeat.ONLY_IF_NOT_DONE);
-        return answer.status() == 409 ? Optional.empty() : Optional.of(OtaRecord.of("the new record", expect(201, answer).json(), ExitStatus.SERVICE));
+        return answer.status() == 409
+                ? Optional.empty()
+                : Optional.of(OtaRecord.of("the new record", expect(201, answer).json(), ExitStatus.SERVICE));
     }
 
     private void putTags(ObjectNode target) {
@@ -84,12 +94,16 @@ final class OtaService {
 
     /** 5: there is no call for a single record. */
     Optional<OtaRecord> poolRecord(String name, String version) throws OtaException {
-        return pool().stream().filter(record -> record.name().equals(name) && record.version().equals(version)).findFirst();
+        return pool().stream()
+                .filter(record -> record.name().equals(name) && record.version().equals(version))
+                .findFirst();
     }
 
     /** 5. */
     Optional<OtaRecord> poolRecord(BigInteger versionNumber) throws OtaException {
-        return pool().stream().filter(record -> record.versionNumber().equals(versionNumber)).findFirst();
+        return pool().stream()
+                .filter(record -> record.versionNumber().equals(versionNumber))
+                .findFirst();
     }
 
     /** 5. */
@@ -99,14 +113,22 @@ final class OtaService {
 
     /** 6: the documented members only, and all of them, because the rest may be taken for empty. */
     void setUrl(OtaRecord record, String url) throws OtaException {
-        ObjectNode wanted = object().put("name", record.name()).put("version", record.version()).put("url", url);
+        ObjectNode wanted = object().put("name", record.name())
+                .put("version", record.version())
+                .put("url", url);
         if (record.json().path("description").isTextual()) {
             wanted.put("description", record.text("description"));
         }
         if (record.json().path("tags").isArray()) {
             wanted.set("tags", record.json().get("tags"));
         }
-        expect(204, rest.call("PUT", partner + "/pool/types/" + OtaRecord.HUB_TYPE + "/versionNumbers/" + record.versionNumber(), wanted, Rest.Repeat.ALWAYS));
+        expect(
+                204,
+                rest.call(
+                        "PUT",
+                        partner + "/pool/types/" + OtaRecord.HUB_TYPE + "/versionNumbers/" + record.versionNumber(),
+                        wanted,
+                        Rest.Repeat.ALWAYS));
     }
 
     // ---- binaries ----
@@ -117,12 +139,14 @@ final class OtaService {
      * @param record whose association is asked for between two tries: a refused token shows there, and a service that is back
      * @throws OtaException if the service has other bytes than the file had when it was hashed
      */
-    void upload(ImageFile image, OtaRecord record, ProcessContext surroundings, boolean showProgress) throws OtaException {
+    void upload(ImageFile image, OtaRecord record, ProcessContext surroundings, boolean showProgress)
+            throws OtaException {
         String path = partner + "/binaries";
         int refusals = 0;
-        for (int attempt = 0;; attempt++) {
+        for (int attempt = 0; ; attempt++) {
             UploadBody body = new UploadBody(image.path(), image.size());
-            Progress progress = new Progress(surroundings, showProgress, image.path().getFileName().toString(), Progress.Unit.BYTES);
+            Progress progress = new Progress(
+                    surroundings, showProgress, image.path().getFileName().toString(), Progress.Unit.BYTES);
             try {
                 Answer answer = rest.upload(path, body, progress);
                 progress.end();
@@ -142,7 +166,9 @@ final class OtaService {
             } catch (IOException e) {
                 progress.end();
                 if (body.failure() != null) {
-                    throw new OtaException(ExitStatus.LOCAL, image.path() + ": cannot be read: " + body.failure().getMessage());
+                    throw new OtaException(
+                            ExitStatus.LOCAL,
+                            image.path() + ": cannot be read: " + body.failure().getMessage());
                 }
                 rest.pauseAfter(path, e, attempt);
                 image(record.versionNumber());
@@ -153,20 +179,25 @@ final class OtaService {
     private static void verify(Answer answer, String sha256) throws OtaException {
         String told = answer.json().path("value").asText("").toLowerCase(Locale.ROOT);
         if (!told.equals(sha256)) {
-            throw new OtaException(ExitStatus.SERVICE, "the service has other bytes than the file: SHA-256 expected " + sha256 + ", found "
-                    + (told.matches("[0-9a-f]{64}") ? told : "none") + "; nothing was published, upload again");
+            throw new OtaException(
+                    ExitStatus.SERVICE,
+                    "the service has other bytes than the file: SHA-256 expected " + sha256 + ", found "
+                            + (told.matches("[0-9a-f]{64}") ? told : "none") + "; nothing was published, upload again");
         }
     }
 
     /** 8; empty when the service does not have the bytes any more. */
     Optional<String> moveToRepository(String sha256) throws OtaException {
-        Answer answer = rest.call("POST", partner + "/binaries/moveToRepository", object().put("value", sha256), Rest.Repeat.ALWAYS);
+        Answer answer = rest.call(
+                "POST", partner + "/binaries/moveToRepository", object().put("value", sha256), Rest.Repeat.ALWAYS);
         if (answer.status() == 404) {
             return Optional.empty();
         }
         String url = expect(200, answer).json().path("value").asText("");
         if (url.isBlank()) {
-            throw new OtaException(ExitStatus.SERVICE, "HTTP 200 from POST " + answer.path() + ": expected the URL of the image, found none");
+            throw new OtaException(
+                    ExitStatus.SERVICE,
+                    "HTTP 200 from POST " + answer.path() + ": expected the URL of the image, found none");
         }
         return Optional.of(url);
     }
@@ -176,7 +207,9 @@ final class OtaService {
     /** 9, with the record exactly as the pool has it; empty when the service says that there is such an image. */
     Optional<OtaRecord> associate(OtaRecord record) throws OtaException {
         Answer answer = rest.call("POST", deviceType + "/firmwareImages", record.json(), Rest.Repeat.ONLY_IF_NOT_DONE);
-        return answer.status() == 409 ? Optional.empty() : Optional.of(OtaRecord.of("the new image", expect(201, answer).json(), ExitStatus.SERVICE));
+        return answer.status() == 409
+                ? Optional.empty()
+                : Optional.of(OtaRecord.of("the new image", expect(201, answer).json(), ExitStatus.SERVICE));
     }
 
     /** 11. */
@@ -187,7 +220,9 @@ final class OtaService {
     /** 12; empty when the image is not associated. */
     Optional<OtaRecord> image(BigInteger versionNumber) throws OtaException {
         Answer answer = rest.call("GET", imagePath(versionNumber), null, Rest.Repeat.ALWAYS);
-        return answer.status() == 404 ? Optional.empty() : Optional.of(OtaRecord.of("the image", expect(200, answer).json(), ExitStatus.SERVICE));
+        return answer.status() == 404
+                ? Optional.empty()
+                : Optional.of(OtaRecord.of("the image", expect(200, answer).json(), ExitStatus.SERVICE));
     }
 
     /** 14; false when the image was not associated. */
@@ -202,7 +237,11 @@ final class OtaService {
 
     /** 13; the answer of the service, which is 202 when it has accepted. */
     Answer push(String imageId, String deviceId) throws OtaException {
-        return rest.call("PUT", deviceType + "/firmwareImages/" + ServiceUrl.segment(imageId) + "/push", object().put("value", deviceId), Rest.Repeat.ONLY_IF_NOT_DONE);
+        return rest.call(
+                "PUT",
+                deviceType + "/firmwareImages/" + ServiceUrl.segment(imageId) + "/push",
+                object().put("value", deviceId),
+                Rest.Repeat.ONLY_IF_NOT_DONE);
     }
 
     // ---- lists ----
@@ -249,14 +288,17 @@ final class OtaService {
      *
      * @param installed the version number it reports, empty when it reports none
      */
-    record DeviceState(String deviceId, String deviceTypeId, boolean updating, Optional<BigInteger> installed) {
-    }
+    record DeviceState(String deviceId, String deviceTypeId, boolean updating, Optional<BigInteger> installed) {}
 
     /** 22; empty when none of the accounts of the user has such a device, or the user may not ask. */
     Optional<DeviceState> device(String deviceId) throws OtaException {
         for (String account : accounts()) {
-            Answer answer = rest.call("GET", "/v1/accounts/" + ServiceUrl.segment(account) + "/devices/" + ServiceUrl.segment(deviceId)
-                    + "?expansions=state,attributes", null, Rest.Repeat.ALWAYS);
+            Answer answer = rest.call(
+                    "GET",
+                    "/v1/accounts/" + ServiceUrl.segment(account) + "/devices/" + ServiceUrl.segment(deviceId)
+                            + "?expansions=state,attributes",
+                    null,
+                    Rest.Repeat.ALWAYS);
             if (answer.status() == 200) {
                 JsonNode node = answer.json();
                 return Optional.of(state(deviceId, node.isArray() ? node.path(0) : node));
@@ -299,6 +341,10 @@ final class OtaService {
                 installed = Optional.of(new BigInteger(1, big));
             }
         }
-        return new DeviceState(deviceId, node.path("deviceTypeId").asText(""), node.path("updating").asBoolean(), installed);
+        return new DeviceState(
+                deviceId,
+                node.path("deviceTypeId").asText(""),
+                node.path("updating").asBoolean(),
+                installed);
     }
 }

@@ -26,12 +26,14 @@ final class Output {
     /** For a terminal: what a service or a file says can neither move the cursor nor hide the text around it. */
     static String plain(String text) {
         StringBuilder plain = new StringBuilder(text.length());
-        for (int at = 0; at < text.length();) {
+        for (int at = 0; at < text.length(); ) {
             int codePoint = text.codePointAt(at);
             if (codePoint == '\n' || Printable.isPlain(codePoint)) {
                 plain.appendCodePoint(codePoint);
             } else {
-                text.substring(at, at + Character.charCount(codePoint)).chars().forEach(one -> plain.append(String.format("\\u%04x", one)));
+                text.substring(at, at + Character.charCount(codePoint))
+                        .chars()
+                        .forEach(one -> plain.append(String.format("\\u%04x", one)));
             }
             at += Character.charCount(codePoint);
         }
@@ -50,7 +52,11 @@ final class Output {
         if (json) {
             try {
                 // In JSON such characters only stand in texts, where this is how they are written.
-                surroundings.out().println(plain(secrets.mask(new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(value))));
+                surroundings
+                        .out()
+                        .println(plain(secrets.mask(new ObjectMapper()
+                                .writerWithDefaultPrettyPrinter()
+                                .writeValueAsString(value))));
             } catch (JsonProcessingException e) {
                 throw new IllegalStateException("a JSON tree can always be written", e);
             }

@@ -8,26 +8,47 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** The original deploy tool's options and requests, without its defects. */
-@Command(name = PartnerDeploy.NAME, sortOptions = false, usageHelpWidth = 110,
-        description = "Lists images, or deploys one to a device. The options are those of Afero's script; ota has more.",
+@Command(
+        name = PartnerDeploy.NAME,
+        sortOptions = false,
+        usageHelpWidth = 110,
+        description =
+                "Lists images, or deploys one to a device. The options are those of Afero's script; ota has more.",
         footer = {"", "Address of another service: $OTA_SERVICE_URL. Exit status: as for ota."})
 final class PartnerDeploy implements Step {
 
     static final String NAME = "partner-ota-hub-deploy";
 
-    @Option(names = {"-h", "--help"}, usageHelp = true, description = "help")
+    @Option(
+            names = {"-h", "--help"},
+            usageHelp = true,
+            description = "help")
     private boolean help;
-    @Option(names = {"-c", "--conf"}, paramLabel = "FILE", description = "configuration file")
+
+    @Option(
+            names = {"-c", "--conf"},
+            paramLabel = "FILE",
+            description = "configuration file")
     private String conf;
-    @Option(names = {"-l", "--list"}, description = "list the images of the device type, deploy nothing")
+
+    @Option(
+            names = {"-l", "--list"},
+            description = "list the images of the device type, deploy nothing")
     private boolean list;
-    @Option(names = {"-d", "--device"}, paramLabel = "ID", description = "device id")
+
+    @Option(
+            names = {"-d", "--device"},
+            paramLabel = "ID",
+            description = "device id")
     private String device;
-    @Option(names = {"-i", "--imageId"}, paramLabel = "ID", description = "image id, as the list shows it")
+
+    @Option(
+            names = {"-i", "--imageId"},
+            paramLabel = "ID",
+            description = "image id, as the list shows it")
     private String imageId;
 
-    private PartnerDeploy() {
-    }
+    private PartnerDeploy() {}
 
     static int run(ProcessContext surroundings, String... args) {
         return Runner.run(new CommandLine(new PartnerDeploy()).setAbbreviatedOptionsAllowed(true), surroundings, args);
@@ -45,9 +66,11 @@ final class PartnerDeploy implements Step {
             arguments.add("--conf=" + conf);
         }
         if (list) {
-            ServiceOptions options = CommandLine.populateCommand(new ServiceOptions(), arguments.toArray(String[]::new));
+            ServiceOptions options =
+                    CommandLine.populateCommand(new ServiceOptions(), arguments.toArray(String[]::new));
             ServiceOptions.Opened opened = options.open(surroundings, secrets, Conf.Use.ACCOUNT);
-            Reports.originalList(opened.output(), opened.conf(), opened.service().images());
+            Reports.originalList(
+                    opened.output(), opened.conf(), opened.service().images());
             return ExitStatus.SUCCESS;
         }
         if (device == null || imageId == null) {

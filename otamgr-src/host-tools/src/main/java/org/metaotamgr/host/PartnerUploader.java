@@ -9,34 +9,55 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** The original uploader's options and requests, without its defects. */
-@Command(name = PartnerUploader.NAME, sortOptions = false, usageHelpWidth = 110,
-        description = "Creates an OTA record, or uploads an image. The options are those of Afero's script; ota has more.",
+@Command(
+        name = PartnerUploader.NAME,
+        sortOptions = false,
+        usageHelpWidth = 110,
+        description =
+                "Creates an OTA record, or uploads an image. The options are those of Afero's script; ota has more.",
         footer = {"", "Address of another service: $OTA_SERVICE_URL. Exit status: as for ota."})
 final class PartnerUploader implements Step {
 
     static final String NAME = "partner-ota-hub-uploader";
     private static final Pattern DIGITS = Pattern.compile("[0-9]{1,20}");
 
-    @Option(names = {"-h", "--help"}, usageHelp = true, description = "help")
+    @Option(
+            names = {"-h", "--help"},
+            usageHelp = true,
+            description = "help")
     private boolean help;
+
     @Option(names = "-s", description = "do not ask BitBake for TMPDIR: the record file is in the current directory")
     private boolean here;
-    @Option(names = {"-n", "--buildNum"}, paramLabel = "N", description = "build number")
+
+    @Option(
+            names = {"-n", "--buildNum"},
+            paramLabel = "N",
+            description = "build number")
     private String buildNumber;
-    @Option(names = {"-d", "--debug"}, description = "a debug build (default: release)")
+
+    @Option(
+            names = {"-d", "--debug"},
+            description = "a debug build (default: release)")
     private boolean debug;
-    @Option(names = {"-c", "--conf"}, paramLabel = "FILE", description = "configuration file")
+
+    @Option(
+            names = {"-c", "--conf"},
+            paramLabel = "FILE",
+            description = "configuration file")
     private String conf;
+
     @Option(names = "--createOTARecord", description = "create an OTA record")
     private boolean create;
+
     @Option(names = "--uploadOTAImage", description = "upload the image of a record")
     private boolean upload;
 
-    private PartnerUploader() {
-    }
+    private PartnerUploader() {}
 
     static int run(ProcessContext surroundings, String... args) {
-        return Runner.run(new CommandLine(new PartnerUploader()).setAbbreviatedOptionsAllowed(true), surroundings, args);
+        return Runner.run(
+                new CommandLine(new PartnerUploader()).setAbbreviatedOptionsAllowed(true), surroundings, args);
     }
 
     @Override
@@ -47,12 +68,17 @@ final class PartnerUploader implements Step {
     @Override
     public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
         if (buildNumber == null || !DIGITS.matcher(buildNumber).matches()) {
-            throw new OtaException(ExitStatus.USAGE, buildNumber == null ? "no build number is given; use -n N" : "-n: expected digits, found " + buildNumber);
+            throw new OtaException(
+                    ExitStatus.USAGE,
+                    buildNumber == null
+                            ? "no build number is given; use -n N"
+                            : "-n: expected digits, found " + buildNumber);
         }
         if (create == upload) {
             throw new OtaException(ExitStatus.USAGE, "expected one of --createOTARecord and --uploadOTAImage");
         }
-        Step step = CommandLine.populateCommand(create ? new Ota.RecordCreate() : new Ota.ImageUploadCommand(), arguments());
+        Step step = CommandLine.populateCommand(
+                create ? new Ota.RecordCreate() : new Ota.ImageUploadCommand(), arguments());
         return step.run(surroundings, secrets);
     }
 

@@ -48,8 +48,16 @@ record ProcessContext(
         System.setProperty("jdk.httpclient.keepalive.timeout", "20");
         // Java does not tell a proxy who asks where it asks for it by the usual, Basic, scheme, unless this is empty.
         System.setProperty("jdk.http.auth.tunneling.disabledSchemes", "");
-        return new ProcessContext(System.getenv(), Path.of("").toAbsolutePath(), System.in, new PrintStream(System.out, true, StandardCharsets.UTF_8),
-                new PrintStream(System.err, true, StandardCharsets.UTF_8), Boolean.getBoolean("ota.terminal"), Integer.getInteger("ota.columns", 80),
-                Clock.systemUTC(), duration -> Thread.sleep(duration.toMillis()), Optional.empty());
+        return new ProcessContext(
+                System.getenv(),
+                Path.of("").toAbsolutePath(),
+                System.in,
+                new PrintStream(System.out, true, StandardCharsets.UTF_8),
+                new PrintStream(System.err, true, StandardCharsets.UTF_8),
+                Boolean.getBoolean("ota.terminal"),
+                Integer.getInteger("ota.columns", 80),
+                Clock.systemUTC(),
+                duration -> Thread.sleep(duration.toMillis()),
+                Optional.empty());
     }
 }

@@ -61,10 +61,16 @@ final class Progress {
         int filled = (int) (part * BAR);
         String bar = " [" + "#".repeat(filled) + ".".repeat(BAR - filled) + "]";
         double rate = elapsedMs == 0 ? 0 : done * 1000.0 / elapsedMs;
-        String eta = done == total ? "in " + duration(elapsedMs / 1000) : rate == 0 ? "ETA -:--" : "ETA " + duration(Math.round((total - done) / rate));
-        String numbers = String.format(Locale.ROOT, "%3d %%  %s  %s/s  %s", (int) (part * 100),
+        String eta = done == total
+                ? "in " + duration(elapsedMs / 1000)
+                : rate == 0 ? "ETA -:--" : "ETA " + duration(Math.round((total - done) / rate));
+        String numbers = String.format(
+                Locale.ROOT,
+                "%3d %%  %s  %s/s  %s",
+                (int) (part * 100),
                 unit == Unit.BYTES ? size(done) + " of " + size(total) : done + " of " + total,
-                unit == Unit.BYTES ? size((long) rate) : String.format(Locale.ROOT, "%.0f", rate), eta);
+                unit == Unit.BYTES ? size((long) rate) : String.format(Locale.ROOT, "%.0f", rate),
+                eta);
         // On a narrow terminal the numbers say more than the bar.
         String text = what + (what.length() + bar.length() + 1 + numbers.length() <= width ? bar : "") + " " + numbers;
         return text.length() <= width ? text : numbers.substring(0, Math.min(numbers.length(), Math.max(0, width)));
@@ -80,11 +86,17 @@ final class Progress {
             value /= 1000;
             step++;
         }
-        return String.format(Locale.ROOT, value < 10 ? "%.2f %s" : value < 100 ? "%.1f %s" : "%.0f %s", value, new String[] {"B", "kB", "MB", "GB", "TB"}[step]);
+        return String.format(
+                Locale.ROOT,
+                value < 10 ? "%.2f %s" : value < 100 ? "%.1f %s" : "%.0f %s",
+                value,
+                new String[] {"B", "kB", "MB", "GB", "TB"}[step]);
     }
 
     static String duration(long seconds) {
         long hours = seconds / 3600;
-        return hours > 0 ? String.format("%d:%02d:%02d", hours, seconds / 60 % 60, seconds % 60) : String.format("%d:%02d", seconds / 60, seconds % 60);
+        return hours > 0
+                ? String.format("%d:%02d:%02d", hours, seconds / 60 % 60, seconds % 60)
+                : String.format("%d:%02d", seconds / 60, seconds % 60);
     }
 }

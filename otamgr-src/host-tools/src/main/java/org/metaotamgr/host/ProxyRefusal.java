@@ -12,9 +12,12 @@ final class ProxyRefusal extends ConnectException {
     private final int status;
 
     ProxyRefusal(Proxies.Server proxy, int status) {
-        super("the proxy " + proxy + (status == 407
-                ? " wants to know who asks (HTTP 407); give its user and password: https_proxy=http://USER:PASSWORD@" + proxy + ", or --proxy"
-                : " answered HTTP " + status + " instead of connecting; check whether it allows this service, or use --proxy none"));
+        super("the proxy " + proxy
+                + (status == 407
+                        ? " wants to know who asks (HTTP 407); give its user and password: https_proxy=http://USER:PASSWORD@"
+                                + proxy + ", or --proxy"
+                        : " answered HTTP " + status
+                                + " instead of connecting; check whether it allows this service, or use --proxy none"));
         this.status = status;
     }
 

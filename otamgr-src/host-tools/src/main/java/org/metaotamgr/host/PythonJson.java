@@ -10,8 +10,7 @@ import java.util.TreeMap;
 /** Writes JSON as the original tools do ("OTA service", section 3): sorted keys, four blanks, ASCII only, no final newline. */
 final class PythonJson {
 
-    private PythonJson() {
-    }
+    private PythonJson() {}
 
     static String write(JsonNode node) {
         StringBuilder text = new StringBuilder();

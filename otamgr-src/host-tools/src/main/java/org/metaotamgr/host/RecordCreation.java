@@ -42,15 +42,20 @@ final class RecordCreation {
     OtaRecord recover(String version, RecordFile file) throws OtaException {
         file.checkWritable();
         service.rest().login();
-        OtaRecord record = service.poolRecord(conf.name(), version).orElseThrow(() -> new OtaException(ExitStatus.CONFLICT,
-                "the service has no record " + conf.name() + ", version " + version + "; create it with ota record create"));
+        OtaRecord record = service.poolRecord(conf.name(), version)
+                .orElseThrow(() -> new OtaException(
+                        ExitStatus.CONFLICT,
+                        "the service has no record " + conf.name() + ", version " + version
+                                + "; create it with ota record create"));
         write(record, file);
         return record;
     }
 
     private OtaException exists(String version) {
-        return new OtaException(ExitStatus.CONFLICT, "a record " + conf.name() + ", version " + version
-                + " exists already; use the next build number, or get its file with ota record recover");
+        return new OtaException(
+                ExitStatus.CONFLICT,
+                "a record " + conf.name() + ", version " + version
+                        + " exists already; use the next build number, or get its file with ota record recover");
     }
 
     private void write(OtaRecord record, RecordFile file) throws OtaException {
@@ -60,8 +65,10 @@ final class RecordCreation {
             // It can neither be created again nor be deleted: this must not be lost.
             output.line(PythonJson.write(record.json()));
             output.json(record.json());
-            throw new OtaException(ExitStatus.LOCAL, file.path() + ": cannot be written; the record is on the service and on standard output, and "
-                    + "ota record recover writes the file later");
+            throw new OtaException(
+                    ExitStatus.LOCAL,
+                    file.path() + ": cannot be written; the record is on the service and on standard output, and "
+                            + "ota record recover writes the file later");
         }
     }
 }

@@ -35,7 +35,8 @@ record RecordFile(Path path) {
     /** Replaces the file as a whole: a reader sees the old one or the new one. */
     void write(OtaRecord record) throws IOException {
         Path part = path.resolveSibling(path.getFileName() + ".part");
-        try (FileChannel channel = FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
+        try (FileChannel channel = FileChannel.open(
+                part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
             ByteBuffer bytes = ByteBuffer.wrap(PythonJson.write(record.json()).getBytes(StandardCharsets.UTF_8));
             while (bytes.hasRemaining()) {
                 channel.write(bytes);
@@ -49,14 +50,17 @@ record RecordFile(Path path) {
         Path present = path;
         Path other = path.resolveSibling(NAME_IN_SOME_DOCUMENTS);
         if (!Files.exists(path) && path.getFileName().toString().equals(NAME) && Files.exists(other)) {
-            output.warning(other + ": used, because there is no " + NAME + "; image recipes look for the name with underscores only");
+            output.warning(other + ": used, because there is no " + NAME
+                    + "; image recipes look for the name with underscores only");
             present = other;
         }
         try {
             return OtaRecord.parse(present.toString(), Files.readString(present), ExitStatus.LOCAL);
         } catch (IOException e) {
-            throw new OtaException(ExitStatus.LOCAL,
-                    present + ": there is no readable record; create one with ota record create, or get it back with ota record recover");
+            throw new OtaException(
+                    ExitStatus.LOCAL,
+                    present
+                            + ": there is no readable record; create one with ota record create, or get it back with ota record recover");
         }
     }
 }

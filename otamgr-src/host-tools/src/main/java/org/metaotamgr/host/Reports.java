@@ -16,8 +16,7 @@ final class Reports {
 
     private static final int MOST_PROBLEMS = 20;
 
-    private Reports() {
-    }
+    private Reports() {}
 
     /** A record without the address of its bytes: who has it may be able to fetch them. */
     static ObjectNode json(OtaRecord record, boolean showUrl) {
@@ -35,13 +34,19 @@ final class Reports {
         int[] widths = new int[columns];
         rows.forEach(row -> {
             for (int i = 0; i < columns; i++) {
-                widths[i] = Math.max(widths[i], row.get(i).codePointCount(0, row.get(i).length()));
+                widths[i] = Math.max(
+                        widths[i], row.get(i).codePointCount(0, row.get(i).length()));
             }
         });
         for (List<String> row : rows) {
             StringBuilder line = new StringBuilder();
             for (int i = 0; i < columns; i++) {
-                line.append(row.get(i)).append(" ".repeat(widths[i] - row.get(i).codePointCount(0, row.get(i).length()) + 2));
+                line.append(row.get(i))
+                        .append(" "
+                                .repeat(widths[i]
+                                        - row.get(i)
+                                                .codePointCount(0, row.get(i).length())
+                                        + 2));
             }
             output.line(line.toString().stripTrailing());
         }
@@ -68,19 +73,29 @@ final class Reports {
         return text + " ".repeat(Math.max(0, width - text.codePointCount(0, text.length())));
     }
 
-    static ExitStatus deployment(Output output, OtaRecord image, Map<String, Deployment.Result> results, long milliseconds, List<String> notInstalled) {
+    static ExitStatus deployment(
+            Output output,
+            OtaRecord image,
+            Map<String, Deployment.Result> results,
+            long milliseconds,
+            List<String> notInstalled) {
         Map<Deployment.Outcome, List<String>> byOutcome = new EnumMap<>(Deployment.Outcome.class);
-        results.forEach((device, result) -> byOutcome.computeIfAbsent(result.outcome(), outcome -> new ArrayList<>()).add(device));
+        results.forEach((device, result) -> byOutcome
+                .computeIfAbsent(result.outcome(), outcome -> new ArrayList<>())
+                .add(device));
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("RESULT", "DEVICES"));
         byOutcome.forEach((outcome, devices) -> rows.add(List.of(outcome.words(), Integer.toString(devices.size()))));
-        output.line("image " + image.id() + ", " + image.name() + " " + image.version() + ", version number " + image.versionNumber());
+        output.line("image " + image.id() + ", " + image.name() + " " + image.version() + ", version number "
+                + image.versionNumber());
         table(output, rows);
         int problems = 0;
         for (var entry : results.entrySet()) {
             Deployment.Outcome outcome = entry.getValue().outcome();
-            if ((outcome == Deployment.Outcome.FAILED || outcome == Deployment.Outcome.UNCLEAR) && ++problems <= MOST_PROBLEMS) {
-                output.line(outcome.words() + ": " + entry.getKey() + ": " + entry.getValue().message());
+            if ((outcome == Deployment.Outcome.FAILED || outcome == Deployment.Outcome.UNCLEAR)
+                    && ++problems <= MOST_PROBLEMS) {
+                output.line(outcome.words() + ": " + entry.getKey() + ": "
+                        + entry.getValue().message());
             }
         }
         if (problems > MOST_PROBLEMS) {
@@ -88,18 +103,31 @@ final class Reports {
         }
         double seconds = milliseconds / 1000.0;
         long peak = peakHeap();
-        output.line(String.format(Locale.ROOT, "%d %s in %.1f s, peak heap %s", results.size(), results.size() == 1 ? "device" : "devices", seconds, Progress.size(peak)));
+        output.line(String.format(
+                Locale.ROOT,
+                "%d %s in %.1f s, peak heap %s",
+                results.size(),
+                results.size() == 1 ? "device" : "devices",
+                seconds,
+                Progress.size(peak)));
         if (notInstalled == null) {
             output.line("accepted means that the service will offer the image; it is not installed yet");
         } else {
-            output.line((results.size() - notInstalled.size()) + " of " + results.size() + " devices report it as installed");
+            output.line((results.size() - notInstalled.size()) + " of " + results.size()
+                    + " devices report it as installed");
         }
         deploymentJson(output, image, results, milliseconds, peak, notInstalled);
         boolean missing = notInstalled != null && !notInstalled.isEmpty();
         return problems > 0 || missing ? ExitStatus.PARTIAL : ExitStatus.SUCCESS;
     }
 
-    private static void deploymentJson(Output output, OtaRecord image, Map<String, Deployment.Result> results, long milliseconds, long peak, List<String> notInstalled) {
+    private static void deploymentJson(
+            Output output,
+            OtaRecord image,
+            Map<String, Deployment.Result> results,
+            long milliseconds,
+            long peak,
+            List<String> notInstalled) {
         if (!output.json()) {
             return;
         }
@@ -107,11 +135,17 @@ final class Reports {
         node.set("image", json(image, false));
         ObjectNode counts = node.putObject("counts");
         for (Deployment.Outcome outcome : Deployment.Outcome.values()) {
-            counts.put(outcome.name().toLowerCase(Locale.ROOT), results.values().stream().filter(result -> result.outcome() == outcome).count());
+            counts.put(
+                    outcome.name().toLowerCase(Locale.ROOT),
+                    results.values().stream()
+                            .filter(result -> result.outcome() == outcome)
+                            .count());
         }
         var devices = node.putArray("devices");
         results.forEach((device, result) -> {
-            ObjectNode row = devices.addObject().put("deviceId", device).put("result", result.outcome().name().toLowerCase(Locale.ROOT));
+            ObjectNode row = devices.addObject()
+                    .put("deviceId", device)
+                    .put("result", result.outcome().name().toLowerCase(Locale.ROOT));
             if (!result.message().isEmpty()) {
                 row.put("message", result.message());
             }
@@ -124,6 +158,9 @@ final class Reports {
     }
 
     static long peakHeap() {
-        return ManagementFactory.getMemoryPoolMXBeans().stream().filter(pool -> pool.getType() == MemoryType.HEAP).mapToLong(pool -> pool.getPeakUsage().getUsed()).sum();
+        return ManagementFactory.getMemoryPoolMXBeans().stream()
+                .filter(pool -> pool.getType() == MemoryType.HEAP)
+                .mapToLong(pool -> pool.getPeakUsage().getUsed())
+                .sum();
     }
 }

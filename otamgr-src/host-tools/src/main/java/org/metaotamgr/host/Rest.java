@@ -37,8 +37,7 @@ import org.metaotamgr.device.Proxies;
 final class Rest {
 
     /** How often and how patiently. */
-    record Timeouts(Duration connect, Duration answer, int retries) {
-    }
+    record Timeouts(Duration connect, Duration answer, int retries) {}
 
     /** Whether a call may be sent again after it may have had its effect. */
     enum Repeat {
@@ -63,10 +62,17 @@ final class Rest {
     private final HttpClient client;
     private Token token;
 
-    private record Token(String value, Instant renewAt) {
-    }
+    private record Token(String value, Instant renewAt) {}
 
-    Rest(ServiceUrl url, Conf conf, Timeouts patience, ProcessContext surroundings, Secrets secrets, Output output, boolean trace, Proxies proxies) {
+    Rest(
+            ServiceUrl url,
+            Conf conf,
+            Timeouts patience,
+            ProcessContext surroundings,
+            Secrets secrets,
+            Output output,
+            boolean trace,
+            Proxies proxies) {
         this.url = url;
         this.conf = conf;
         this.patience = patience;
@@ -76,13 +82,21 @@ final class Rest {
         this.trace = trace;
         SSLParameters tls = new SSLParameters();
         tls.setProtocols(tlsProtocols());
-        HttpClient.Builder builder = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).followRedirects(HttpClient.Redirect.NEVER)
-                .connectTimeout(patience.connect()).sslParameters(tls);
+        HttpClient.Builder builder = HttpClient.newBuilder()
+                .version(HttpClient.Version.HTTP_1_1)
+                .followRedirects(HttpClient.Redirect.NEVER)
+                .connectTimeout(patience.connect())
+                .sslParameters(tls);
         surroundings.tls().ifPresent(builder::sslContext);
-        proxy = proxies.forServer(url.base().getScheme().equalsIgnoreCase("https"), url.base().getHost(),
-                url.base().getPort() >= 0 ? url.base().getPort() : url.base().getScheme().equalsIgnoreCase("https") ? 443 : 80);
+        proxy = proxies.forServer(
+                url.base().getScheme().equalsIgnoreCase("https"),
+                url.base().getHost(),
+                url.base().getPort() >= 0
+                        ? url.base().getPort()
+                        : url.base().getScheme().equalsIgnoreCase("https") ? 443 : 80);
         // Without an address it is none.
-        builder.proxy(ProxySelector.of(proxy.map(server -> new InetSocketAddress(server.host(), server.port())).orElse(null)));
+        builder.proxy(ProxySelector.of(proxy.map(server -> new InetSocketAddress(server.host(), server.port()))
+                .orElse(null)));
         proxy.flatMap(Proxies.Server::authorization).ifPresent(secrets::add);
         client = builder.build();
     }
@@ -109,7 +123,7 @@ final class Rest {
      * @throws OtaException.Unclear if the call may have had its effect and must not be repeated
      */
     Answer call(String method, String encodedPath, JsonNode body, Repeat repeat) throws OtaException {
-        for (int attempt = 0;; attempt++) {
+        for (int attempt = 0; ; attempt++) {
             OtaException problem;
             Duration pause = pause(attempt);
             try {
@@ -117,8 +131,13 @@ final class Rest {
                 Answer answer = new Answer(method, path(encodedPath), response.statusCode(), response.body());
                 int status = answer.status();
                 if (status == 429) {
-                    pause = response.headers().firstValue("Retry-After").filter(text -> text.matches("[0-9]{1,4}")).map(Long::parseLong).map(Duration::ofSeconds)
-                            .filter(asked -> asked.compareTo(LONGEST_PAUSE) <= 0).orElse(pause);
+                    pause = response.headers()
+                            .firstValue("Retry-After")
+                            .filter(text -> text.matches("[0-9]{1,4}"))
+                            .map(Long::parseLong)
+                            .map(Duration::ofSeconds)
+                            .filter(asked -> asked.compareTo(LONGEST_PAUSE) <= 0)
+                            .orElse(pause);
                 } else if (status < 500) {
                     return answer;
                 } else if (repeat == Repeat.ONLY_IF_NOT_DONE) {
@@ -138,7 +157,8 @@ final class Rest {
         }
     }
 
-    private OtaException lost(String method, String encodedPath, IOException problem, Repeat repeat) throws OtaException {
+    private OtaException lost(String method, String encodedPath, IOException problem, Repeat repeat)
+            throws OtaException {
         String message = method + " " + path(encodedPath) + ": " + words(problem);
         if (problem instanceof SSLException || problem instanceof ProxyRefusal refusal && !refusal.mayPass()) {
             throw new OtaException(ExitStatus.NETWORK, message);
@@ -150,20 +170,23 @@ final class Rest {
     }
 
     private String words(IOException problem) {
-        if (problem instanceof HttpTimeoutException && !(problem instanceof java.net.http.HttpConnectTimeoutException)) {
+        if (problem instanceof HttpTimeoutException
+                && !(problem instanceof java.net.http.HttpConnectTimeoutException)) {
             return "no answer after " + patience.answer().toSeconds() + " s";
         }
         if (problem instanceof ProxyRefusal) {
             return problem.getMessage();
         }
-        if ((problem instanceof ConnectException || problem instanceof java.net.http.HttpConnectTimeoutException) && proxy.isPresent()) {
+        if ((problem instanceof ConnectException || problem instanceof java.net.http.HttpConnectTimeoutException)
+                && proxy.isPresent()) {
             return "the proxy " + proxy.get() + " cannot be reached";
         }
         if (problem instanceof ConnectException || problem instanceof java.net.http.HttpConnectTimeoutException) {
             return url.base() + " cannot be reached";
         }
         if (problem instanceof SSLException) {
-            return "TLS: " + problem.getMessage() + "; the certificate of " + url.base().getHost() + " must be one that Java trusts";
+            return "TLS: " + problem.getMessage() + "; the certificate of "
+                    + url.base().getHost() + " must be one that Java trusts";
         }
         return "the connection broke";
     }
@@ -189,7 +212,8 @@ final class Rest {
         }
     }
 
-    private HttpResponse<byte[]> authorised(String method, String encodedPath, JsonNode body) throws IOException, OtaException {
+    private HttpResponse<byte[]> authorised(String method, String encodedPath, JsonNode body)
+            throws IOException, OtaException {
         String bearer = bearer();
         HttpResponse<byte[]> response = send(request(method, encodedPath, body, bearer));
         if (response.statusCode() == 401) {
@@ -203,12 +227,19 @@ final class Rest {
     }
 
     private HttpRequest request(String method, String encodedPath, JsonNode body, String bearer) {
-        HttpRequest.Builder builder = HttpRequest.newBuilder(url.at(encodedPath)).header("Accept", "application/json").header("Authorization", "Bearer " + bearer);
+        HttpRequest.Builder builder = HttpRequest.newBuilder(url.at(encodedPath))
+                .header("Accept", "application/json")
+                .header("Authorization", "Bearer " + bearer);
         if (body != null) {
             builder.header("Content-Type", "application/json");
         }
         forProxy(builder);
-        return builder.method(method, body == null ? HttpRequest.BodyPublishers.noBody() : HttpRequest.BodyPublishers.ofString(body.toString())).build();
+        return builder.method(
+                        method,
+                        body == null
+                                ? HttpRequest.BodyPublishers.noBody()
+                                : HttpRequest.BodyPublishers.ofString(body.toString()))
+                .build();
     }
 
     /** The client says this to the proxy alone: in CONNECT, or where no TLS is spoken. */
@@ -244,7 +275,9 @@ final class Rest {
     private IOException refusal(IOException problem) {
         String message = String.valueOf(problem.getMessage());
         boolean isOfProxy = proxy.isPresent() && message.matches(Pattern.quote(TUNNEL_FAILED) + "[1-5][0-9]{2}");
-        return isOfProxy ? new ProxyRefusal(proxy.get(), Integer.parseInt(message.substring(TUNNEL_FAILED.length()))) : problem;
+        return isOfProxy
+                ? new ProxyRefusal(proxy.get(), Integer.parseInt(message.substring(TUNNEL_FAILED.length())))
+                : problem;
     }
 
     private static IOException io(ExecutionException failure) {
@@ -263,14 +296,21 @@ final class Rest {
     }
 
     private void traced(HttpRequest request, String outcome) {
-        traced(request.method(), request.uri(), request.headers().firstValue("Authorization").map(value -> value.substring(0, value.indexOf(' '))).orElse(""), outcome);
+        traced(
+                request.method(),
+                request.uri(),
+                request.headers()
+                        .firstValue("Authorization")
+                        .map(value -> value.substring(0, value.indexOf(' ')))
+                        .orElse(""),
+                outcome);
     }
 
     private void traced(String method, URI uri, String scheme, String outcome) {
         if (trace) {
             String query = uri.getRawQuery();
-            output.note("> " + method + " " + uri.getRawPath() + (query == null ? "" : "?" + query) + " (Authorization: " + (scheme.isEmpty() ? "none" : scheme + " ***")
-                    + ") < " + outcome);
+            output.note("> " + method + " " + uri.getRawPath() + (query == null ? "" : "?" + query)
+                    + " (Authorization: " + (scheme.isEmpty() ? "none" : scheme + " ***") + ") < " + outcome);
         }
     }
 
@@ -296,13 +336,18 @@ final class Rest {
         fields.put("password", conf.userpw().value());
         fields.put("grant_type", "password");
         StringBuilder form = new StringBuilder();
-        fields.forEach((key, value) -> form.append(form.isEmpty() ? "" : "&").append(key).append('=').append(URLEncoder.encode(value, StandardCharsets.UTF_8)));
-        HttpRequest.Builder builder = HttpRequest.newBuilder(url.at("/oauth/token")).header("Accept", "application/json")
-                .header("Content-Type", "application/x-www-form-urlencoded").header("Authorization", "Basic " + conf.authString().value())
+        fields.forEach((key, value) -> form.append(form.isEmpty() ? "" : "&")
+                .append(key)
+                .append('=')
+                .append(URLEncoder.encode(value, StandardCharsets.UTF_8)));
+        HttpRequest.Builder builder = HttpRequest.newBuilder(url.at("/oauth/token"))
+                .header("Accept", "application/json")
+                .header("Content-Type", "application/x-www-form-urlencoded")
+                .header("Authorization", "Basic " + conf.authString().value())
                 .POST(HttpRequest.BodyPublishers.ofString(form.toString()));
         forProxy(builder);
         HttpRequest request = builder.build();
-        for (int attempt = 0;; attempt++) {
+        for (int attempt = 0; ; attempt++) {
             OtaException problem;
             try {
                 HttpResponse<byte[]> response = send(request);
@@ -312,7 +357,8 @@ final class Rest {
                     return token(answer.json());
                 }
                 if (status == 400 || status == 401) {
-                    throw new OtaException(ExitStatus.AUTHORISATION, answer.message() + " (check username, userpw and auth-string)");
+                    throw new OtaException(
+                            ExitStatus.AUTHORISATION, answer.message() + " (check username, userpw and auth-string)");
                 }
                 problem = answer.problem();
                 if (status != 429 && (status < 502 || status > 504)) {
@@ -333,13 +379,17 @@ final class Rest {
         String value = answer.path("access_token").asText("");
         if (!value.matches("[\\x21-\\x7e]+")) {
             // The answer itself must not be shown.
-            throw new OtaException(ExitStatus.SERVICE, "HTTP 200 from POST /oauth/token: expected an access_token, found none that can be used");
+            throw new OtaException(
+                    ExitStatus.SERVICE,
+                    "HTTP 200 from POST /oauth/token: expected an access_token, found none that can be used");
         }
         secrets.add(value);
         Duration life = Duration.ofSeconds(Math.max(0, answer.path("expires_in").asLong(0)));
         Duration margin = LEFT_OF_TOKEN.compareTo(life.dividedBy(2)) < 0 ? LEFT_OF_TOKEN : life.dividedBy(2);
         // Without a life time the token is used until it is refused.
-        Instant renewAt = life.isZero() ? Instant.MAX : surroundings.clock().instant().plus(life).minus(margin);
+        Instant renewAt = life.isZero()
+                ? Instant.MAX
+                : surroundings.clock().instant().plus(life).minus(margin);
         return new Token(value, renewAt);
     }
 
@@ -352,7 +402,13 @@ final class Rest {
      */
     Answer upload(String encodedPath, UploadBody body, Progress progress) throws IOException, OtaException {
         String bearer = bearer();
-        Map<String, String> headers = Map.of("Accept", "application/json", "Authorization", "Bearer " + bearer, "Content-Type", "application/octet-stream");
+        Map<String, String> headers = Map.of(
+                "Accept",
+                "application/json",
+                "Authorization",
+                "Bearer " + bearer,
+                "Content-Type",
+                "application/octet-stream");
         URI target = url.at(encodedPath);
         try (UploadConnection connection = new UploadConnection(target, patience, surroundings.tls(), proxy)) {
             FutureTask<UploadConnection.Reply> sending = new FutureTask<>(() -> connection.post(headers, body));

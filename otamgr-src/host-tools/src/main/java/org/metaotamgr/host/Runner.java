@@ -10,8 +10,7 @@ import picocli.CommandLine;
 /** Runs a command line and turns whatever happens into an exit status and a line for people. */
 final class Runner {
 
-    private Runner() {
-    }
+    private Runner() {}
 
     static int run(CommandLine line, ProcessContext surroundings, String... args) {
         Secrets secrets = new Secrets();
@@ -19,13 +18,19 @@ final class Runner {
         line.setExecutionStrategy(result -> execute(result, surroundings, secrets));
         line.setParameterExceptionHandler((problem, wrong) -> {
             surroundings.err().println(Output.plain(name(line) + ": " + problem.getMessage()));
-            surroundings.err().println("Try " + problem.getCommandLine().getCommandSpec().qualifiedName() + " --help");
+            surroundings
+                    .err()
+                    .println("Try " + problem.getCommandLine().getCommandSpec().qualifiedName() + " --help");
             return ExitStatus.USAGE.code();
         });
         int status = line.execute(args);
         // Looked at last: a result that nobody got is none.
         if (surroundings.out().checkError() && status == ExitStatus.SUCCESS.code()) {
-            surroundings.err().println(name(line) + ": standard output: expected that it takes the result, found an error; is the disk full?");
+            surroundings
+                    .err()
+                    .println(
+                            name(line)
+                                    + ": standard output: expected that it takes the result, found an error; is the disk full?");
             return ExitStatus.LOCAL.code();
         }
         return status;
@@ -74,7 +79,10 @@ final class Runner {
 
     private static void tellJson(Output output, ExitStatus status, String message) {
         ObjectNode node = JsonNodeFactory.instance.objectNode();
-        node.putObject("error").put("kind", status.word()).put("exitStatus", status.code()).put("message", message);
+        node.putObject("error")
+                .put("kind", status.word())
+                .put("exitStatus", status.code())
+                .put("message", message);
         output.json(node);
     }
 }

@@ -12,33 +12,54 @@ import picocli.CommandLine.Option;
 /** Options of every command that talks to the service. */
 final class ServiceOptions {
 
-    @Option(names = {"-c", "--conf"}, paramLabel = "FILE", description = "configuration (default: " + Conf.FILE_NAME + " in the current directory)")
+    @Option(
+            names = {"-c", "--conf"},
+            paramLabel = "FILE",
+            description = "configuration (default: " + Conf.FILE_NAME + " in the current directory)")
     String conf;
 
-    @Option(names = "--url", paramLabel = "URL", description = "address of the service (default: $OTA_SERVICE_URL, else " + ServiceUrl.PRODUCTION + ")")
+    @Option(
+            names = "--url",
+            paramLabel = "URL",
+            description = "address of the service (default: $OTA_SERVICE_URL, else " + ServiceUrl.PRODUCTION + ")")
     String url;
 
-    @Option(names = "--proxy", paramLabel = "URL", description = "http://HOST:PORT of a proxy, or none (default: $$https_proxy, $$http_proxy, $$all_proxy and $$no_proxy, as for curl; a proxy's password belongs there)")
+    @Option(
+            names = "--proxy",
+            paramLabel = "URL",
+            description =
+                    "http://HOST:PORT of a proxy, or none (default: $$https_proxy, $$http_proxy, $$all_proxy and $$no_proxy, as for curl; a proxy's password belongs there)")
     String proxy;
 
-    @Option(names = "--timeout", paramLabel = "SECONDS", defaultValue = "60", description = "give up when nothing moves for so long (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--timeout",
+            paramLabel = "SECONDS",
+            defaultValue = "60",
+            description = "give up when nothing moves for so long (default: ${DEFAULT-VALUE})")
     int timeout;
 
-    @Option(names = "--retries", paramLabel = "N", defaultValue = "5", description = "tries more after a failure that may pass (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--retries",
+            paramLabel = "N",
+            defaultValue = "5",
+            description = "tries more after a failure that may pass (default: ${DEFAULT-VALUE})")
     int retries;
 
     @Option(names = "--json", description = "result as JSON on standard output")
     boolean json;
 
-    @Option(names = "--progress", paramLabel = "WHEN", defaultValue = "auto", description = "progress bar: auto (on a terminal), always, never")
+    @Option(
+            names = "--progress",
+            paramLabel = "WHEN",
+            defaultValue = "auto",
+            description = "progress bar: auto (on a terminal), always, never")
     String progress;
 
     @Option(names = "--trace", description = "show each call to the service, without secrets")
     boolean trace;
 
     /** What a command works with, once the configuration is checked. */
-    record Opened(OtaService service, Conf conf, ServiceUrl url, Output output, boolean showProgress) {
-    }
+    record Opened(OtaService service, Conf conf, ServiceUrl url, Output output, boolean showProgress) {}
 
     Opened open(ProcessContext surroundings, Secrets secrets, Conf.Use use) throws OtaException {
         Output output = new Output(surroundings, secrets, json);
@@ -57,7 +78,15 @@ final class ServiceOptions {
         Conf loaded = Conf.load(file, use, where, surroundings, secrets, output);
         Duration answer = Duration.ofSeconds(timeout);
         Duration connect = answer.compareTo(Duration.ofSeconds(10)) < 0 ? answer : Duration.ofSeconds(10);
-        Rest rest = new Rest(where, loaded, new Rest.Timeouts(connect, answer, retries), surroundings, secrets, output, trace, proxies(surroundings, where));
+        Rest rest = new Rest(
+                where,
+                loaded,
+                new Rest.Timeouts(connect, answer, retries),
+                surroundings,
+                secrets,
+                output,
+                trace,
+                proxies(surroundings, where));
         boolean show = progress.equals("always") || progress.equals("auto") && surroundings.terminal();
         return new Opened(new OtaService(rest, loaded), loaded, where, output, show);
     }

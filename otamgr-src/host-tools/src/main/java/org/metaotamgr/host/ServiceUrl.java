@@ -21,13 +21,21 @@ record ServiceUrl(URI base) {
             throw new OtaException(ExitStatus.USAGE, "service URL: expected https://HOST, found " + text);
         }
         boolean plain = "http".equals(uri.getScheme());
-        if (uri.getHost() == null || uri.getUserInfo() != null || !plain && !"https".equals(uri.getScheme()) || !uri.getRawPath().isEmpty()
-                || uri.getRawQuery() != null || uri.getRawFragment() != null) {
-            throw new OtaException(ExitStatus.USAGE, "service URL: expected https://HOST or https://HOST:PORT and nothing more, found " + text);
+        if (uri.getHost() == null
+                || uri.getUserInfo() != null
+                || !plain && !"https".equals(uri.getScheme())
+                || !uri.getRawPath().isEmpty()
+                || uri.getRawQuery() != null
+                || uri.getRawFragment() != null) {
+            throw new OtaException(
+                    ExitStatus.USAGE,
+                    "service URL: expected https://HOST or https://HOST:PORT and nothing more, found " + text);
         }
         if (plain && !LOOPBACK.contains(uri.getHost())) {
-            throw new OtaException(ExitStatus.USAGE, "service URL: http would send passwords readable over the network; expected https, or a loopback address, found "
-                    + text);
+            throw new OtaException(
+                    ExitStatus.USAGE,
+                    "service URL: http would send passwords readable over the network; expected https, or a loopback address, found "
+                            + text);
         }
         return new ServiceUrl(uri);
     }

@@ -42,8 +42,7 @@ import org.metaotamgr.device.Proxies;
 final class UploadConnection implements AutoCloseable {
 
     /** What came back. */
-    record Reply(int status, byte[] body) {
-    }
+    record Reply(int status, byte[] body) {}
 
     private static final Pattern STATUS = Pattern.compile("HTTP/1\\.[01] ([1-5][0-9]{2})(?: .*)?");
     private static final int LONGEST_LINE = 16 * 1024;
@@ -67,9 +66,14 @@ final class UploadConnection implements AutoCloseable {
 
     /** What the properties of Java say, such as https.proxyHost. */
     static Optional<Proxies.Server> proxyOfJava(URI uri) {
-        return Optional.ofNullable(ProxySelector.getDefault()).map(selector -> selector.select(uri)).orElse(List.of()).stream()
-                .filter(found -> found.type() == Proxy.Type.HTTP && found.address() instanceof InetSocketAddress).map(found -> (InetSocketAddress) found.address())
-                .map(address -> new Proxies.Server(address.getHostString(), address.getPort(), Optional.empty())).findFirst();
+        return Optional.ofNullable(ProxySelector.getDefault())
+                .map(selector -> selector.select(uri))
+                .orElse(List.of())
+                .stream()
+                .filter(found -> found.type() == Proxy.Type.HTTP && found.address() instanceof InetSocketAddress)
+                .map(found -> (InetSocketAddress) found.address())
+                .map(address -> new Proxies.Server(address.getHostString(), address.getPort(), Optional.empty()))
+                .findFirst();
     }
 
     UploadConnection(URI uri, Rest.Timeouts patience, Optional<SSLContext> trust, Optional<Proxies.Server> proxy) {
@@ -142,8 +146,13 @@ final class UploadConnection implements AutoCloseable {
         socket.setSoTimeout(Math.toIntExact(patience.answer().toMillis()));
         if (proxied() && secure) {
             String authority = uri.getHost() + ":" + port;
-            socket.getOutputStream().write(head("CONNECT " + authority,
-                    proxy.get().authorization().map(value -> Map.of("Proxy-Authorization", value)).orElse(Map.of())));
+            socket.getOutputStream()
+                    .write(head(
+                            "CONNECT " + authority,
+                            proxy.get()
+                                    .authorization()
+                                    .map(value -> Map.of("Proxy-Authorization", value))
+                                    .orElse(Map.of())));
             // Nothing is read ahead: what follows the empty line belongs to TLS.
             int status = status(socket.getInputStream(), new HashMap<>());
             if (status != 200) {
@@ -153,7 +162,8 @@ final class UploadConnection implements AutoCloseable {
     }
 
     private Socket tls() throws IOException {
-        SSLSocketFactory factory = trust.map(SSLContext::getSocketFactory).orElseGet(() -> (SSLSocketFactory) SSLSocketFactory.getDefault());
+        SSLSocketFactory factory = trust.map(SSLContext::getSocketFactory)
+                .orElseGet(() -> (SSLSocketFactory) SSLSocketFactory.getDefault());
         SSLSocket tls = (SSLSocket) factory.createSocket(socket, host, port, true);
         SSLParameters parameters = tls.getSSLParameters();
         parameters.setProtocols(Rest.tlsProtocols());
@@ -169,8 +179,12 @@ final class UploadConnection implements AutoCloseable {
     }
 
     private byte[] head(String start, Map<String, String> headers) {
-        StringBuilder head = new StringBuilder(start).append(" HTTP/1.1\r\nHost: ").append(uri.getRawAuthority()).append("\r\nUser-Agent: ota\r\n");
-        headers.forEach((name, value) -> head.append(name).append(": ").append(value).append("\r\n"));
+        StringBuilder head = new StringBuilder(start)
+                .append(" HTTP/1.1\r\nHost: ")
+                .append(uri.getRawAuthority())
+                .append("\r\nUser-Agent: ota\r\n");
+        headers.forEach(
+                (name, value) -> head.append(name).append(": ").append(value).append("\r\n"));
         return head.append("\r\n").toString().getBytes(StandardCharsets.ISO_8859_1);
     }
 
@@ -216,7 +230,9 @@ final class UploadConnection implements AutoCloseable {
             if (colon < 1 || ++lines > MOST_LINES) {
                 throw new IOException("the answer is not HTTP/1.1");
             }
-            headers.put(line.substring(0, colon).toLowerCase(Locale.ROOT), line.substring(colon + 1).strip());
+            headers.put(
+                    line.substring(0, colon).toLowerCase(Locale.ROOT),
+                    line.substring(colon + 1).strip());
         }
         return Integer.parseInt(status.group(1));
     }
@@ -248,7 +264,8 @@ final class UploadConnection implements AutoCloseable {
             }
             all.writeBytes(exactly(in, size));
             if (!line(in).isEmpty() || all.size() > LimitedBody.LIMIT) {
-                throw new IOException("the answer is not chunked as announced, or longer than " + LimitedBody.LIMIT + " bytes");
+                throw new IOException(
+                        "the answer is not chunked as announced, or longer than " + LimitedBody.LIMIT + " bytes");
             }
         }
     }
@@ -290,6 +307,8 @@ final class UploadConnection implements AutoCloseable {
             }
             line.append((char) next);
         }
-        return line.length() > 0 && line.charAt(line.length() - 1) == '\r' ? line.substring(0, line.length() - 1) : line.toString();
+        return line.length() > 0 && line.charAt(line.length() - 1) == '\r'
+                ? line.substring(0, line.length() - 1)
+                : line.toString();
     }
 }

@@ -4,8 +4,8 @@ package org.metaotamgr.host;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.assertTimeout;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -71,8 +71,14 @@ class DefectsTest {
             in.readUnsignedShort();
             assertEquals(61, in.readUnsignedShort(), "class files of Java 17");
         }
-        Process java = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp", System.getProperty("java.class.path"),
-                Ota.class.getName(), "--version").redirectErrorStream(true).start();
+        Process java = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Ota.class.getName(),
+                        "--version")
+                .redirectErrorStream(true)
+                .start();
         String said = new String(java.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertTrue(java.waitFor(60, TimeUnit.SECONDS));
         assertEquals(0, java.exitValue(), said);
@@ -82,26 +88,40 @@ class DefectsTest {
     @Test
     @DisplayName("2: the access token is never shown, nor any other secret, not even by --trace")
     void defect02() throws Exception {
-        String image = shop.good("record", "create", "-n", "1", "-s", "--trace").err() + shop.good("image", "upload", "-n", "1", "-s", "--trace").err()
+        String image = shop.good("record", "create", "-n", "1", "-s", "--trace").err()
+                + shop.good("image", "upload", "-n", "1", "-s", "--trace").err()
                 + shop.good("image", "list", "--trace").err();
-        assertTrue(image.contains("(Authorization: Bearer ***)") && image.contains("(Authorization: Basic ***)"), image);
+        assertTrue(
+                image.contains("(Authorization: Bearer ***)") && image.contains("(Authorization: Basic ***)"), image);
         assertFalse(shop.service.issuedTokens().isEmpty());
         shop.close();
     }
 
     @Test
-    @DisplayName("3: slot A and a both set the URL; other slots are refused; a URL that is not kept is noticed before anything is offered")
+    @DisplayName(
+            "3: slot A and a both set the URL; other slots are refused; a URL that is not kept is noticed before anything is offered")
     void defect03() throws Exception {
         int build = 0;
         for (String slot : List.of("A", "a")) {
             shop.conf.putObject("imageFiles").put(slot, "hub_update.bin");
             shop.writeConf();
             shop.uploaded(++build);
-            assertFalse(shop.good("image", "list", "--json", "--show-url").json().path("images").get(build - 1).path("url").asText().isEmpty());
+            assertFalse(shop.good("image", "list", "--json", "--show-url")
+                    .json()
+                    .path("images")
+                    .get(build - 1)
+                    .path("url")
+                    .asText()
+                    .isEmpty());
         }
         shop.good("record", "create", "-n", "9", "-s");
         shop.service.forgetRequests();
-        for (String files : List.of("{\"b\":\"hub_update.bin\"}", "{\"A\":\"hub_update.bin\",\"a\":\"hub_update.bin\"}", "{}", "[]", "{\"A\":\"hub_update.bin\",\"b\":\"x\"}")) {
+        for (String files : List.of(
+                "{\"b\":\"hub_update.bin\"}",
+                "{\"A\":\"hub_update.bin\",\"a\":\"hub_update.bin\"}",
+                "{}",
+                "[]",
+                "{\"A\":\"hub_update.bin\",\"b\":\"x\"}")) {
             shop.conf.set("imageFiles", new ObjectMapper().readTree(files));
             shop.writeConf();
             assertExit(ExitStatus.CONFIGURATION, shop.run("image", "upload", "-n", "9", "-s"));
@@ -121,11 +141,18 @@ class DefectsTest {
         for (Workshop.Result result : List.of(shop.good("image", "list"), shop.good(DEPLOY, "-l"))) {
             for (int build = 1; build <= 450; build++) {
                 String version = " 1.0." + build + " ";
-                assertEquals(1, result.out().lines().filter(line -> line.contains(version)).count(), version);
+                assertEquals(
+                        1,
+                        result.out()
+                                .lines()
+                                .filter(line -> line.contains(version))
+                                .count(),
+                        version);
             }
         }
         assertTrue(shop.good(DEPLOY, "--list").out().contains("Total Number of Images: 450"));
-        assertEquals(450, shop.good("image", "list", "--json").json().path("images").size());
+        assertEquals(
+                450, shop.good("image", "list", "--json").json().path("images").size());
     }
 
     @Test
@@ -170,8 +197,9 @@ class DefectsTest {
     @DisplayName("8: TMPDIR of bitbake -e is matched exactly, whatever stands around it")
     void defect08() throws Exception {
         Path tmpdir = Files.createDirectories(shop.folder.resolve("a=b \"c\" $HOME"));
-        bitbake("cat << 'EOF'\n# $TMPDIRECTORY\nTMPDIRECTORY=\"/wrong\"\nexport TMPDIR_X=\"/wrong\"\ndo_it() {\nTMPDIR=\"/wrong\"\n}\n#\n# $TMPDIR [2 operations]\n#   \"${TOPDIR}/tmp\"\n"
-                + "TMPDIR=\"" + tmpdir.toString().replace("\"", "\\\"") + "\"\nXTMPDIR=\"/wrong\"\nEOF\n");
+        bitbake(
+                "cat << 'EOF'\n# $TMPDIRECTORY\nTMPDIRECTORY=\"/wrong\"\nexport TMPDIR_X=\"/wrong\"\ndo_it() {\nTMPDIR=\"/wrong\"\n}\n#\n# $TMPDIR [2 operations]\n#   \"${TOPDIR}/tmp\"\n"
+                        + "TMPDIR=\"" + tmpdir.toString().replace("\"", "\\\"") + "\"\nXTMPDIR=\"/wrong\"\nEOF\n");
         shop.good("record", "create", "-n", "1");
         assertTrue(Files.exists(tmpdir.resolve("full_ota_record.json")));
         bitbake("printf 'TMPDIR=\"/x\"\\nTMPDIR=\"/y\"\\n'\n");
@@ -181,12 +209,15 @@ class DefectsTest {
         bitbake("echo broken >&2; exit 3\n");
         assertExit(ExitStatus.LOCAL, shop.run("record", "create", "-n", "2"));
         bitbake("sleep 600\n");
-        assertTimeout(Duration.ofSeconds(60), () -> assertExit(ExitStatus.LOCAL, shop.run("record", "create", "-n", "2", "--bitbake-timeout", "1")));
+        assertTimeout(
+                Duration.ofSeconds(60),
+                () -> assertExit(ExitStatus.LOCAL, shop.run("record", "create", "-n", "2", "--bitbake-timeout", "1")));
         assertEquals(1, shop.records());
     }
 
     @Test
-    @DisplayName("9: nothing is created that cannot be written down; what could not be written is shown and can be recovered")
+    @DisplayName(
+            "9: nothing is created that cannot be written down; what could not be written is shown and can be recovered")
     void defect09() throws Exception {
         Workshop.Result missing = shop.run("record", "create", "-n", "1", "--tmpdir", "nowhere");
         assertExit(ExitStatus.LOCAL, missing);
@@ -208,7 +239,9 @@ class DefectsTest {
         Workshop.Result unwritten = shop.run("record", "create", "-n", "1", "-s");
         obstacle.join();
         assertExit(ExitStatus.LOCAL, unwritten);
-        assertEquals("1.0.1", new ObjectMapper().readTree(unwritten.out()).path("version").asText());
+        assertEquals(
+                "1.0.1",
+                new ObjectMapper().readTree(unwritten.out()).path("version").asText());
         assertTrue(unwritten.err().contains("ota record recover"), unwritten.err());
         Files.delete(file.resolve("in the way"));
         Files.delete(file);
@@ -219,7 +252,8 @@ class DefectsTest {
     }
 
     @Test
-    @DisplayName("10: blanks, percent, plus, question mark and hash in a name mean themselves; slashes are refused at once")
+    @DisplayName(
+            "10: blanks, percent, plus, question mark and hash in a name mean themselves; slashes are refused at once")
     void defect10() throws Exception {
         int build = 0;
         for (String name : List.of("a b", "100%25", "a+b", "what?x=1", "a#b", "a&b;c", "..", "ä")) {
@@ -245,14 +279,17 @@ class DefectsTest {
         shop.writeConf();
         shop.uploaded(1);
         assertEquals("für Österreich – 漢字 🙂", poolRecord().path("description").asText());
-        assertTrue(Files.readString(shop.folder.resolve("full_ota_record.json")).chars().allMatch(c -> c < 128));
+        assertTrue(Files.readString(shop.folder.resolve("full_ota_record.json"))
+                .chars()
+                .allMatch(c -> c < 128));
         shop.conf.put("username", "jürgen@example.org");
         shop.writeConf();
         assertExit(ExitStatus.AUTHORISATION, shop.run("image", "list"));
     }
 
     @Test
-    @DisplayName("12: exit statuses are small, distinct and only 0 for success: help 0, mismatch 5, missing image id 2, missing action 2")
+    @DisplayName(
+            "12: exit statuses are small, distinct and only 0 for success: help 0, mismatch 5, missing image id 2, missing action 2")
     void defect12() throws Exception {
         assertExit(ExitStatus.SUCCESS, shop.run(UPLOADER, "-h"));
         assertExit(ExitStatus.SUCCESS, shop.run(DEPLOY, "-h"));
@@ -298,10 +335,16 @@ class DefectsTest {
     @DisplayName("15: every shape of error is told in one readable line")
     void defect15() throws Exception {
         String[][] shapes = {
-            {"{\"timestamp\":1,\"status\":401,\"error\":\"unauthorized\",\"error_description\":\"Full authentication is required\",\"service_name\":\"ClientApi\"}",
-                "unauthorized: Full authentication is required"},
-            {"{\"status\":400,\"error\":\"Bad Request\",\"trace\":\"io.afero.Bad: validation failed at once\\n\\tat io.afero.X\"}", "Bad Request: io.afero.Bad: validation failed at once"},
-            {"{\"error\":\"invalid_grant\",\"error_description\":\"Bad credentials\"}", "invalid_grant: Bad credentials"},
+            {
+                "{\"timestamp\":1,\"status\":401,\"error\":\"unauthorized\",\"error_description\":\"Full authentication is required\",\"service_name\":\"ClientApi\"}",
+                "unauthorized: Full authentication is required"
+            },
+            {
+                "{\"status\":400,\"error\":\"Bad Request\",\"trace\":\"io.afero.Bad: validation failed at once\\n\\tat io.afero.X\"}",
+                "Bad Request: io.afero.Bad: validation failed at once"
+            },
+            {"{\"error\":\"invalid_grant\",\"error_description\":\"Bad credentials\"}", "invalid_grant: Bad credentials"
+            },
             {"", "no more was said"},
             {"<html><body><h1>502 Bad\nGateway</h1>" + "x".repeat(5000) + "</body></html>", "502 Bad Gateway"},
             {"[1]", "[1]"},
@@ -349,7 +392,9 @@ class DefectsTest {
             assertExit(ExitStatus.NETWORK, late);
             assertTrue(late.err().contains("no answer after 1 s"), late.err());
             shop.service.addFault("slow=600000:upload");
-            assertExit(ExitStatus.NETWORK, shop.run("image", "upload", "-n", "1", "-s", "--timeout", "1", "--retries", "1"));
+            assertExit(
+                    ExitStatus.NETWORK,
+                    shop.run("image", "upload", "-n", "1", "-s", "--timeout", "1", "--retries", "1"));
             Workshop.Result nobody = shop.run("image", "list", "--url", "http://127.0.0.1:1", "--retries", "2");
             assertExit(ExitStatus.NETWORK, nobody);
             assertTrue(nobody.err().contains("http://127.0.0.1:1 cannot be reached"), nobody.err());
@@ -361,7 +406,14 @@ class DefectsTest {
     @DisplayName("18: what may pass is tried again, and after a failure the next run does not send the image again")
     void defect18() throws Exception {
         shop.good("record", "create", "-n", "1", "-s");
-        for (String fault : List.of("html=502:pool-type@1", "503:exists@1-2", "429:image@1", "504:update@1", "502:upload@1", "cut=0:move@1", "empty=503:token@1")) {
+        for (String fault : List.of(
+                "html=502:pool-type@1",
+                "503:exists@1-2",
+                "429:image@1",
+                "504:update@1",
+                "502:upload@1",
+                "cut=0:move@1",
+                "empty=503:token@1")) {
             shop.service.addFault(fault);
         }
         shop.service.addFault("500:associate@1");
@@ -378,7 +430,8 @@ class DefectsTest {
     @DisplayName("19: an upload shows bytes, rate, percentage and time on a terminal, and nothing elsewhere")
     void defect19() throws Exception {
         shop.good("record", "create", "-n", "1", "-s");
-        String bar = shop.good("image", "upload", "-n", "1", "-s", "--progress", "always").err();
+        String bar = shop.good("image", "upload", "-n", "1", "-s", "--progress", "always")
+                .err();
         assertTrue(bar.contains("hub_update.bin [################] 100 %  100 kB of 100 kB  "), bar);
         assertTrue(bar.matches("(?s).*[0-9.]+ [kM]?B/s  in 0:0[0-9].*"), bar);
         shop.good("record", "create", "-n", "2", "-s");
@@ -391,19 +444,31 @@ class DefectsTest {
         for (int call = 1; call <= 12; call++) {
             shop.service.clearFaults();
             shop.service.addFault("expire-token@" + call);
-            assertEquals("", shop.good("record", "create", "-n", Integer.toString(call), "-s").err());
+            assertEquals(
+                    "",
+                    shop.good("record", "create", "-n", Integer.toString(call), "-s")
+                            .err());
             shop.image(1000 + call);
-            String image = shop.good("image", "upload", "-n", Integer.toString(call), "-s", "--json").json().path("imageId").asText();
+            String image = shop.good("image", "upload", "-n", Integer.toString(call), "-s", "--json")
+                    .json()
+                    .path("imageId")
+                    .asText();
             shop.good("deploy", "-i", image, "-d", "device-00001");
         }
-        assertEquals(12, shop.count("push") - shop.service.requests().stream().filter(request -> request.route().equals("push") && request.status() == 401).count());
+        assertEquals(
+                12,
+                shop.count("push")
+                        - shop.service.requests().stream()
+                                .filter(request -> request.route().equals("push") && request.status() == 401)
+                                .count());
         try (Workshop brief = new Workshop(other, settings -> settings.withTokenLife(Duration.ofSeconds(1)))) {
             brief.uploaded(1);
         }
     }
 
     @Test
-    @DisplayName("21: other bytes on the service than in the file are noticed, and nothing is published; an empty file is refused")
+    @DisplayName(
+            "21: other bytes on the service than in the file are noticed, and nothing is published; an empty file is refused")
     void defect21() throws Exception {
         shop.good("record", "create", "-n", "1", "-s");
         shop.service.addFault("wrong-sha@1");
@@ -423,8 +488,21 @@ class DefectsTest {
         shop.writeConf();
         shop.uploaded(1);
         assertFalse(shop.state().path("images").get(0).path("modified").asBoolean());
-        assertEquals("ready to deploy: image 49867", shop.good("status", "-n", "1", "--json").json().path("build").path("state").asText());
-        assertEquals("[\"beta\"]", shop.good("image", "list", "--json").json().path("images").get(0).path("tags").toString());
+        assertEquals(
+                "ready to deploy: image 49867",
+                shop.good("status", "-n", "1", "--json")
+                        .json()
+                        .path("build")
+                        .path("state")
+                        .asText());
+        assertEquals(
+                "[\"beta\"]",
+                shop.good("image", "list", "--json")
+                        .json()
+                        .path("images")
+                        .get(0)
+                        .path("tags")
+                        .toString());
     }
 
     @Test
@@ -437,27 +515,36 @@ class DefectsTest {
     }
 
     @Test
-    @DisplayName("24: several devices at once, from arguments, a file or standard input, each with its result; unknown ones are named; the installation can be waited for")
+    @DisplayName(
+            "24: several devices at once, from arguments, a file or standard input, each with its result; unknown ones are named; the installation can be waited for")
     void defect24(@TempDir Path other) throws Exception {
         String image = shop.uploaded(1);
         Workshop.Result unknownImage = shop.run("deploy", "-i", "4", "-d", "device-00001");
         assertExit(ExitStatus.CONFLICT, unknownImage);
         assertEquals(0, shop.count("push"));
-        Files.writeString(shop.folder.resolve("devices.txt"), "# the fleet\ndevice-00001\n  device-00002  # second\n\nnobody\ndevice-00001\n");
+        Files.writeString(
+                shop.folder.resolve("devices.txt"),
+                "# the fleet\ndevice-00001\n  device-00002  # second\n\nnobody\ndevice-00001\n");
         Workshop.Result result = shop.run("deploy", "-i", image, "--devices", "devices.txt", "--json");
         assertExit(ExitStatus.PARTIAL, result);
-        assertEquals("{\"accepted\":2,\"earlier\":0,\"failed\":1,\"unclear\":0}", result.json().path("counts").toString());
+        assertEquals(
+                "{\"accepted\":2,\"earlier\":0,\"failed\":1,\"unclear\":0}",
+                result.json().path("counts").toString());
         assertTrue(result.json().path("devices").get(2).path("message").asText().contains("HTTP 404"), result.out());
         shop.input("device-00003\n");
         shop.good("deploy", "-i", image, "--devices", "-", "--journal", "other.journal");
         assertTrue(shop.run("deploy", "-i", image, "-d", "nobody").out().contains("failed: nobody: HTTP 404"));
-        assertTrue(shop.run("status", "-d", "device-00001", "-d", "nobody").out().contains("not in the account"));
+        assertTrue(
+                shop.run("status", "-d", "device-00001", "-d", "nobody").out().contains("not in the account"));
         Workshop.Result late = shop.run("deploy", "-i", image, "-d", "device-00001", "--wait", "1");
         assertExit(ExitStatus.PARTIAL, late);
         assertTrue(late.out().contains("0 of 1 devices report it as installed"), late.out());
         try (Workshop installing = new Workshop(other, settings -> settings.withInstallAfter(Duration.ofMillis(1)))) {
             String good = installing.uploaded(1);
-            assertTrue(installing.good("deploy", "-i", good, "-d", "device-00001", "-d", "device-00002", "--wait", "60").out().contains("2 of 2 devices report it as installed"));
+            assertTrue(installing
+                    .good("deploy", "-i", good, "-d", "device-00001", "-d", "device-00002", "--wait", "60")
+                    .out()
+                    .contains("2 of 2 devices report it as installed"));
             assertTrue(installing.good("status", "-d", "device-00001").out().contains(" 1.0.1 "));
         }
     }
@@ -480,7 +567,13 @@ class DefectsTest {
         shop.writeConf();
         shop.good("image", "list", "--url", shop.service.uri().toString());
         shop.good("image", "list", "--url", shop.service.uri() + "/");
-        for (String url : List.of("ftp://x", "http://example.org", "https://u:p@example.org", "https://example.org/path", "nonsense", "https://x y")) {
+        for (String url : List.of(
+                "ftp://x",
+                "http://example.org",
+                "https://u:p@example.org",
+                "https://example.org/path",
+                "nonsense",
+                "https://x y")) {
             assertExit(ExitStatus.USAGE, shop.run("image", "list", "--url", url));
         }
     }
@@ -520,7 +613,8 @@ class DefectsTest {
         shop.environment.put("OTA_USERPW", Workshop.CREDENTIALS.userpw());
         shop.environment.put("OTA_AUTH_STRING", Workshop.CREDENTIALS.authString());
         assertEquals("", shop.good("image", "list").err());
-        Files.setPosixFilePermissions(shop.folder.resolve("partner-ota-conf.json"), PosixFilePermissions.fromString("rw-r--r--"));
+        Files.setPosixFilePermissions(
+                shop.folder.resolve("partner-ota-conf.json"), PosixFilePermissions.fromString("rw-r--r--"));
         assertTrue(shop.good("image", "list").err().contains("chmod 600"));
     }
 
@@ -529,14 +623,22 @@ class DefectsTest {
     void defect30() throws Exception {
         shop.uploaded(1);
         shop.good("record", "create", "-n", "2", "-s");
-        assertEquals(2, shop.good("image", "pool", "--json").json().path("images").size());
-        String number = shop.good("image", "list", "--json").json().path("images").get(0).path("versionNumber").asText();
+        assertEquals(
+                2, shop.good("image", "pool", "--json").json().path("images").size());
+        String number = shop.good("image", "list", "--json")
+                .json()
+                .path("images")
+                .get(0)
+                .path("versionNumber")
+                .asText();
         shop.good("image", "dissociate", "--version-number", number);
-        assertEquals(0, shop.good("image", "list", "--json").json().path("images").size());
+        assertEquals(
+                0, shop.good("image", "list", "--json").json().path("images").size());
         assertExit(ExitStatus.CONFLICT, shop.run("image", "dissociate", "--version-number", number));
         shop.good("record", "recover", "-n", "1", "-s");
         shop.good("image", "upload", "-n", "1", "-s");
         assertEquals(1, shop.count("upload"));
-        assertEquals(1, shop.good("image", "list", "--json").json().path("images").size());
+        assertEquals(
+                1, shop.good("image", "list", "--json").json().path("images").size());
     }
 }

@@ -45,7 +45,9 @@ class DeployTest {
     }
 
     private List<String> fleet(int size) throws Exception {
-        List<String> devices = IntStream.rangeClosed(1, size).mapToObj(number -> String.format("fleet-%05d", number)).toList();
+        List<String> devices = IntStream.rangeClosed(1, size)
+                .mapToObj(number -> String.format("fleet-%05d", number))
+                .toList();
         shop.service.addDevices(Workshop.DEVICE_TYPE, devices);
         Files.write(shop.folder.resolve("fleet.txt"), devices);
         return devices;
@@ -58,10 +60,17 @@ class DeployTest {
     }
 
     private Process ota(String... arguments) throws Exception {
-        ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx64m", "-XX:+UseSerialGC", "-cp",
-                System.getProperty("java.class.path"), Ota.class.getName());
+        ProcessBuilder builder = new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx64m",
+                "-XX:+UseSerialGC",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Ota.class.getName());
         builder.command().addAll(List.of(arguments));
-        builder.directory(shop.folder.toFile()).redirectErrorStream(true).redirectOutput(shop.folder.resolve("said").toFile());
+        builder.directory(shop.folder.toFile())
+                .redirectErrorStream(true)
+                .redirectOutput(shop.folder.resolve("said").toFile());
         builder.environment().putAll(shop.environment);
         return builder.start();
     }
@@ -71,7 +80,8 @@ class DeployTest {
     }
 
     @Test
-    @DisplayName("to 10,000 devices that is killed twice with SIGKILL reaches every device exactly once, in a heap of 64 MB, and prints time and memory")
+    @DisplayName(
+            "to 10,000 devices that is killed twice with SIGKILL reaches every device exactly once, in a heap of 64 MB, and prints time and memory")
     void killed() throws Exception {
         List<String> devices = fleet(FLEET);
         Path journal = shop.folder.resolve("ota-deploy-" + image + ".journal");
@@ -111,7 +121,8 @@ class DeployTest {
     }
 
     @Test
-    @DisplayName("that cannot find out whether a device got the push says so, does not push again, and does when it is told to")
+    @DisplayName(
+            "that cannot find out whether a device got the push says so, does not push again, and does when it is told to")
     void unclear() throws Exception {
         fleet(3);
         shop.service.addFault("cut-reply:push@2");
@@ -150,12 +161,14 @@ class DeployTest {
         Workshop.Result some = shop.run("deploy", "-i", image, "--devices", "fleet.txt");
         assertEquals(ExitStatus.PARTIAL.code(), some.exit());
         assertEquals(15, shop.service.pushes().size());
-        assertTrue(shop.good("deploy", "-i", image, "--devices", "fleet.txt").out().contains("accepted earlier  15"));
+        assertTrue(
+                shop.good("deploy", "-i", image, "--devices", "fleet.txt").out().contains("accepted earlier  15"));
         assertEachOnce(devices);
     }
 
     @Test
-    @DisplayName("has one journal for one image on one service: another one is refused, and so is a second run at the same time")
+    @DisplayName(
+            "has one journal for one image on one service: another one is refused, and so is a second run at the same time")
     void journal() throws Exception {
         fleet(2);
         shop.good("deploy", "-i", image, "--devices", "fleet.txt", "--journal", "j");
@@ -166,12 +179,18 @@ class DeployTest {
         assertTrue(other.err().contains("is the journal of something else"), other.err());
         try (DeployJournal held = DeployJournal.open(shop.folder.resolve("held"), "x")) {
             assertTrue(held.known().isEmpty());
-            assertEquals(ExitStatus.CONFLICT.code(), shop.run("deploy", "-i", image, "--devices", "fleet.txt", "--journal", "held").exit());
+            assertEquals(
+                    ExitStatus.CONFLICT.code(),
+                    shop.run("deploy", "-i", image, "--devices", "fleet.txt", "--journal", "held")
+                            .exit());
         }
         Files.writeString(shop.folder.resolve("j"), "accep", StandardOpenOption.APPEND);
         shop.good("deploy", "-i", image, "--devices", "fleet.txt", "--journal", "j");
         Files.writeString(shop.folder.resolve("j"), "gibberish\n", StandardOpenOption.APPEND);
-        assertEquals(ExitStatus.LOCAL.code(), shop.run("deploy", "-i", image, "--devices", "fleet.txt", "--journal", "j").exit());
+        assertEquals(
+                ExitStatus.LOCAL.code(),
+                shop.run("deploy", "-i", image, "--devices", "fleet.txt", "--journal", "j")
+                        .exit());
         assertEquals(1, shop.service.pushes().get("fleet-00001"));
     }
 

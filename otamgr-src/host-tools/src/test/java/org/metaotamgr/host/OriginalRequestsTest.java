@@ -43,17 +43,25 @@ class OriginalRequestsTest {
     Path temporary;
 
     @Test
-    @DisplayName("for every documented example: same calls, same paths, same headers, same bodies, and the same record file byte for byte")
+    @DisplayName(
+            "for every documented example: same calls, same paths, same headers, same bodies, and the same record file byte for byte")
     void sameRequests() throws Exception {
-        JsonNode recorded = new ObjectMapper().readTree(Files.readString(Path.of("../service-simulator/src/test/resources/org/metaotamgr/cloudsimulator/original-requests.json")));
+        JsonNode recorded = new ObjectMapper()
+                .readTree(
+                        Files.readString(
+                                Path.of(
+                                        "../service-simulator/src/test/resources/org/metaotamgr/cloudsimulator/original-requests.json")));
         try (Workshop shop = new Workshop(temporary)) {
             shop.conf.remove("imageFiles");
             shop.conf.putObject("imageFiles").put("a", "hub_update.bin");
             shop.writeConf();
             ObjectNode other = shop.conf.deepCopy();
-            Files.writeString(shop.folder.resolve("other.json"), other.put("name", "A+B 50% off").put("version", "2.0").toString());
+            Files.writeString(
+                    shop.folder.resolve("other.json"),
+                    other.put("name", "A+B 50% off").put("version", "2.0").toString());
             ObjectNode wrong = shop.conf.deepCopy();
-            Files.writeString(shop.folder.resolve("wrong.json"), wrong.put("userpw", "no").toString());
+            Files.writeString(
+                    shop.folder.resolve("wrong.json"), wrong.put("userpw", "no").toString());
             byte[] image = new byte[25600];
             for (int i = 0; i < image.length; i++) {
                 image[i] = (byte) i;
@@ -67,15 +75,20 @@ class OriginalRequestsTest {
 
     private static void compare(Workshop shop, JsonNode recording) throws Exception {
         String what = recording.path("what").asText();
-        List<String> arguments = new ArrayList<>(List.of("--as=" + recording.path("tool").asText()));
+        List<String> arguments =
+                new ArrayList<>(List.of("--as=" + recording.path("tool").asText()));
         recording.path("arguments").forEach(argument -> arguments.add(argument.asText()));
         shop.service.forgetRequests();
         Workshop.Result result = shop.run(arguments.toArray(String[]::new));
-        // Doing again what is done was success there and is here; every failure of theirs is one of ours, with a status of its own.
+        // Doing again what is done was success there and is here; every failure of theirs is one of ours, with a status
+        // of its own.
         assertEquals(recording.path("exit").asInt() == 0, result.exit() == 0, what + ": " + result);
         List<RecordedRequest> sent = new ArrayList<>(shop.service.requests());
         for (String added : ADDED_READS.getOrDefault(what, List.of())) {
-            RecordedRequest read = sent.stream().filter(request -> request.route().equals(added) && request.method().equals("GET")).findFirst()
+            RecordedRequest read = sent.stream()
+                    .filter(request ->
+                            request.route().equals(added) && request.method().equals("GET"))
+                    .findFirst()
                     .orElseThrow(() -> new AssertionError(what + ": " + added + " is missing in " + sent));
             sent.remove(read);
         }
@@ -88,8 +101,14 @@ class OriginalRequestsTest {
             expected.remove(expected.size() - 1);
         }
         // %2B and + are the same in a path; the first cannot be taken for a blank.
-        assertEquals(expected.stream().map(request -> request.path("method").asText() + " " + request.path("path").asText().replace("+", "%2B") + " -> " + request.path("status").asInt()).toList(),
-                sent.stream().map(RecordedRequest::toString).toList(), what);
+        assertEquals(
+                expected.stream()
+                        .map(request -> request.path("method").asText() + " "
+                                + request.path("path").asText().replace("+", "%2B") + " -> "
+                                + request.path("status").asInt())
+                        .toList(),
+                sent.stream().map(RecordedRequest::toString).toList(),
+                what);
         for (int i = 0; i < sent.size(); i++) {
             compare(what, expected.get(i), sent.get(i));
         }
@@ -101,7 +120,10 @@ class OriginalRequestsTest {
     private static void compare(String what, JsonNode expected, RecordedRequest sent) throws Exception {
         String call = what + ": " + sent;
         Map<String, String> headers = new HashMap<>();
-        expected.path("headers").properties().forEach(header -> headers.put(header.getKey(), header.getValue().asText()));
+        expected.path("headers")
+                .properties()
+                .forEach(
+                        header -> headers.put(header.getKey(), header.getValue().asText()));
         // A misspelt header beside the right one; and Accept is sent with each call, not with nearly each.
         headers.remove("Content_Type");
         headers.put("Accept", "application/json");
@@ -116,7 +138,10 @@ class OriginalRequestsTest {
                 // The original sends its whole record; documented are these.
                 JsonNode body = new ObjectMapper().readTree(sent.body());
                 body.properties().forEach(member -> {
-                    assertTrue(Set.of("name", "version", "description", "tags", "url").contains(member.getKey()), call);
+                    assertTrue(
+                            Set.of("name", "version", "description", "tags", "url")
+                                    .contains(member.getKey()),
+                            call);
                     if (!member.getKey().equals("url")) {
                         assertEquals(expected.path("body").path(member.getKey()), member.getValue(), call);
                     }
@@ -149,21 +174,30 @@ class OriginalRequestsTest {
     private static void recordFile(Workshop shop, String expected) throws Exception {
         String written = Files.readString(shop.folder.resolve("full_ota_record.json"));
         assertEquals(expected.replaceAll("[0-9]{13}(?=,)", "TIME"), written.replaceAll("[0-9]{13}(?=,)", "TIME"));
-        assertEquals(expected, PythonJson.write(new ObjectMapper().readTree(expected)), "byte for byte with the same times");
+        assertEquals(
+                expected, PythonJson.write(new ObjectMapper().readTree(expected)), "byte for byte with the same times");
     }
 
     @Test
     @DisplayName("the list has the layout of the original, character for character")
     void sameList() throws Exception {
-        JsonNode recorded = new ObjectMapper().readTree(Files.readString(Path.of("../service-simulator/src/test/resources/org/metaotamgr/cloudsimulator/original-requests.json")));
+        JsonNode recorded = new ObjectMapper()
+                .readTree(
+                        Files.readString(
+                                Path.of(
+                                        "../service-simulator/src/test/resources/org/metaotamgr/cloudsimulator/original-requests.json")));
         try (Workshop shop = new Workshop(temporary)) {
             shop.good("record", "create", "-n", "2", "--debug", "-s");
             shop.good("image", "upload", "-n", "2", "--debug", "-s");
             String expected = "";
             for (JsonNode recording : recorded.path("recordings")) {
-                expected = recording.path("what").asText().equals("list images") ? recording.path("stdout").asText() : expected;
+                expected = recording.path("what").asText().equals("list images")
+                        ? recording.path("stdout").asText()
+                        : expected;
             }
-            assertEquals(expected.replace("Got access_token: ***\n", ""), shop.good("--as=partner-ota-hub-deploy", "-l").out());
+            assertEquals(
+                    expected.replace("Got access_token: ***\n", ""),
+                    shop.good("--as=partner-ota-hub-deploy", "-l").out());
         }
     }
 }

@@ -30,7 +30,19 @@ class SecretsTest {
         try (Workshop shop = new Workshop(temporary)) {
             shop.uploaded(1);
             int build = 1;
-            for (String fault : List.of("401", "403", "409:create", "500", "html=502", "empty=503", "cut=50:upload", "cut=0:token", "cut-reply", "wrong-sha", "forget-url", "expire-token")) {
+            for (String fault : List.of(
+                    "401",
+                    "403",
+                    "409:create",
+                    "500",
+                    "html=502",
+                    "empty=503",
+                    "cut=50:upload",
+                    "cut=0:token",
+                    "cut-reply",
+                    "wrong-sha",
+                    "forget-url",
+                    "expire-token")) {
                 shop.service.clearFaults();
                 shop.service.addFault(fault);
                 shop.image(100 + ++build);
@@ -49,9 +61,12 @@ class SecretsTest {
         HttpServer rude = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         rude.createContext("/", exchange -> {
             String body = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
-            boolean login = exchange.getRequestURI().getPath().equals("/oauth/token") && !exchange.getRequestHeaders().getFirst("Accept").equals("never");
-            byte[] answer = (login && body.contains("jo%40") ? "{\"access_token\":\"token-that-must-not-show\",\"expires_in\":1000}"
-                    : "{\"error\":\"rude\",\"error_description\":\"you sent " + exchange.getRequestHeaders().getFirst("Authorization") + " and " + body + "\"}")
+            boolean login = exchange.getRequestURI().getPath().equals("/oauth/token")
+                    && !exchange.getRequestHeaders().getFirst("Accept").equals("never");
+            byte[] answer = (login && body.contains("jo%40")
+                            ? "{\"access_token\":\"token-that-must-not-show\",\"expires_in\":1000}"
+                            : "{\"error\":\"rude\",\"error_description\":\"you sent "
+                                    + exchange.getRequestHeaders().getFirst("Authorization") + " and " + body + "\"}")
                     .getBytes(StandardCharsets.UTF_8);
             exchange.sendResponseHeaders(login && body.contains("jo%40") ? 200 : 400, answer.length);
             exchange.getResponseBody().write(answer);
@@ -79,8 +94,14 @@ class SecretsTest {
         try (Workshop shop = new Workshop(temporary)) {
             String good = shop.conf.toString();
             String password = "\"" + Workshop.CREDENTIALS.userpw() + "\"";
-            for (String broken : List.of(good.replace(password, "placeholder pw &1"), good.replace(password, password + password), good.substring(0, good.length() - 40),
-                    good.replace("\"userpw\"", "userpw"), good.replace(password, "[" + password + "]"), good + good, "[" + good + "]",
+            for (String broken : List.of(
+                    good.replace(password, "placeholder pw &1"),
+                    good.replace(password, password + password),
+                    good.substring(0, good.length() - 40),
+                    good.replace("\"userpw\"", "userpw"),
+                    good.replace(password, "[" + password + "]"),
+                    good + good,
+                    "[" + good + "]",
                     good.replace(Workshop.CREDENTIALS.authString(), "!" + Workshop.CREDENTIALS.authString()),
                     good.replace("\"name\":", "\"userpw\":\"" + Workshop.CREDENTIALS.userpw() + "\",\"name\":"))) {
                 shop.conf(broken);
@@ -96,13 +117,25 @@ class SecretsTest {
     void arguments() throws Exception {
         try (Workshop shop = new Workshop(temporary)) {
             Path bin = Files.createDirectories(shop.folder.resolve("bin"));
-            Files.writeString(bin.resolve("bitbake"), "#!/bin/sh\nenv > " + shop.folder + "/bitbake-environment\ntr '\\0' ' ' < /proc/$PPID/cmdline > " + shop.folder
-                    + "/parent-arguments\nprintf 'TMPDIR=\"%s\"\\n' " + shop.folder + "\n");
+            Files.writeString(
+                    bin.resolve("bitbake"),
+                    "#!/bin/sh\nenv > " + shop.folder + "/bitbake-environment\ntr '\\0' ' ' < /proc/$PPID/cmdline > "
+                            + shop.folder + "/parent-arguments\nprintf 'TMPDIR=\"%s\"\\n' " + shop.folder + "\n");
             Files.setPosixFilePermissions(bin.resolve("bitbake"), PosixFilePermissions.fromString("rwx------"));
             shop.conf.remove(List.of("userpw", "auth-string"));
             shop.writeConf();
-            ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp", System.getProperty("java.class.path"),
-                    Ota.class.getName(), "record", "create", "-n", "1").directory(shop.folder.toFile()).redirectErrorStream(true);
+            ProcessBuilder builder = new ProcessBuilder(
+                            Path.of(System.getProperty("java.home"), "bin", "java")
+                                    .toString(),
+                            "-cp",
+                            System.getProperty("java.class.path"),
+                            Ota.class.getName(),
+                            "record",
+                            "create",
+                            "-n",
+                            "1")
+                    .directory(shop.folder.toFile())
+                    .redirectErrorStream(true);
             builder.environment().putAll(shop.environment);
             builder.environment().put("PATH", bin + ":/usr/bin:/bin");
             builder.environment().put("OTA_USERPW", Workshop.CREDENTIALS.userpw());
@@ -112,7 +145,8 @@ class SecretsTest {
             assertEquals(0, process.waitFor(), said);
             shop.said(said);
             assertTrue(Files.readString(shop.folder.resolve("parent-arguments")).contains("record create"));
-            assertTrue(Files.readString(shop.folder.resolve("bitbake-environment")).contains("OTA_SERVICE_URL="));
+            assertTrue(
+                    Files.readString(shop.folder.resolve("bitbake-environment")).contains("OTA_SERVICE_URL="));
             // What was written is looked through when the workshop closes.
         }
     }
@@ -122,7 +156,10 @@ class SecretsTest {
     void options() throws Exception {
         try (Workshop shop = new Workshop(temporary)) {
             for (String option : List.of("--userpw", "--password", "--auth-string", "--token")) {
-                assertEquals(ExitStatus.USAGE.code(), shop.run("image", "list", option, "x").exit(), option);
+                assertEquals(
+                        ExitStatus.USAGE.code(),
+                        shop.run("image", "list", option, "x").exit(),
+                        option);
             }
         }
     }

@@ -29,7 +29,8 @@ class SmallPartsTest {
     @Test
     @DisplayName("the record file is the example of the documentation, byte for byte")
     void documentedExample() throws Exception {
-        String documented = """
+        String documented =
+                """
                 {
                     "createdTimestamp": 1572280052532,
                     "description": "OTA description",
@@ -43,29 +44,45 @@ class SmallPartsTest {
                     "version": "1.0.2d",
                     "versionNumber": "7112"
                 }""";
-        JsonNode shuffled = new ObjectMapper().readTree("{\"versionNumber\":\"7112\",\"url\":\"\",\"version\":\"1.0.2d\",\"type\":5,\"tags\":[],\"name\":\"Potenco-test\","
-                + "\"updatedTimestamp\":1572280052532,\"id\":\"11561\",\"description\":\"OTA description\",\"partnerId\":\"4f7de484-cf23-478d-90a7-412104d5620b\","
-                + "\"createdTimestamp\":1572280052532}");
+        JsonNode shuffled = new ObjectMapper()
+                .readTree(
+                        "{\"versionNumber\":\"7112\",\"url\":\"\",\"version\":\"1.0.2d\",\"type\":5,\"tags\":[],\"name\":\"Potenco-test\","
+                                + "\"updatedTimestamp\":1572280052532,\"id\":\"11561\",\"description\":\"OTA description\",\"partnerId\":\"4f7de484-cf23-478d-90a7-412104d5620b\","
+                                + "\"createdTimestamp\":1572280052532}");
         assertEquals(documented, PythonJson.write(shuffled));
     }
 
     @Test
     @DisplayName("unknown members of a record are kept, whatever they are; big numbers stay exact")
     void unknownMembers() throws Exception {
-        String text = "{\n    \"a\": {\n        \"b\": [\n            1,\n            true,\n            null,\n            \"\\u00fc\\ud83d\\ude42\\\"\\\\\\n\\u007f\"\n        ]\n    },\n"
-                + "    \"empty\": {},\n    \"id\": 18446744073709551615,\n    \"versionNumber\": \"18446744073709551614\"\n}";
+        String text =
+                "{\n    \"a\": {\n        \"b\": [\n            1,\n            true,\n            null,\n            \"\\u00fc\\ud83d\\ude42\\\"\\\\\\n\\u007f\"\n        ]\n    },\n"
+                        + "    \"empty\": {},\n    \"id\": 18446744073709551615,\n    \"versionNumber\": \"18446744073709551614\"\n}";
         OtaRecord record = OtaRecord.parse("test", text, ExitStatus.LOCAL);
         assertEquals(text, PythonJson.write(record.json()));
         assertEquals("18446744073709551614", record.versionNumber().toString());
         assertEquals("18446744073709551615", record.id());
-        for (String bad : List.of("{}", "[]", "{\"id\":\"x\",\"versionNumber\":\"1\"}", "{\"id\":\"1\",\"versionNumber\":1.5}", "{\"id\":\"1\",\"versionNumber\":\"-1\"}")) {
+        for (String bad : List.of(
+                "{}",
+                "[]",
+                "{\"id\":\"x\",\"versionNumber\":\"1\"}",
+                "{\"id\":\"1\",\"versionNumber\":1.5}",
+                "{\"id\":\"1\",\"versionNumber\":\"-1\"}")) {
             assertThrows(OtaException.class, () -> OtaRecord.parse("test", bad, ExitStatus.LOCAL), bad);
         }
     }
 
     @ParameterizedTest
     @DisplayName("sizes and durations read well at every magnitude")
-    @CsvSource({"0,0 B", "999,999 B", "1000,1.00 kB", "99949,99.9 kB", "123456,123 kB", "999600,1.00 MB", "1048576000,1.05 GB"})
+    @CsvSource({
+        "0,0 B",
+        "999,999 B",
+        "1000,1.00 kB",
+        "99949,99.9 kB",
+        "123456,123 kB",
+        "999600,1.00 MB",
+        "1048576000,1.05 GB"
+    })
     void sizes(long bytes, String text) {
         assertEquals(text, Progress.size(bytes));
         assertEquals("1:02:03", Progress.duration(3723));
@@ -78,8 +95,12 @@ class SmallPartsTest {
         try (Workshop shop = new Workshop(temporary)) {
             PrintStream nowhere = new PrintStream(PrintStream.nullOutputStream(), true, StandardCharsets.UTF_8);
             Progress progress = new Progress(shop.surroundings(nowhere, nowhere), true, "x.bin", Progress.Unit.BYTES);
-            assertEquals("x.bin [########........]  50 %  500 MB of 1.00 GB  50.0 MB/s  ETA 0:10", progress.text(500_000_000, 1_000_000_000, 10_000, 100));
-            assertEquals("x.bin  50 %  500 MB of 1.00 GB  50.0 MB/s  ETA 0:10", progress.text(500_000_000, 1_000_000_000, 10_000, 60));
+            assertEquals(
+                    "x.bin [########........]  50 %  500 MB of 1.00 GB  50.0 MB/s  ETA 0:10",
+                    progress.text(500_000_000, 1_000_000_000, 10_000, 100));
+            assertEquals(
+                    "x.bin  50 %  500 MB of 1.00 GB  50.0 MB/s  ETA 0:10",
+                    progress.text(500_000_000, 1_000_000_000, 10_000, 60));
             assertTrue(progress.text(500_000_000, 1_000_000_000, 10_000, 20).length() <= 20);
             assertTrue(progress.text(0, 10, 0, 100).endsWith("ETA -:--"));
         }
@@ -92,20 +113,28 @@ class SmallPartsTest {
     }
 
     @Test
-    @DisplayName("values of the published sample are warned of here and refused for the real service, together with all other problems")
+    @DisplayName(
+            "values of the published sample are warned of here and refused for the real service, together with all other problems")
     void samples() throws Exception {
         try (Workshop shop = new Workshop(temporary)) {
             shop.conf.put("name", "Your name for this product").put("description", "<your text>");
             shop.writeConf();
             String warned = shop.good("record", "create", "-n", "1", "-s").err();
-            assertTrue(warned.contains("name: is still the value of the sample") && warned.contains("description: is still"), warned);
+            assertTrue(
+                    warned.contains("name: is still the value of the sample")
+                            && warned.contains("description: is still"),
+                    warned);
             shop.service.forgetRequests();
             shop.conf.put("username", "").remove("deviceTypeId");
             shop.conf.put("description", "d".repeat(501));
             shop.writeConf();
             Workshop.Result refused = shop.run("record", "create", "-n", "2", "-s", "--url", "https://api.afero.io");
             assertEquals(ExitStatus.CONFIGURATION.code(), refused.exit());
-            for (String part : List.of("name: is still", "username: is empty", "deviceTypeId: is missing", "description: expected at most 500 characters, found 501")) {
+            for (String part : List.of(
+                    "name: is still",
+                    "username: is empty",
+                    "deviceTypeId: is missing",
+                    "description: expected at most 500 characters, found 501")) {
                 assertTrue(refused.err().contains(part), refused.err());
             }
             assertEquals(List.of(), shop.routes());
@@ -124,7 +153,11 @@ class SmallPartsTest {
             shop.conf.putArray("tags").add("t".repeat(36)).add("a,b");
             shop.writeConf();
             String problems = shop.run("record", "create", "-n", "2", "-s").err();
-            assertTrue(problems.contains("name: expected at most 35") && problems.contains("tags: expected at most 35") && problems.contains("without commas"), problems);
+            assertTrue(
+                    problems.contains("name: expected at most 35")
+                            && problems.contains("tags: expected at most 35")
+                            && problems.contains("without commas"),
+                    problems);
         }
     }
 
@@ -135,9 +168,13 @@ class SmallPartsTest {
             shop.good("record", "create", "-n", "1", "-s");
             Path beside = Files.createDirectories(shop.folder.resolve("conf"));
             Files.move(shop.folder.resolve("partner-ota-conf.json"), beside.resolve("c.json"));
-            assertTrue(shop.good("image", "upload", "-n", "1", "-s", "-c", "conf/c.json").err().contains("image file: " + shop.folder.resolve("hub_update.bin")));
+            assertTrue(shop.good("image", "upload", "-n", "1", "-s", "-c", "conf/c.json")
+                    .err()
+                    .contains("image file: " + shop.folder.resolve("hub_update.bin")));
             Files.write(beside.resolve("hub_update.bin"), new byte[] {1});
-            assertTrue(shop.good("image", "upload", "-n", "1", "-s", "-c", "conf/c.json").err().contains("image file: " + beside.resolve("hub_update.bin")));
+            assertTrue(shop.good("image", "upload", "-n", "1", "-s", "-c", "conf/c.json")
+                    .err()
+                    .contains("image file: " + beside.resolve("hub_update.bin")));
         }
     }
 
@@ -151,7 +188,10 @@ class SmallPartsTest {
             for (String bad : List.of("!", "bm9jb2xvbg==", "OnNlY3JldA==")) {
                 shop.conf.put("auth-string", bad);
                 shop.writeConf();
-                assertEquals(ExitStatus.CONFIGURATION.code(), shop.run("image", "list").exit(), bad);
+                assertEquals(
+                        ExitStatus.CONFIGURATION.code(),
+                        shop.run("image", "list").exit(),
+                        bad);
             }
         }
     }
@@ -160,17 +200,30 @@ class SmallPartsTest {
     @DisplayName("errors are JSON with --json, and completion is a script that bash accepts")
     void machines() throws Exception {
         try (Workshop shop = new Workshop(temporary)) {
-            JsonNode error = shop.run("deploy", "-i", "1", "-d", "device-00001", "--json").json().path("error");
-            assertEquals("conflict 5", error.path("kind").asText() + " " + error.path("exitStatus").asInt());
-            for (String[] command : new String[][] {{"image", "list"}, {"image", "pool"}, {"status"}, {"status", "-n", "1", "-d", "device-00001"}, {"record", "create", "-n", "1", "-s"},
-                {"record", "recover", "-n", "1", "-s"}, {"image", "upload", "-n", "1", "-s"}, {"deploy", "-i", "49867", "-d", "device-00001"}}) {
+            JsonNode error = shop.run("deploy", "-i", "1", "-d", "device-00001", "--json")
+                    .json()
+                    .path("error");
+            assertEquals(
+                    "conflict 5",
+                    error.path("kind").asText() + " " + error.path("exitStatus").asInt());
+            for (String[] command : new String[][] {
+                {"image", "list"},
+                {"image", "pool"},
+                {"status"},
+                {"status", "-n", "1", "-d", "device-00001"},
+                {"record", "create", "-n", "1", "-s"},
+                {"record", "recover", "-n", "1", "-s"},
+                {"image", "upload", "-n", "1", "-s"},
+                {"deploy", "-i", "49867", "-d", "device-00001"}
+            }) {
                 String[] withJson = java.util.Arrays.copyOf(command, command.length + 1);
                 withJson[command.length] = "--json";
                 assertTrue(shop.good(withJson).json().isObject());
             }
             String script = shop.good("generate-completion").out();
             assertTrue(script.contains("--image-id") && script.contains("dissociate"));
-            Process bash = new ProcessBuilder("bash", "-n").redirectErrorStream(true).start();
+            Process bash =
+                    new ProcessBuilder("bash", "-n").redirectErrorStream(true).start();
             bash.getOutputStream().write(script.getBytes(StandardCharsets.UTF_8));
             bash.getOutputStream().close();
             assertEquals("", new String(bash.getInputStream().readAllBytes(), StandardCharsets.UTF_8));
@@ -184,20 +237,26 @@ class SmallPartsTest {
     void defect() throws Exception {
         try (Workshop shop = new Workshop(temporary)) {
             java.io.ByteArrayOutputStream err = new java.io.ByteArrayOutputStream();
-            ProcessContext surroundings = shop.surroundings(new PrintStream(err, true, StandardCharsets.UTF_8), new PrintStream(err, true, StandardCharsets.UTF_8));
+            ProcessContext surroundings = shop.surroundings(
+                    new PrintStream(err, true, StandardCharsets.UTF_8),
+                    new PrintStream(err, true, StandardCharsets.UTF_8));
             Secrets secrets = new Secrets();
             secrets.add("very secret");
-            int exit = Runner.run(new Step() {
-                @Override
-                public ExitStatus run(ProcessContext unused, Secrets alsoUnused) {
-                    throw new IllegalStateException("it is very secret");
-                }
+            int exit = Runner.run(
+                    new Step() {
+                        @Override
+                        public ExitStatus run(ProcessContext unused, Secrets alsoUnused) {
+                            throw new IllegalStateException("it is very secret");
+                        }
 
-                @Override
-                public boolean json() {
-                    return true;
-                }
-            }, "ota", surroundings, secrets);
+                        @Override
+                        public boolean json() {
+                            return true;
+                        }
+                    },
+                    "ota",
+                    surroundings,
+                    secrets);
             assertEquals(1, exit);
             String said = err.toString(StandardCharsets.UTF_8);
             assertTrue(said.contains("it is ***") && said.contains("\"defect\""), said);

@@ -49,9 +49,28 @@ class TlsTest {
     private SSLContext context(String name) throws Exception {
         Path file = temporary.resolve(name + ".p12");
         if (!Files.exists(file)) {
-            Process keytool = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "keytool").toString(), "-genkeypair", "-alias", "x", "-keyalg", "EC",
-                    "-dname", "CN=" + name, "-ext", "san=dns:" + name + (name.equals("localhost") ? ",ip:127.0.0.1" : ""), "-keystore", file.toString(), "-storetype", "PKCS12",
-                    "-storepass", "changeit", "-validity", "2").redirectErrorStream(true).start();
+            Process keytool = new ProcessBuilder(
+                            Path.of(System.getProperty("java.home"), "bin", "keytool")
+                                    .toString(),
+                            "-genkeypair",
+                            "-alias",
+                            "x",
+                            "-keyalg",
+                            "EC",
+                            "-dname",
+                            "CN=" + name,
+                            "-ext",
+                            "san=dns:" + name + (name.equals("localhost") ? ",ip:127.0.0.1" : ""),
+                            "-keystore",
+                            file.toString(),
+                            "-storetype",
+                            "PKCS12",
+                            "-storepass",
+                            "changeit",
+                            "-validity",
+                            "2")
+                    .redirectErrorStream(true)
+                    .start();
             String said = new String(keytool.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             assertEquals(0, keytool.waitFor(), said);
         }
@@ -86,8 +105,10 @@ class TlsTest {
         server.createContext("/", exchange -> {
             requests.incrementAndGet();
             exchange.getRequestBody().readAllBytes();
-            byte[] answer = (exchange.getRequestURI().getPath().equals("/oauth/token") ? "{\"access_token\":\"over-tls\",\"expires_in\":1000}"
-                    : "{\"content\":[],\"totalPages\":0}").getBytes(StandardCharsets.UTF_8);
+            byte[] answer = (exchange.getRequestURI().getPath().equals("/oauth/token")
+                            ? "{\"access_token\":\"over-tls\",\"expires_in\":1000}"
+                            : "{\"content\":[],\"totalPages\":0}")
+                    .getBytes(StandardCharsets.UTF_8);
             exchange.sendResponseHeaders(200, answer.length);
             exchange.getResponseBody().write(answer);
             exchange.close();
@@ -100,10 +121,28 @@ class TlsTest {
         try (Workshop shop = new Workshop(temporary)) {
             ByteArrayOutputStream out = new ByteArrayOutputStream();
             ByteArrayOutputStream err = new ByteArrayOutputStream();
-            ProcessContext plain = shop.surroundings(new PrintStream(out, true, StandardCharsets.UTF_8), new PrintStream(err, true, StandardCharsets.UTF_8));
-            ProcessContext surroundings = new ProcessContext(plain.environment(), plain.folder(), plain.in(), plain.out(), plain.err(), false, 80, plain.clock(), plain.sleeper(), trusted);
-            int exit = Ota.run(surroundings, "image", "list", "--url", "https://localhost:" + server.getAddress().getPort());
-            return new Workshop.Result(exit, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
+            ProcessContext plain = shop.surroundings(
+                    new PrintStream(out, true, StandardCharsets.UTF_8),
+                    new PrintStream(err, true, StandardCharsets.UTF_8));
+            ProcessContext surroundings = new ProcessContext(
+                    plain.environment(),
+                    plain.folder(),
+                    plain.in(),
+                    plain.out(),
+                    plain.err(),
+                    false,
+                    80,
+                    plain.clock(),
+                    plain.sleeper(),
+                    trusted);
+            int exit = Ota.run(
+                    surroundings,
+                    "image",
+                    "list",
+                    "--url",
+                    "https://localhost:" + server.getAddress().getPort());
+            return new Workshop.Result(
+                    exit, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
         }
     }
 
@@ -133,28 +172,37 @@ class TlsTest {
         });
         int status;
         try (UploadConnection connection = connection(server, "/image", "localhost")) {
-            status = connection.post(Map.of(), new UploadBody(file, bytes.length)).status();
+            status = connection
+                    .post(Map.of(), new UploadBody(file, bytes.length))
+                    .status();
         }
         server.stop(0);
         assertEquals(200, status);
     }
 
     private UploadConnection connection(HttpsServer server, String path, String trusted) throws Exception {
-        return new UploadConnection(URI.create("https://localhost:" + server.getAddress().getPort() + path), new Rest.Timeouts(Duration.ofSeconds(5), Duration.ofSeconds(5), 0),
+        return new UploadConnection(
+                URI.create("https://localhost:" + server.getAddress().getPort() + path),
+                new Rest.Timeouts(Duration.ofSeconds(5), Duration.ofSeconds(5), 0),
                 Optional.of(context(trusted)));
     }
 
     @Test
-    @DisplayName("an image is not sent to whoever has a certificate that nobody vouches for, that is for another host, or an old TLS")
+    @DisplayName(
+            "an image is not sent to whoever has a certificate that nobody vouches for, that is for another host, or an old TLS")
     void imageToNobody() throws Exception {
         Path file = Files.write(temporary.resolve("image"), new byte[1000]);
         HttpsServer unknown = server(context("localhost"));
         HttpsServer other = server(context("other.example"));
         HttpsServer old = server(context("localhost"), "TLSv1.1");
-        try (UploadConnection toUnknown = connection(unknown, "/", "other.example"); UploadConnection toOther = connection(other, "/", "other.example");
+        try (UploadConnection toUnknown = connection(unknown, "/", "other.example");
+                UploadConnection toOther = connection(other, "/", "other.example");
                 UploadConnection toOld = connection(old, "/", "localhost")) {
             for (UploadConnection connection : List.of(toUnknown, toOther, toOld)) {
-                assertThrows(SSLException.class, () -> connection.post(Map.of("Authorization", "Bearer placeholder"), new UploadBody(file, 1000)));
+                assertThrows(
+                        SSLException.class,
+                        () -> connection.post(
+                                Map.of("Authorization", "Bearer placeholder"), new UploadBody(file, 1000)));
             }
         }
         unknown.stop(0);
@@ -193,7 +241,8 @@ class TlsTest {
     }
 
     @Test
-    @DisplayName("a certificate that nobody vouches for, or that is for another host, ends the command before anything is sent")
+    @DisplayName(
+            "a certificate that nobody vouches for, or that is for another host, ends the command before anything is sent")
     void bad() throws Exception {
         HttpsServer unknown = server(context("localhost"));
         Workshop.Result result = list(unknown, Optional.empty());

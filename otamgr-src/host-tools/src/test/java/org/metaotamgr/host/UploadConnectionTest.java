@@ -117,13 +117,22 @@ class UploadConnectionTest {
 
     @ParameterizedTest
     @DisplayName("understands every way in which HTTP/1.1 ends a body, and answers before the final one")
-    @ValueSource(strings = {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello and more", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n",
-        "HTTP/1.0 200\r\n\r\nhello", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:5\r\n\r\nhello"})
+    @ValueSource(
+            strings = {
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello and more",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n",
+                "HTTP/1.0 200\r\n\r\nhello",
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:5\r\n\r\nhello"
+            })
     void answers(String answer) throws Exception {
         CompletableFuture<Void> served = serve((in, out, socket) -> {
             String head = head(in);
-            assertTrue(head.startsWith("POST /a%2Bb HTTP/1.1\r\nHost: 127.0.0.1:" + server.getLocalPort() + "\r\n"), head);
-            assertTrue(head.contains("\r\nContent-Length: " + SIZE + "\r\n") && head.contains("\r\nAccept: application/json\r\n"), head);
+            assertTrue(
+                    head.startsWith("POST /a%2Bb HTTP/1.1\r\nHost: 127.0.0.1:" + server.getLocalPort() + "\r\n"), head);
+            assertTrue(
+                    head.contains("\r\nContent-Length: " + SIZE + "\r\n")
+                            && head.contains("\r\nAccept: application/json\r\n"),
+                    head);
             assertArrayEquals(image, in.readNBytes(SIZE));
             say(out, answer);
         });
@@ -135,9 +144,19 @@ class UploadConnectionTest {
 
     @ParameterizedTest
     @DisplayName("takes nothing for an answer that is none, ends early or is endless")
-    @ValueSource(strings = {"", "SMTP ready\r\n\r\n", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n"})
+    @ValueSource(
+            strings = {
+                "",
+                "SMTP ready\r\n\r\n",
+                "HTTP/1.1 200 OK\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello",
+                "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nno colon\r\n\r\n"
+            })
     void wrongAnswers(String answer) {
         serve((in, out, socket) -> {
             head(in);
@@ -162,7 +181,8 @@ class UploadConnectionTest {
     }
 
     @ParameterizedTest(name = "TLS {0}")
-    @DisplayName("that stands still in the middle of the body, or of the TLS handshake, ends at once when it is closed by another thread")
+    @DisplayName(
+            "that stands still in the middle of the body, or of the TLS handshake, ends at once when it is closed by another thread")
     @CsvSource({"false", "true"})
     void closedWhileItStandsStill(boolean secure) throws Exception {
         CountDownLatch end = new CountDownLatch(1);
@@ -202,7 +222,8 @@ class UploadConnectionTest {
             in.readNBytes(SIZE);
             end.await();
         });
-        try (UploadConnection connection = new UploadConnection(uri("/"), new Rest.Timeouts(Duration.ofSeconds(1), Duration.ofSeconds(1), 0), Optional.empty())) {
+        try (UploadConnection connection = new UploadConnection(
+                uri("/"), new Rest.Timeouts(Duration.ofSeconds(1), Duration.ofSeconds(1), 0), Optional.empty())) {
             assertThrows(HttpTimeoutException.class, () -> connection.post(Map.of(), new UploadBody(file, SIZE)));
         }
         end.countDown();
@@ -244,7 +265,8 @@ class UploadConnectionTest {
     }
 
     @Test
-    @DisplayName("goes through the proxy that Java is told to use: whole address for HTTP, a tunnel for HTTPS that names no secret")
+    @DisplayName(
+            "goes through the proxy that Java is told to use: whole address for HTTP, a tunnel for HTTPS that names no secret")
     void proxy() throws Exception {
         throughProxy();
         CompletableFuture<Void> plain = serve((in, out, socket) -> {
@@ -262,8 +284,11 @@ class UploadConnectionTest {
             say(out, "HTTP/1.1 200 Connection established\r\n\r\n");
             assertEquals(22, in.read(), "a TLS handshake");
         });
-        try (UploadConnection connection = new UploadConnection(URI.create("https://service.invalid/x"), PATIENCE, Optional.empty())) {
-            assertThrows(IOException.class, () -> connection.post(Map.of("Authorization", "Bearer placeholder"), new UploadBody(file, SIZE)));
+        try (UploadConnection connection =
+                new UploadConnection(URI.create("https://service.invalid/x"), PATIENCE, Optional.empty())) {
+            assertThrows(
+                    IOException.class,
+                    () -> connection.post(Map.of("Authorization", "Bearer placeholder"), new UploadBody(file, SIZE)));
         }
         tunnel.get(5, TimeUnit.SECONDS);
         serve((in, out, socket) -> {

@@ -36,12 +36,16 @@ class UploadTest {
     }
 
     private void assertOneImage(byte[] expected) throws Exception {
-        JsonNode images = shop.good("image", "list", "--json", "--show-url").json().path("images");
+        JsonNode images =
+                shop.good("image", "list", "--json", "--show-url").json().path("images");
         assertEquals(1, images.size());
         assertEquals(1, shop.records(), "one record");
         String url = images.get(0).path("url").asText();
         Path stored = temporary.resolve("service/repository").resolve(url.substring(url.lastIndexOf('/') + 1));
-        assertEquals(-1, Files.mismatch(stored, Files.write(temporary.resolve("expected"), expected)), "the bytes of the file");
+        assertEquals(
+                -1,
+                Files.mismatch(stored, Files.write(temporary.resolve("expected"), expected)),
+                "the bytes of the file");
         assertFalse(shop.state().path("images").get(0).path("modified").asBoolean());
     }
 
@@ -68,7 +72,8 @@ class UploadTest {
     }
 
     @ParameterizedTest(name = "{0}")
-    @DisplayName("whose answer is lost at any step, after the step was done, ends in success without doing anything twice")
+    @DisplayName(
+            "whose answer is lost at any step, after the step was done, ends in success without doing anything twice")
     @ValueSource(strings = {"token", "exists", "image", "pool-type", "upload", "move", "update", "associate"})
     void lostAnswer(String route) throws Exception {
         byte[] image = shop.image(50_000);
@@ -84,7 +89,9 @@ class UploadTest {
         byte[] image = shop.image(50_000);
         String route = step.replaceAll("@.*", "");
         shop.service.addFault("500:" + route + (step.endsWith("@2") ? "@2-9" : "@1-9"));
-        assertEquals(ExitStatus.SERVICE.code(), shop.run("image", "upload", "-n", "1", "-s", "--retries", "0").exit());
+        assertEquals(
+                ExitStatus.SERVICE.code(),
+                shop.run("image", "upload", "-n", "1", "-s", "--retries", "0").exit());
         shop.service.clearFaults();
         shop.good("image", "upload", "-n", "1", "-s");
         assertOneImage(image);
@@ -112,14 +119,18 @@ class UploadTest {
     @Test
     @DisplayName("checks that the record is that of the command line and the configuration")
     void otherRecord() throws Exception {
-        assertEquals(ExitStatus.CONFLICT.code(), shop.run("image", "upload", "-n", "2", "-s").exit());
+        assertEquals(
+                ExitStatus.CONFLICT.code(),
+                shop.run("image", "upload", "-n", "2", "-s").exit());
         shop.conf.put("name", "other");
         shop.writeConf();
         Workshop.Result result = shop.run("image", "upload", "-n", "1", "-s");
         assertEquals(ExitStatus.CONFLICT.code(), result.exit());
         assertTrue(result.err().contains("name: expected other"), result.err());
         Files.writeString(shop.folder.resolve("full_ota_record.json"), "{ \"id\": ");
-        assertEquals(ExitStatus.LOCAL.code(), shop.run("image", "upload", "-n", "1", "-s").exit());
+        assertEquals(
+                ExitStatus.LOCAL.code(),
+                shop.run("image", "upload", "-n", "1", "-s").exit());
     }
 
     @Test

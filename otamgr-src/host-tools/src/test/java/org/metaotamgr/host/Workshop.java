@@ -39,7 +39,8 @@ final class Workshop implements AutoCloseable {
 
     static final String PARTNER = "11111111-2222-4333-8444-555555555555";
     static final String DEVICE_TYPE = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee";
-    static final Credentials CREDENTIALS = new Credentials(PARTNER, "placeholder-secret-1", "dev+test@example.org", "placeholder pw &1", List.of(DEVICE_TYPE));
+    static final Credentials CREDENTIALS = new Credentials(
+            PARTNER, "placeholder-secret-1", "dev+test@example.org", "placeholder pw &1", List.of(DEVICE_TYPE));
     static final String POOL = "/v1/ota/partners/" + PARTNER + "/pool";
 
     final Path folder;
@@ -73,8 +74,14 @@ final class Workshop implements AutoCloseable {
         service.addDevices(DEVICE_TYPE, List.of("device-00001", "device-00002", "device-00003"));
         environment.put("OTA_SERVICE_URL", service.uri().toString());
         environment.put("PATH", "");
-        conf.put("name", "Potenco-test").put("description", "OTA description").put("version", "1.0").put("username", CREDENTIALS.username())
-                .put("userpw", CREDENTIALS.userpw()).put("auth-string", CREDENTIALS.authString()).put("partnerId", PARTNER).put("deviceTypeId", DEVICE_TYPE);
+        conf.put("name", "Potenco-test")
+                .put("description", "OTA description")
+                .put("version", "1.0")
+                .put("username", CREDENTIALS.username())
+                .put("userpw", CREDENTIALS.userpw())
+                .put("auth-string", CREDENTIALS.authString())
+                .put("partnerId", PARTNER)
+                .put("deviceTypeId", DEVICE_TYPE);
         conf.putObject("imageFiles").put("A", "hub_update.bin");
         writeConf();
         image(100_000);
@@ -102,14 +109,27 @@ final class Workshop implements AutoCloseable {
     }
 
     ProcessContext surroundings(PrintStream out, PrintStream err) {
-        return new ProcessContext(environment, folder, new ByteArrayInputStream(input.getBytes(StandardCharsets.UTF_8)), out, err, false, 100, Clock.systemUTC(),
-                pauses::add, Optional.empty());
+        return new ProcessContext(
+                environment,
+                folder,
+                new ByteArrayInputStream(input.getBytes(StandardCharsets.UTF_8)),
+                out,
+                err,
+                false,
+                100,
+                Clock.systemUTC(),
+                pauses::add,
+                Optional.empty());
     }
 
     Result run(String... args) {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         ByteArrayOutputStream err = new ByteArrayOutputStream();
-        int exit = Ota.run(surroundings(new PrintStream(out, true, StandardCharsets.UTF_8), new PrintStream(err, true, StandardCharsets.UTF_8)), args);
+        int exit = Ota.run(
+                surroundings(
+                        new PrintStream(out, true, StandardCharsets.UTF_8),
+                        new PrintStream(err, true, StandardCharsets.UTF_8)),
+                args);
         Result result = new Result(exit, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
         said(Arrays.toString(args) + "\n" + result);
         return result;
@@ -133,22 +153,47 @@ final class Workshop implements AutoCloseable {
     /** A record and its image on the service; returns the image id. */
     String uploaded(int build) throws IOException {
         good("record", "create", "-n", Integer.toString(build), "-s");
-        return good("image", "upload", "-n", Integer.toString(build), "-s", "--json").json().path("imageId").asText();
+        return good("image", "upload", "-n", Integer.toString(build), "-s", "--json")
+                .json()
+                .path("imageId")
+                .asText();
     }
 
     /** Puts so many images without bytes on the service, quickly. Their versions are 1.0.1 and so on. */
     void seed(int count) throws IOException, InterruptedException {
         HttpClient client = HttpClient.newHttpClient();
-        String form = "grant_type=password&username=" + URLEncoder.encode(CREDENTIALS.username(), StandardCharsets.UTF_8) + "&password="
-                + URLEncoder.encode(CREDENTIALS.userpw(), StandardCharsets.UTF_8);
-        String token = new ObjectMapper().readTree(client.send(HttpRequest.newBuilder(service.uri().resolve("/oauth/token"))
-                .header("Content-Type", "application/x-www-form-urlencoded").header("Authorization", "Basic " + CREDENTIALS.authString())
-                .POST(HttpRequest.BodyPublishers.ofString(form)).build(), HttpResponse.BodyHandlers.ofString()).body()).path("access_token").asText();
+        String form =
+                "grant_type=password&username=" + URLEncoder.encode(CREDENTIALS.username(), StandardCharsets.UTF_8)
+                        + "&password=" + URLEncoder.encode(CREDENTIALS.userpw(), StandardCharsets.UTF_8);
+        String token = new ObjectMapper()
+                .readTree(client.send(
+                                HttpRequest.newBuilder(service.uri().resolve("/oauth/token"))
+                                        .header("Content-Type", "application/x-www-form-urlencoded")
+                                        .header("Authorization", "Basic " + CREDENTIALS.authString())
+                                        .POST(HttpRequest.BodyPublishers.ofString(form))
+                                        .build(),
+                                HttpResponse.BodyHandlers.ofString())
+                        .body())
+                .path("access_token")
+                .asText();
         for (int build = 1; build <= count; build++) {
-            String body = new ObjectMapper().createObjectNode().put("name", "seeded").put("version", "1.0." + build).put("type", 5).put("url", "").toString();
-            for (String path : List.of(POOL, "/v1/ota/partners/" + PARTNER + "/deviceTypes/" + DEVICE_TYPE + "/firmwareImages")) {
-                body = client.send(HttpRequest.newBuilder(service.uri().resolve(path)).header("Content-Type", "application/json").header("Authorization", "Bearer " + token)
-                        .POST(HttpRequest.BodyPublishers.ofString(body)).build(), HttpResponse.BodyHandlers.ofString()).body();
+            String body = new ObjectMapper()
+                    .createObjectNode()
+                    .put("name", "seeded")
+                    .put("version", "1.0." + build)
+                    .put("type", 5)
+                    .put("url", "")
+                    .toString();
+            for (String path :
+                    List.of(POOL, "/v1/ota/partners/" + PARTNER + "/deviceTypes/" + DEVICE_TYPE + "/firmwareImages")) {
+                body = client.send(
+                                HttpRequest.newBuilder(service.uri().resolve(path))
+                                        .header("Content-Type", "application/json")
+                                        .header("Authorization", "Bearer " + token)
+                                        .POST(HttpRequest.BodyPublishers.ofString(body))
+                                        .build(),
+                                HttpResponse.BodyHandlers.ofString())
+                        .body();
             }
         }
     }
@@ -181,7 +226,9 @@ final class Workshop implements AutoCloseable {
 
     void assertNoSecretIn(String what, String text) {
         for (String secret : secrets()) {
-            assertFalse(text.contains(secret), () -> "a secret is in " + what + ": " + text.replace(secret, "<<<SECRET>>>"));
+            assertFalse(
+                    text.contains(secret),
+                    () -> "a secret is in " + what + ": " + text.replace(secret, "<<<SECRET>>>"));
         }
     }
 

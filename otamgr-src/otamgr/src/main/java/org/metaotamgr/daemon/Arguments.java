@@ -5,7 +5,6 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-
 import org.metaotamgr.control.AgentCommands;
 
 /**
@@ -18,7 +17,8 @@ import org.metaotamgr.control.AgentCommands;
  * @param command a command and what belongs to it; empty for the daemon
  */
 record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, boolean version, List<String> command) {
-    static final String USAGE = """
+    static final String USAGE =
+            """
             usage: otamgr [--config FILE] [--syslog-prefix] [daemon]
                    otamgr [--config FILE] check|pull|install|run|status|list|rollback|why [...] [--json]
                    otamgr --help | --version
@@ -32,7 +32,9 @@ record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, bool
 
             Commands are carried out by the daemon if one runs, else by a process of their own:
 
-            """ + AgentCommands.USAGE.indent(2).stripTrailing() + """
+            """
+                    + AgentCommands.USAGE.indent(2).stripTrailing()
+                    + """
 
             A slot on trial is committed once the attribute daemon has accepted otamgr, hubby is connected, and every
             program in /etc/otamgr/health.d has passed (exit status 0; OTA_SLOT and OTA_TXN are set; a time limit each).
@@ -85,11 +87,11 @@ record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, bool
                 }
                 default -> {
                     if (argument.startsWith("-")) {
-                        throw new UsageException("expected --config, --syslog-prefix, --help or --version, found "
-                                + argument);
+                        throw new UsageException(
+                                "expected --config, --syslog-prefix, --help or --version, found " + argument);
                     }
-                    return new Arguments(config, syslogPrefix, help, version,
-                            List.copyOf(arguments.subList(i, arguments.size())));
+                    return new Arguments(
+                            config, syslogPrefix, help, version, List.copyOf(arguments.subList(i, arguments.size())));
                 }
             }
         }

@@ -4,7 +4,6 @@ package org.metaotamgr.daemon;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.IntFunction;
 import java.util.function.LongSupplier;
-
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.HealthDirectory;
 import org.metaotamgr.device.BootClock;
@@ -21,10 +20,17 @@ record Assembly(Orders orders, Trial trial, OtaAttributes attributes, Engine eng
      *
      * @param getter gets an attribute; may answer on any thread
      */
-    record Environment(OtamgrConfig config, AgentDevice device, Programs programs, ProcessRunner runner,
-            FileOperations files, BootClock boot, Waiting waiting, LongSupplier nanoTime,
-            IntFunction<CompletableFuture<byte[]>> getter, EventLog log) {
-    }
+    record Environment(
+            OtamgrConfig config,
+            AgentDevice device,
+            Programs programs,
+            ProcessRunner runner,
+            FileOperations files,
+            BootClock boot,
+            Waiting waiting,
+            LongSupplier nanoTime,
+            IntFunction<CompletableFuture<byte[]>> getter,
+            EventLog log) {}
 
     static Assembly of(Environment on) {
         OtamgrConfig config = on.config();
@@ -32,14 +38,35 @@ record Assembly(Orders orders, Trial trial, OtaAttributes attributes, Engine eng
         Orders orders = new Orders(on.device(), config, on.boot(), on.waiting(), on.log());
         OtaAttributes attributes =
                 new OtaAttributes(on.runner(), config, orders, links, on.getter(), on.boot(), on.log());
-        HealthDirectory checks = new HealthDirectory(config.commit().healthDirectory(), config.commit().checkTimeout(),
-                on.programs(), on.nanoTime(), on.log());
-        Trial trial = new Trial(on.device(), config.commit(), checks, links, attributes::confirmHubby, on.boot(),
-                on.waiting(), orders::rebootWaits, on.log());
-        Rebooter rebooter = new Rebooter(on.programs(), on.waiting(), config,
-                new RebootReason(config.rebootReason(), on.files()), on.log());
-        Engine engine = new Engine(new Engine.Parts(on.device(), new HubbySource(), orders, links, trial, attributes,
-                rebooter, on.boot(), on.waiting(), on.log()));
+        HealthDirectory checks = new HealthDirectory(
+                config.commit().healthDirectory(),
+                config.commit().checkTimeout(),
+                on.programs(),
+                on.nanoTime(),
+                on.log());
+        Trial trial = new Trial(
+                on.device(),
+                config.commit(),
+                checks,
+                links,
+                attributes::confirmHubby,
+                on.boot(),
+                on.waiting(),
+                orders::rebootWaits,
+                on.log());
+        Rebooter rebooter = new Rebooter(
+                on.programs(), on.waiting(), config, new RebootReason(config.rebootReason(), on.files()), on.log());
+        Engine engine = new Engine(new Engine.Parts(
+                on.device(),
+                new HubbySource(),
+                orders,
+                links,
+                trial,
+                attributes,
+                rebooter,
+                on.boot(),
+                on.waiting(),
+                on.log()));
         return new Assembly(orders, trial, attributes, engine);
     }
 }

@@ -12,6 +12,5 @@ final class Attributes {
     /** Four bytes, see {@link HubbyCommand}. */
     static final int HUBBY_COMMAND = 65012;
 
-    private Attributes() {
-    }
+    private Attributes() {}
 }

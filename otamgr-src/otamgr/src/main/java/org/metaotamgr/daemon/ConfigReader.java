@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.daemon;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -9,29 +10,38 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-
-import com.fasterxml.jackson.databind.JsonNode;
-
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.ConfigObject;
-import org.metaotamgr.agent.FailedUpdates;
-import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.device.ConfigException;
 
 /** Makes the configuration of what the files say. */
 final class ConfigReader {
-    private static final Set<String> KEYS = Set.of("attrdSocket", "updatePathPrefix", "allowedPrefixes", "reboot",
-            "rebootDelaySeconds", "factoryTest", "pushLogs", "rebootReason", "commit", "attributes", "control");
-    private static final Set<String> COMMIT_KEYS = Set.of("requireHubbyConnected", "hubbyStableSeconds",
-            "healthDirectory", "checkTimeoutSeconds", "deadlineSeconds", "requireSource");
+    private static final Set<String> KEYS = Set.of(
+            "attrdSocket",
+            "updatePathPrefix",
+            "allowedPrefixes",
+            "reboot",
+            "rebootDelaySeconds",
+            "factoryTest",
+            "pushLogs",
+            "rebootReason",
+            "commit",
+            "attributes",
+            "control");
+    private static final Set<String> COMMIT_KEYS = Set.of(
+            "requireHubbyConnected",
+            "hubbyStableSeconds",
+            "healthDirectory",
+            "checkTimeoutSeconds",
+            "deadlineSeconds",
+            "requireSource");
     private static final int MAX_REBOOT_DELAY_SECONDS = 3600;
     private static final int MAX_CHECK_TIMEOUT_SECONDS = 3600;
     private static final int MAX_STABLE_SECONDS = 3600;
     /** What fits in sun_path with its NUL. */
     private static final int MAX_SOCKET_PATH = 107;
 
-    private ConfigReader() {
-    }
+    private ConfigReader() {}
 
     static OtamgrConfig read(ConfigObject root) throws ConfigException {
         root.warnAboutOthersThan(keys());
@@ -69,8 +79,8 @@ final class ConfigReader {
     private static Path socket(ConfigObject root, String key, Path whenAbsent) throws ConfigException {
         Path socket = root.path(key, whenAbsent);
         if (socket.toString().getBytes(StandardCharsets.UTF_8).length > MAX_SOCKET_PATH) {
-            throw root.wrong(key, "a path of at most " + MAX_SOCKET_PATH + " bytes (the limit of unix sockets)",
-                    root.get(key));
+            throw root.wrong(
+                    key, "a path of at most " + MAX_SOCKET_PATH + " bytes (the limit of unix sockets)", root.get(key));
         }
         return socket;
     }
@@ -106,8 +116,11 @@ final class ConfigReader {
             allowed.add(folder(root, "allowedPrefixes[" + i + "]", node.get(i)));
         }
         if (allowed.stream().noneMatch(prefix -> (updatePathPrefix + "/").startsWith(prefix + "/"))) {
-            throw root.wrong("allowedPrefixes", "a list which covers updatePathPrefix \"" + updatePathPrefix
-                    + "\", because every update would be refused otherwise", node);
+            throw root.wrong(
+                    "allowedPrefixes",
+                    "a list which covers updatePathPrefix \"" + updatePathPrefix
+                            + "\", because every update would be refused otherwise",
+                    node);
         }
         return allowed;
     }
@@ -116,8 +129,10 @@ final class ConfigReader {
             throws ConfigException {
         boolean requireHubby = commit.flag("requireHubbyConnected", attributes);
         if (requireHubby && !attributes) {
-            throw commit.wrong("requireHubbyConnected", "false, because nothing is known of hubby with \"attributes\": "
-                    + "false", commit.get("requireHubbyConnected"));
+            throw commit.wrong(
+                    "requireHubbyConnected",
+                    "false, because nothing is known of hubby with \"attributes\": " + "false",
+                    commit.get("requireHubbyConnected"));
         }
         return new OtamgrConfig.Commit(
                 requireHubby,

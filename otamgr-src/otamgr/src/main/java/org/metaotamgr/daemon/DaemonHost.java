@@ -2,7 +2,6 @@
 package org.metaotamgr.daemon;
 
 import java.util.Optional;
-
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.ExitCode;
@@ -41,8 +40,10 @@ final class DaemonHost implements AgentCommands.Host {
             if (status.state() == SlotStatus.State.ARMED) {
                 return new Result(ExitCode.NEEDS_REBOOT, "an update is armed, and starts with the next reboot");
             }
-            answer.progress(status.state() == SlotStatus.State.TRIAL
-                    ? "slot " + status.trial() + " is on trial, waiting for its commit" : "finding out how it ended");
+            answer.progress(
+                    status.state() == SlotStatus.State.TRIAL
+                            ? "slot " + status.trial() + " is on trial, waiting for its commit"
+                            : "finding out how it ended");
             Thread.sleep(LOOK_MILLIS);
         }
         return new Result(ExitCode.IN_PROGRESS, "the update has not come to its end yet");

@@ -4,7 +4,6 @@ package org.metaotamgr.daemon;
 import java.time.Duration;
 import java.time.LocalDateTime;
 import java.util.Optional;
-
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.Callbacks;
@@ -34,6 +33,7 @@ import org.metaotamgr.device.Waiting;
 final class Engine implements PollingLoop.Time, PollingLoop.Listener {
     /** How often to look whether a sysupgrade of an earlier daemon has armed its update. */
     static final Duration ORPHAN_LOOK = Duration.ofSeconds(20);
+
     private static final Duration LONG = Duration.ofDays(1);
 
     private final AgentDevice device;
@@ -61,9 +61,17 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
     private volatile boolean isStopped;
 
     /** What the engine consists of. */
-    record Parts(AgentDevice device, HubbySource hubby, Orders orders, Links links, Trial trial, OtaAttributes attributes,
-            Rebooter rebooter, BootClock clock, Waiting waiting, EventLog log) {
-    }
+    record Parts(
+            AgentDevice device,
+            HubbySource hubby,
+            Orders orders,
+            Links links,
+            Trial trial,
+            OtaAttributes attributes,
+            Rebooter rebooter,
+            BootClock clock,
+            Waiting waiting,
+            EventLog log) {}
 
     Engine(Parts parts) {
         this.device = parts.device();
@@ -175,8 +183,11 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
         seenLinks = links.version();
         Optional<String> refused = orders.takeUnusable();
         if (refused.isPresent()) {
-            device.callbacks().call(Callbacks.Message.CHECK_FOR_UPDATE_POST, Optional.empty(),
-                    Optional.of(new Callbacks.Result.Failed(refused.get())));
+            device.callbacks()
+                    .call(
+                            Callbacks.Message.CHECK_FOR_UPDATE_POST,
+                            Optional.empty(),
+                            Optional.of(new Callbacks.Result.Failed(refused.get())));
             return Duration.ZERO;
         }
         Duration now = clock.uptime();
@@ -197,7 +208,8 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
             }
             return Duration.ZERO;
         }
-        if (links.takeBetter() && last.filter(status -> isWorthAnotherLook(status.state())).isPresent()) {
+        if (links.takeBetter()
+                && last.filter(status -> isWorthAnotherLook(status.state())).isPresent()) {
             return lookAndAct();
         }
         Optional<UpdateCandidate> due = orders.takeDue(now);
@@ -213,15 +225,17 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
             return Duration.ZERO;
         }
         if (orphanLookAt.filter(at -> at.compareTo(now) <= 0).isPresent()) {
-            orphanLookAt = now.plus(ORPHAN_LOOK).compareTo(orphanUntil) > 0 ? Optional.empty()
+            orphanLookAt = now.plus(ORPHAN_LOOK).compareTo(orphanUntil) > 0
+                    ? Optional.empty()
                     : Optional.of(orphanLookAt.get().plus(ORPHAN_LOOK));
             if (is(SlotStatus.State.COMMITTED) && orders.phase() == Orders.Phase.READY) {
                 return lookAndAct();
             }
             return Duration.ZERO;
         }
-        return shorter(wait, shorter(orders.untilNext(now).orElse(LONG),
-                shorter(until(lookAt, now), until(orphanLookAt, now))));
+        return shorter(
+                wait,
+                shorter(orders.untilNext(now).orElse(LONG), shorter(until(lookAt, now), until(orphanLookAt, now))));
     }
 
     private static Duration until(Optional<Duration> at, Duration now) {
@@ -333,10 +347,11 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
             return false;
         }
         if (found.selected().isEmpty()) {
-            log.error("ota_refused:path=" + candidate.path().text() + ",reason=" + found.result().message());
+            log.error("ota_refused:path=" + candidate.path().text() + ",reason="
+                    + found.result().message());
             return false;
         }
-        return hubbyAgent.pull(found.selected().get(), bytes -> { }).isSuccess();
+        return hubbyAgent.pull(found.selected().get(), bytes -> {}).isSuccess();
     }
 
     private void putOff(UpdateCandidate candidate, String reason, Duration wait) {
@@ -347,7 +362,7 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
     /** Writes an update; returns the one to write next, if sysupgrade was busy. */
     private Optional<UpdateCandidate> install(UpdateCandidate candidate) throws InterruptedException {
         Target target = HubbySource.target(candidate);
-        Agent.Attempt attempt = hubbyAgent.attempt(target, Optional.of(known()), progress -> { });
+        Agent.Attempt attempt = hubbyAgent.attempt(target, Optional.of(known()), progress -> {});
         if (attempt.txn().isEmpty()) {
             notBegun(candidate, attempt.result());
             return Optional.empty();
@@ -366,9 +381,11 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
             log.warning("ota_busy:path=" + path + ",txn=" + attempt.txn() + ",reason="
                     + SysupgradeExit.meaning(attempt.exitStatus()));
         } else {
-            log.error("ota_upgrade_failed:path=" + path + "," + (attempt.exitStatus() < 0 ? attempt.reason()
-                    : "txn=" + attempt.txn() + ",exit=" + attempt.exitStatus() + ",name="
-                    + SysupgradeExit.label(attempt.exitStatus()) + ",reason=" + attempt.reason()));
+            log.error("ota_upgrade_failed:path=" + path + ","
+                    + (attempt.exitStatus() < 0
+                            ? attempt.reason()
+                            : "txn=" + attempt.txn() + ",exit=" + attempt.exitStatus() + ",name="
+                                    + SysupgradeExit.label(attempt.exitStatus()) + ",reason=" + attempt.reason()));
         }
         if (attempt.seen().isPresent()) {
             seen(attempt.seen().get());
@@ -380,13 +397,21 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
     /** The slot that runs stays the same until the next reboot, whatever ota-slot is able to find out. */
     private SlotStatus known() {
         SlotStatus status = last.orElse(SlotStatus.unknown());
-        return new SlotStatus(status.state(), runningSlot, status.committed(), status.trial(), status.txn(),
-                status.failed(), status.failedWhy(), status.floor());
+        return new SlotStatus(
+                status.state(),
+                runningSlot,
+                status.committed(),
+                status.trial(),
+                status.txn(),
+                status.failed(),
+                status.failedWhy(),
+                status.floor());
     }
 
     private void notBegun(UpdateCandidate candidate, Result result) {
         switch (result.code()) {
-            case DEFERRED -> putOff(candidate, result.message(), device.callbacks().vetoWait());
+            case DEFERRED -> putOff(
+                    candidate, result.message(), device.callbacks().vetoWait());
             case IN_PROGRESS -> putOff(candidate, result.message(), busyWait.next());
             default -> log.error("ota_refused:path=" + candidate.path().text() + ",reason=" + result.message());
         }
@@ -432,8 +457,11 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
             orders.armedByCommand();
             return;
         }
-        device.callbacks().call(Callbacks.Message.INSTALL_POST, device.finalisation().pending().map(Target::name),
-                Optional.of(new Callbacks.Result.NeedsCompletion()));
+        device.callbacks()
+                .call(
+                        Callbacks.Message.INSTALL_POST,
+                        device.finalisation().pending().map(Target::name),
+                        Optional.of(new Callbacks.Result.NeedsCompletion()));
         armed(txn);
     }
 

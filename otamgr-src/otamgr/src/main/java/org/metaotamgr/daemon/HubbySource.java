@@ -7,7 +7,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
@@ -42,7 +41,8 @@ final class HubbySource implements UpdateSource {
 
     @Override
     public CheckResult check(InstalledSystem installed) {
-        return offered.isEmpty() ? new CheckResult.Nothing(Optional.empty())
+        return offered.isEmpty()
+                ? new CheckResult.Nothing(Optional.empty())
                 : new CheckResult.Offers(List.of(target(offered.get())), Optional.empty());
     }
 
@@ -77,7 +77,13 @@ final class HubbySource implements UpdateSource {
             // It has gone since it was looked at; the pull will say so.
             bytes = 1;
         }
-        return new Target(name(candidate), "0-" + candidate.headerSha256().substring(0, 8), Optional.empty(), bytes,
-                candidate.headerSha256(), Optional.empty(), Map.of(PATH, candidate.path().text()));
+        return new Target(
+                name(candidate),
+                "0-" + candidate.headerSha256().substring(0, 8),
+                Optional.empty(),
+                bytes,
+                candidate.headerSha256(),
+                Optional.empty(),
+                Map.of(PATH, candidate.path().text()));
     }
 }

@@ -2,7 +2,6 @@
 package org.metaotamgr.daemon;
 
 import java.time.Duration;
-
 import org.metaotamgr.agent.HealthDirectory;
 import org.metaotamgr.device.BootClock;
 import org.metaotamgr.device.Waiting;
@@ -23,6 +22,7 @@ final class Links {
     private HubbyState hubby = HubbyState.UNKNOWN;
     /** Since when hubby is as it is, in time since power-on. */
     private Duration hubbySince = Duration.ZERO;
+
     private boolean better;
     private long breaks;
     private long version;
@@ -131,11 +131,13 @@ final class Links {
     synchronized HealthDirectory.Failure failure(Duration now) {
         return switch (missing()) {
             case "attrd" -> new HealthDirectory.Failure("attrd", "the attribute daemon has not accepted otamgr");
-            case "hubby" -> new HealthDirectory.Failure("hubby", "hubby is not connected to the cloud, its state is "
-                    + hubby);
+            case "hubby" -> new HealthDirectory.Failure(
+                    "hubby", "hubby is not connected to the cloud, its state is " + hubby);
             case "source" -> new HealthDirectory.Failure("source", "the source of updates has not answered");
-            default -> new HealthDirectory.Failure("hubby", "hubby has been connected for only "
-                    + now.minus(hubbySince).toSeconds() + " s, expected " + config.hubbyStable().toSeconds() + " s");
+            default -> new HealthDirectory.Failure(
+                    "hubby",
+                    "hubby has been connected for only " + now.minus(hubbySince).toSeconds() + " s, expected "
+                            + config.hubbyStable().toSeconds() + " s");
         };
     }
 }

@@ -5,7 +5,6 @@ import java.io.PrintStream;
 import java.security.SecureRandom;
 import java.util.List;
 import java.util.Optional;
-
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.AgentDevice;
@@ -21,21 +20,23 @@ import org.metaotamgr.device.SlotStatus;
 
 /** Carries out a command without a daemon, for products that have none, and for the time when it does not run. */
 final class OneCommand {
-    private OneCommand() {
-    }
+    private OneCommand() {}
 
     static int run(OtamgrConfig config, List<String> command, PrintStream out, PrintStream err, EventLog log)
             throws ConfigException {
         AgentDevice device = AgentDevice.real(config.agent(), new SecureRandom()::nextInt, log);
-        Optional<Agent> agent = config.agent().sourceType().equals(AgentConfig.HUBBY) ? Optional.empty()
+        Optional<Agent> agent = config.agent().sourceType().equals(AgentConfig.HUBBY)
+                ? Optional.empty()
                 : Optional.of(new Agent(Sources.open(config.agent(), device), device));
-        HealthDirectory health = HealthDirectory.real(config.commit().healthDirectory(), config.commit().checkTimeout(),
-                log);
+        HealthDirectory health = HealthDirectory.real(
+                config.commit().healthDirectory(), config.commit().checkTimeout(), log);
         AgentCommands.Host host = new AgentCommands.Host() {
             @Override
             public Result finalise(Answer answer) throws InterruptedException {
-                return agent.isPresent() ? agent.get().finalise(health)
-                        : new Result(ExitCode.CHECK_IN_FAILED, "what hubby brought is finalised by the daemon: start it");
+                return agent.isPresent()
+                        ? agent.get().finalise(health)
+                        : new Result(
+                                ExitCode.CHECK_IN_FAILED, "what hubby brought is finalised by the daemon: start it");
             }
 
             @Override

@@ -5,7 +5,6 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
-
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.FailedUpdates;
 import org.metaotamgr.device.BootClock;
@@ -53,6 +52,7 @@ final class Orders {
     private Duration nextFrom = Duration.ZERO;
     /** The last update that hubby has offered to this daemon. */
     private Optional<UpdateCandidate> heard = Optional.empty();
+
     private final Deque<String> unusable = new ArrayDeque<>();
     private boolean rebootWaits;
 
@@ -110,13 +110,15 @@ final class Orders {
             return;
         }
         FailedUpdates.Verdict verdict = device.failures().verdict(candidate.headerSha256());
-        boolean wasLeft =
-                device.left().filter(left -> left.id().equals(candidate.headerSha256())).isPresent();
+        boolean wasLeft = device.left()
+                .filter(left -> left.id().equals(candidate.headerSha256()))
+                .isPresent();
         Duration now = clock.uptime();
         synchronized (this) {
             heard = Optional.of(candidate);
             if (wasLeft) {
-                log.warning("ota_refused:path=" + shown + ",reason=the device was rolled back from this update by hand");
+                log.warning(
+                        "ota_refused:path=" + shown + ",reason=the device was rolled back from this update by hand");
             } else if (verdict.decision() == FailedUpdates.Decision.REFUSE) {
                 refuse(candidate, verdict.reason());
             } else if (current.equals(Optional.of(candidate))) {
@@ -132,7 +134,8 @@ final class Orders {
         switch (phase) {
             case READY -> {
                 if (rebootWaits) {
-                    log.warning("ota_refused:path=" + candidate.path().text() + ",reason=the device is about to reboot");
+                    log.warning(
+                            "ota_refused:path=" + candidate.path().text() + ",reason=the device is about to reboot");
                 } else if (isTrial) {
                     keep(candidate, now, "the trial has to be committed first");
                 } else if (verdict.decision() == FailedUpdates.Decision.WAIT) {
@@ -144,8 +147,8 @@ final class Orders {
                 }
             }
             case STARTING, BUSY -> keep(candidate, now, "another one is being written or looked at");
-            case ARMED_BY_COMMAND, ENDING -> log.warning("ota_refused:path=" + candidate.path().text()
-                    + ",reason=the device is about to reboot");
+            case ARMED_BY_COMMAND, ENDING -> log.warning(
+                    "ota_refused:path=" + candidate.path().text() + ",reason=the device is about to reboot");
         }
     }
 
@@ -234,7 +237,8 @@ final class Orders {
     }
 
     synchronized void dropNext(String reason) {
-        next.ifPresent(dropped -> log.warning("ota_dropped:path=" + dropped.path().text() + ",reason=" + reason));
+        next.ifPresent(
+                dropped -> log.warning("ota_dropped:path=" + dropped.path().text() + ",reason=" + reason));
         next = Optional.empty();
     }
 
@@ -254,7 +258,9 @@ final class Orders {
 
     /** How long until the update that waits may begin. */
     synchronized Optional<Duration> untilNext(Duration now) {
-        return next.isPresent() && !isTrial && phase == Phase.READY ? Optional.of(nextFrom.minus(now)) : Optional.empty();
+        return next.isPresent() && !isTrial && phase == Phase.READY
+                ? Optional.of(nextFrom.minus(now))
+                : Optional.empty();
     }
 
     /** The update whose turn it is. */

@@ -9,7 +9,6 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.IntFunction;
-
 import org.metaotamgr.attribute.AttributeException;
 import org.metaotamgr.attribute.AttributeHandler;
 import org.metaotamgr.attribute.Peer;
@@ -48,6 +47,7 @@ final class OtaAttributes implements AttributeHandler {
     private final Backoff pathWait = new Backoff(HUBBY_FIRST_WAIT, HUBBY_LONGEST_WAIT);
     /** When to ask again, in time since power-on. */
     private Optional<Duration> askHubbyAt = Optional.empty();
+
     private Optional<Duration> askPathAt = Optional.empty();
     private String lastHubbyError = "";
     private boolean factoryTestRuns;
@@ -57,8 +57,14 @@ final class OtaAttributes implements AttributeHandler {
      *
      * @param getter gets an attribute; may answer on any thread
      */
-    OtaAttributes(ProcessRunner runner, OtamgrConfig config, Orders orders, Links links,
-            IntFunction<CompletableFuture<byte[]>> getter, BootClock clock, EventLog log) {
+    OtaAttributes(
+            ProcessRunner runner,
+            OtamgrConfig config,
+            Orders orders,
+            Links links,
+            IntFunction<CompletableFuture<byte[]>> getter,
+            BootClock clock,
+            EventLog log) {
         this.runner = runner;
         this.config = config;
         this.orders = orders;
@@ -289,8 +295,8 @@ final class OtaAttributes implements AttributeHandler {
                 orders.rebootRequested();
             }
             case FACTORY_TEST -> factoryTest(code);
-            case CLEAR_CREDENTIALS, OTHER -> log.info("on_hubby_command_ignore:command=" + code
-                    + ":command was ignored");
+            case CLEAR_CREDENTIALS, OTHER -> log.info(
+                    "on_hubby_command_ignore:command=" + code + ":command was ignored");
         }
     }
 

@@ -11,7 +11,6 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
-
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.AgentDevice;
@@ -37,6 +36,7 @@ import org.metaotamgr.device.Waiting;
 public final class Otamgr implements AutoCloseable {
     /** How long the engine may take to notice that it is stopped. */
     private static final Duration LAST_STEP = Duration.ofSeconds(2);
+
     private static final String OWN_NAME = "IPC.OTAMGR";
     private static final Duration FIRST_RECONNECT = Duration.ofMillis(250);
     private static final Duration LONGEST_RECONNECT = Duration.ofSeconds(5);
@@ -44,8 +44,7 @@ public final class Otamgr implements AutoCloseable {
     /** What has to be closed, in the order in which it was made. */
     private final List<Runnable> closers = new ArrayList<>();
 
-    private Otamgr() {
-    }
+    private Otamgr() {}
 
     /**
      * Starts the daemon in threads of its own.
@@ -63,27 +62,36 @@ public final class Otamgr implements AutoCloseable {
         FileOperations files = new FileOperations.Real();
         BootClock boot = new BootClock.Kernel();
         SecureRandom random = new SecureRandom();
-        AgentDevice device = AgentDevice.of(config.agent(), SystemFacts.OF_DEVICE, programs, files, Clock.systemUTC(),
-                boot, random::nextInt, log);
+        AgentDevice device = AgentDevice.of(
+                config.agent(), SystemFacts.OF_DEVICE, programs, files, Clock.systemUTC(), boot, random::nextInt, log);
         boolean isHubby = config.agent().sourceType().equals(AgentConfig.HUBBY);
-        Optional<Agent> agent = isHubby ? Optional.empty()
-                : Optional.of(new Agent(Sources.open(config.agent(), device), device));
+        Optional<Agent> agent =
+                isHubby ? Optional.empty() : Optional.of(new Agent(Sources.open(config.agent(), device), device));
         AtomicReference<AttributeClient> client = new AtomicReference<>();
-        Assembly made = Assembly.of(new Assembly.Environment(config, device, programs, runner, files, boot, waiting,
-                System::nanoTime, id -> client.get().get(id), log));
+        Assembly made = Assembly.of(new Assembly.Environment(
+                config,
+                device,
+                programs,
+                runner,
+                files,
+                boot,
+                waiting,
+                System::nanoTime,
+                id -> client.get().get(id),
+                log));
         TrialGuard.warnIfEarlier(TrialGuard.CONFIGURATION, config.commit().deadline(), log);
         if (config.attributes()) {
             otamgr.connect(config, made.attributes(), client, log);
         }
         Optional<PollingLoop> polling = agent.map(one -> polling(one, device, config.agent(), made, random, log));
         otamgr.run(made.engine(), polling, log);
-        otamgr.listen(config.control(), new AgentCommands(device, agent, new DaemonHost(made.orders(), device, agent)),
-                log);
+        otamgr.listen(
+                config.control(), new AgentCommands(device, agent, new DaemonHost(made.orders(), device, agent)), log);
         return otamgr;
     }
 
-    private void connect(OtamgrConfig config, OtaAttributes attributes, AtomicReference<AttributeClient> client,
-            EventLog log) {
+    private void connect(
+            OtamgrConfig config, OtaAttributes attributes, AtomicReference<AttributeClient> client, EventLog log) {
         client.set(AttributeClient.builder(config.attrdSocket(), OWN_NAME)
                 .listen(Attributes.HUBBY_STATE, Attributes.HUBBY_OTA_UPGRADE_PATH)
                 .listen(Attributes.HUBBY_COMMAND, Attributes.HUBBY_COMMAND)
@@ -95,8 +103,8 @@ public final class Otamgr implements AutoCloseable {
         closers.add(client.get()::close);
     }
 
-    private static PollingLoop polling(Agent agent, AgentDevice device, AgentConfig config, Assembly made,
-            SecureRandom random, EventLog log) {
+    private static PollingLoop polling(
+            Agent agent, AgentDevice device, AgentConfig config, Assembly made, SecureRandom random, EventLog log) {
         Polling polling = config.polling();
         log.info("source:name=" + agent.sourceName() + ",automatic=" + polling.automatic() + ",interval_seconds="
                 + polling.interval().toSeconds());
@@ -108,20 +116,28 @@ public final class Otamgr implements AutoCloseable {
             made.trial().confirmWith(() -> true);
         }
         device.finalisation().onEnd(made.engine()::wake);
-        return new PollingLoop(agent, polling, made.engine(),
-                new MeteredLink(polling.meteredInterfaces(), Path.of("/proc/net")), random::nextDouble, made.engine(), log);
+        return new PollingLoop(
+                agent,
+                polling,
+                made.engine(),
+                new MeteredLink(polling.meteredInterfaces(), Path.of("/proc/net")),
+                random::nextDouble,
+                made.engine(),
+                log);
     }
 
     /** On the one thread that does everything but talking. */
     private void run(Engine engine, Optional<PollingLoop> polling, EventLog log) {
-        Thread thread = new Thread(() -> {
-            try {
-                engine.run(polling);
-            } catch (InterruptedException e) {
-                // The daemon ends; what was begun goes on with the next one.
-                log.info("engine_stopped:");
-            }
-        }, "otamgr-engine");
+        Thread thread = new Thread(
+                () -> {
+                    try {
+                        engine.run(polling);
+                    } catch (InterruptedException e) {
+                        // The daemon ends; what was begun goes on with the next one.
+                        log.info("engine_stopped:");
+                    }
+                },
+                "otamgr-engine");
         thread.setDaemon(true);
         thread.start();
         closers.add(() -> {

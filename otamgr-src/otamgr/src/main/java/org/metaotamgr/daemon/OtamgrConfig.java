@@ -4,7 +4,6 @@ package org.metaotamgr.daemon;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.ConfigFiles;
 import org.metaotamgr.agent.ConfigObject;
@@ -61,9 +60,14 @@ public record OtamgrConfig(
      * @param requireAttributes whether the attribute daemon has to have accepted otamgr
      * @param requireSource whether the source of updates has to have answered
      */
-    public record Commit(boolean requireHubbyConnected, Duration hubbyStable, Path healthDirectory,
-            Duration checkTimeout, Duration deadline, boolean requireAttributes, boolean requireSource) {
-    }
+    public record Commit(
+            boolean requireHubbyConnected,
+            Duration hubbyStable,
+            Path healthDirectory,
+            Duration checkTimeout,
+            Duration deadline,
+            boolean requireAttributes,
+            boolean requireSource) {}
 
     /** Copies the lists. */
     public OtamgrConfig {
@@ -82,7 +86,7 @@ public record OtamgrConfig(
      */
     public static OtamgrConfig defaults() {
         try {
-            return of(new ConfigFiles("defaults", warning -> { }).read());
+            return of(new ConfigFiles("defaults", warning -> {}).read());
         } catch (ConfigException e) {
             throw new IllegalStateException("defaults are valid", e);
         }

@@ -16,7 +16,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
-
 import org.metaotamgr.agent.ConfigFiles;
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.EventLog;
@@ -27,13 +26,13 @@ public final class OtamgrMain {
     private static final Duration LONGEST_START = Duration.ofSeconds(10);
     /** How long the end waits for whoever reads the log. */
     private static final long LAST_LINES_MILLIS = 1000;
+
     private static final int EXIT_OK = 0;
     private static final int EXIT_INTERNAL = 1;
     private static final int EXIT_USAGE = 2;
     private static final int EXIT_CONFIG = 3;
 
-    private OtamgrMain() {
-    }
+    private OtamgrMain() {}
 
     /**
      * Runs the daemon until a signal ends it.
@@ -58,7 +57,8 @@ public final class OtamgrMain {
             out.flush();
             return;
         }
-        StandardErrorLog log = new StandardErrorLog(err, parsed.syslogPrefix() || System.getenv("JOURNAL_STREAM") != null);
+        StandardErrorLog log =
+                new StandardErrorLog(err, parsed.syslogPrefix() || System.getenv("JOURNAL_STREAM") != null);
         try {
             if (!parsed.command().isEmpty()) {
                 exit(OneCommand.run(config(parsed, log), parsed.command(), out, err, log), log);
@@ -80,24 +80,29 @@ public final class OtamgrMain {
 
     private static void run(Arguments arguments, StandardErrorLog log) throws ConfigException {
         OtamgrConfig config = config(arguments, log);
-        log.info("otamgr_start:version=" + version() + ",pid=" + ProcessHandle.current().pid() + ",socket="
-                + config.attrdSocket());
+        log.info("otamgr_start:version=" + version() + ",pid="
+                + ProcessHandle.current().pid() + ",socket=" + config.attrdSocket());
         CompletableFuture<Otamgr> started = new CompletableFuture<>();
         // Before the start, which takes its time: a signal may come at any moment. What has begun is ended in order.
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-            try {
-                started.get(LONGEST_START.toSeconds(), TimeUnit.SECONDS).close();
-            } catch (ExecutionException e) {
-                // This is the end of a start that failed, with a status of its own.
-                return;
-            } catch (TimeoutException | InterruptedException e) {
-                log.warning("otamgr_stop:the daemon did not start within " + LONGEST_START.toSeconds() + " s");
-            }
-            log.info("otamgr_stop:");
-            log.flush(LAST_LINES_MILLIS);
-            // Otherwise Java reports the signal as status 143, which supervisors take for a failure.
-            Runtime.getRuntime().halt(EXIT_OK);
-        }, "otamgr-stop"));
+        Runtime.getRuntime()
+                .addShutdownHook(new Thread(
+                        () -> {
+                            try {
+                                started.get(LONGEST_START.toSeconds(), TimeUnit.SECONDS)
+                                        .close();
+                            } catch (ExecutionException e) {
+                                // This is the end of a start that failed, with a status of its own.
+                                return;
+                            } catch (TimeoutException | InterruptedException e) {
+                                log.warning("otamgr_stop:the daemon did not start within " + LONGEST_START.toSeconds()
+                                        + " s");
+                            }
+                            log.info("otamgr_stop:");
+                            log.flush(LAST_LINES_MILLIS);
+                            // Otherwise Java reports the signal as status 143, which supervisors take for a failure.
+                            Runtime.getRuntime().halt(EXIT_OK);
+                        },
+                        "otamgr-stop"));
         try {
             started.complete(Otamgr.start(config, log));
         } catch (RuntimeException e) {
@@ -109,8 +114,10 @@ public final class OtamgrMain {
 
     private static OtamgrConfig config(Arguments arguments, EventLog log) throws ConfigException {
         Consumer<String> warnings = warning -> log.warning("config:" + warning);
-        return OtamgrConfig.of(arguments.config().isPresent() ? ConfigFiles.read(arguments.config().get(), warnings)
-                : ConfigFiles.readUsual(warnings));
+        return OtamgrConfig.of(
+                arguments.config().isPresent()
+                        ? ConfigFiles.read(arguments.config().get(), warnings)
+                        : ConfigFiles.readUsual(warnings));
     }
 
     /** The threads of the daemon do not keep Java running. */

@@ -4,7 +4,6 @@ package org.metaotamgr.daemon;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-
 import org.metaotamgr.device.DurableFile;
 import org.metaotamgr.device.FileOperations;
 

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.Programs;
@@ -53,7 +52,8 @@ final class Rebooter {
     }
 
     private void scheduled(String reason) {
-        log.info("reboot_scheduled:reason=" + reason + ",seconds=" + config.rebootDelay().toSeconds());
+        log.info("reboot_scheduled:reason=" + reason + ",seconds="
+                + config.rebootDelay().toSeconds());
     }
 
     private void pause(Duration time) throws InterruptedException {
@@ -93,15 +93,20 @@ final class Rebooter {
 
     private Programs.Outcome run(List<String> command, Duration timeout) throws InterruptedException {
         String name = command.get(0).substring(command.get(0).lastIndexOf('/') + 1);
-        return programs.run(command, Map.of(), timeout, new Programs.Output() {
-            @Override
-            public void stdout(String line) {
-            }
+        return programs.run(
+                command,
+                Map.of(),
+                timeout,
+                new Programs.Output() {
+                    @Override
+                    public void stdout(String line) {}
 
-            @Override
-            public void stderr(String line) {
-                log.info(Programs.messageOf(name, line));
-            }
-        }, () -> false, Programs.Orphan.LEFT_ALONE);
+                    @Override
+                    public void stderr(String line) {
+                        log.info(Programs.messageOf(name, line));
+                    }
+                },
+                () -> false,
+                Programs.Orphan.LEFT_ALONE);
     }
 }

@@ -4,7 +4,6 @@ package org.metaotamgr.daemon;
 import java.io.PrintStream;
 import java.util.ArrayDeque;
 import java.util.Deque;
-
 import org.metaotamgr.device.EventLog;
 
 /**

@@ -7,7 +7,6 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
-
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.HealthDirectory;
 import org.metaotamgr.agent.Slots;
@@ -53,6 +52,7 @@ final class Trial {
             new Backoff(Duration.ofSeconds(15), Duration.ofSeconds(LONGEST_COMMIT_WAIT_SECONDS));
     /** When to give up, in time since power-on; empty before the first step. */
     private Optional<Duration> deadline = Optional.empty();
+
     private Duration checkFrom = Duration.ZERO;
     private boolean commitWaits;
     private Optional<Duration> commitAgainAt = Optional.empty();
@@ -60,8 +60,15 @@ final class Trial {
     private String lastCommitProblem = "";
     private String lastWaitingFor = "";
 
-    Trial(AgentDevice device, OtamgrConfig.Commit config, HealthDirectory checks, Links links,
-            Supplier<CompletableFuture<Boolean>> hubby, BootClock clock, Waiting waiting, BooleanSupplier rebootWaits,
+    Trial(
+            AgentDevice device,
+            OtamgrConfig.Commit config,
+            HealthDirectory checks,
+            Links links,
+            Supplier<CompletableFuture<Boolean>> hubby,
+            BootClock clock,
+            Waiting waiting,
+            BooleanSupplier rebootWaits,
             EventLog log) {
         this.device = device;
         this.config = config;
@@ -87,16 +94,13 @@ final class Trial {
     /** What a step came to. */
     sealed interface Next {
         /** The trial is committed. */
-        record Committed(SlotStatus status) implements Next {
-        }
+        record Committed(SlotStatus status) implements Next {}
 
         /** The boot state has to be looked at, and then the next step is due. */
-        record Look() implements Next {
-        }
+        record Look() implements Next {}
 
         /** Nothing can be done for a time, unless something changes. */
-        record Wait(Duration time) implements Next {
-        }
+        record Wait(Duration time) implements Next {}
     }
 
     /** Whether the deadline is over: a trial that still goes on after one more look is given up. */
@@ -167,7 +171,8 @@ final class Trial {
             deadline = Optional.of(NEVER);
         } else if (left.isNegative() || left.isZero()) {
             // Nothing could be proven in no time. The trial guard, whose deadline is later, has the last word.
-            log.warning("health_deadline:expected otamgr to run within " + config.deadline().toSeconds()
+            log.warning("health_deadline:expected otamgr to run within "
+                    + config.deadline().toSeconds()
                     + " s after power-on, found it started later; leaving the trial to the trial guard");
             deadline = Optional.of(NEVER);
         } else {
@@ -208,7 +213,8 @@ final class Trial {
 
     /** The last step before a commit. */
     private boolean isConfirmed() throws InterruptedException {
-        if (config.requireSource() && links.sinceSourceAnswered(clock.uptime()).compareTo(SOURCE_ANSWER_HOLDS) > 0
+        if (config.requireSource()
+                && links.sinceSourceAnswered(clock.uptime()).compareTo(SOURCE_ANSWER_HOLDS) > 0
                 && !source.answers()) {
             links.sourceLost();
             return false;
@@ -253,14 +259,20 @@ final class Trial {
     /** Says what was missing, for the log, the journal and the memory of failures. */
     void giveUp(SlotStatus trial) throws InterruptedException {
         Duration now = clock.uptime();
-        HealthDirectory.Failure failure = !links.isConnected() || links.unstableFor(now).compareTo(Duration.ZERO) > 0
+        HealthDirectory.Failure failure = !links.isConnected()
+                        || links.unstableFor(now).compareTo(Duration.ZERO) > 0
                 ? links.failure(now)
-                : lastFailure.orElse(new HealthDirectory.Failure("commit",
-                        lastCommitProblem.isEmpty() ? "there was no time for it" : lastCommitProblem));
+                : lastFailure.orElse(new HealthDirectory.Failure(
+                        "commit", lastCommitProblem.isEmpty() ? "there was no time for it" : lastCommitProblem));
         log.error("slot_health_failed:slot=" + trial.trial() + ",txn=" + trial.txn() + ",check=" + failure.check()
                 + ",reason=" + failure.reason());
-        Slots.Answer answer = device.slots().note(List.of("health-failed", "txn=" + trial.txn(), "slot=" + trial.trial(),
-                "check=" + failure.check(), "why=" + shortened(failure.reason())));
+        Slots.Answer answer = device.slots()
+                .note(List.of(
+                        "health-failed",
+                        "txn=" + trial.txn(),
+                        "slot=" + trial.trial(),
+                        "check=" + failure.check(),
+                        "why=" + shortened(failure.reason())));
         if (answer.exitStatus() != 0) {
             log.warning("journal_note_failed:" + answer.outcome() + ",rebooting without it");
         }

@@ -9,7 +9,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
 
@@ -18,12 +17,12 @@ final class TrialGuard {
     static final Path CONFIGURATION = Path.of("/etc/otamgr/trial.conf");
     /** What the guard uses if nothing, or no such number, is configured. */
     static final Duration DEFAULT_DEADLINE = Duration.ofSeconds(300);
+
     private static final int MAX_DEADLINE_SECONDS = 86400;
     private static final Pattern LINE =
             Pattern.compile("^[ \\t]*COMMIT_DEADLINE=([\"']?)([1-9][0-9]{0,8})\\1[ \\t]*$", Pattern.MULTILINE);
 
-    private TrialGuard() {
-    }
+    private TrialGuard() {}
 
     /** The time since power-on at which the guard reboots. */
     static Duration deadline(Path configuration) throws IOException {
@@ -34,7 +33,7 @@ final class TrialGuard {
             return DEFAULT_DEADLINE;
         }
         Duration deadline = DEFAULT_DEADLINE;
-        for (Matcher line = LINE.matcher(text); line.find();) {
+        for (Matcher line = LINE.matcher(text); line.find(); ) {
             int seconds = Integer.parseInt(line.group(2));
             deadline = seconds > MAX_DEADLINE_SECONDS ? DEFAULT_DEADLINE : Duration.ofSeconds(seconds);
         }

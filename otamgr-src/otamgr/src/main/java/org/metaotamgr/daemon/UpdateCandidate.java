@@ -13,7 +13,6 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
-
 import org.metaotamgr.device.Printable;
 
 /**
@@ -43,8 +42,8 @@ record UpdateCandidate(UpdatePath path, String headerSha256) {
             image = Path.of(path.image());
             header = Path.of(path.header());
         } catch (InvalidPathException e) {
-            throw new UpdateRefusedException("the path cannot be expressed in the character set of this system: "
-                    + e.getReason());
+            throw new UpdateRefusedException(
+                    "the path cannot be expressed in the character set of this system: " + e.getReason());
         }
         refuseOutside(image.getParent(), allowedPrefixes);
         if (examineFile(image) == 0) {
@@ -93,8 +92,9 @@ record UpdateCandidate(UpdatePath path, String headerSha256) {
         }
         if (!attributes.isRegularFile()) {
             throw new UpdateRefusedException("expected a regular file, found that " + file + " is "
-                    + (attributes.isSymbolicLink() ? "a symbolic link" : attributes.isDirectory() ? "a folder"
-                            : "a special file"));
+                    + (attributes.isSymbolicLink()
+                            ? "a symbolic link"
+                            : attributes.isDirectory() ? "a folder" : "a special file"));
         }
         return attributes.size();
     }
@@ -107,8 +107,8 @@ record UpdateCandidate(UpdatePath path, String headerSha256) {
             throw new UpdateRefusedException(header + " cannot be read: " + Printable.of(e.toString()));
         }
         if (content.length > MAX_HEADER_SIZE) {
-            throw new UpdateRefusedException("expected a header of at most " + MAX_HEADER_SIZE + " bytes, found that "
-                    + header + " has more");
+            throw new UpdateRefusedException(
+                    "expected a header of at most " + MAX_HEADER_SIZE + " bytes, found that " + header + " has more");
         }
         return content;
     }

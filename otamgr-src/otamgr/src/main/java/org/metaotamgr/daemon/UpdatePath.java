@@ -6,7 +6,6 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Optional;
-
 import org.metaotamgr.device.Printable;
 
 /**
@@ -44,7 +43,10 @@ record UpdatePath(String text) {
         String text;
         try {
             // A new decoder reports what is not UTF-8, where String would replace it.
-            text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+            text = StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(ByteBuffer.wrap(bytes))
+                    .toString();
         } catch (CharacterCodingException e) {
             throw new UpdateRefusedException("expected UTF-8, found other bytes");
         }

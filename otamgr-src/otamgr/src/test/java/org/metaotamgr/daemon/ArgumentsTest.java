@@ -16,39 +16,48 @@ import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-
 import org.junit.jupiter.api.Test;
 
 class ArgumentsTest {
     @Test
     void allOptionsAreOptional() throws Exception {
         assertEquals(new Arguments(Optional.empty(), false, false, false, List.of()), Arguments.parse(List.of()));
-        assertEquals(new Arguments(Optional.of(Path.of("/etc/x.json")), true, false, false, List.of()),
+        assertEquals(
+                new Arguments(Optional.of(Path.of("/etc/x.json")), true, false, false, List.of()),
                 Arguments.parse(List.of("--syslog-prefix", "--config", "/etc/x.json")));
-        assertEquals(new Arguments(Optional.empty(), false, true, true, List.of()),
+        assertEquals(
+                new Arguments(Optional.empty(), false, true, true, List.of()),
                 Arguments.parse(List.of("--help", "--version")));
     }
 
     @Test
     void aCommandKeepsWhatComesAfterIt() throws Exception {
-        assertEquals(new Arguments(Optional.of(Path.of("/x")), false, false, false, List.of("pull", "a", "--json")),
+        assertEquals(
+                new Arguments(Optional.of(Path.of("/x")), false, false, false, List.of("pull", "a", "--json")),
                 Arguments.parse(List.of("--config", "/x", "pull", "a", "--json")));
         assertEquals(Arguments.parse(List.of()), Arguments.parse(List.of("daemon")));
-        assertEquals("daemon: expected nothing more, found x",
-                assertThrows(Arguments.UsageException.class, () -> Arguments.parse(List.of("daemon", "x"))).getMessage());
+        assertEquals(
+                "daemon: expected nothing more, found x",
+                assertThrows(Arguments.UsageException.class, () -> Arguments.parse(List.of("daemon", "x")))
+                        .getMessage());
     }
 
     @Test
     void whatIsNotAnOptionIsRefused() {
-        assertEquals("expected --config, --syslog-prefix, --help or --version, found --conf",
-                assertThrows(Arguments.UsageException.class, () -> Arguments.parse(List.of("--conf"))).getMessage());
-        assertEquals("--config: expected a file, found nothing",
-                assertThrows(Arguments.UsageException.class, () -> Arguments.parse(List.of("--config"))).getMessage());
+        assertEquals(
+                "expected --config, --syslog-prefix, --help or --version, found --conf",
+                assertThrows(Arguments.UsageException.class, () -> Arguments.parse(List.of("--conf")))
+                        .getMessage());
+        assertEquals(
+                "--config: expected a file, found nothing",
+                assertThrows(Arguments.UsageException.class, () -> Arguments.parse(List.of("--config")))
+                        .getMessage());
     }
 
     private static String logged(boolean syslogPrefix) {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        StandardErrorLog log = new StandardErrorLog(new PrintStream(bytes, false, StandardCharsets.UTF_8), syslogPrefix);
+        StandardErrorLog log =
+                new StandardErrorLog(new PrintStream(bytes, false, StandardCharsets.UTF_8), syslogPrefix);
         log.info("one");
         log.warning("two");
         log.error("three \u00fc");
@@ -85,10 +94,13 @@ class ArgumentsTest {
         log.flush(60_000);
         log.info("the end");
         log.flush(60_000);
-        List<String> lines = stalled.bytes.toString(StandardCharsets.UTF_8).lines().toList();
+        List<String> lines =
+                stalled.bytes.toString(StandardCharsets.UTF_8).lines().toList();
         // Lines that were lost are counted at each place where they are missing.
         Matcher dropped = Pattern.compile("log_dropped:lines=(\\d+),meaning=").matcher(String.join("\n", lines));
-        int missing = dropped.results().mapToInt(found -> Integer.parseInt(found.group(1))).sum();
+        int missing = dropped.results()
+                .mapToInt(found -> Integer.parseInt(found.group(1)))
+                .sum();
         long kept = lines.stream().filter(line::equals).count();
         assertTrue(kept * 512 <= StandardErrorLog.MAX_CHARACTERS + 4 * 512, kept + " lines were kept");
         assertEquals(100_000, kept + missing);

@@ -10,7 +10,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
@@ -21,6 +20,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class CommitTest {
     @TempDir
     private Path folder;
+
     private Device device;
 
     @BeforeEach
@@ -148,8 +148,10 @@ class CommitTest {
                 device.pass(10);
             }
             device.status("trial");
-            assertTrue(device.log.has("slot_health_failed:slot=b,txn=T1,check=hubby,reason=hubby has been connected for "
-                    + "only 10 s, expected 20 s"), device.log.lines().toString());
+            assertTrue(
+                    device.log.has("slot_health_failed:slot=b,txn=T1,check=hubby,reason=hubby has been connected for "
+                            + "only 10 s, expected 20 s"),
+                    device.log.lines().toString());
         }
     }
 
@@ -203,8 +205,10 @@ class CommitTest {
         device.connects();
         device.hubbyState(1);
         commit().ends(17);
-        assertEquals(1, device.log.count("slot_commit_failed:slot=b,txn=T1,exit=17,meaning=the boot state could not "
-                + "be written"));
+        assertEquals(
+                1,
+                device.log.count(
+                        "slot_commit_failed:slot=b,txn=T1,exit=17,meaning=the boot state could not " + "be written"));
         device.pass(14);
         assertEquals(1, commits());
         device.pass(1);
@@ -321,8 +325,10 @@ class CommitTest {
         device.programs.isMissing(Device.OTA_SLOT);
         device.starts();
         device.loop.settle();
-        assertEquals(1, device.log.count("slot_status:state=unknown,running=,committed=,trial=,txn=,error=cannot be "
-                + "started: "));
+        assertEquals(
+                1,
+                device.log.count(
+                        "slot_status:state=unknown,running=,committed=,trial=,txn=,error=cannot be " + "started: "));
         device.has("a", "header").offers("a");
         assertEquals(List.of("a.img"), device.images());
     }

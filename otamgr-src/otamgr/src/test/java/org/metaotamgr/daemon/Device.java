@@ -18,7 +18,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
-
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.Callbacks;
@@ -50,6 +49,7 @@ final class Device {
     final Deque<CompletableFuture<byte[]>> pathGets = new ArrayDeque<>();
     /** What a get of hubby's state is answered with at once: what hubby told last. */
     private Optional<byte[]> answersWith = Optional.empty();
+
     private int numbers = 0x5e6f;
 
     Device(Path folder) {
@@ -67,13 +67,23 @@ final class Device {
 
     /** The device as it comes up in another boot. */
     Device rebooted(String bootId) {
-        Device next = new Device(folder, config.commit().requireHubbyConnected(), List.of(), List.of(), bootId,
+        Device next = new Device(
+                folder,
+                config.commit().requireHubbyConnected(),
+                List.of(),
+                List.of(),
+                bootId,
                 config.commit().hubbyStable());
         next.numbers = numbers + 100;
         return next;
     }
 
-    private Device(Path folder, boolean needsHubby, List<String> factoryTest, List<String> pushLogs, String bootId,
+    private Device(
+            Path folder,
+            boolean needsHubby,
+            List<String> factoryTest,
+            List<String> pushLogs,
+            String bootId,
             Duration hubbyStable) {
         this.folder = folder;
         OtamgrConfig defaults = OtamgrConfig.defaults();
@@ -90,20 +100,52 @@ final class Device {
             }
         };
         Clock clock = Clock.fixed(Instant.parse("2026-01-31T23:59:59Z"), ZoneOffset.UTC);
-        RetryPolicy retry = new RetryPolicy(folder.resolve("memory"), 3, defaults.retry().backoff());
-        config = new OtamgrConfig(defaults.attrdSocket(), folder.toString(), List.of(folder.toString()),
-                defaults.sysupgrade(), defaults.otaSlot(), defaults.reboot(), defaults.rebootDelay(), factoryTest,
-                pushLogs, folder.resolve("reboot_reason"),
-                new OtamgrConfig.Commit(needsHubby, hubbyStable, folder.resolve("health.d"), commit.checkTimeout(),
-                        commit.deadline(), true, false),
-                retry, true, defaults.control(),
-                new AgentConfig(folder.resolve("agent"), defaults.sysupgrade(), defaults.otaSlot(),
-                        defaults.agent().otaVerify(), retry, Callbacks.Config.none(),
-                        defaults.agent().source(), defaults.agent().polling()));
+        RetryPolicy retry =
+                new RetryPolicy(folder.resolve("memory"), 3, defaults.retry().backoff());
+        config = new OtamgrConfig(
+                defaults.attrdSocket(),
+                folder.toString(),
+                List.of(folder.toString()),
+                defaults.sysupgrade(),
+                defaults.otaSlot(),
+                defaults.reboot(),
+                defaults.rebootDelay(),
+                factoryTest,
+                pushLogs,
+                folder.resolve("reboot_reason"),
+                new OtamgrConfig.Commit(
+                        needsHubby,
+                        hubbyStable,
+                        folder.resolve("health.d"),
+                        commit.checkTimeout(),
+                        commit.deadline(),
+                        true,
+                        false),
+                retry,
+                true,
+                defaults.control(),
+                new AgentConfig(
+                        folder.resolve("agent"),
+                        defaults.sysupgrade(),
+                        defaults.otaSlot(),
+                        defaults.agent().otaVerify(),
+                        retry,
+                        Callbacks.Config.none(),
+                        defaults.agent().source(),
+                        defaults.agent().polling()));
         Programs runs = new Programs(programs, loop);
         agent = AgentDevice.of(config.agent(), new SystemFacts(folder), runs, files, clock, boot, () -> numbers++, log);
-        Assembly made = Assembly.of(new Assembly.Environment(config, agent, runs, programs, files, boot, loop,
-                () -> loop.now().toNanos(), this::get, log));
+        Assembly made = Assembly.of(new Assembly.Environment(
+                config,
+                agent,
+                runs,
+                programs,
+                files,
+                boot,
+                loop,
+                () -> loop.now().toNanos(),
+                this::get,
+                log));
         orders = made.orders();
         engine = made.engine();
         attributes = made.attributes();
@@ -149,8 +191,19 @@ final class Device {
 
     /** An earlier daemon has begun the update T1 in this boot, and has ended since. */
     Device hasBegunAnUpdate() {
-        agent.finalisation().started(new Target("ota_type_5-00000000", "0-00000000", Optional.empty(), 1,
-                "0".repeat(64), Optional.empty(), Map.of()), "T1", "a", AgentConfig.HUBBY);
+        agent.finalisation()
+                .started(
+                        new Target(
+                                "ota_type_5-00000000",
+                                "0-00000000",
+                                Optional.empty(),
+                                1,
+                                "0".repeat(64),
+                                Optional.empty(),
+                                Map.of()),
+                        "T1",
+                        "a",
+                        AgentConfig.HUBBY);
         return this;
     }
 
@@ -174,8 +227,8 @@ final class Device {
         return switch (state) {
             case "committed" -> List.of("running=a", "committed=a", "trial=", "txn=", "state=committed");
             case "trial" -> List.of("running=b", "committed=a", "trial=b", "tries=2", "txn=T1", "state=trial");
-            case "armed", "interrupted" -> List.of("running=a", "committed=a", "trial=b", "tries=3", "txn=T1",
-                    "state=" + state);
+            case "armed", "interrupted" -> List.of(
+                    "running=a", "committed=a", "trial=b", "tries=3", "txn=T1", "state=" + state);
             case "mismatch" -> List.of("running=b", "committed=a", "trial=", "txn=", "state=mismatch");
             case "unknown" -> List.of("state=unknown");
             default -> throw new IllegalArgumentException(state);
@@ -255,7 +308,8 @@ final class Device {
     Optional<String> rebootReason() {
         try {
             return Files.exists(config.rebootReason())
-                    ? Optional.of(Files.readString(config.rebootReason())) : Optional.empty();
+                    ? Optional.of(Files.readString(config.rebootReason()))
+                    : Optional.empty();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

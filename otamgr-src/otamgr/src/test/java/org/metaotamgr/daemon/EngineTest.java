@@ -12,7 +12,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
@@ -27,11 +26,15 @@ import org.metaotamgr.device.Timeouts;
 class EngineTest {
     @TempDir
     private Path folder;
+
     private Device device;
 
     @BeforeEach
     void makeDevice() throws IOException {
-        device = new Device(folder.toRealPath()).has("a", "header a").has("b", "header b").has("c", "header c");
+        device = new Device(folder.toRealPath())
+                .has("a", "header a")
+                .has("b", "header b")
+                .has("c", "header c");
     }
 
     @Nested
@@ -43,8 +46,16 @@ class EngineTest {
             assertEquals(6, sysupgrade.command.indexOf(device.path("a") + ".img"));
             String txn = sysupgrade.command.get(3);
             assertTrue(txn.matches("20260131T235959Z-[0-9a-f]{8}-5e6f"), txn);
-            assertEquals(List.of("/sbin/sysupgrade", "--no-reboot", "--txn", txn, "--header",
-                    device.path("a") + ".hdr", device.path("a") + ".img"), sysupgrade.command);
+            assertEquals(
+                    List.of(
+                            "/sbin/sysupgrade",
+                            "--no-reboot",
+                            "--txn",
+                            txn,
+                            "--header",
+                            device.path("a") + ".hdr",
+                            device.path("a") + ".img"),
+                    sysupgrade.command);
             assertEquals(Map.of("SYSUPGRADE_PROGRESS", "/dev/stdout"), sysupgrade.environment);
         }
 
@@ -82,8 +93,10 @@ class EngineTest {
             device.sysupgrade().prints("failed 13 No space left on device");
             String txn = device.sysupgrade().command.get(3);
             device.sysupgradeFails(13);
-            assertTrue(device.log.has("ota_upgrade_failed:path=" + device.path("a") + ",txn=" + txn
-                    + ",exit=13,name=write-failed,reason=No space left on device"), device.log.lines().toString());
+            assertTrue(
+                    device.log.has("ota_upgrade_failed:path=" + device.path("a") + ",txn=" + txn
+                            + ",exit=13,name=write-failed,reason=No space left on device"),
+                    device.log.lines().toString());
             device.pass(3600);
             assertEquals(0, device.reboots());
             assertEquals(Optional.empty(), device.rebootReason());
@@ -99,8 +112,9 @@ class EngineTest {
             assertEquals(0, device.reboots());
             assertEquals(Optional.empty(), device.rebootReason());
             assertEquals(1, device.log.count("ota_upgrade_failed:"));
-            assertTrue(device.log.lines().stream().anyMatch(line -> line.contains(",exit=" + status + ",name="
-                    + SysupgradeExit.label(status) + ",reason=" + SysupgradeExit.meaning(status))));
+            assertTrue(device.log.lines().stream()
+                    .anyMatch(line -> line.contains(",exit=" + status + ",name=" + SysupgradeExit.label(status)
+                            + ",reason=" + SysupgradeExit.meaning(status))));
         }
 
         @Test
@@ -115,8 +129,9 @@ class EngineTest {
         void aMissingSysupgradeIsAFailure() {
             device.programs.isMissing(Device.SYSUPGRADE);
             device.started("committed").offers("a");
-            assertTrue(device.log.lines().stream().anyMatch(line -> line.startsWith("ota_upgrade_failed:path="
-                    + device.path("a") + ",sysupgrade cannot be started: Cannot run program")));
+            assertTrue(device.log.lines().stream()
+                    .anyMatch(line -> line.startsWith("ota_upgrade_failed:path=" + device.path("a")
+                            + ",sysupgrade cannot be started: Cannot run program")));
             device.programs.isBack(Device.SYSUPGRADE);
             device.offers("a");
             assertEquals(List.of("a.img"), device.images());
@@ -152,16 +167,18 @@ class EngineTest {
         @ParameterizedTest
         @ValueSource(strings = {"", "relative", "/etc/ota_type_5", "/tmp/../etc/x"})
         void aBadPathStartsNothing(String path) {
-            device.started("committed").notifies(Attributes.HUBBY_OTA_UPGRADE_PATH,
-                    path.getBytes(StandardCharsets.UTF_8));
+            device.started("committed")
+                    .notifies(Attributes.HUBBY_OTA_UPGRADE_PATH, path.getBytes(StandardCharsets.UTF_8));
             assertEquals(List.of(), device.images());
             assertEquals(1, device.log.count("ota_refused:path=" + path + ",reason="));
         }
 
         @Test
         void aPathWithALineFeedCannotForgeALogLine() {
-            device.started("committed").notifies(Attributes.HUBBY_OTA_UPGRADE_PATH,
-                    "/tmp/x\nslot_committed:slot=b".getBytes(StandardCharsets.UTF_8));
+            device.started("committed")
+                    .notifies(
+                            Attributes.HUBBY_OTA_UPGRADE_PATH,
+                            "/tmp/x\nslot_committed:slot=b".getBytes(StandardCharsets.UTF_8));
             assertEquals(1, device.log.count("ota_refused:path=/tmp/x\\u000aslot_committed"));
             assertTrue(device.log.lines().stream().noneMatch(line -> line.contains("\n")));
         }
@@ -182,8 +199,14 @@ class EngineTest {
             device.events.clear();
             device.sysupgrade().ends(0);
             device.pass(5);
-            assertEquals(List.of("create reboot_reason.tmp", "sync reboot_reason.tmp", "rename reboot_reason",
-                    "syncFolder " + device.folder.getFileName(), "exec /sbin/reboot"), device.events);
+            assertEquals(
+                    List.of(
+                            "create reboot_reason.tmp",
+                            "sync reboot_reason.tmp",
+                            "rename reboot_reason",
+                            "syncFolder " + device.folder.getFileName(),
+                            "exec /sbin/reboot"),
+                    device.events);
             assertEquals(Optional.of("full_ota"), device.rebootReason());
         }
 
@@ -499,8 +522,9 @@ class EngineTest {
         ManualTime time = new ManualTime();
         FakePrograms programs = new FakePrograms(time, device.events);
         Installer installer = new Installer(List.of("/bin/su", "-v"), new Programs(programs, time), device.log);
-        time.start(() -> installer.install(Path.of("/tmp/a.img"), Optional.empty(), "T", progress -> { }));
-        assertEquals(List.of("/bin/su", "-v", "--no-reboot", "--txn", "T", "/tmp/a.img"),
+        time.start(() -> installer.install(Path.of("/tmp/a.img"), Optional.empty(), "T", progress -> {}));
+        assertEquals(
+                List.of("/bin/su", "-v", "--no-reboot", "--txn", "T", "/tmp/a.img"),
                 programs.running("/bin/su").command);
         assertFalse(programs.isRunning(Device.SYSUPGRADE));
     }

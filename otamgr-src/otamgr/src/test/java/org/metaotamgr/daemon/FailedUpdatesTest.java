@@ -13,7 +13,6 @@ import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
@@ -31,6 +30,7 @@ import org.metaotamgr.device.SysupgradeExit;
 class FailedUpdatesTest {
     @TempDir
     private Path folder;
+
     private Device device;
     private int boots = 1;
 
@@ -71,7 +71,13 @@ class FailedUpdatesTest {
     }
 
     private void comesUpRolledBack(String txn) {
-        comesUp("running=a", "committed=a", "trial=", "txn=" + txn, "failed=" + txn, "failed_why=tries-used-up",
+        comesUp(
+                "running=a",
+                "committed=a",
+                "trial=",
+                "txn=" + txn,
+                "failed=" + txn,
+                "failed_why=tries-used-up",
                 "state=committed");
     }
 
@@ -91,8 +97,11 @@ class FailedUpdatesTest {
             isRolledBack();
             device.offers("a");
             assertEquals(List.of(), device.images());
-            assertEquals(1, device.log.count("ota_queued:path=" + device.path("a")
-                    + ",reason=this update failed 1 time, last: rolled back (tries-used-up); it is tried again in 600 s"));
+            assertEquals(
+                    1,
+                    device.log.count(
+                            "ota_queued:path=" + device.path("a")
+                                    + ",reason=this update failed 1 time, last: rolled back (tries-used-up); it is tried again in 600 s"));
             device.pass(600);
             assertEquals(List.of(), device.images());
             device.pass(1);
@@ -107,8 +116,10 @@ class FailedUpdatesTest {
             device.pass(10 * 24 * 3600);
             device.offers("a");
             assertEquals(List.of(), device.images());
-            assertEquals(2, device.log.count("ota_refused:path=" + device.path("a")
-                    + ",reason=this update failed 3 times, last: rolled back (tries-used-up)"));
+            assertEquals(
+                    2,
+                    device.log.count("ota_refused:path=" + device.path("a")
+                            + ",reason=this update failed 3 times, last: rolled back (tries-used-up)"));
         }
 
         @Test
@@ -184,7 +195,9 @@ class FailedUpdatesTest {
             device.started("committed").offers("a");
             String txn = rebootsIntoTrial();
             comesUp("running=a", "committed=a", "txn=" + txn, "failed=", "state=" + state);
-            assertEquals("the trial was cancelled or interrupted", memory().failed().get(0).reason());
+            assertEquals(
+                    "the trial was cancelled or interrupted",
+                    memory().failed().get(0).reason());
         }
 
         @Test
@@ -211,9 +224,13 @@ class FailedUpdatesTest {
             answers("running=b", "committed=a", "trial=b", "txn=" + txn, "state=trial");
             device.programs.running(Device.OTA_SLOT, "note").ends(0);
             comesUpRolledBack(txn);
-            assertTrue(device.log.lines().stream().anyMatch(line -> line.startsWith("ota_trial_failed:txn=" + txn)
-                    && line.endsWith(",failures=1,reason=rolled back (tries-used-up), health check attrd: the attribute "
-                            + "daemon has not accepted otamgr")), device.log.lines().toString());
+            assertTrue(
+                    device.log.lines().stream()
+                            .anyMatch(line -> line.startsWith("ota_trial_failed:txn=" + txn)
+                                    && line.endsWith(
+                                            ",failures=1,reason=rolled back (tries-used-up), health check attrd: the attribute "
+                                                    + "daemon has not accepted otamgr")),
+                    device.log.lines().toString());
         }
 
         @Test
@@ -231,8 +248,15 @@ class FailedUpdatesTest {
             device.hubbyState(1);
             assertEquals(2, memory().failed().size());
             device.programs.running(Device.OTA_SLOT, "commit").ends(0);
-            assertEquals(List.of(new FailureMemory.Failed(headerOf("b"), 1, "rolled back (tries-used-up)",
-                    "2026-01-31T23:59:59Z", "boot-2", Duration.ZERO)), memory().failed());
+            assertEquals(
+                    List.of(new FailureMemory.Failed(
+                            headerOf("b"),
+                            1,
+                            "rolled back (tries-used-up)",
+                            "2026-01-31T23:59:59Z",
+                            "boot-2",
+                            Duration.ZERO)),
+                    memory().failed());
             assertEquals(List.of(), memory().started());
         }
 
@@ -246,8 +270,10 @@ class FailedUpdatesTest {
 
         private String headerOf(String name) {
             try {
-                return UpdateCandidate.examine(UpdatePath.parse(device.path(name).getBytes(StandardCharsets.UTF_8)),
-                        device.config.allowedPrefixes()).headerSha256();
+                return UpdateCandidate.examine(
+                                UpdatePath.parse(device.path(name).getBytes(StandardCharsets.UTF_8)),
+                                device.config.allowedPrefixes())
+                        .headerSha256();
             } catch (UpdateRefusedException e) {
                 throw new AssertionError(e);
             }
@@ -262,7 +288,8 @@ class FailedUpdatesTest {
             device.started("committed").offers("a");
             device.sysupgrade().prints("failed " + status + " it is no good");
             device.sysupgradeFails(status);
-            assertEquals("sysupgrade refused it (" + SysupgradeExit.label(status) + "): it is no good",
+            assertEquals(
+                    "sysupgrade refused it (" + SysupgradeExit.label(status) + "): it is no good",
                     memory().failed().get(0).reason());
             device.offers("a");
             assertEquals(List.of("a.img"), device.images());
@@ -274,7 +301,8 @@ class FailedUpdatesTest {
             device.offers("a");
             device.pass(24 * 3600);
             assertEquals(List.of("a.img", "a.img", "a.img"), device.images());
-            assertEquals(1, device.log.count("ota_refused:path=" + device.path("a") + ",reason=this update failed 3 times"));
+            assertEquals(
+                    1, device.log.count("ota_refused:path=" + device.path("a") + ",reason=this update failed 3 times"));
         }
 
         @ParameterizedTest
@@ -371,8 +399,10 @@ class FailedUpdatesTest {
         private String bootId = "one";
 
         private FailedUpdates failures(int attempts, long backoff) {
-            return new FailedUpdates(new RetryPolicy(folder.resolve("memory"), attempts,
-                    Duration.ofSeconds(backoff)), new RecordingFiles(events), Clock.systemUTC(),
+            return new FailedUpdates(
+                    new RetryPolicy(folder.resolve("memory"), attempts, Duration.ofSeconds(backoff)),
+                    new RecordingFiles(events),
+                    Clock.systemUTC(),
                     new BootClock() {
                         @Override
                         public Duration uptime() {
@@ -383,7 +413,8 @@ class FailedUpdatesTest {
                         public String bootId() {
                             return bootId;
                         }
-                    }, device.log);
+                    },
+                    device.log);
         }
 
         private FailedUpdates failed(int times, int attempts, long backoff) {
@@ -396,10 +427,22 @@ class FailedUpdatesTest {
         }
 
         @ParameterizedTest
-        @CsvSource({"1, 600, 600", "2, 600, 1200", "3, 600, 2400", "8, 600, 76800", "9, 600, 86400", "99, 600, 86400",
-            "1, 86400, 86400", "2, 86400, 86400", "99, 1, 86400", "5, 0, 0"})
+        @CsvSource({
+            "1, 600, 600",
+            "2, 600, 1200",
+            "3, 600, 2400",
+            "8, 600, 76800",
+            "9, 600, 86400",
+            "99, 600, 86400",
+            "1, 86400, 86400",
+            "2, 86400, 86400",
+            "99, 1, 86400",
+            "5, 0, 0"
+        })
         void theyDoubleUpToADay(int times, long backoff, long seconds) {
-            assertEquals(Duration.ofSeconds(seconds), failed(times, 100, backoff).verdict("a".repeat(64)).remaining());
+            assertEquals(
+                    Duration.ofSeconds(seconds),
+                    failed(times, 100, backoff).verdict("a".repeat(64)).remaining());
         }
 
         @Test
@@ -407,7 +450,9 @@ class FailedUpdatesTest {
             uptime = Duration.ofSeconds(1000);
             failed(1, 3, 600);
             uptime = Duration.ofSeconds(1400);
-            assertEquals(Duration.ofSeconds(200), failures(3, 600).verdict("a".repeat(64)).remaining());
+            assertEquals(
+                    Duration.ofSeconds(200),
+                    failures(3, 600).verdict("a".repeat(64)).remaining());
         }
 
         @Test
@@ -416,15 +461,21 @@ class FailedUpdatesTest {
             failed(1, 3, 600);
             bootId = "two";
             uptime = Duration.ofSeconds(500);
-            assertEquals(Duration.ofSeconds(100), failures(3, 600).verdict("a".repeat(64)).remaining());
+            assertEquals(
+                    Duration.ofSeconds(100),
+                    failures(3, 600).verdict("a".repeat(64)).remaining());
             uptime = Duration.ofSeconds(600);
-            assertEquals(FailedUpdates.Decision.INSTALL, failures(3, 600).verdict("a".repeat(64)).decision());
+            assertEquals(
+                    FailedUpdates.Decision.INSTALL,
+                    failures(3, 600).verdict("a".repeat(64)).decision());
         }
 
         @ParameterizedTest
         @CsvSource({"1, 1, REFUSE", "1, 2, WAIT", "4, 5, WAIT", "5, 5, REFUSE", "6, 5, REFUSE"})
         void theyEndWithTheAttempts(int times, int attempts, FailedUpdates.Decision decision) {
-            assertEquals(decision, failed(times, attempts, 600).verdict("a".repeat(64)).decision());
+            assertEquals(
+                    decision,
+                    failed(times, attempts, 600).verdict("a".repeat(64)).decision());
         }
     }
 
@@ -435,33 +486,60 @@ class FailedUpdatesTest {
             device.started("committed");
             device.events.clear();
             device.offers("a");
-            assertEquals(List.of("create failed-updates.json.tmp", "sync failed-updates.json.tmp",
-                    "rename failed-updates.json", "syncFolder memory", "create agent.json.tmp", "sync agent.json.tmp",
-                    "rename agent.json", "syncFolder agent"), device.events.subList(0, 8));
+            assertEquals(
+                    List.of(
+                            "create failed-updates.json.tmp",
+                            "sync failed-updates.json.tmp",
+                            "rename failed-updates.json",
+                            "syncFolder memory",
+                            "create agent.json.tmp",
+                            "sync agent.json.tmp",
+                            "rename agent.json",
+                            "syncFolder agent"),
+                    device.events.subList(0, 8));
             assertTrue(device.events.get(8).startsWith("exec /sbin/sysupgrade "));
         }
 
         @Test
         void itSurvivesAsWritten() throws IOException {
             FailureMemory memory = new FailureMemory(
-                    List.of(new FailureMemory.Failed("0".repeat(64), 7, "é \"x\" \\u000a", "2026-01-31T23:59:59Z", "id",
+                    List.of(new FailureMemory.Failed(
+                            "0".repeat(64),
+                            7,
+                            "é \"x\" \\u000a",
+                            "2026-01-31T23:59:59Z",
+                            "id",
                             Duration.ofSeconds(77))),
-                    List.of(new FailureMemory.Started("T-1._x", "f".repeat(64), "a", ""),
+                    List.of(
+                            new FailureMemory.Started("T-1._x", "f".repeat(64), "a", ""),
                             new FailureMemory.Started("T2", "e".repeat(64), "", "health check x: y")));
             assertEquals(memory, FailureMemory.ofJson(memory.toJson()));
             assertEquals(FailureMemory.EMPTY, FailureMemory.ofJson(FailureMemory.EMPTY.toJson()));
         }
 
         @ParameterizedTest
-        @ValueSource(strings = {"", "\0\0\0\0", "[]", "null", "{}", "{\"failed\":[],\"started\":{}}",
-            "{\"failed\":[{}],\"started\":[]}", "{\"failed\":[5],\"started\":[]}",
-            "{\"failed\":[],\"started\":[{\"txn\":\"a b\",\"headerSha256\":\"\",\"fromSlot\":\"a\",\"problem\":\"\"}]}",
-            "{\"failed\":[],\"started\":[]} {}", "{\"failed\":[],"})
+        @ValueSource(
+                strings = {
+                    "",
+                    "\0\0\0\0",
+                    "[]",
+                    "null",
+                    "{}",
+                    "{\"failed\":[],\"started\":{}}",
+                    "{\"failed\":[{}],\"started\":[]}",
+                    "{\"failed\":[5],\"started\":[]}",
+                    "{\"failed\":[],\"started\":[{\"txn\":\"a b\",\"headerSha256\":\"\",\"fromSlot\":\"a\",\"problem\":\"\"}]}",
+                    "{\"failed\":[],\"started\":[]} {}",
+                    "{\"failed\":[],"
+                })
         void aFileThatIsDamagedIsWarnedAboutOnceAndStartedAfresh(String content) throws IOException {
             Files.createDirectory(device.config.retry().directory());
             Files.writeString(file(), content);
             device.started("committed").offers("a");
-            assertEquals(1, device.log.count("ota_memory:file=" + file() + ",error="), device.log.lines().toString());
+            assertEquals(
+                    1,
+                    device.log.count("ota_memory:file=" + file() + ",error="),
+                    device.log.lines().toString());
             assertEquals(List.of("a.img"), device.images());
             device.sysupgradeFails(5);
             assertEquals(1, memory().failed().size());
@@ -495,8 +573,11 @@ class FailedUpdatesTest {
         @Test
         void aMissingParentIsNotCreated() throws IOException {
             Path data = Files.createDirectory(folder.resolve("data"));
-            FailedUpdates failures = new FailedUpdates(new RetryPolicy(data.resolve("not-mounted/otamgr"), 3,
-                    Duration.ZERO), new FileOperations.Real(), Clock.systemUTC(), new BootClock.Kernel(),
+            FailedUpdates failures = new FailedUpdates(
+                    new RetryPolicy(data.resolve("not-mounted/otamgr"), 3, Duration.ZERO),
+                    new FileOperations.Real(),
+                    Clock.systemUTC(),
+                    new BootClock.Kernel(),
                     device.log);
             failures.starting("T", "a".repeat(64), "a");
             assertFalse(Files.exists(data.resolve("not-mounted")));
@@ -519,9 +600,10 @@ class FailedUpdatesTest {
         void itIsBoundedAndTheOldestGoesFirst() {
             FailureMemory memory = FailureMemory.EMPTY;
             for (int i = 0; i < 100; i++) {
-                memory = memory.withFailed(new FailureMemory.Failed(String.format("%064x", i), 1, "r".repeat(512), "", "",
-                        Duration.ZERO)).withStarted(new FailureMemory.Started("T" + i, String.format("%064x", i), "a",
-                                "p".repeat(512)));
+                memory = memory.withFailed(new FailureMemory.Failed(
+                                String.format("%064x", i), 1, "r".repeat(512), "", "", Duration.ZERO))
+                        .withStarted(
+                                new FailureMemory.Started("T" + i, String.format("%064x", i), "a", "p".repeat(512)));
             }
             assertEquals(32, memory.failed().size());
             assertEquals(String.format("%064x", 99), memory.failed().get(31).headerSha256());
@@ -536,17 +618,28 @@ class FailedUpdatesTest {
             FailureMemory.Failed first = new FailureMemory.Failed("1".repeat(64), 1, "", "", "", Duration.ZERO);
             FailureMemory.Failed second = new FailureMemory.Failed("2".repeat(64), 1, "", "", "", Duration.ZERO);
             FailureMemory.Failed again = new FailureMemory.Failed("1".repeat(64), 2, "", "", "", Duration.ZERO);
-            assertEquals(List.of(second, again), FailureMemory.EMPTY.withFailed(first).withFailed(second)
-                    .withFailed(again).failed());
+            assertEquals(
+                    List.of(second, again),
+                    FailureMemory.EMPTY
+                            .withFailed(first)
+                            .withFailed(second)
+                            .withFailed(again)
+                            .failed());
         }
 
         @Test
         void itIsLoggedAtTheStart() {
             device.started("committed").offers("a");
             isRolledBack();
-            assertEquals(1, device.log.lines().stream().filter(line -> line.matches("ota_failed_before:header_sha256="
-                    + "[0-9a-f]{64},failures=1,next=it may be tried again in 600 s,last=rolled back \\(tries-used-up\\)"))
-                    .count(), device.log.lines().toString());
+            assertEquals(
+                    1,
+                    device.log.lines().stream()
+                            .filter(
+                                    line -> line.matches(
+                                            "ota_failed_before:header_sha256="
+                                                    + "[0-9a-f]{64},failures=1,next=it may be tried again in 600 s,last=rolled back \\(tries-used-up\\)"))
+                            .count(),
+                    device.log.lines().toString());
         }
     }
 }

@@ -7,7 +7,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
-
 import org.metaotamgr.device.ProcessRunner;
 
 /** Programs which do what a test says, instead of running. */

@@ -14,7 +14,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
@@ -26,6 +25,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class HealthTest {
     @TempDir
     private Path folder;
+
     private Device device;
 
     @BeforeEach
@@ -66,8 +66,12 @@ class HealthTest {
 
         @Test
         void theyRunInTheOrderOfTheirNames() {
-            List<String> checks = List.of(device.hasCheck("b"), device.hasCheck("C"), device.hasCheck("10"),
-                    device.hasCheck("9"), device.hasCheck("_x"));
+            List<String> checks = List.of(
+                    device.hasCheck("b"),
+                    device.hasCheck("C"),
+                    device.hasCheck("10"),
+                    device.hasCheck("9"),
+                    device.hasCheck("_x"));
             connectedTrial();
             for (int i : new int[] {2, 3, 1, 4, 0}) {
                 device.programs.running(checks.get(i)).ends(0);
@@ -111,8 +115,10 @@ class HealthTest {
             for (int wait : new int[] {5, 10, 20, 30, 30}) {
                 device.programs.running(check).complains("no route to host");
                 device.programs.running(check).ends(1);
-                assertTrue(device.log.has("health_check_failed:check=check,again_in_seconds=" + wait
-                        + ",reason=exit status 1: no route to host"), device.log.lines().toString());
+                assertTrue(
+                        device.log.has("health_check_failed:check=check,again_in_seconds=" + wait
+                                + ",reason=exit status 1: no route to host"),
+                        device.log.lines().toString());
                 device.pass(wait - 1);
                 assertFalse(device.programs.isRunning(check));
                 device.pass(1);
@@ -148,8 +154,10 @@ class HealthTest {
             assertFalse(hanging.wasTreeKilled());
             device.pass(1);
             assertTrue(hanging.wasTreeKilled());
-            assertTrue(device.log.has("health_check_failed:check=check,again_in_seconds=5,reason=did not end within "
-                    + "60 s: asking the modem"), device.log.lines().toString());
+            assertTrue(
+                    device.log.has("health_check_failed:check=check,again_in_seconds=5,reason=did not end within "
+                            + "60 s: asking the modem"),
+                    device.log.lines().toString());
             device.pass(5);
             device.programs.running(check).ends(0);
             assertEquals(1, commits());
@@ -171,8 +179,10 @@ class HealthTest {
             device.programs.isMissing(device.hasCheck("check"));
             connectedTrial();
             assertEquals(0, commits());
-            assertEquals(1, device.log.count("health_check_failed:check=check,again_in_seconds=5,reason=cannot be "
-                    + "started: Cannot run program"));
+            assertEquals(
+                    1,
+                    device.log.count("health_check_failed:check=check,again_in_seconds=5,reason=cannot be "
+                            + "started: Cannot run program"));
         }
 
         @Test
@@ -244,8 +254,10 @@ class HealthTest {
             device.programs.running(check).ends(4);
             assertTrue(device.log.has("check: line 20\\u001b[2J"));
             assertEquals(21, device.log.count("check: "));
-            assertEquals(1, device.log.count("health_check_failed:check=check,again_in_seconds=5,reason=exit status 4: "
-                    + "line 100\\u001b[2J"));
+            assertEquals(
+                    1,
+                    device.log.count("health_check_failed:check=check,again_in_seconds=5,reason=exit status 4: "
+                            + "line 100\\u001b[2J"));
         }
 
         @ParameterizedTest
@@ -262,8 +274,8 @@ class HealthTest {
 
         @Test
         void whatIsNotExecutableOrNotAFileIsSkipped() throws IOException {
-            Files.setPosixFilePermissions(Path.of(device.hasCheck("readme")),
-                    PosixFilePermissions.fromString("rw-r--r--"));
+            Files.setPosixFilePermissions(
+                    Path.of(device.hasCheck("readme")), PosixFilePermissions.fromString("rw-r--r--"));
             Files.createDirectory(device.config.commit().healthDirectory().resolve("folder"));
             Files.createSymbolicLink(device.config.commit().healthDirectory().resolve("dangling"), Path.of("/nowhere"));
             connectedTrial();
@@ -276,10 +288,16 @@ class HealthTest {
         @Test
         void aLinkToAProgramIsACheck() throws IOException {
             device.hasCheck("check");
-            Path link = Files.createSymbolicLink(device.config.commit().healthDirectory().resolve("link"),
-                    Path.of("check"));
+            Path link = Files.createSymbolicLink(
+                    device.config.commit().healthDirectory().resolve("link"), Path.of("check"));
             connectedTrial();
-            device.programs.running(device.config.commit().healthDirectory().resolve("check").toString()).ends(0);
+            device.programs
+                    .running(device.config
+                            .commit()
+                            .healthDirectory()
+                            .resolve("check")
+                            .toString())
+                    .ends(0);
             assertTrue(device.programs.isRunning(link.toString()));
         }
 
@@ -304,8 +322,11 @@ class HealthTest {
             device.programs.running(check).complains("no route to host");
             device.programs.running(check).prints("done");
             device.programs.running(check).ends(1);
-            assertTrue(device.log.has("health_check_failed:check=check,again_in_seconds=5,reason=exit status 1: no route to "
-                    + "host"), device.log.lines().toString());
+            assertTrue(
+                    device.log.has(
+                            "health_check_failed:check=check,again_in_seconds=5,reason=exit status 1: no route to "
+                                    + "host"),
+                    device.log.lines().toString());
         }
 
         @Test
@@ -320,8 +341,11 @@ class HealthTest {
             Files.writeString(device.config.commit().healthDirectory(), "a file");
             connectedTrial();
             assertEquals(0, commits());
-            assertEquals(1, device.log.count("health_check_failed:check=" + device.config.commit().healthDirectory()
-                    + ",again_in_seconds=5,reason=cannot be read: "));
+            assertEquals(
+                    1,
+                    device.log.count("health_check_failed:check="
+                            + device.config.commit().healthDirectory()
+                            + ",again_in_seconds=5,reason=cannot be read: "));
         }
     }
 
@@ -343,8 +367,16 @@ class HealthTest {
             assertFalse(device.programs.isRunning(Device.OTA_SLOT));
             device.pass(1);
             device.status("trial");
-            assertEquals(List.of(Device.OTA_SLOT, "note", "health-failed", "txn=T1", "slot=b", "check=50-net",
-                    "why=exit status 1: no route"), device.programs.running(Device.OTA_SLOT, "note").command);
+            assertEquals(
+                    List.of(
+                            Device.OTA_SLOT,
+                            "note",
+                            "health-failed",
+                            "txn=T1",
+                            "slot=b",
+                            "check=50-net",
+                            "why=exit status 1: no route"),
+                    device.programs.running(Device.OTA_SLOT, "note").command);
             device.programs.running(Device.OTA_SLOT, "note").ends(0);
             assertTrue(device.log.has("slot_health_failed:slot=b,txn=T1,check=50-net,reason=exit status 1: no route"));
             assertEquals(0, device.reboots());
@@ -368,7 +400,9 @@ class HealthTest {
             }
             device.pass(240 - device.loop.now().toSeconds());
             deadlineIsLookedAt();
-            assertEquals(1, device.log.count("slot_health_failed:slot=b,txn=T1,check=" + check + ",reason="),
+            assertEquals(
+                    1,
+                    device.log.count("slot_health_failed:slot=b,txn=T1,check=" + check + ",reason="),
                     device.log.lines().toString());
         }
 
@@ -386,8 +420,10 @@ class HealthTest {
                 }
             }
             device.programs.running(Device.OTA_SLOT, "note").ends(0);
-            assertTrue(device.log.has("slot_health_failed:slot=b,txn=T1,check=commit,reason=the boot state could not be "
-                    + "written"), device.log.lines().toString());
+            assertTrue(
+                    device.log.has("slot_health_failed:slot=b,txn=T1,check=commit,reason=the boot state could not be "
+                            + "written"),
+                    device.log.lines().toString());
         }
 
         @Test
@@ -402,8 +438,10 @@ class HealthTest {
             device.pass(10);
             deadlineIsLookedAt();
             assertTrue(running.wasTreeKilled());
-            assertTrue(device.log.has("slot_health_failed:slot=b,txn=T1,check=check,reason=had not ended yet: still "
-                    + "looking"), device.log.lines().toString());
+            assertTrue(
+                    device.log.has("slot_health_failed:slot=b,txn=T1,check=check,reason=had not ended yet: still "
+                            + "looking"),
+                    device.log.lines().toString());
             device.pass(3600);
             assertEquals(1, device.programs.all(check).size());
         }
@@ -500,7 +538,8 @@ class HealthTest {
             device.programs.running(check).ends(1);
             device.pass(1);
             device.status("trial");
-            String why = device.programs.running(Device.OTA_SLOT, "note").command.get(6);
+            String why =
+                    device.programs.running(Device.OTA_SLOT, "note").command.get(6);
             assertEquals("why=exit status 1: " + "\ud83d\ude00".repeat(185) + "...", why);
             assertTrue(why.getBytes(StandardCharsets.UTF_8).length <= 1000);
         }
@@ -542,11 +581,21 @@ class HealthTest {
         }
 
         @ParameterizedTest
-        @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
-            "COMMIT_DEADLINE=100 | 100", "  COMMIT_DEADLINE=\"100\"  | 100", "COMMIT_DEADLINE='100' | 100",
-            "# COMMIT_DEADLINE=100 | 300", "COMMIT_DEADLINE=never | 300", "COMMIT_DEADLINE=0 | 300",
-            "COMMIT_DEADLINE=86401 | 300", "COMMIT_DEADLINE=86400 | 86400", "NO_COMMIT_DEADLINE=100 | 300", "`` | 300",
-        })
+        @CsvSource(
+                delimiter = '|',
+                quoteCharacter = '`',
+                value = {
+                    "COMMIT_DEADLINE=100 | 100",
+                    "  COMMIT_DEADLINE=\"100\"  | 100",
+                    "COMMIT_DEADLINE='100' | 100",
+                    "# COMMIT_DEADLINE=100 | 300",
+                    "COMMIT_DEADLINE=never | 300",
+                    "COMMIT_DEADLINE=0 | 300",
+                    "COMMIT_DEADLINE=86401 | 300",
+                    "COMMIT_DEADLINE=86400 | 86400",
+                    "NO_COMMIT_DEADLINE=100 | 300",
+                    "`` | 300",
+                })
         void itsDeadlineIsReadAsItReadsIt(String text, long seconds) throws IOException {
             assertEquals(Duration.ofSeconds(seconds), deadline(text + "\n"));
         }
@@ -562,8 +611,10 @@ class HealthTest {
             TrialGuard.warnIfEarlier(file, Duration.ofSeconds(239), device.log);
             assertEquals(List.of(), device.log.lines());
             TrialGuard.warnIfEarlier(file, Duration.ofSeconds(240), device.log);
-            assertEquals(1, device.log.count("health_deadline:expected that commit.deadlineSeconds is less than "
-                    + "COMMIT_DEADLINE of " + file + ", found 240 and 240"));
+            assertEquals(
+                    1,
+                    device.log.count("health_deadline:expected that commit.deadlineSeconds is less than "
+                            + "COMMIT_DEADLINE of " + file + ", found 240 and 240"));
         }
     }
 }

@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
-
 import org.metaotamgr.device.Waiting;
 
 /**
@@ -123,8 +122,8 @@ final class ManualTime implements Waiting {
     }
 
     private boolean isSettled() {
-        return waiters.size() == threads && waiters.stream()
-                .allMatch(waiter -> waiter.seen == changes && now.compareTo(waiter.until) < 0);
+        return waiters.size() == threads
+                && waiters.stream().allMatch(waiter -> waiter.seen == changes && now.compareTo(waiter.until) < 0);
     }
 
     /** The time that has passed. */
@@ -138,7 +137,10 @@ final class ManualTime implements Waiting {
         Duration target = now().plus(time);
         while (true) {
             synchronized (this) {
-                Duration next = waiters.stream().map(waiter -> waiter.until).min(Duration::compareTo).orElse(target);
+                Duration next = waiters.stream()
+                        .map(waiter -> waiter.until)
+                        .min(Duration::compareTo)
+                        .orElse(target);
                 now = next.compareTo(target) < 0 ? next : target;
                 changes++;
                 notifyAll();

@@ -13,7 +13,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -26,6 +25,7 @@ class OtaAttributesTest {
 
     @TempDir
     private Path folder;
+
     private Device device;
 
     @BeforeEach
@@ -35,7 +35,8 @@ class OtaAttributesTest {
 
     @Test
     void thePrefixIsAnsweredAtOnceWithItsNul() {
-        assertArrayEquals((device.folder + "\0").getBytes(StandardCharsets.UTF_8),
+        assertArrayEquals(
+                (device.folder + "\0").getBytes(StandardCharsets.UTF_8),
                 device.attributes.read(51618).orElseThrow());
     }
 
@@ -121,8 +122,8 @@ class OtaAttributesTest {
         device.started("committed").commands(command);
         device.pass(60);
         assertEquals(0, device.reboots());
-        assertTrue(device.log.has("on_hubby_command_ignore:command=" + String.format("%02x", command)
-                + ":command was ignored"));
+        assertTrue(device.log.has(
+                "on_hubby_command_ignore:command=" + String.format("%02x", command) + ":command was ignored"));
     }
 
     @Test

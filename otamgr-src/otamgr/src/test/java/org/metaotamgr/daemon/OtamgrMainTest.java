@@ -14,7 +14,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
-
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -25,13 +24,15 @@ class OtamgrMainTest {
     @TempDir
     private Path folder;
 
-    private record Result(int status, String out, String err) {
-    }
+    private record Result(int status, String out, String err) {}
 
     private ProcessBuilder otamgr(String... arguments) {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", System.getProperty("java.class.path"),
+                "-XX:TieredStopAtLevel=1",
+                "-Xshare:auto",
+                "-cp",
+                System.getProperty("java.class.path"),
                 OtamgrMain.class.getName()));
         command.addAll(List.of(arguments));
         ProcessBuilder builder = new ProcessBuilder(command);
@@ -42,7 +43,10 @@ class OtamgrMainTest {
     private Result run(String... arguments) throws IOException, InterruptedException {
         Path out = folder.resolve("out");
         Path err = folder.resolve("err");
-        Process process = otamgr(arguments).redirectOutput(out.toFile()).redirectError(err.toFile()).start();
+        Process process = otamgr(arguments)
+                .redirectOutput(out.toFile())
+                .redirectError(err.toFile())
+                .start();
         assertTrue(process.waitFor(60, TimeUnit.SECONDS));
         return new Result(process.exitValue(), Files.readString(out), Files.readString(err));
     }
@@ -63,8 +67,11 @@ class OtamgrMainTest {
     void aWrongCommandLineIsRefused() throws Exception {
         Result result = run("--start");
         assertEquals(2, result.status());
-        assertTrue(result.err().startsWith("otamgr: expected --config, --syslog-prefix, --help or --version, found "
-                + "--start\nusage: otamgr "), result.err());
+        assertTrue(
+                result.err()
+                        .startsWith("otamgr: expected --config, --syslog-prefix, --help or --version, found "
+                                + "--start\nusage: otamgr "),
+                result.err());
     }
 
     @Test
@@ -72,8 +79,10 @@ class OtamgrMainTest {
         Path file = Files.writeString(folder.resolve("otamgr.json"), "{\"rebootDelaySeconds\":\"soon\"}");
         Result result = run("--config", file.toString());
         assertEquals(3, result.status());
-        assertEquals("config_error:" + file + ": rebootDelaySeconds: expected a whole number of seconds from 0 to "
-                + "3600, found the string \"soon\"; correct it, or remove the key to use the default\n", result.err());
+        assertEquals(
+                "config_error:" + file + ": rebootDelaySeconds: expected a whole number of seconds from 0 to "
+                        + "3600, found the string \"soon\"; correct it, or remove the key to use the default\n",
+                result.err());
     }
 
     @Test
@@ -87,12 +96,15 @@ class OtamgrMainTest {
     @Test
     void aSignalEndsTheDaemonProperlyAndWarningsCameWithTheirSeverity() throws Exception {
         Path file = folder.resolve("otamgr.json");
-        Files.writeString(file, "{\"attrdSocket\":\"" + folder.resolve("none")
-                + "\",\"otaSlot\":[\"/bin/sh\",\"-c\",\"echo state=committed\"],\"colour\":\"blue\",\"control\":\""
-                + folder.resolve("control") + "\",\"storage\":\"" + folder.resolve("storage") + "\"}");
+        Files.writeString(
+                file,
+                "{\"attrdSocket\":\"" + folder.resolve("none")
+                        + "\",\"otaSlot\":[\"/bin/sh\",\"-c\",\"echo state=committed\"],\"colour\":\"blue\",\"control\":\""
+                        + folder.resolve("control") + "\",\"storage\":\"" + folder.resolve("storage") + "\"}");
         ProcessBuilder builder = otamgr("--config", file.toString());
         builder.environment().putAll(Map.of("JOURNAL_STREAM", "8:1234"));
-        Process process = builder.redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
+        Process process =
+                builder.redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
         // Ends the reading below if the line never comes.
         CompletableFuture.delayedExecutor(60, TimeUnit.SECONDS).execute(process::destroyForcibly);
         List<String> lines = new ArrayList<>();

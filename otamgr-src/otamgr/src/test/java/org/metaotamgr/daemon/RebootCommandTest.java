@@ -9,7 +9,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -19,6 +18,7 @@ class RebootCommandTest {
 
     @TempDir
     private Path folder;
+
     private Device device;
 
     @BeforeEach
@@ -33,8 +33,14 @@ class RebootCommandTest {
         device.pass(4);
         assertEquals(List.of(), device.events);
         device.pass(1);
-        assertEquals(List.of("create reboot_reason.tmp", "sync reboot_reason.tmp", "rename reboot_reason",
-                "syncFolder " + device.folder.getFileName(), "exec /sbin/reboot"), device.events);
+        assertEquals(
+                List.of(
+                        "create reboot_reason.tmp",
+                        "sync reboot_reason.tmp",
+                        "rename reboot_reason",
+                        "syncFolder " + device.folder.getFileName(),
+                        "exec /sbin/reboot"),
+                device.events);
         assertEquals(Optional.of("reboot_command"), device.rebootReason());
     }
 

@@ -11,7 +11,6 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -21,6 +20,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class RebootReasonTest {
     @TempDir
     private Path folder;
+
     private Path file;
     private final List<String> events = new ArrayList<>();
     private final RecordingFiles files = new RecordingFiles(events);
@@ -35,8 +35,13 @@ class RebootReasonTest {
     @Test
     void itIsOnTheStorageBeforeItGetsItsName() throws IOException {
         reason.write("full_ota");
-        assertEquals(List.of("create reboot_reason.tmp", "sync reboot_reason.tmp", "rename reboot_reason",
-                "syncFolder " + folder.getFileName()), events);
+        assertEquals(
+                List.of(
+                        "create reboot_reason.tmp",
+                        "sync reboot_reason.tmp",
+                        "rename reboot_reason",
+                        "syncFolder " + folder.getFileName()),
+                events);
     }
 
     @Test

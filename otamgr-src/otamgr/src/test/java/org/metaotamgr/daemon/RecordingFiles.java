@@ -4,7 +4,6 @@ package org.metaotamgr.daemon;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
-
 import org.metaotamgr.device.FileOperations;
 
 /** Real file operations which are written down, and of which one can fail. */

@@ -3,7 +3,6 @@ package org.metaotamgr.daemon;
 
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
-
 import org.metaotamgr.device.EventLog;
 
 /** Keeps what was logged. */

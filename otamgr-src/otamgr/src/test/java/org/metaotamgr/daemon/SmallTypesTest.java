@@ -14,7 +14,6 @@ import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -31,7 +30,8 @@ class SmallTypesTest {
     void aProgressLineHasPhaseNumberAndMessage() {
         assertEquals(Optional.of(new ProgressLine("write", 40, "slot b")), ProgressLine.parse("write 40 slot b"));
         assertEquals(Optional.of(new ProgressLine("done", 100, "")), ProgressLine.parse("done 100"));
-        ProgressLine failed = ProgressLine.parse("failed 13 No space left on device").orElseThrow();
+        ProgressLine failed =
+                ProgressLine.parse("failed 13 No space left on device").orElseThrow();
         assertTrue(failed.isFailure());
         assertEquals("No space left on device", failed.message());
     }
@@ -56,9 +56,19 @@ class SmallTypesTest {
 
     @Test
     void aSlotStatusIsReadFromItsLines() {
-        assertEquals(new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1", "T0", "load-failed", Optional.empty()),
-                SlotStatus.parse(List.of("running=b", "committed=a", "trial=b", "tries=2", "txn=T1", "failed=T0",
-                        "failed_why=load-failed", "state=trial", "nonsense", "=x")));
+        assertEquals(
+                new SlotStatus(SlotStatus.State.TRIAL, "b", "a", "b", "T1", "T0", "load-failed", Optional.empty()),
+                SlotStatus.parse(List.of(
+                        "running=b",
+                        "committed=a",
+                        "trial=b",
+                        "tries=2",
+                        "txn=T1",
+                        "failed=T0",
+                        "failed_why=load-failed",
+                        "state=trial",
+                        "nonsense",
+                        "=x")));
         assertEquals(SlotStatus.unknown(), SlotStatus.parse(List.of()));
         assertEquals(SlotStatus.unknown(), SlotStatus.parse(List.of("state=splendid")));
     }
@@ -82,8 +92,8 @@ class SmallTypesTest {
 
     @Test
     void anIdFitsWhatSysupgradeTakes() {
-        TransactionIds ids = new TransactionIds(
-                Clock.fixed(Instant.parse("2026-01-31T23:59:59Z"), ZoneOffset.UTC), () -> -2);
+        TransactionIds ids =
+                new TransactionIds(Clock.fixed(Instant.parse("2026-01-31T23:59:59Z"), ZoneOffset.UTC), () -> -2);
         String id = ids.next("ba7816bf8f01cfea");
         assertEquals("20260131T235959Z-ba7816bf-fffe", id);
         assertTrue(id.matches("[A-Za-z0-9._-]{1,40}"));

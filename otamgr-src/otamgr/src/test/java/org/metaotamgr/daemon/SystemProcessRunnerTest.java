@@ -11,7 +11,6 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
-
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.metaotamgr.device.ProcessRunner;
@@ -52,8 +51,8 @@ class SystemProcessRunnerTest {
 
     @Test
     void linesStatusAndEnvironmentArePassedOn() throws Exception {
-        runner.start(List.of("/bin/sh", "-c", "echo \"$WHO\"; echo oops >&2; exit 13"), Map.of("WHO", "it is me"),
-                listener);
+        runner.start(
+                List.of("/bin/sh", "-c", "echo \"$WHO\"; echo oops >&2; exit 13"), Map.of("WHO", "it is me"), listener);
         assertEquals(13, end());
         assertEquals(List.of("it is me"), listener.stdout);
         assertEquals(List.of("oops"), listener.stderr);
@@ -69,8 +68,10 @@ class SystemProcessRunnerTest {
 
     @Test
     void theDeviceForTheProgressIsTheSameStream() throws Exception {
-        runner.start(List.of("/bin/sh", "-c", "echo write 40 x > \"$SYSUPGRADE_PROGRESS\""),
-                Map.of("SYSUPGRADE_PROGRESS", "/dev/stdout"), listener);
+        runner.start(
+                List.of("/bin/sh", "-c", "echo write 40 x > \"$SYSUPGRADE_PROGRESS\""),
+                Map.of("SYSUPGRADE_PROGRESS", "/dev/stdout"),
+                listener);
         assertEquals(0, end());
         assertEquals(List.of("write 40 x"), listener.stdout);
     }
@@ -78,7 +79,9 @@ class SystemProcessRunnerTest {
     @Test
     void everyLineComesBeforeTheEnd() throws Exception {
         CompletableFuture<Integer> linesAtEnd = new CompletableFuture<>();
-        runner.start(List.of("/bin/sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo $i; i=$((i+1)); done"), Map.of(),
+        runner.start(
+                List.of("/bin/sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo $i; i=$((i+1)); done"),
+                Map.of(),
                 new ProcessRunner.ProcessListener() {
                     private final List<String> lines = new CopyOnWriteArrayList<>();
 
@@ -108,15 +111,15 @@ class SystemProcessRunnerTest {
 
     @Test
     void aMissingProgramIsAnError() {
-        IOException e = assertThrows(IOException.class,
-                () -> runner.start(List.of("/nonexistent/sysupgrade"), Map.of(), listener));
+        IOException e = assertThrows(
+                IOException.class, () -> runner.start(List.of("/nonexistent/sysupgrade"), Map.of(), listener));
         assertTrue(e.getMessage().contains("/nonexistent/sysupgrade"), e.getMessage());
     }
 
     @Test
     void aKilledProgramHasTheStatusOfTheSignal() throws Exception {
-        ProcessRunner.RunningProcess process = runner.start(
-                List.of("/bin/sh", "-c", "echo up; exec sleep 1000"), Map.of(), listener);
+        ProcessRunner.RunningProcess process =
+                runner.start(List.of("/bin/sh", "-c", "echo up; exec sleep 1000"), Map.of(), listener);
         assertEquals("up", listener.firstLine.get(30, TimeUnit.SECONDS));
         process.kill();
         assertEquals(137, end());
@@ -124,13 +127,16 @@ class SystemProcessRunnerTest {
 
     @Test
     void aTreeIsKilledToItsLastLeaf() throws Exception {
-        ProcessRunner.RunningProcess process = runner.start(List.of("/bin/sh", "-c",
-                "sh -c 'sh -c \"echo \\$\\$ leaf; sleep 1000; :\"; :' & echo $! child; wait"), Map.of(), listener);
+        ProcessRunner.RunningProcess process = runner.start(
+                List.of("/bin/sh", "-c", "sh -c 'sh -c \"echo \\$\\$ leaf; sleep 1000; :\"; :' & echo $! child; wait"),
+                Map.of(),
+                listener);
         while (listener.stdout.size() < 2) {
             assertTrue(ProcessHandle.of(process.pid()).isPresent());
             Thread.onSpinWait();
         }
-        List<ProcessHandle> tree = ProcessHandle.of(process.pid()).orElseThrow().descendants().toList();
+        List<ProcessHandle> tree =
+                ProcessHandle.of(process.pid()).orElseThrow().descendants().toList();
         assertTrue(tree.size() >= 2, tree.toString());
         process.killTree();
         assertEquals(137, end());
@@ -149,16 +155,20 @@ class SystemProcessRunnerTest {
     @Test
     void aListenerThatFailsDoesNotBlockTheProgram() throws Exception {
         CompletableFuture<Integer> end = new CompletableFuture<>();
-        runner.start(List.of("/bin/sh", "-c", "i=0; while [ $i -lt 5000 ]; do echo 0123456789012345678901234567890;"
-                + " i=$((i+1)); done"), Map.of(), new ProcessRunner.ProcessListener() {
+        runner.start(
+                List.of(
+                        "/bin/sh",
+                        "-c",
+                        "i=0; while [ $i -lt 5000 ]; do echo 0123456789012345678901234567890;" + " i=$((i+1)); done"),
+                Map.of(),
+                new ProcessRunner.ProcessListener() {
                     @Override
                     public void stdout(String line) {
                         throw new IllegalStateException("a fault");
                     }
 
                     @Override
-                    public void stderr(String line) {
-                    }
+                    public void stderr(String line) {}
 
                     @Override
                     public void ended(int exitStatus) {

@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -18,6 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 class UpdateCandidateTest {
     @TempDir
     private Path folder;
+
     private Path allowed;
 
     @BeforeEach
@@ -54,7 +54,9 @@ class UpdateCandidateTest {
         Path path = allowed.resolve("a");
         write(path);
         Files.writeString(Path.of(path + ".hdr"), "abc");
-        assertEquals("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", examine(path).headerSha256());
+        assertEquals(
+                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+                examine(path).headerSha256());
     }
 
     @Test

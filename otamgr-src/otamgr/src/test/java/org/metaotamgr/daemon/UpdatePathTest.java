@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.charset.StandardCharsets;
 import java.util.HexFormat;
-
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -18,7 +17,8 @@ class UpdatePathTest {
     }
 
     private static String refusal(byte[] value) {
-        return assertThrows(UpdateRefusedException.class, () -> UpdatePath.parse(value)).getMessage();
+        return assertThrows(UpdateRefusedException.class, () -> UpdatePath.parse(value))
+                .getMessage();
     }
 
     private static String refusal(String value) {
@@ -64,8 +64,17 @@ class UpdatePathTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"/tmp/a\n", "/tmp/a\nb", "/tmp/\u001b[2J", "/tmp/\u007f", "/tmp/\u0085", "/tmp/\u202ea",
-        "/tmp/\u2028a", "/tmp/\ta"})
+    @ValueSource(
+            strings = {
+                "/tmp/a\n",
+                "/tmp/a\nb",
+                "/tmp/\u001b[2J",
+                "/tmp/\u007f",
+                "/tmp/\u0085",
+                "/tmp/\u202ea",
+                "/tmp/\u2028a",
+                "/tmp/\ta"
+            })
     void controlCharactersAreRefused(String value) {
         assertEquals("expected printable characters, found control characters", refusal(value));
     }
@@ -80,7 +89,11 @@ class UpdatePathTest {
     void aPathMayBeAsLongAsItsFilesHaveShortEnoughNames() throws UpdateRefusedException {
         String longest = "/tmp/" + "x".repeat(246);
         assertEquals(longest, parse(longest + "\0"));
-        assertEquals(255, UpdatePath.parse(longest.getBytes(StandardCharsets.UTF_8)).image().length());
+        assertEquals(
+                255,
+                UpdatePath.parse(longest.getBytes(StandardCharsets.UTF_8))
+                        .image()
+                        .length());
         assertEquals("expected at most 251 bytes, found 252", refusal(longest + "x\0"));
     }
 
@@ -97,8 +110,19 @@ class UpdatePathTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"/tmp/a b", "/tmp/$(reboot)", "/tmp/`reboot`", "/tmp/'\"", "/tmp/a;reboot", "/tmp/-rf",
-        "/tmp/...", "/tmp/*", "/tmp/\u00fc\u732b", "/tmp/a\\n"})
+    @ValueSource(
+            strings = {
+                "/tmp/a b",
+                "/tmp/$(reboot)",
+                "/tmp/`reboot`",
+                "/tmp/'\"",
+                "/tmp/a;reboot",
+                "/tmp/-rf",
+                "/tmp/...",
+                "/tmp/*",
+                "/tmp/\u00fc\u732b",
+                "/tmp/a\\n"
+            })
     void whatOnlyAShellWouldMindIsTakenLiterally(String value) throws UpdateRefusedException {
         assertEquals(value, parse(value));
     }

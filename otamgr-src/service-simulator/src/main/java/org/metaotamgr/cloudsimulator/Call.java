@@ -81,8 +81,11 @@ final class Call {
 
     void requireMediaType(String... allowed) throws ApiException {
         if (!List.of(allowed).contains(mediaType())) {
-            throw new ApiException(415, "unsupported_media_type", "Content-Type: expected " + String.join(" or ", allowed)
-                    + ", found " + (mediaType().isEmpty() ? "none" : mediaType()));
+            throw new ApiException(
+                    415,
+                    "unsupported_media_type",
+                    "Content-Type: expected " + String.join(" or ", allowed) + ", found "
+                            + (mediaType().isEmpty() ? "none" : mediaType()));
         }
     }
 

@@ -39,13 +39,19 @@ final class Callers {
     void refuseForeign(Headers headers, boolean isProtected) throws ApiException {
         String host = headers.getFirst("Host");
         if (host != null && !isProtected && !isOwn(withoutPort(host.toLowerCase(Locale.ROOT)))) {
-            throw new ApiException(403, "forbidden", "Expected a request for an address, localhost or this machine, found one for another name; "
-                    + "start the service with --host for further names");
+            throw new ApiException(
+                    403,
+                    "forbidden",
+                    "Expected a request for an address, localhost or this machine, found one for another name; "
+                            + "start the service with --host for further names");
         }
         String origin = headers.getFirst("Origin");
         boolean isForeign = origin != null && !origin.equalsIgnoreCase("http://" + host);
         if (isForeign || "cross-site".equals(headers.getFirst("Sec-Fetch-Site"))) {
-            throw new ApiException(403, "forbidden", "Expected a request of this service's own page or of a tool, found one of another site's page");
+            throw new ApiException(
+                    403,
+                    "forbidden",
+                    "Expected a request of this service's own page or of a tool, found one of another site's page");
         }
     }
 
@@ -62,7 +68,10 @@ final class Callers {
     private static boolean isAddress(String host) {
         String[] parts = host.split("\\.", -1);
         for (String part : parts) {
-            if (parts.length != 4 || part.isEmpty() || part.length() > 3 || !part.chars().allMatch(one -> one >= '0' && one <= '9')) {
+            if (parts.length != 4
+                    || part.isEmpty()
+                    || part.length() > 3
+                    || !part.chars().allMatch(one -> one >= '0' && one <= '9')) {
                 return false;
             }
         }

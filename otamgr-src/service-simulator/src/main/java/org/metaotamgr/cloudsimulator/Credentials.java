@@ -16,7 +16,8 @@ import java.util.UUID;
  * @param userpw the password of the account
  * @param deviceTypeIds the device types of the partner, at least one
  */
-public record Credentials(String partnerId, String clientSecret, String username, String userpw, List<String> deviceTypeIds) {
+public record Credentials(
+        String partnerId, String clientSecret, String username, String userpw, List<String> deviceTypeIds) {
 
     /** A partner that exists, but which this account may not touch: calls for it are answered with 403. */
     public static final String FOREIGN_PARTNER = "f0e1d2c3-0000-4000-8000-000000000403";
@@ -48,12 +49,14 @@ public record Credentials(String partnerId, String clientSecret, String username
      * @return an id that stays the same for the same partner
      */
     public String accountId() {
-        return UUID.nameUUIDFromBytes(("account of " + partnerId).getBytes(StandardCharsets.UTF_8)).toString();
+        return UUID.nameUUIDFromBytes(("account of " + partnerId).getBytes(StandardCharsets.UTF_8))
+                .toString();
     }
 
     /** Names the account without its secrets. */
     @Override
     public String toString() {
-        return "Credentials[partnerId=" + partnerId + ", username=" + username + ", deviceTypeIds=" + deviceTypeIds + "]";
+        return "Credentials[partnerId=" + partnerId + ", username=" + username + ", deviceTypeIds=" + deviceTypeIds
+                + "]";
     }
 }

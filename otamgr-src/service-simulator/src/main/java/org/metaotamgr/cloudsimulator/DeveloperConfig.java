@@ -20,8 +20,7 @@ final class DeveloperConfig {
 
     static final String FILE = "partner-ota-conf.json";
 
-    private DeveloperConfig() {
-    }
+    private DeveloperConfig() {}
 
     /** Reads the file in a folder, or writes one with new passwords that only its owner can read. */
     static Credentials in(Path folder) throws IOException {
@@ -34,21 +33,39 @@ final class DeveloperConfig {
             byte[] password = new byte[15];
             random.nextBytes(secret);
             random.nextBytes(password);
-            Credentials fresh = new Credentials(UUID.randomUUID().toString(), HexFormat.of().formatHex(secret), "developer@example.org",
-                    Base64.getUrlEncoder().encodeToString(password), List.of(UUID.randomUUID().toString()));
+            Credentials fresh = new Credentials(
+                    UUID.randomUUID().toString(),
+                    HexFormat.of().formatHex(secret),
+                    "developer@example.org",
+                    Base64.getUrlEncoder().encodeToString(password),
+                    List.of(UUID.randomUUID().toString()));
             ObjectNode config = json.createObjectNode();
-            config.put("Comments", "For the service simulator in this folder only").put("name", "emulated-board")
-                    .put("description", "core-image-minimal").put("version", "1.0").put("username", fresh.username()).put("userpw", fresh.userpw())
-                    .put("auth-string", fresh.authString()).put("partnerId", fresh.partnerId()).put("deviceTypeId", fresh.deviceTypeIds().get(0));
+            config.put("Comments", "For the service simulator in this folder only")
+                    .put("name", "emulated-board")
+                    .put("description", "core-image-minimal")
+                    .put("version", "1.0")
+                    .put("username", fresh.username())
+                    .put("userpw", fresh.userpw())
+                    .put("auth-string", fresh.authString())
+                    .put("partnerId", fresh.partnerId())
+                    .put("deviceTypeId", fresh.deviceTypeIds().get(0));
             config.putObject("imageFiles").put("A", "hub_update.bin");
-            PrivateFiles.write(file, (json.writerWithDefaultPrettyPrinter().writeValueAsString(config) + "\n").getBytes(StandardCharsets.UTF_8));
+            PrivateFiles.write(
+                    file,
+                    (json.writerWithDefaultPrettyPrinter().writeValueAsString(config) + "\n")
+                            .getBytes(StandardCharsets.UTF_8));
             return fresh;
         }
         try {
             JsonNode config = json.readTree(Files.readString(file));
-            String client = new String(Base64.getDecoder().decode(text(file, config, "auth-string")), StandardCharsets.UTF_8);
-            return new Credentials(text(file, config, "partnerId"), client.substring(client.indexOf(':') + 1), text(file, config, "username"),
-                    text(file, config, "userpw"), List.of(text(file, config, "deviceTypeId")));
+            String client =
+                    new String(Base64.getDecoder().decode(text(file, config, "auth-string")), StandardCharsets.UTF_8);
+            return new Credentials(
+                    text(file, config, "partnerId"),
+                    client.substring(client.indexOf(':') + 1),
+                    text(file, config, "username"),
+                    text(file, config, "userpw"),
+                    List.of(text(file, config, "deviceTypeId")));
         } catch (JsonProcessingException | IllegalArgumentException e) {
             // Without the cause: it may quote the file, and the file holds passwords.
             throw new IOException(file + ": cannot be understood; remove it to get a new one");

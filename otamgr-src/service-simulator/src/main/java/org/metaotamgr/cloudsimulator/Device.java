@@ -10,7 +10,8 @@ import java.math.BigInteger;
  * @param version the text of that version, or empty when nobody told
  * @param slot the slot it runs from, or empty when nobody told
  */
-record Device(String deviceId, String deviceTypeId, String friendlyName, BigInteger installed, String version, String slot) {
+record Device(
+        String deviceId, String deviceTypeId, String friendlyName, BigInteger installed, String version, String slot) {
 
     Device running(BigInteger number, String newVersion, String newSlot) {
         return new Device(deviceId, deviceTypeId, friendlyName, number, newVersion, newSlot);

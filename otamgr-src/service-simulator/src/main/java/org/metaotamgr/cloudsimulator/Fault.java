@@ -15,7 +15,8 @@ record Fault(String text, Kind kind, int value, String route, int first, int las
 
     static final String SYNTAX = "KIND[=VALUE][:ROUTE][@FIRST[-LAST]]";
 
-    private static final Pattern FORM = Pattern.compile("([a-z-]+|[45][0-9][0-9])(?:=([0-9]{1,7}))?(?::([a-z-]+))?(?:@([0-9]{1,9})(?:-([0-9]{1,9}))?)?");
+    private static final Pattern FORM = Pattern.compile(
+            "([a-z-]+|[45][0-9][0-9])(?:=([0-9]{1,7}))?(?::([a-z-]+))?(?:@([0-9]{1,9})(?:-([0-9]{1,9}))?)?");
 
     enum Kind {
         /** Answers with this status and an error object; 401 and the like are written as the plain number. */
@@ -59,32 +60,43 @@ record Fault(String text, Kind kind, int value, String route, int first, int las
         }
         boolean status = Character.isDigit(form.group(1).charAt(0));
         Kind kind = status ? Kind.STATUS : kind(form.group(1));
-        OptionalInt given = status ? OptionalInt.of(Integer.parseInt(form.group(1)))
+        OptionalInt given = status
+                ? OptionalInt.of(Integer.parseInt(form.group(1)))
                 : form.group(2) == null ? OptionalInt.empty() : OptionalInt.of(Integer.parseInt(form.group(2)));
         if (status && form.group(2) != null || kind == Kind.STATUS && given.isEmpty()) {
-            throw new IllegalArgumentException("fault: a status is written as the number alone, for example 500:create; found " + text);
+            throw new IllegalArgumentException(
+                    "fault: a status is written as the number alone, for example 500:create; found " + text);
         }
         int value = given.orElseGet(() -> kind.standard);
         if (value < kind.lowest || value > kind.highest) {
-            throw new IllegalArgumentException(
-                    "fault: value of " + kind.word() + ": expected " + kind.lowest + " to " + kind.highest + ", found " + value);
+            throw new IllegalArgumentException("fault: value of " + kind.word() + ": expected " + kind.lowest + " to "
+                    + kind.highest + ", found " + value);
         }
         String route = form.group(3) != null ? form.group(3) : standardRoute(kind, value);
         if (!route.equals("any") && Route.byWord(route).isEmpty()) {
-            throw new IllegalArgumentException("fault: route: expected any or one of " + Route.words() + ", found " + route);
+            throw new IllegalArgumentException(
+                    "fault: route: expected any or one of " + Route.words() + ", found " + route);
         }
         int first = form.group(4) == null ? 1 : Integer.parseInt(form.group(4));
-        int last = form.group(4) == null ? Integer.MAX_VALUE : form.group(5) == null ? first : Integer.parseInt(form.group(5));
+        int last = form.group(4) == null
+                ? Integer.MAX_VALUE
+                : form.group(5) == null ? first : Integer.parseInt(form.group(5));
         if (first < 1 || last < first) {
-            throw new IllegalArgumentException("fault: expected calls counted from 1, first before last, found " + text);
+            throw new IllegalArgumentException(
+                    "fault: expected calls counted from 1, first before last, found " + text);
         }
         return new Fault(text, kind, value, route, first, last);
     }
 
     private static Kind kind(String word) {
-        return List.of(Kind.values()).stream().filter(kind -> kind.word().equals(word)).findFirst()
+        return List.of(Kind.values()).stream()
+                .filter(kind -> kind.word().equals(word))
+                .findFirst()
                 .orElseThrow(() -> new IllegalArgumentException("fault: kind: expected a status such as 500 or one of "
-                        + List.of(Kind.values()).stream().filter(kind -> kind != Kind.STATUS).map(Kind::word).toList() + ", found " + word));
+                        + List.of(Kind.values()).stream()
+                                .filter(kind -> kind != Kind.STATUS)
+                                .map(Kind::word)
+                                .toList() + ", found " + word));
     }
 
     /** Where a fault happens when nobody says: at the call for which it is typical. */

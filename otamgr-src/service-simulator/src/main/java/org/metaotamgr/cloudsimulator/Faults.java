@@ -34,7 +34,7 @@ final class Faults {
     /** Counts a call and returns what shall go wrong with it. */
     synchronized List<Fault> next(Route route) {
         List<Fault> due = new ArrayList<>();
-        for (Iterator<Pending> entries = pending.iterator(); entries.hasNext();) {
+        for (Iterator<Pending> entries = pending.iterator(); entries.hasNext(); ) {
             Pending entry = entries.next();
             if (entry.fault.concerns(route)) {
                 entry.calls++;

@@ -41,10 +41,11 @@ final class HubbyApi {
         if (call.route() == Route.REPOSITORY) {
             String sha256 = call.parameter("sha");
             var file = state.binary(sha256).orElseThrow(() -> ApiException.notFound("No such binary"));
-            return part(call, new Reply.FilePart(file, 0, Files.size(file), sent -> { }), sha256);
+            return part(call, new Reply.FilePart(file, 0, Files.size(file), sent -> {}), sha256);
         }
-        Device device = state.device(call.parameter("device")).orElseThrow(() -> ApiException.notFound(
-                "No such device; start the service with --device " + call.parameter("device").replaceAll("\\p{Cntrl}", "?")));
+        Device device = state.device(call.parameter("device"))
+                .orElseThrow(() -> ApiException.notFound("No such device; start the service with --device "
+                        + call.parameter("device").replaceAll("\\p{Cntrl}", "?")));
         return switch (call.route()) {
             case POLL -> Reply.text("text/plain", description(call, offer(device)));
             case DOWNLOAD -> download(call, offer(device));
@@ -99,7 +100,8 @@ final class HubbyApi {
         String name = "image-" + offer.image().id();
         String file = call.parameter("file");
         if (file.equals(name + ".hdr")) {
-            return new Reply(200, Map.of("Content-Type", "application/octet-stream"), headerOf(offer), Optional.empty());
+            return new Reply(
+                    200, Map.of("Content-Type", "application/octet-stream"), headerOf(offer), Optional.empty());
         }
         if (!file.equals(name + ".img")) {
             throw ApiException.notFound("No such file; update.properties names those that there are");
@@ -127,7 +129,8 @@ final class HubbyApi {
             throw new ApiException(416, "range_not_satisfiable", "The file has " + whole.to() + " bytes");
         }
         headers.put("Content-Range", "bytes " + from + "-" + (to - 1) + "/" + whole.to());
-        return new Reply(206, headers, new byte[0], Optional.of(new Reply.FilePart(whole.path(), from, to, whole.sent())));
+        return new Reply(
+                206, headers, new byte[0], Optional.of(new Reply.FilePart(whole.path(), from, to, whole.sent())));
     }
 
     private Reply report(Call call, Device device) throws IOException, ApiException {
@@ -152,7 +155,9 @@ final class HubbyApi {
             throw ApiException.badRequest("expected versionNumber=NUMBER or version=TEXT");
         }
         Device now = state.installed(device, number, version, shortText(told, "slot"));
-        ObjectNode answer = json.createObjectNode().put("deviceId", now.deviceId()).put("versionNumber", now.installed().toString());
+        ObjectNode answer = json.createObjectNode()
+                .put("deviceId", now.deviceId())
+                .put("versionNumber", now.installed().toString());
         return Reply.json(200, answer);
     }
 
@@ -171,7 +176,9 @@ final class HubbyApi {
         if (call.mediaType().equals("application/json")) {
             try {
                 JsonNode node = json.readTree(body);
-                node.properties().forEach(field -> values.put(field.getKey(), field.getValue().asText()));
+                node.properties()
+                        .forEach(field ->
+                                values.put(field.getKey(), field.getValue().asText()));
                 return values;
             } catch (JsonProcessingException e) {
                 throw ApiException.badRequest("The body is not JSON");
@@ -184,7 +191,9 @@ final class HubbyApi {
         for (String line : body.split("\r?\n")) {
             int equals = line.indexOf('=');
             if (equals > 0) {
-                values.put(line.substring(0, equals).strip(), line.substring(equals + 1).strip());
+                values.put(
+                        line.substring(0, equals).strip(),
+                        line.substring(equals + 1).strip());
             }
         }
         return values;

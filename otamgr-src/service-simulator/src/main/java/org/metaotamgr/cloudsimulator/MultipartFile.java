@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.cloudsimulator;
 
+import java.io.BufferedInputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.BufferedInputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.regex.Matcher;
@@ -20,6 +20,7 @@ final class MultipartFile extends InputStream {
     private final byte[] delimiter;
     /** The last bytes of the source that may still turn out to be the delimiter. */
     private final byte[] held;
+
     private int heldFrom;
     private int heldCount;
     private boolean ended;
@@ -66,11 +67,13 @@ final class MultipartFile extends InputStream {
         int length = 0;
         for (int next = source.read(); next != '\n'; next = source.read()) {
             if (next < 0 || length == line.length) {
-                throw new EOFException("multipart/form-data: expected a line, found the end of the body or an endless line");
+                throw new EOFException(
+                        "multipart/form-data: expected a line, found the end of the body or an endless line");
             }
             line[length++] = (byte) next;
         }
-        return new String(line, 0, length > 0 && line[length - 1] == '\r' ? length - 1 : length, StandardCharsets.ISO_8859_1);
+        return new String(
+                line, 0, length > 0 && line[length - 1] == '\r' ? length - 1 : length, StandardCharsets.ISO_8859_1);
     }
 
     private void fill() throws IOException {
@@ -120,5 +123,4 @@ final class MultipartFile extends InputStream {
         }
         return count;
     }
-
 }

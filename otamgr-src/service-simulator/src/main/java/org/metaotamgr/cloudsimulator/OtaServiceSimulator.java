@@ -2,7 +2,6 @@
 package org.metaotamgr.cloudsimulator;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.sun.net.httpserver.Headers;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
@@ -54,7 +53,8 @@ public final class OtaServiceSimulator implements AutoCloseable {
 
     private OtaServiceSimulator(Settings settings) throws IOException {
         this.settings = settings;
-        // Without this each answer on a connection that is kept open waits for the client's delayed acknowledgement, about 40 ms.
+        // Without this each answer on a connection that is kept open waits for the client's delayed acknowledgement,
+        // about 40 ms.
         // The server of the JDK has no other way to ask for it.
         System.setProperty("sun.net.httpserver.nodelay", "true");
         state = new ServiceState(settings);
@@ -98,13 +98,17 @@ public final class OtaServiceSimulator implements AutoCloseable {
     }
 
     private void installAfter(Duration delay) {
-        installer.scheduleWithFixedDelay(() -> {
-            try {
-                state.installDue(delay);
-            } catch (ApiException | RuntimeException e) {
-                settings.log().accept("installing by itself failed: " + e.getMessage());
-            }
-        }, 50, 50, TimeUnit.MILLISECONDS);
+        installer.scheduleWithFixedDelay(
+                () -> {
+                    try {
+                        state.installDue(delay);
+                    } catch (ApiException | RuntimeException e) {
+                        settings.log().accept("installing by itself failed: " + e.getMessage());
+                    }
+                },
+                50,
+                50,
+                TimeUnit.MILLISECONDS);
     }
 
     /**
@@ -114,7 +118,9 @@ public final class OtaServiceSimulator implements AutoCloseable {
      */
     public URI uri() {
         InetSocketAddress address = server.getAddress();
-        String host = address.getAddress().isAnyLocalAddress() ? "127.0.0.1" : address.getAddress().getHostAddress();
+        String host = address.getAddress().isAnyLocalAddress()
+                ? "127.0.0.1"
+                : address.getAddress().getHostAddress();
         return URI.create("http://" + (host.contains(":") ? "[" + host + "]" : host) + ":" + address.getPort());
     }
 
@@ -218,19 +224,25 @@ public final class OtaServiceSimulator implements AutoCloseable {
             boolean dropReply = false;
             int cutAfter = 100;
             try {
-                Route.Match match = Route.match(exchange.getRequestMethod(), exchange.getRequestURI().getRawPath());
-                callers.refuseForeign(exchange.getRequestHeaders(), match.route().rest());
+                Route.Match match = Route.match(
+                        exchange.getRequestMethod(), exchange.getRequestURI().getRawPath());
+                callers.refuseForeign(
+                        exchange.getRequestHeaders(), match.route().rest());
                 route = Optional.of(match.route());
                 List<Fault> due = faults.next(match.route());
                 call = new Call(json, exchange, match, due);
                 Reply instead = null;
                 for (Fault fault : due) {
-                    settings.log().accept("fault " + fault.text() + " at " + match.route().word());
+                    settings.log()
+                            .accept("fault " + fault.text() + " at "
+                                    + match.route().word());
                     switch (fault.kind()) {
                         case SLOW -> pause(fault.value());
                         case EXPIRE_TOKEN -> tokens.expireAll();
-                        case STATUS -> instead = Reply.error(new ApiException(fault.value(), "simulated", "A fault that was asked for"),
-                                exchange.getRequestURI().getRawPath(), settings.clock().millis());
+                        case STATUS -> instead = Reply.error(
+                                new ApiException(fault.value(), "simulated", "A fault that was asked for"),
+                                exchange.getRequestURI().getRawPath(),
+                                settings.clock().millis());
                         case HTML -> instead = Reply.html(fault.value());
                         case EMPTY -> instead = Reply.empty(fault.value());
                         case CUT_REPLY -> dropReply = true;
@@ -241,7 +253,7 @@ public final class OtaServiceSimulator implements AutoCloseable {
                             }
                             cutAfter = fault.value();
                         }
-                        case WRONG_SHA, FORGET_URL -> { }
+                        case WRONG_SHA, FORGET_URL -> {}
                     }
                 }
                 if (instead != null && match.route() == Route.UPLOAD) {
@@ -250,7 +262,10 @@ public final class OtaServiceSimulator implements AutoCloseable {
                 }
                 reply = instead != null ? instead : answer(call);
             } catch (ApiException e) {
-                reply = Reply.error(e, exchange.getRequestURI().getRawPath(), settings.clock().millis());
+                reply = Reply.error(
+                        e,
+                        exchange.getRequestURI().getRawPath(),
+                        settings.clock().millis());
             }
             if (!dropReply) {
                 status = reply.status();
@@ -258,7 +273,9 @@ public final class OtaServiceSimulator implements AutoCloseable {
                 send(exchange, reply, cutAfter);
             }
         } catch (IOException e) {
-            settings.log().accept(exchange.getRequestMethod() + " " + exchange.getRequestURI().getRawPath() + ": connection lost");
+            settings.log()
+                    .accept(exchange.getRequestMethod() + " "
+                            + exchange.getRequestURI().getRawPath() + ": connection lost");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         } catch (RuntimeException | Error e) {
@@ -315,11 +332,21 @@ public final class OtaServiceSimulator implements AutoCloseable {
         }
         String authorization = exchange.getRequestHeaders().getFirst("Authorization");
         if (authorization != null) {
-            headers.put("Authorization", authorization.startsWith("Basic ") ? "Basic ***" : authorization.startsWith("Bearer ") ? "Bearer ***" : "***");
+            headers.put(
+                    "Authorization",
+                    authorization.startsWith("Basic ")
+                            ? "Basic ***"
+                            : authorization.startsWith("Bearer ") ? "Bearer ***" : "***");
         }
         URI uri = exchange.getRequestURI();
-        requests.add(new RecordedRequest(exchange.getRequestMethod(), uri.getRawPath(), uri.getRawQuery() == null ? "" : uri.getRawQuery(), headers,
-                call == null ? "" : call.loggedBody(), route.map(Route::word).orElse(""), status));
+        requests.add(new RecordedRequest(
+                exchange.getRequestMethod(),
+                uri.getRawPath(),
+                uri.getRawQuery() == null ? "" : uri.getRawQuery(),
+                headers,
+                call == null ? "" : call.loggedBody(),
+                route.map(Route::word).orElse(""),
+                status));
         state.touch();
     }
 

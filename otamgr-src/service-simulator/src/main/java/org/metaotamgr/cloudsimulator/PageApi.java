@@ -32,7 +32,8 @@ final class PageApi {
     private final ObjectMapper json;
     private final byte[] page;
 
-    PageApi(Settings settings, ServiceState state, Faults faults, RequestLog requests, ObjectMapper json) throws IOException {
+    PageApi(Settings settings, ServiceState state, Faults faults, RequestLog requests, ObjectMapper json)
+            throws IOException {
         this.settings = settings;
         this.state = state;
         this.faults = faults;
@@ -45,9 +46,17 @@ final class PageApi {
 
     Reply answer(Call call) throws IOException, ApiException, InterruptedException {
         return switch (call.route()) {
-            case PAGE -> new Reply(200, Map.of("Content-Type", "text/html; charset=utf-8", "Cache-Control", "no-store",
-                    "Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:"),
-                    page, Optional.empty());
+            case PAGE -> new Reply(
+                    200,
+                    Map.of(
+                            "Content-Type",
+                            "text/html; charset=utf-8",
+                            "Cache-Control",
+                            "no-store",
+                            "Content-Security-Policy",
+                            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:"),
+                    page,
+                    Optional.empty());
             case PAGE_STATE -> state(call);
             case FAULTS -> setFaults(call);
             default -> throw new IllegalStateException(call.route() + " is not a call of the page");
@@ -69,13 +78,18 @@ final class PageApi {
         // Taken first: what changes while the rest is collected is shown by the next question.
         node.put("revision", state.revision());
         Credentials known = settings.credentials();
-        node.putObject("service").put("partnerId", known.partnerId()).put("strict", settings.strict())
+        node.putObject("service")
+                .put("partnerId", known.partnerId())
+                .put("strict", settings.strict())
                 .set("deviceTypes", json.valueToTree(known.deviceTypeIds()));
         images(node, known);
         devices(node, filter);
         ArrayNode log = node.putArray("requests");
         for (RecordedRequest request : requests.last(MOST_REQUESTS)) {
-            log.addObject().put("method", request.method()).put("path", request.path()).put("status", request.status());
+            log.addObject()
+                    .put("method", request.method())
+                    .put("path", request.path())
+                    .put("status", request.status());
         }
         node.set("faults", json.valueToTree(faults.texts()));
         return node;
@@ -87,11 +101,18 @@ final class PageApi {
         node.put("imageCount", records.size());
         ArrayNode images = node.putArray("images");
         for (PoolRecord record : records.subList(0, Math.min(MOST_IMAGES, records.size()))) {
-            ObjectNode image = images.addObject().put("poolId", record.id()).put("name", record.name()).put("version", record.version())
-                    .put("versionNumber", record.versionNumber()).put("stored", record.hasUrl());
+            ObjectNode image = images.addObject()
+                    .put("poolId", record.id())
+                    .put("name", record.name())
+                    .put("version", record.version())
+                    .put("versionNumber", record.versionNumber())
+                    .put("stored", record.hasUrl());
             List<Association> offered = state.associationsOf(record);
-            image.set("imageIds", json.valueToTree(offered.stream().map(Association::id).toList()));
-            image.put("undeliverable", offered.stream().anyMatch(one -> !one.record().hasUrl()));
+            image.set(
+                    "imageIds",
+                    json.valueToTree(offered.stream().map(Association::id).toList()));
+            image.put("undeliverable", offered.stream().anyMatch(one -> !one.record()
+                    .hasUrl()));
             image.put("modified", offered.stream().anyMatch(Association::modified));
         }
     }
@@ -104,16 +125,26 @@ final class PageApi {
         latest.values().forEach(push -> outcomes.merge(push.outcome().text(), 1, Integer::sum));
         node.put("deviceCount", devices.size());
         node.set("outcomes", json.valueToTree(outcomes));
-        List<Device> shown = new ArrayList<>(devices.stream().filter(device -> device.deviceId().contains(filter)).toList());
+        List<Device> shown = new ArrayList<>(devices.stream()
+                .filter(device -> device.deviceId().contains(filter))
+                .toList());
         // Those that something happens to, the latest first; the others after them.
-        shown.sort(Comparator.comparingLong(device -> latest.containsKey(device.deviceId()) ? -Long.parseLong(latest.get(device.deviceId()).id()) : 1));
+        shown.sort(Comparator.comparingLong(device -> latest.containsKey(device.deviceId())
+                ? -Long.parseLong(latest.get(device.deviceId()).id())
+                : 1));
         ArrayNode list = node.putArray("devices");
         for (Device device : shown.subList(0, Math.min(MOST_DEVICES, shown.size()))) {
-            ObjectNode row = list.addObject().put("deviceId", device.deviceId()).put("versionNumber", device.installed().toString())
-                    .put("version", device.version()).put("slot", device.slot());
+            ObjectNode row = list.addObject()
+                    .put("deviceId", device.deviceId())
+                    .put("versionNumber", device.installed().toString())
+                    .put("version", device.version())
+                    .put("slot", device.slot());
             Push push = latest.get(device.deviceId());
             if (push != null) {
-                row.put("imageId", push.imageId()).put("outcome", push.outcome().text()).put("phase", push.phase()).put("percent", push.percent());
+                row.put("imageId", push.imageId())
+                        .put("outcome", push.outcome().text())
+                        .put("phase", push.phase())
+                        .put("percent", push.percent());
             }
         }
     }
@@ -132,7 +163,10 @@ final class PageApi {
         }
         faults.clear();
         wanted.forEach(faults::add);
-        return new Reply(200, Map.of("Content-Type", "application/json"), json.valueToTree(faults.texts()).toString().getBytes(StandardCharsets.UTF_8),
+        return new Reply(
+                200,
+                Map.of("Content-Type", "application/json"),
+                json.valueToTree(faults.texts()).toString().getBytes(StandardCharsets.UTF_8),
                 Optional.empty());
     }
 }

@@ -19,8 +19,19 @@ record PoolRecord(
         long createdTimestamp,
         long updatedTimestamp) {
 
-    PoolRecord updated(String newName, String newVersion, String newDescription, List<String> newTags, String newUrl, long now) {
-        return new PoolRecord(id, partnerId, newName, newDescription, type, newVersion, versionNumber, newUrl, newTags, createdTimestamp,
+    PoolRecord updated(
+            String newName, String newVersion, String newDescription, List<String> newTags, String newUrl, long now) {
+        return new PoolRecord(
+                id,
+                partnerId,
+                newName,
+                newDescription,
+                type,
+                newVersion,
+                versionNumber,
+                newUrl,
+                newTags,
+                createdTimestamp,
                 Math.max(now, updatedTimestamp + 1));
     }
 

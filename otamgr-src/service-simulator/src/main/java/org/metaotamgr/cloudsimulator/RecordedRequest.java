@@ -14,7 +14,8 @@ import java.util.Map;
  * @param route what the request was for, in the words that faults use
  * @param status the status of the answer, or 0 when the connection was cut instead
  */
-public record RecordedRequest(String method, String path, String query, Map<String, String> headers, String body, String route, int status) {
+public record RecordedRequest(
+        String method, String path, String query, Map<String, String> headers, String body, String route, int status) {
 
     /** Copies the headers. */
     public RecordedRequest {
@@ -24,6 +25,7 @@ public record RecordedRequest(String method, String path, String query, Map<Stri
     /** {@code METHOD path?query -> status}. */
     @Override
     public String toString() {
-        return method + " " + path + (query.isEmpty() ? "" : "?" + query) + " -> " + (status == 0 ? "cut" : Integer.toString(status));
+        return method + " " + path + (query.isEmpty() ? "" : "?" + query) + " -> "
+                + (status == 0 ? "cut" : Integer.toString(status));
     }
 }

@@ -18,8 +18,7 @@ record Reply(int status, Map<String, String> headers, byte[] body, Optional<File
      *
      * @param sent is told the offset in the file up to which bytes are sent
      */
-    record FilePart(Path path, long from, long to, LongConsumer sent) {
-    }
+    record FilePart(Path path, long from, long to, LongConsumer sent) {}
 
     private static final byte[] NOTHING = {};
 
@@ -28,7 +27,11 @@ record Reply(int status, Map<String, String> headers, byte[] body, Optional<File
     }
 
     static Reply json(int status, JsonNode value) {
-        return new Reply(status, Map.of("Content-Type", "application/json"), value.toString().getBytes(StandardCharsets.UTF_8), Optional.empty());
+        return new Reply(
+                status,
+                Map.of("Content-Type", "application/json"),
+                value.toString().getBytes(StandardCharsets.UTF_8),
+                Optional.empty());
     }
 
     static Reply value(String value) {
@@ -36,12 +39,18 @@ record Reply(int status, Map<String, String> headers, byte[] body, Optional<File
     }
 
     static Reply text(String type, String text) {
-        return new Reply(200, Map.of("Content-Type", type + "; charset=utf-8"), text.getBytes(StandardCharsets.UTF_8), Optional.empty());
+        return new Reply(
+                200,
+                Map.of("Content-Type", type + "; charset=utf-8"),
+                text.getBytes(StandardCharsets.UTF_8),
+                Optional.empty());
     }
 
     static Reply html(int status) {
-        String text = "<html><head><title>" + status + "</title></head><body><center><h1>" + status + "</h1></center></body></html>\n";
-        return new Reply(status, Map.of("Content-Type", "text/html"), text.getBytes(StandardCharsets.UTF_8), Optional.empty());
+        String text = "<html><head><title>" + status + "</title></head><body><center><h1>" + status
+                + "</h1></center></body></html>\n";
+        return new Reply(
+                status, Map.of("Content-Type", "text/html"), text.getBytes(StandardCharsets.UTF_8), Optional.empty());
     }
 
     /** The error object of the gateway, with the members that the OTA service adds. */
@@ -54,7 +63,10 @@ record Reply(int status, Map<String, String> headers, byte[] body, Optional<File
         node.put("message", problem.getMessage());
         node.put("path", path);
         // The original tools print the part before the first "at" and fail without this member.
-        node.put("trace", "org.metaotamgr.cloudsimulator.SimulatedError: " + problem.getMessage() + "\n\tat org.metaotamgr.cloudsimulator.Simulated(Simulated.java)");
+        node.put(
+                "trace",
+                "org.metaotamgr.cloudsimulator.SimulatedError: " + problem.getMessage()
+                        + "\n\tat org.metaotamgr.cloudsimulator.Simulated(Simulated.java)");
         node.put("service_name", "ClientApi");
         node.put("region", "simulator");
         return json(problem.status(), node);

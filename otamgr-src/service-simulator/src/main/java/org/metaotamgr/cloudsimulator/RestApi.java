@@ -58,16 +58,25 @@ final class RestApi {
         String partner = null;
         String deviceType = null;
         switch (call.route()) {
-            case ME, DEVICES, DEVICE -> { }
+            case ME, DEVICES, DEVICE -> {}
             default -> partner = partner(call);
         }
         switch (call.route()) {
             case ASSOCIATE, IMAGES, IMAGES_TYPE, IMAGE, DISSOCIATE, PUSH -> deviceType = deviceType(call);
-            default -> { }
+            default -> {}
         }
         return switch (call.route()) {
-            case EXISTS -> Reply.json(200, json.createObjectNode().put("value", state.exists(partner, call.type(), call.parameter("name"),
-                    call.parameter("version"), call.query().get("excludeFirmwareImageId"))));
+            case EXISTS -> Reply.json(
+                    200,
+                    json.createObjectNode()
+                            .put(
+                                    "value",
+                                    state.exists(
+                                            partner,
+                                            call.type(),
+                                            call.parameter("name"),
+                                            call.parameter("version"),
+                                            call.query().get("excludeFirmwareImageId"))));
             case CREATE -> create(call, partner);
             case POOL -> page(call, state.pool(partner), PoolRecord::json);
             case POOL_TYPE -> page(call, ofType(state.pool(partner), call.type()), PoolRecord::json);
@@ -79,7 +88,12 @@ final class RestApi {
             case IMAGES -> page(call, state.images(deviceType), Association::json);
             case IMAGES_TYPE -> {
                 int type = call.type();
-                yield page(call, state.images(deviceType).stream().filter(image -> image.record().type() == type).toList(), Association::json);
+                yield page(
+                        call,
+                        state.images(deviceType).stream()
+                                .filter(image -> image.record().type() == type)
+                                .toList(),
+                        Association::json);
             }
             case IMAGE -> Reply.json(200, image(call, deviceType).json());
             case DISSOCIATE -> {
@@ -93,7 +107,9 @@ final class RestApi {
             case TYPE -> Reply.json(200, json(firmwareType(call), partner));
             case RENAME_TYPE -> {
                 ObjectNode wanted = call.object();
-                state.renameType(firmwareType(call), Call.requiredText(wanted, "name", LONGEST_NAME),
+                state.renameType(
+                        firmwareType(call),
+                        Call.requiredText(wanted, "name", LONGEST_NAME),
                         Call.optionalText(wanted, "description", LONGEST_DESCRIPTION));
                 yield Reply.empty(204);
             }
@@ -117,11 +133,17 @@ final class RestApi {
         if (!"password".equals(form.get("grant_type"))) {
             throw new ApiException(401, "unsupported_grant_type", "Expected grant_type password");
         }
-        if (!Tokens.same(form.getOrDefault("username", ""), known.username()) || !Tokens.same(form.getOrDefault("password", ""), known.userpw())) {
+        if (!Tokens.same(form.getOrDefault("username", ""), known.username())
+                || !Tokens.same(form.getOrDefault("password", ""), known.userpw())) {
             throw new ApiException(401, "unauthorized", "Bad credentials");
         }
-        return Reply.json(200, json.createObjectNode().put("access_token", tokens.issue()).put("token_type", "bearer")
-                .put("expires_in", settings.tokenLife().toSeconds()).put("scope", "partner account"));
+        return Reply.json(
+                200,
+                json.createObjectNode()
+                        .put("access_token", tokens.issue())
+                        .put("token_type", "bearer")
+                        .put("expires_in", settings.tokenLife().toSeconds())
+                        .put("scope", "partner account"));
     }
 
     private void requireToken(Call call) throws ApiException {
@@ -162,7 +184,17 @@ final class RestApi {
         String description = Call.optionalText(wanted, "description", LONGEST_DESCRIPTION);
         String url = Call.optionalText(wanted, "url", LONGEST_OTHER);
         List<String> tags = Call.optionalTexts(wanted, "tags", LONGEST_TAG);
-        return Reply.json(201, state.create(partner, Call.requiredInteger(wanted, "type"), name, version, description, tags, url == null ? "" : url).json());
+        return Reply.json(
+                201,
+                state.create(
+                                partner,
+                                Call.requiredInteger(wanted, "type"),
+                                name,
+                                version,
+                                description,
+                                tags,
+                                url == null ? "" : url)
+                        .json());
     }
 
     private Reply update(Call call, String partner) throws IOException, ApiException {
@@ -174,8 +206,13 @@ final class RestApi {
         if (url == null) {
             throw ApiException.badRequest("url: is missing");
         }
-        state.update(old, name, version, Call.optionalText(wanted, "description", LONGEST_DESCRIPTION),
-                Call.optionalTexts(wanted, "tags", LONGEST_TAG), call.has(Fault.Kind.FORGET_URL) ? old.url() : url);
+        state.update(
+                old,
+                name,
+                version,
+                Call.optionalText(wanted, "description", LONGEST_DESCRIPTION),
+                Call.optionalTexts(wanted, "tags", LONGEST_TAG),
+                call.has(Fault.Kind.FORGET_URL) ? old.url() : url);
         return Reply.empty(204);
     }
 
@@ -191,8 +228,13 @@ final class RestApi {
     private Reply associations(PoolRecord record) {
         ArrayNode list = json.createArrayNode();
         for (Association image : state.associationsOf(record)) {
-            list.addObject().put("name", "Simulated partner").put("partnerId", record.partnerId()).put("email", settings.credentials().username())
-                    .put("deviceTypeId", image.deviceTypeId()).put("deviceTypeName", "Simulated device type").put("firmwareImageId", image.id());
+            list.addObject()
+                    .put("name", "Simulated partner")
+                    .put("partnerId", record.partnerId())
+                    .put("email", settings.credentials().username())
+                    .put("deviceTypeId", image.deviceTypeId())
+                    .put("deviceTypeName", "Simulated device type")
+                    .put("firmwareImageId", image.id());
         }
         return Reply.json(200, list);
     }
@@ -206,7 +248,8 @@ final class RestApi {
             MessageDigest digest = sha256();
             long received;
             try (OutputStream file = Files.newOutputStream(part)) {
-                InputStream source = call.mediaType().equals("multipart/form-data") ? new MultipartFile(call.stream(), call.header("Content-Type"))
+                InputStream source = call.mediaType().equals("multipart/form-data")
+                        ? new MultipartFile(call.stream(), call.header("Content-Type"))
                         : call.stream();
                 received = copy(source, file, digest);
             }
@@ -279,9 +322,11 @@ final class RestApi {
 
     private Reply push(Call call, String deviceType) throws IOException, ApiException {
         String deviceId = Call.requiredText(call.object(), "value", LONGEST_OTHER);
-        Association image = state.image(call.parameter("image")).filter(found -> found.deviceTypeId().equals(deviceType))
+        Association image = state.image(call.parameter("image"))
+                .filter(found -> found.deviceTypeId().equals(deviceType))
                 .orElseThrow(() -> ApiException.notFound("No firmware image with this id for this device type"));
-        Device device = state.device(deviceId).filter(found -> found.deviceTypeId().equals(deviceType))
+        Device device = state.device(deviceId)
+                .filter(found -> found.deviceTypeId().equals(deviceType))
                 .orElseThrow(() -> ApiException.notFound("No device with this id and device type in the account"));
         state.push(image, device);
         return Reply.empty(202);
@@ -298,7 +343,9 @@ final class RestApi {
         int number = queryNumber(query, "page", 0, 0, Integer.MAX_VALUE);
         int size = queryNumber(query, "size", STANDARD_PAGE, 1, LARGEST_PAGE);
         List<ObjectNode> rows = new ArrayList<>();
-        List<String> wantedTags = query.getOrDefault("tags", "").isEmpty() ? List.of() : Arrays.asList(query.get("tags").split(","));
+        List<String> wantedTags = query.getOrDefault("tags", "").isEmpty()
+                ? List.of()
+                : Arrays.asList(query.get("tags").split(","));
         for (V value : all) {
             ObjectNode row = toJson.of(value);
             List<String> tags = new ArrayList<>();
@@ -312,13 +359,18 @@ final class RestApi {
         long from = Math.min((long) number * size, rows.size());
         List<ObjectNode> content = rows.subList((int) from, (int) Math.min(from + size, rows.size()));
         ObjectNode page = json.createObjectNode();
-        page.put("number", number).put("size", size).put("totalPages", (rows.size() + size - 1) / size).put("numberOfElements", content.size())
-                .put("totalElements", rows.size()).put("sort", sort);
+        page.put("number", number)
+                .put("size", size)
+                .put("totalPages", (rows.size() + size - 1) / size)
+                .put("numberOfElements", content.size())
+                .put("totalElements", rows.size())
+                .put("sort", sort);
         page.putArray("content").addAll(content);
         return Reply.json(200, page);
     }
 
-    private static int queryNumber(Map<String, String> query, String name, int standard, int lowest, int highest) throws ApiException {
+    private static int queryNumber(Map<String, String> query, String name, int standard, int lowest, int highest)
+            throws ApiException {
         String text = query.get(name);
         if (text == null) {
             return standard;
@@ -353,7 +405,10 @@ final class RestApi {
 
     private ServiceState.FirmwareType firmwareType(Call call) throws ApiException {
         int type = call.type();
-        return state.types().stream().filter(known -> known.type() == type).findFirst().orElseThrow(() -> ApiException.notFound("No such firmware type"));
+        return state.types().stream()
+                .filter(known -> known.type() == type)
+                .findFirst()
+                .orElseThrow(() -> ApiException.notFound("No such firmware type"));
     }
 
     private ObjectNode json(ServiceState.FirmwareType type, String partner) {
@@ -361,8 +416,11 @@ final class RestApi {
         if (type.description() != null) {
             node.put("description", type.description());
         }
-        return node.put("type", type.type()).put("partnerId", partner).put("createdTimestamp", type.createdTimestamp())
-                .put("updatedTimestamp", type.updatedTimestamp()).put("versionAttributeId", type.versionAttributeId());
+        return node.put("type", type.type())
+                .put("partnerId", partner)
+                .put("createdTimestamp", type.createdTimestamp())
+                .put("updatedTimestamp", type.updatedTimestamp())
+                .put("versionAttributeId", type.versionAttributeId());
     }
 
     private Reply types(String partner) {
@@ -377,21 +435,36 @@ final class RestApi {
         if (type < 101 || type > 200) {
             throw ApiException.badRequest("type: expected 101 to 200");
         }
-        return Reply.json(201, json(state.createType(Call.requiredText(wanted, "name", LONGEST_NAME), type,
-                Call.optionalText(wanted, "description", LONGEST_DESCRIPTION)), partner));
+        return Reply.json(
+                201,
+                json(
+                        state.createType(
+                                Call.requiredText(wanted, "name", LONGEST_NAME),
+                                type,
+                                Call.optionalText(wanted, "description", LONGEST_DESCRIPTION)),
+                        partner));
     }
 
     // ---- account and devices ----
 
     private Reply me() {
         Credentials known = settings.credentials();
-        ObjectNode me = json.createObjectNode().put("userId", known.accountId()).put("firstName", "Simulated").put("lastName", "Developer");
-        me.putObject("credential").put("credentialId", known.username()).put("type", "email").put("verified", true);
+        ObjectNode me = json.createObjectNode()
+                .put("userId", known.accountId())
+                .put("firstName", "Simulated")
+                .put("lastName", "Developer");
+        me.putObject("credential")
+                .put("credentialId", known.username())
+                .put("type", "email")
+                .put("verified", true);
         ObjectNode account = me.putArray("accountAccess").addObject();
         account.putObject("account").put("accountId", known.accountId()).put("description", "Simulated account");
         account.putObject("privileges").put("owner", true).put("canWrite", true);
         ObjectNode partner = me.putArray("partnerAccess").addObject();
-        partner.putObject("partner").put("partnerId", known.partnerId()).put("name", "Simulated partner").put("clientSecret", known.clientSecret());
+        partner.putObject("partner")
+                .put("partnerId", known.partnerId())
+                .put("name", "Simulated partner")
+                .put("clientSecret", known.clientSecret());
         partner.putObject("privileges").put("manageDeviceProfiles", true);
         return Reply.json(200, me);
     }
@@ -404,7 +477,8 @@ final class RestApi {
 
     private Reply devices(Call call) throws ApiException {
         requireAccount(call);
-        List<String> expansions = List.of(call.query().getOrDefault("expansions", "").split(","));
+        List<String> expansions =
+                List.of(call.query().getOrDefault("expansions", "").split(","));
         ArrayNode list = json.createArrayNode();
         state.devices().forEach(device -> list.add(json(device, expansions)));
         return Reply.json(200, list);
@@ -412,21 +486,32 @@ final class RestApi {
 
     private Reply device(Call call) throws ApiException {
         requireAccount(call);
-        List<String> expansions = List.of(call.query().getOrDefault("expansions", "").split(","));
+        List<String> expansions =
+                List.of(call.query().getOrDefault("expansions", "").split(","));
         Optional<Device> device = state.device(call.parameter("device"));
         return Reply.json(200, json(device.orElseThrow(() -> ApiException.notFound("No such device")), expansions));
     }
 
     private ObjectNode json(Device device, List<String> expansions) {
-        ObjectNode node = json.createObjectNode().put("deviceId", device.deviceId()).put("deviceTypeId", device.deviceTypeId())
-                .put("partnerId", settings.credentials().partnerId()).put("profileId", "simulated").put("friendlyName", device.friendlyName())
+        ObjectNode node = json.createObjectNode()
+                .put("deviceId", device.deviceId())
+                .put("deviceTypeId", device.deviceTypeId())
+                .put("partnerId", settings.credentials().partnerId())
+                .put("profileId", "simulated")
+                .put("friendlyName", device.friendlyName())
                 .put("updating", state.updating(device.deviceId()));
         if (expansions.contains("state")) {
             node.putObject("deviceState").put("available", true).put("linked", true);
         }
         if (expansions.contains("attributes")) {
-            byte[] little = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN).putLong(device.installed().longValue()).array();
-            node.putArray("attributes").addObject().put("id", 2000 + ServiceState.HUB_TYPE).put("data", HexFormat.of().formatHex(little))
+            byte[] little = ByteBuffer.allocate(Long.BYTES)
+                    .order(ByteOrder.LITTLE_ENDIAN)
+                    .putLong(device.installed().longValue())
+                    .array();
+            node.putArray("attributes")
+                    .addObject()
+                    .put("id", 2000 + ServiceState.HUB_TYPE)
+                    .put("data", HexFormat.of().formatHex(little))
                     .put("value", device.installed().toString());
         }
         return node;

@@ -20,8 +20,12 @@ enum Route {
     ASSOCIATE("POST", "/v1/ota/partners/{partner}/deviceTypes/{deviceType}/firmwareImages"),
     IMAGES("GET", "/v1/ota/partners/{partner}/deviceTypes/{deviceType}/firmwareImages"),
     IMAGES_TYPE("GET", "/v1/ota/partners/{partner}/deviceTypes/{deviceType}/firmwareImages/types/{type}"),
-    IMAGE("GET", "/v1/ota/partners/{partner}/deviceTypes/{deviceType}/firmwareImages/types/{type}/versionNumbers/{number}"),
-    DISSOCIATE("DELETE", "/v1/ota/partners/{partner}/deviceTypes/{deviceType}/firmwareImages/types/{type}/versionNumbers/{number}"),
+    IMAGE(
+            "GET",
+            "/v1/ota/partners/{partner}/deviceTypes/{deviceType}/firmwareImages/types/{type}/versionNumbers/{number}"),
+    DISSOCIATE(
+            "DELETE",
+            "/v1/ota/partners/{partner}/deviceTypes/{deviceType}/firmwareImages/types/{type}/versionNumbers/{number}"),
     PUSH("PUT", "/v1/ota/partners/{partner}/deviceTypes/{deviceType}/firmwareImages/{image}/push"),
     TAGS("GET", "/v1/ota/partners/{partner}/tags"),
     TYPES("GET", "/v1/ota/partners/{partner}/types"),
@@ -72,7 +76,9 @@ enum Route {
     }
 
     static Optional<Route> byWord(String word) {
-        return List.of(values()).stream().filter(route -> route.word().equals(word)).findFirst();
+        return List.of(values()).stream()
+                .filter(route -> route.word().equals(word))
+                .findFirst();
     }
 
     static List<String> words() {
@@ -90,7 +96,8 @@ enum Route {
         for (Route route : values()) {
             if (route.matches(segments)) {
                 pathKnown = true;
-                if (route.method.equals(method) || route.method.equals("GET") && method.equals("HEAD")
+                if (route.method.equals(method)
+                        || route.method.equals("GET") && method.equals("HEAD")
                         || method.equals("PUT") && (route == REPORT || route == INSTALLED)) {
                     List<String> parameters = new ArrayList<>();
                     for (int i = 0; i < segments.size(); i++) {

@@ -44,15 +44,15 @@ final class ServiceState implements Closeable {
     private boolean closed;
 
     /** A kind of firmware; {@code versionAttributeId} is the attribute in which a device reports its version. */
-    record FirmwareType(String id, String name, String description, int type, long createdTimestamp, long updatedTimestamp) {
+    record FirmwareType(
+            String id, String name, String description, int type, long createdTimestamp, long updatedTimestamp) {
         int versionAttributeId() {
             return 2000 + type;
         }
     }
 
     /** What a device is to install. */
-    record Offer(Push push, Association image, Path file, String sha256) {
-    }
+    record Offer(Push push, Association image, Path file, String sha256) {}
 
     ServiceState(Settings settings) throws IOException {
         this.settings = settings;
@@ -66,11 +66,23 @@ final class ServiceState implements Closeable {
         temporary = Files.createDirectories(folder.resolve("temporary"));
         repository = Files.createDirectories(folder.resolve("repository"));
         removeHalfUploads();
-        pool.all().forEach(record -> nextVersionNumber.merge(record.type(), new BigInteger(record.versionNumber()).add(BigInteger.ONE), BigInteger::max));
-        nextPoolId = pool.all().stream().mapToLong(record -> Long.parseLong(record.id()) + 1).max().orElse(FIRST_POOL_ID);
-        nextAssociationId = Math.max(nextPoolId + 1,
-                associations.all().stream().mapToLong(image -> Long.parseLong(image.id()) + 1).max().orElse(FIRST_ASSOCIATION_ID));
-        nextPushId = pushes.all().stream().mapToLong(push -> Long.parseLong(push.id()) + 1).max().orElse(1);
+        pool.all()
+                .forEach(record -> nextVersionNumber.merge(
+                        record.type(), new BigInteger(record.versionNumber()).add(BigInteger.ONE), BigInteger::max));
+        nextPoolId = pool.all().stream()
+                .mapToLong(record -> Long.parseLong(record.id()) + 1)
+                .max()
+                .orElse(FIRST_POOL_ID);
+        nextAssociationId = Math.max(
+                nextPoolId + 1,
+                associations.all().stream()
+                        .mapToLong(image -> Long.parseLong(image.id()) + 1)
+                        .max()
+                        .orElse(FIRST_ASSOCIATION_ID));
+        nextPushId = pushes.all().stream()
+                .mapToLong(push -> Long.parseLong(push.id()) + 1)
+                .max()
+                .orElse(1);
         pushes.all().forEach(push -> latestPush.put(push.deviceId(), push));
         if (types.size() == 0) {
             long now = now();
@@ -98,36 +110,61 @@ final class ServiceState implements Closeable {
     // ---- records ----
 
     synchronized boolean exists(String partner, int type, String name, String version, String exceptId) {
-        return pool.all().stream().anyMatch(record -> record.partnerId().equals(partner) && record.type() == type && record.name().equals(name)
-                && record.version().equals(version) && !record.id().equals(exceptId));
+        return pool.all().stream()
+                .anyMatch(record -> record.partnerId().equals(partner)
+                        && record.type() == type
+                        && record.name().equals(name)
+                        && record.version().equals(version)
+                        && !record.id().equals(exceptId));
     }
 
-    synchronized PoolRecord create(String partner, int type, String name, String version, String description, List<String> tags, String url)
+    synchronized PoolRecord create(
+            String partner, int type, String name, String version, String description, List<String> tags, String url)
             throws ApiException {
         if (exists(partner, type, name, version, null)) {
-            throw ApiException.conflict("A firmware image with type " + type + ", name " + name + " and version " + version + " already exists");
+            throw ApiException.conflict("A firmware image with type " + type + ", name " + name + " and version "
+                    + version + " already exists");
         }
         BigInteger number = nextVersionNumber.getOrDefault(type, settings.firstVersionNumber());
         nextVersionNumber.put(type, number.add(BigInteger.ONE));
         long now = now();
-        PoolRecord record = new PoolRecord(Long.toString(nextPoolId++), partner, name, description, type, version, number.toString(), url, tags, now, now);
+        PoolRecord record = new PoolRecord(
+                Long.toString(nextPoolId++),
+                partner,
+                name,
+                description,
+                type,
+                version,
+                number.toString(),
+                url,
+                tags,
+                now,
+                now);
         pool.put(record.id(), record);
         changed();
         return record;
     }
 
     synchronized List<PoolRecord> pool(String partner) {
-        return pool.all().stream().filter(record -> record.partnerId().equals(partner)).toList();
+        return pool.all().stream()
+                .filter(record -> record.partnerId().equals(partner))
+                .toList();
     }
 
     synchronized Optional<PoolRecord> poolRecord(String partner, int type, BigInteger versionNumber) {
-        return pool.all().stream().filter(record -> record.partnerId().equals(partner) && record.type() == type
-                && new BigInteger(record.versionNumber()).equals(versionNumber)).findFirst();
+        return pool.all().stream()
+                .filter(record -> record.partnerId().equals(partner)
+                        && record.type() == type
+                        && new BigInteger(record.versionNumber()).equals(versionNumber))
+                .findFirst();
     }
 
-    synchronized void update(PoolRecord old, String name, String version, String description, List<String> tags, String url) throws ApiException {
+    synchronized void update(
+            PoolRecord old, String name, String version, String description, List<String> tags, String url)
+            throws ApiException {
         if (exists(old.partnerId(), old.type(), name, version, old.id())) {
-            throw ApiException.conflict("Another firmware image has type " + old.type() + ", name " + name + " and version " + version);
+            throw ApiException.conflict(
+                    "Another firmware image has type " + old.type() + ", name " + name + " and version " + version);
         }
         pool.put(old.id(), pool.get(old.id()).updated(name, version, description, tags, url, now()));
         changed();
@@ -140,13 +177,18 @@ final class ServiceState implements Closeable {
     }
 
     void uploaded(Path part, String sha256) throws IOException {
-        Files.move(part, temporary.resolve(sha256), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        Files.move(
+                part, temporary.resolve(sha256), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     }
 
     synchronized void moveToRepository(String sha256) throws ApiException, IOException {
         Path source = temporary.resolve(sha256);
         if (Files.exists(source)) {
-            Files.move(source, repository.resolve(sha256), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            Files.move(
+                    source,
+                    repository.resolve(sha256),
+                    StandardCopyOption.ATOMIC_MOVE,
+                    StandardCopyOption.REPLACE_EXISTING);
         } else if (!Files.exists(repository.resolve(sha256))) {
             throw ApiException.notFound("No uploaded binary has this SHA-256");
         }
@@ -164,10 +206,13 @@ final class ServiceState implements Closeable {
     // ---- associations ----
 
     synchronized Association associate(String deviceType, PoolRecord record, boolean modified) throws ApiException {
-        boolean taken = associations.all().stream().anyMatch(image -> image.deviceTypeId().equals(deviceType)
-                && image.record().type() == record.type() && image.record().versionNumber().equals(record.versionNumber()));
+        boolean taken = associations.all().stream()
+                .anyMatch(image -> image.deviceTypeId().equals(deviceType)
+                        && image.record().type() == record.type()
+                        && image.record().versionNumber().equals(record.versionNumber()));
         if (taken) {
-            throw ApiException.conflict("A firmware image with this type and version already exists: " + record.type() + ", " + record.version());
+            throw ApiException.conflict("A firmware image with this type and version already exists: " + record.type()
+                    + ", " + record.version());
         }
         Association image = new Association(Long.toString(nextAssociationId++), deviceType, record, modified);
         associations.put(image.id(), image);
@@ -176,12 +221,16 @@ final class ServiceState implements Closeable {
     }
 
     synchronized List<Association> images(String deviceType) {
-        return associations.all().stream().filter(image -> image.deviceTypeId().equals(deviceType)).toList();
+        return associations.all().stream()
+                .filter(image -> image.deviceTypeId().equals(deviceType))
+                .toList();
     }
 
     synchronized Optional<Association> image(String deviceType, int type, BigInteger versionNumber) {
-        return images(deviceType).stream().filter(image -> image.record().type() == type
-                && new BigInteger(image.record().versionNumber()).equals(versionNumber)).findFirst();
+        return images(deviceType).stream()
+                .filter(image -> image.record().type() == type
+                        && new BigInteger(image.record().versionNumber()).equals(versionNumber))
+                .findFirst();
     }
 
     synchronized Optional<Association> image(String id) {
@@ -189,7 +238,9 @@ final class ServiceState implements Closeable {
     }
 
     synchronized List<Association> associationsOf(PoolRecord record) {
-        return associations.all().stream().filter(image -> image.record().id().equals(record.id())).toList();
+        return associations.all().stream()
+                .filter(image -> image.record().id().equals(record.id()))
+                .toList();
     }
 
     synchronized void dissociate(Association image) {
@@ -214,7 +265,15 @@ final class ServiceState implements Closeable {
     }
 
     synchronized void renameType(FirmwareType old, String name, String description) {
-        types.put(old.id(), new FirmwareType(old.id(), name, description, old.type(), old.createdTimestamp(), Math.max(now(), old.updatedTimestamp() + 1)));
+        types.put(
+                old.id(),
+                new FirmwareType(
+                        old.id(),
+                        name,
+                        description,
+                        old.type(),
+                        old.createdTimestamp(),
+                        Math.max(now(), old.updatedTimestamp() + 1)));
     }
 
     synchronized List<String> tags(String partner) {
@@ -253,13 +312,15 @@ final class ServiceState implements Closeable {
         Device now = devices.get(device.deviceId());
         boolean newer = new BigInteger(image.record().versionNumber()).compareTo(now.installed()) > 0;
         if (!newer && settings.strict()) {
-            throw ApiException.conflict("The device has version number " + now.installed() + ", and " + image.record().versionNumber() + " is not newer");
+            throw ApiException.conflict("The device has version number " + now.installed() + ", and "
+                    + image.record().versionNumber() + " is not newer");
         }
         Push before = latestPush.get(device.deviceId());
         if (before != null && before.outcome().open()) {
             save(before.with(Push.Outcome.REPLACED, before.phase(), before.percent()));
         }
-        Push.Outcome outcome = !newer ? Push.Outcome.NOT_NEWER : image.record().hasUrl() ? Push.Outcome.OFFERED : Push.Outcome.NO_URL;
+        Push.Outcome outcome =
+                !newer ? Push.Outcome.NOT_NEWER : image.record().hasUrl() ? Push.Outcome.OFFERED : Push.Outcome.NO_URL;
         save(new Push(Long.toString(nextPushId++), image.id(), device.deviceId(), now(), outcome, "", 0));
         settings.log().accept("push of image " + image.id() + " to " + device.deviceId() + ": " + outcome.text());
         changed();
@@ -315,7 +376,9 @@ final class ServiceState implements Closeable {
         Push push = latestPush.get(device.deviceId());
         if (push != null && push.outcome().open()) {
             boolean ended = phase.equals("failed") || phase.equals("rolled-back");
-            Push.Outcome outcome = ended ? Push.Outcome.FAILED : phase.equals("download") ? Push.Outcome.DOWNLOADING : Push.Outcome.INSTALLING;
+            Push.Outcome outcome = ended
+                    ? Push.Outcome.FAILED
+                    : phase.equals("download") ? Push.Outcome.DOWNLOADING : Push.Outcome.INSTALLING;
             Push moved = push.with(outcome, message.isEmpty() ? phase : phase + ": " + message, percent);
             if (moved.outcome() == push.outcome()) {
                 pushes.putFleeting(moved.id(), moved);
@@ -337,8 +400,11 @@ final class ServiceState implements Closeable {
      */
     synchronized Device installed(Device device, String number, String version, String slot) throws ApiException {
         Optional<Association> image = images(device.deviceTypeId()).stream()
-                .filter(candidate -> number.isEmpty() ? candidate.record().version().equals(version) : candidate.record().versionNumber().equals(number))
-                .max(Comparator.comparing(candidate -> new BigInteger(candidate.record().versionNumber())));
+                .filter(candidate -> number.isEmpty()
+                        ? candidate.record().version().equals(version)
+                        : candidate.record().versionNumber().equals(number))
+                .max(Comparator.comparing(
+                        candidate -> new BigInteger(candidate.record().versionNumber())));
         BigInteger running;
         if (!number.isEmpty()) {
             if (!number.matches("[0-9]{1,20}")) {
@@ -349,15 +415,22 @@ final class ServiceState implements Closeable {
             running = image.map(found -> new BigInteger(found.record().versionNumber()))
                     .orElse(devices.get(device.deviceId()).installed());
         }
-        String text = version.isEmpty() ? image.map(found -> found.record().version()).orElse("") : version;
-        Device now = devices.get(device.deviceId()).running(running, text, slot.isEmpty() ? devices.get(device.deviceId()).slot() : slot);
+        String text =
+                version.isEmpty() ? image.map(found -> found.record().version()).orElse("") : version;
+        Device now = devices.get(device.deviceId())
+                .running(
+                        running,
+                        text,
+                        slot.isEmpty() ? devices.get(device.deviceId()).slot() : slot);
         devices.put(now.deviceId(), now);
         Push push = latestPush.get(device.deviceId());
         if (push != null && push.outcome().open()) {
             Association pushed = associations.get(push.imageId());
             if (pushed != null && new BigInteger(pushed.record().versionNumber()).equals(running)) {
                 save(push.with(Push.Outcome.INSTALLED, "installed", 100));
-                settings.log().accept("device " + device.deviceId() + " runs image " + push.imageId() + ", version " + pushed.record().version());
+                settings.log()
+                        .accept("device " + device.deviceId() + " runs image " + push.imageId() + ", version "
+                                + pushed.record().version());
             }
         }
         changed();
@@ -376,7 +449,11 @@ final class ServiceState implements Closeable {
         for (Push push : due) {
             Device device = devices.get(push.deviceId());
             Association image = associations.get(push.imageId());
-            installed(device, image.record().versionNumber(), image.record().version(), device.slot().equals("a") ? "b" : "a");
+            installed(
+                    device,
+                    image.record().versionNumber(),
+                    image.record().version(),
+                    device.slot().equals("a") ? "b" : "a");
         }
     }
 

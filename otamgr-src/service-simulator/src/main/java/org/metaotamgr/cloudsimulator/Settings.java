@@ -35,7 +35,8 @@ public record Settings(
         Consumer<String> log) {
 
     /** Above 2^53, so that a client which reads numbers as floating point shows it at once. */
-    public static final BigInteger DEFAULT_FIRST_VERSION_NUMBER = BigInteger.TWO.pow(53).add(BigInteger.valueOf(1001));
+    public static final BigInteger DEFAULT_FIRST_VERSION_NUMBER =
+            BigInteger.TWO.pow(53).add(BigInteger.valueOf(1001));
 
     /** Checks ranges. */
     public Settings {
@@ -46,7 +47,8 @@ public record Settings(
         Objects.requireNonNull(clock);
         Objects.requireNonNull(log);
         if (firstVersionNumber.signum() <= 0 || firstVersionNumber.bitLength() > 63) {
-            throw new IllegalArgumentException("first version number: expected 1 to 2^63-1, found " + firstVersionNumber);
+            throw new IllegalArgumentException(
+                    "first version number: expected 1 to 2^63-1, found " + firstVersionNumber);
         }
         if (tokenLife.isNegative() || tokenLife.isZero()) {
             throw new IllegalArgumentException("token life: expected more than 0 s, found " + tokenLife);
@@ -61,8 +63,16 @@ public record Settings(
      * @return the settings
      */
     public static Settings of(Path folder, Credentials credentials) {
-        return new Settings(folder, new InetSocketAddress("127.0.0.1", 0), credentials, Duration.ofSeconds(16086),
-                DEFAULT_FIRST_VERSION_NUMBER, false, Optional.empty(), Clock.systemUTC(), line -> { });
+        return new Settings(
+                folder,
+                new InetSocketAddress("127.0.0.1", 0),
+                credentials,
+                Duration.ofSeconds(16086),
+                DEFAULT_FIRST_VERSION_NUMBER,
+                false,
+                Optional.empty(),
+                Clock.systemUTC(),
+                line -> {});
     }
 
     /**
@@ -91,7 +101,8 @@ public record Settings(
      * @return the changed settings
      */
     public Settings withStrictPush() {
-        return new Settings(folder, address, credentials, tokenLife, firstVersionNumber, true, installAfter, clock, log);
+        return new Settings(
+                folder, address, credentials, tokenLife, firstVersionNumber, true, installAfter, clock, log);
     }
 
     /**
@@ -101,6 +112,7 @@ public record Settings(
      * @return the changed settings
      */
     public Settings withInstallAfter(Duration delay) {
-        return new Settings(folder, address, credentials, tokenLife, firstVersionNumber, strict, Optional.of(delay), clock, log);
+        return new Settings(
+                folder, address, credentials, tokenLife, firstVersionNumber, strict, Optional.of(delay), clock, log);
     }
 }

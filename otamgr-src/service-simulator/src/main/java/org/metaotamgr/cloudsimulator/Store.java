@@ -70,7 +70,8 @@ final class Store implements Closeable {
         } catch (OverlappingFileLockException e) {
             // Held by another service in this process: the same answer as for another process.
         }
-        throw new IOException(folder + ": another service simulator uses this folder; stop it or give another --folder");
+        throw new IOException(
+                folder + ": another service simulator uses this folder; stop it or give another --folder");
     }
 
     private long replay() throws IOException {
@@ -96,7 +97,8 @@ final class Store implements Closeable {
             }
             try {
                 JsonNode change = json.readTree(line);
-                Map<String, JsonNode> table = loaded.computeIfAbsent(change.path("table").asText(), name -> new LinkedHashMap<>());
+                Map<String, JsonNode> table =
+                        loaded.computeIfAbsent(change.path("table").asText(), name -> new LinkedHashMap<>());
                 String key = change.path("key").asText();
                 if (change.has("value")) {
                     table.put(key, change.get("value"));
@@ -104,7 +106,8 @@ final class Store implements Closeable {
                     table.remove(key);
                 }
             } catch (JsonProcessingException e) {
-                throw new IOException(file + ": line " + number + " is not JSON; restore the file or remove the folder to start afresh");
+                throw new IOException(file + ": line " + number
+                        + " is not JSON; restore the file or remove the folder to start afresh");
             }
         }
         return number;
@@ -113,11 +116,13 @@ final class Store implements Closeable {
     private void compact() throws IOException {
         Path part = file.resolveSibling("state.jsonl.part");
         try {
-            try (FileChannel channel = FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
+            try (FileChannel channel = FileChannel.open(
+                    part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
                 OutputStream lines = new BufferedOutputStream(Channels.newOutputStream(channel));
                 for (var table : loaded.entrySet()) {
                     for (var entry : table.getValue().entrySet()) {
-                        lines.write(line(table.getKey(), entry.getKey(), entry.getValue()).getBytes(StandardCharsets.UTF_8));
+                        lines.write(line(table.getKey(), entry.getKey(), entry.getValue())
+                                .getBytes(StandardCharsets.UTF_8));
                     }
                 }
                 lines.flush();
@@ -147,7 +152,8 @@ final class Store implements Closeable {
 
     @Override
     public void close() throws IOException {
-        try (lockChannel; out) {
+        try (lockChannel;
+                out) {
             lock.release();
         }
     }
@@ -181,7 +187,9 @@ final class Store implements Closeable {
 
         /** Many at once, with one write to the file. */
         void putAll(Map<String, V> more) {
-            append(more.entrySet().stream().map(entry -> line(name, entry.getKey(), entry.getValue())).toList());
+            append(more.entrySet().stream()
+                    .map(entry -> line(name, entry.getKey(), entry.getValue()))
+                    .toList());
             values.putAll(more);
         }
 

@@ -43,21 +43,27 @@ final class UpdateHeader {
                 PrivateFiles.write(privateFile, pair.getPrivate().getEncoded());
                 PrivateFiles.write(publicFile, pem(pair.getPublic()).getBytes(StandardCharsets.UTF_8));
             }
-            PrivateKey key = KeyFactory.getInstance("Ed25519").generatePrivate(new PKCS8EncodedKeySpec(Files.readAllBytes(privateFile)));
+            PrivateKey key = KeyFactory.getInstance("Ed25519")
+                    .generatePrivate(new PKCS8EncodedKeySpec(Files.readAllBytes(privateFile)));
             return new UpdateHeader(key, publicKey(Files.readString(publicFile)));
         } catch (GeneralSecurityException e) {
-            throw new IOException(folder + ": the signing key cannot be used; remove signing-key.der and signing-key-public.pem for a new one");
+            throw new IOException(
+                    folder
+                            + ": the signing key cannot be used; remove signing-key.der and signing-key-public.pem for a new one");
         }
     }
 
     private static String pem(PublicKey key) {
-        return "-----BEGIN PUBLIC KEY-----\n" + Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(key.getEncoded()) + "\n-----END PUBLIC KEY-----\n";
+        return "-----BEGIN PUBLIC KEY-----\n"
+                + Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(key.getEncoded())
+                + "\n-----END PUBLIC KEY-----\n";
     }
 
     private static PublicKey publicKey(String pem) throws GeneralSecurityException {
         String base64 = pem.replaceAll("-----[A-Z ]+-----", "").replaceAll("\\s", "");
         try {
-            return KeyFactory.getInstance("Ed25519").generatePublic(new X509EncodedKeySpec(Base64.getDecoder().decode(base64)));
+            return KeyFactory.getInstance("Ed25519")
+                    .generatePublic(new X509EncodedKeySpec(Base64.getDecoder().decode(base64)));
         } catch (IllegalArgumentException e) {
             throw new GeneralSecurityException("the public key is not Base64");
         }
@@ -81,7 +87,8 @@ final class UpdateHeader {
             Signature signature = Signature.getInstance("Ed25519");
             signature.initSign(privateKey);
             signature.update(signed);
-            return (text + SIGNATURE_KEY + Base64.getEncoder().encodeToString(signature.sign()) + "\n").getBytes(StandardCharsets.UTF_8);
+            return (text + SIGNATURE_KEY + Base64.getEncoder().encodeToString(signature.sign()) + "\n")
+                    .getBytes(StandardCharsets.UTF_8);
         } catch (GeneralSecurityException e) {
             throw new IllegalStateException("every Java runtime since 15 has Ed25519", e);
         }

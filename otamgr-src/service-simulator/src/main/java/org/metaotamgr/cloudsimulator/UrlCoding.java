@@ -11,8 +11,7 @@ import java.util.Map;
 /** Decodes what stands in request lines and forms, once, as UTF-8. */
 final class UrlCoding {
 
-    private UrlCoding() {
-    }
+    private UrlCoding() {}
 
     static String decodeSegment(String raw) throws ApiException {
         return decode(raw, false);
@@ -51,7 +50,10 @@ final class UrlCoding {
             }
         }
         try {
-            return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes.toByteArray())).toString();
+            return StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(ByteBuffer.wrap(bytes.toByteArray()))
+                    .toString();
         } catch (CharacterCodingException e) {
             throw ApiException.badRequest("Percent-encoding is not UTF-8");
         }

@@ -37,43 +37,61 @@ final class Chromium implements AutoCloseable {
 
     private Chromium(Process process, URI devTools, HttpClient client) throws Exception {
         this.process = process;
-        socket = client.newWebSocketBuilder().buildAsync(devTools, new WebSocket.Listener() {
-            private final StringBuilder text = new StringBuilder();
+        socket = client.newWebSocketBuilder()
+                .buildAsync(devTools, new WebSocket.Listener() {
+                    private final StringBuilder text = new StringBuilder();
 
-            @Override
-            public CompletionStage<?> onText(WebSocket from, CharSequence part, boolean last) {
-                text.append(part);
-                if (last) {
-                    answered(text.toString());
-                    text.setLength(0);
-                }
-                from.request(1);
-                return null;
-            }
-        }).get(30, TimeUnit.SECONDS);
+                    @Override
+                    public CompletionStage<?> onText(WebSocket from, CharSequence part, boolean last) {
+                        text.append(part);
+                        if (last) {
+                            answered(text.toString());
+                            text.setLength(0);
+                        }
+                        from.request(1);
+                        return null;
+                    }
+                })
+                .get(30, TimeUnit.SECONDS);
     }
 
     static Optional<Path> program() {
-        return List.of("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome").stream().map(Path::of).filter(Files::isExecutable).findFirst();
+        return List.of("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome").stream()
+                .map(Path::of)
+                .filter(Files::isExecutable)
+                .findFirst();
     }
 
     static Chromium open(Path program, Path profile) throws Exception {
-        Process process = new ProcessBuilder(program.toString(), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                "--disable-background-networking", "--window-size=1280,900", "--remote-debugging-port=0", "--user-data-dir=" + profile, "about:blank")
-                .redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
-        BufferedReader lines = new BufferedReader(new InputStreamReader(process.getErrorStream(), StandardCharsets.UTF_8));
+        Process process = new ProcessBuilder(
+                        program.toString(),
+                        "--headless=new",
+                        "--no-sandbox",
+                        "--disable-gpu",
+                        "--disable-dev-shm-usage",
+                        "--no-first-run",
+                        "--disable-background-networking",
+                        "--window-size=1280,900",
+                        "--remote-debugging-port=0",
+                        "--user-data-dir=" + profile,
+                        "about:blank")
+                .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                .start();
+        BufferedReader lines =
+                new BufferedReader(new InputStreamReader(process.getErrorStream(), StandardCharsets.UTF_8));
         String browser = CompletableFuture.supplyAsync(() -> {
-            try {
-                for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-                    if (line.contains("DevTools listening on ")) {
-                        return line.substring(line.indexOf("ws://"));
+                    try {
+                        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                            if (line.contains("DevTools listening on ")) {
+                                return line.substring(line.indexOf("ws://"));
+                            }
+                        }
+                    } catch (IOException e) {
+                        throw new IllegalStateException(e);
                     }
-                }
-            } catch (IOException e) {
-                throw new IllegalStateException(e);
-            }
-            throw new IllegalStateException("chromium ended before it listened");
-        }).get(90, TimeUnit.SECONDS);
+                    throw new IllegalStateException("chromium ended before it listened");
+                })
+                .get(90, TimeUnit.SECONDS);
         // Nobody may stop reading, or the browser stops writing.
         Thread drain = new Thread(() -> {
             try {
@@ -86,10 +104,13 @@ final class Chromium implements AutoCloseable {
         drain.start();
         HttpClient client = HttpClient.newHttpClient();
         URI list = URI.create("http://" + URI.create(browser).getAuthority() + "/json/list");
-        JsonNode targets = new ObjectMapper().readTree(client.send(HttpRequest.newBuilder(list).build(), HttpResponse.BodyHandlers.ofString()).body());
+        JsonNode targets = new ObjectMapper()
+                .readTree(client.send(HttpRequest.newBuilder(list).build(), HttpResponse.BodyHandlers.ofString())
+                        .body());
         for (JsonNode target : targets) {
             if (target.path("type").asText().equals("page")) {
-                return new Chromium(process, URI.create(target.path("webSocketDebuggerUrl").asText()), client);
+                return new Chromium(
+                        process, URI.create(target.path("webSocketDebuggerUrl").asText()), client);
             }
         }
         process.destroyForcibly();
@@ -99,7 +120,8 @@ final class Chromium implements AutoCloseable {
     private void answered(String text) {
         try {
             JsonNode message = json.readTree(text);
-            CompletableFuture<JsonNode> answer = answers.remove(message.path("id").asInt());
+            CompletableFuture<JsonNode> answer =
+                    answers.remove(message.path("id").asInt());
             if (answer != null) {
                 answer.complete(message);
             }
@@ -128,7 +150,12 @@ final class Chromium implements AutoCloseable {
 
     /** Evaluates an expression; a promise is waited for. */
     JsonNode evaluate(String expression) throws Exception {
-        JsonNode result = call("Runtime.evaluate", json.createObjectNode().put("expression", expression).put("awaitPromise", true).put("returnByValue", true));
+        JsonNode result = call(
+                "Runtime.evaluate",
+                json.createObjectNode()
+                        .put("expression", expression)
+                        .put("awaitPromise", true)
+                        .put("returnByValue", true));
         if (result.has("exceptionDetails")) {
             throw new IOException(expression + ": " + result.path("exceptionDetails"));
         }
@@ -137,13 +164,22 @@ final class Chromium implements AutoCloseable {
 
     /** Waits until an expression is true, looked at whenever the page changes. */
     void await(String condition) throws Exception {
-        evaluate("new Promise((done, failed) => { const check = () => { if (" + condition + ") { watch.disconnect(); done(true); } };"
-                + " const watch = new MutationObserver(check); watch.observe(document, {childList: true, subtree: true, characterData: true, attributes: true});"
-                + " setTimeout(() => failed(new Error('not within 45 s: ' + document.body.innerText)), 45000); check(); })");
+        evaluate(
+                "new Promise((done, failed) => { const check = () => { if (" + condition
+                        + ") { watch.disconnect(); done(true); } };"
+                        + " const watch = new MutationObserver(check); watch.observe(document, {childList: true, subtree: true, characterData: true, attributes: true});"
+                        + " setTimeout(() => failed(new Error('not within 45 s: ' + document.body.innerText)), 45000); check(); })");
     }
 
     void screenshot(Path file) throws Exception {
-        Files.write(file, Base64.getDecoder().decode(call("Page.captureScreenshot", json.createObjectNode().put("format", "png")).path("data").asText()));
+        Files.write(
+                file,
+                Base64.getDecoder()
+                        .decode(call(
+                                        "Page.captureScreenshot",
+                                        json.createObjectNode().put("format", "png"))
+                                .path("data")
+                                .asText()));
     }
 
     @Override

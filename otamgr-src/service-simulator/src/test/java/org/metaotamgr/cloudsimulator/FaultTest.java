@@ -39,12 +39,20 @@ class FaultTest {
     @Test
     @DisplayName("a fault that makes no sense is refused with what was expected")
     void syntax() {
-        for (String text : new String[] {"", "399", "explode", "500=3", "cut=101", "500:nowhere", "slow=0", "500@0", "500@3-2", "cut=x", "500 "}) {
-            IllegalArgumentException problem = assertThrows(IllegalArgumentException.class, () -> Fault.parse(text), text);
-            assertTrue(problem.getMessage().contains("expected") || problem.getMessage().contains("written"), problem.getMessage());
+        for (String text : new String[] {
+            "", "399", "explode", "500=3", "cut=101", "500:nowhere", "slow=0", "500@0", "500@3-2", "cut=x", "500 "
+        }) {
+            IllegalArgumentException problem =
+                    assertThrows(IllegalArgumentException.class, () -> Fault.parse(text), text);
+            assertTrue(
+                    problem.getMessage().contains("expected")
+                            || problem.getMessage().contains("written"),
+                    problem.getMessage());
         }
         assertEquals(new Fault("409", Fault.Kind.STATUS, 409, "associate", 1, Integer.MAX_VALUE), Fault.parse("409"));
-        assertEquals(new Fault("cut=70:download@2-3", Fault.Kind.CUT, 70, "download", 2, 3), Fault.parse("cut=70:download@2-3"));
+        assertEquals(
+                new Fault("cut=70:download@2-3", Fault.Kind.CUT, 70, "download", 2, 3),
+                Fault.parse("cut=70:download@2-3"));
     }
 
     @Test
@@ -58,7 +66,8 @@ class FaultTest {
         service.simulator.addFault("html=502:pool@1");
         Service.Answer html = service.get(Service.P + "/pool");
         assertEquals(502, html.status());
-        assertTrue(html.text().startsWith("<html>") && html.header("Content-Type").equals("text/html"));
+        assertTrue(
+                html.text().startsWith("<html>") && html.header("Content-Type").equals("text/html"));
         service.simulator.addFault("empty:pool@1");
         assertEquals("", service.get(Service.P + "/pool").text());
         service.simulator.addFault("429");
@@ -78,7 +87,8 @@ class FaultTest {
         }
         service.simulator.addFault("cut-reply:create@1");
         assertThrows(IOException.class, () -> service.create("n", "1"));
-        assertEquals(1, service.get(Service.P + "/pool").json().path("totalElements").asInt());
+        assertEquals(
+                1, service.get(Service.P + "/pool").json().path("totalElements").asInt());
         service.simulator.addFault("expire-token:pool@1");
         assertEquals(401, service.get(Service.P + "/pool").status());
     }
@@ -91,8 +101,22 @@ class FaultTest {
         assertFalse(service.upload(new byte[10]).json().path("value").asText().equals(sha256));
         ObjectNode record = service.create("n", "1");
         service.simulator.addFault("forget-url@1");
-        assertEquals(204, service.json("PUT", Service.P + "/pool/types/5/versionNumbers/" + record.path("versionNumber").asText(), record.put("url", "http://x/").toString()).status());
-        assertEquals("", service.get(Service.P + "/pool").json().path("content").get(0).path("url").asText());
+        assertEquals(
+                204,
+                service.json(
+                                "PUT",
+                                Service.P + "/pool/types/5/versionNumbers/"
+                                        + record.path("versionNumber").asText(),
+                                record.put("url", "http://x/").toString())
+                        .status());
+        assertEquals(
+                "",
+                service.get(Service.P + "/pool")
+                        .json()
+                        .path("content")
+                        .get(0)
+                        .path("url")
+                        .asText());
         service.simulator.addFault("slow=150:pool@1");
         long started = System.nanoTime();
         service.get(Service.P + "/pool");
@@ -102,11 +126,20 @@ class FaultTest {
     @Test
     @DisplayName("faults can be set over HTTP while the service runs, and a wrong one changes nothing")
     void overHttp() throws Exception {
-        assertEquals("[\"500:pool\",\"slow=5:tags\"]", service.send(service.request("/simulator/faults")
-                .POST(HttpRequest.BodyPublishers.ofString("500:pool\nslow=5:tags\n"))).text());
-        assertEquals(400, service.send(service.request("/simulator/faults").POST(HttpRequest.BodyPublishers.ofString("nonsense"))).status());
+        assertEquals(
+                "[\"500:pool\",\"slow=5:tags\"]",
+                service.send(service.request("/simulator/faults")
+                                .POST(HttpRequest.BodyPublishers.ofString("500:pool\nslow=5:tags\n")))
+                        .text());
+        assertEquals(
+                400,
+                service.send(service.request("/simulator/faults").POST(HttpRequest.BodyPublishers.ofString("nonsense")))
+                        .status());
         assertEquals(500, service.get(Service.P + "/pool").status());
-        assertEquals("[]", service.send(service.request("/simulator/faults").POST(HttpRequest.BodyPublishers.noBody())).text());
+        assertEquals(
+                "[]",
+                service.send(service.request("/simulator/faults").POST(HttpRequest.BodyPublishers.noBody()))
+                        .text());
         assertEquals(200, service.get(Service.P + "/pool").status());
     }
 }

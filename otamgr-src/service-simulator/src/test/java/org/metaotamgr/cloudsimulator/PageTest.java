@@ -32,7 +32,9 @@ class PageTest {
 
     @BeforeEach
     void start() throws Exception {
-        assumeTrue(Chromium.program().isPresent(), "no Chromium here: install the Debian package chromium to run the tests of the page");
+        assumeTrue(
+                Chromium.program().isPresent(),
+                "no Chromium here: install the Debian package chromium to run the tests of the page");
         service = new Service(Service.settings(folder));
         browser = Chromium.open(Chromium.program().orElseThrow(), folder.resolve("profile"));
     }
@@ -53,32 +55,49 @@ class PageTest {
     }
 
     private String text(String selector) throws Exception {
-        return browser.evaluate("[...document.querySelectorAll('" + selector + "')].map(node => node.textContent).join(' | ')").asText();
+        return browser.evaluate(
+                        "[...document.querySelectorAll('" + selector + "')].map(node => node.textContent).join(' | ')")
+                .asText();
     }
 
     private static String rowOf(String device) {
-        return "[...document.querySelectorAll('#devices tbody tr')].find(row => row.dataset.device === '" + device + "')";
+        return "[...document.querySelectorAll('#devices tbody tr')].find(row => row.dataset.device === '" + device
+                + "')";
     }
 
     @Test
-    @DisplayName("follows an update live: pushed, downloading, installing, installed in the other slot, without a reload")
+    @DisplayName(
+            "follows an update live: pushed, downloading, installing, installed in the other slot, without a reload")
     void live() throws Exception {
         ObjectNode image = service.image("1.0.7", new byte[2_000_000]);
         open();
-        assertTrue(text("#images tbody td").contains("1.0.7") && text("#images tbody td").contains("ready"), text("#images tbody td"));
+        assertTrue(
+                text("#images tbody td").contains("1.0.7")
+                        && text("#images tbody td").contains("ready"),
+                text("#images tbody td"));
         browser.evaluate("window.sameDocument = true");
         service.push(image, "device-00001");
         browser.await(rowOf("device-00001") + ".cells[4].textContent === 'offered'");
-        HubbyDownload hubby = new HubbyDownload(service.simulator.uri(), "device-00001", service.send(service.request("/hubby/public-key.pem")).text(),
-                java.time.Duration.ofSeconds(30), 3);
+        HubbyDownload hubby = new HubbyDownload(
+                service.simulator.uri(),
+                "device-00001",
+                service.send(service.request("/hubby/public-key.pem")).text(),
+                java.time.Duration.ofSeconds(30),
+                3);
         hubby.download(hubby.poll().orElseThrow(), folder.resolve("ota_type_5"));
-        browser.await(rowOf("device-00001") + ".cells[4].textContent === 'downloading' && " + rowOf("device-00001") + ".querySelector('progress').value === 100");
+        browser.await(rowOf("device-00001") + ".cells[4].textContent === 'downloading' && " + rowOf("device-00001")
+                + ".querySelector('progress').value === 100");
         hubby.report("write", 42, "slot b");
-        browser.await(rowOf("device-00001") + ".cells[4].textContent === 'installing' && " + rowOf("device-00001") + ".querySelector('progress').value === 42");
+        browser.await(rowOf("device-00001") + ".cells[4].textContent === 'installing' && " + rowOf("device-00001")
+                + ".querySelector('progress').value === 42");
         browser.screenshot(Path.of("target/page-installing.png"));
         hubby.installed("1.0.7", "b");
-        browser.await(rowOf("device-00001") + ".cells[4].textContent === 'installed' && " + rowOf("device-00001") + ".cells[1].textContent === 'b'");
-        assertTrue(text("#devices tbody tr:first-child td").contains("1.0.7 · " + image.path("versionNumber").asText()), text("#devices tbody tr:first-child td"));
+        browser.await(rowOf("device-00001") + ".cells[4].textContent === 'installed' && " + rowOf("device-00001")
+                + ".cells[1].textContent === 'b'");
+        assertTrue(
+                text("#devices tbody tr:first-child td")
+                        .contains("1.0.7 · " + image.path("versionNumber").asText()),
+                text("#devices tbody tr:first-child td"));
         assertTrue(text("#summary span").contains("1 installed"), text("#summary span"));
         assertTrue(browser.evaluate("window.sameDocument").asBoolean(), "never loaded again");
     }
@@ -89,25 +108,38 @@ class PageTest {
         service.create("<img src=x onerror=boom()>", "<b>1</b>");
         open();
         assertTrue(text("#images tbody td").contains("<img src=x onerror=boom()> | "), text("#images tbody td"));
-        assertEquals(0, browser.evaluate("document.querySelectorAll('img, b').length").asInt());
-        String loaded = browser.evaluate("performance.getEntriesByType('resource').map(entry => entry.name).join(' ')").asText();
+        assertEquals(
+                0,
+                browser.evaluate("document.querySelectorAll('img, b').length").asInt());
+        String loaded = browser.evaluate("performance.getEntriesByType('resource').map(entry => entry.name).join(' ')")
+                .asText();
         for (String address : loaded.split(" ")) {
             assertTrue(address.startsWith(service.simulator.uri().toString()), loaded);
         }
         String markup = browser.evaluate("document.documentElement.outerHTML").asText();
-        assertFalse(markup.contains(Service.CREDENTIALS.userpw()) || markup.contains(Service.CREDENTIALS.clientSecret()) || markup.contains(service.token()));
+        assertFalse(markup.contains(Service.CREDENTIALS.userpw())
+                || markup.contains(Service.CREDENTIALS.clientSecret())
+                || markup.contains(service.token()));
     }
 
     @Test
     @DisplayName("stays usable with ten thousand devices: shows two hundred, counts all, and finds one by its id")
     void manyDevices() throws Exception {
-        service.simulator.addDevices(Service.DEVICE_TYPE, IntStream.rangeClosed(1, 10_000).mapToObj(number -> String.format("fleet-%05d", number)).toList());
+        service.simulator.addDevices(
+                Service.DEVICE_TYPE,
+                IntStream.rangeClosed(1, 10_000)
+                        .mapToObj(number -> String.format("fleet-%05d", number))
+                        .toList());
         open();
         browser.await("document.querySelectorAll('#devices tbody tr').length === 200");
         assertTrue(text("#shown").contains("200 of 10003"), text("#shown"));
-        browser.evaluate("const box = document.getElementById('filter'); box.value = 'fleet-09876'; box.dispatchEvent(new Event('input'))");
+        browser.evaluate(
+                "const box = document.getElementById('filter'); box.value = 'fleet-09876'; box.dispatchEvent(new Event('input'))");
         browser.await("document.querySelectorAll('#devices tbody tr').length === 1");
-        assertEquals("fleet-09876", browser.evaluate("document.querySelector('#devices tbody td').textContent").asText());
+        assertEquals(
+                "fleet-09876",
+                browser.evaluate("document.querySelector('#devices tbody td').textContent")
+                        .asText());
     }
 
     @Test

@@ -20,22 +20,35 @@ class RecordedRequestsTest {
     Path folder;
 
     @Test
-    @DisplayName("every recorded request of release 1.4 gets the status it got, in order, and the answers hold what the tools read")
+    @DisplayName(
+            "every recorded request of release 1.4 gets the status it got, in order, and the answers hold what the tools read")
     void replay() throws Exception {
-        JsonNode recorded = new ObjectMapper().readTree(RecordedRequestsTest.class.getResourceAsStream("original-requests.json"));
+        JsonNode recorded =
+                new ObjectMapper().readTree(RecordedRequestsTest.class.getResourceAsStream("original-requests.json"));
         byte[] image = new byte[25600];
         int requests = 0;
         try (Service service = new Service(Service.settings(folder))) {
             for (JsonNode recording : recorded.path("recordings")) {
                 for (JsonNode request : recording.path("requests")) {
-                    Service.Answer answer = send(service, request, image, recording.path("what").asText().contains("wrong password"));
-                    assertEquals(request.path("status").asInt(), answer.status(), recording.path("what").asText() + ": " + request.path("path").asText());
+                    Service.Answer answer = send(
+                            service,
+                            request,
+                            image,
+                            recording.path("what").asText().contains("wrong password"));
+                    assertEquals(
+                            request.path("status").asInt(),
+                            answer.status(),
+                            recording.path("what").asText() + ": "
+                                    + request.path("path").asText());
                     if (request.path("path").asText().endsWith("moveToRepository")) {
                         String url = answer.json().path("value").asText();
                         assertTrue(url.startsWith(service.simulator.uri() + "/"), url);
                     }
                     if (answer.status() >= 400) {
-                        assertTrue(answer.json().path("status").isInt() && answer.json().path("error").isTextual() && answer.json().path("trace").isTextual(),
+                        assertTrue(
+                                answer.json().path("status").isInt()
+                                        && answer.json().path("error").isTextual()
+                                        && answer.json().path("trace").isTextual(),
                                 "the tools print status, error and trace: " + answer.text());
                     }
                     requests++;
@@ -45,7 +58,8 @@ class RecordedRequestsTest {
         assertTrue(requests > 25, requests + " requests");
     }
 
-    private static Service.Answer send(Service service, JsonNode request, byte[] image, boolean wrongPassword) throws Exception {
+    private static Service.Answer send(Service service, JsonNode request, byte[] image, boolean wrongPassword)
+            throws Exception {
         HttpRequest.Builder builder = service.request(request.path("path").asText());
         request.path("headers").properties().forEach(header -> {
             if (!header.getKey().equals("Authorization")) {
@@ -53,10 +67,12 @@ class RecordedRequestsTest {
             }
         });
         boolean login = request.path("path").asText().equals("/oauth/token");
-        builder.header("Authorization", login ? "Basic " + Service.CREDENTIALS.authString() : "Bearer " + service.token());
+        builder.header(
+                "Authorization", login ? "Basic " + Service.CREDENTIALS.authString() : "Bearer " + service.token());
         HttpRequest.BodyPublisher body = HttpRequest.BodyPublishers.noBody();
         if (login) {
-            body = HttpRequest.BodyPublishers.ofString(Service.form(Service.CREDENTIALS.username(), wrongPassword ? "wrong" : Service.CREDENTIALS.userpw()));
+            body = HttpRequest.BodyPublishers.ofString(Service.form(
+                    Service.CREDENTIALS.username(), wrongPassword ? "wrong" : Service.CREDENTIALS.userpw()));
         } else if (request.has("bodyLength")) {
             for (int i = 0; i < image.length; i++) {
                 image[i] = (byte) i;

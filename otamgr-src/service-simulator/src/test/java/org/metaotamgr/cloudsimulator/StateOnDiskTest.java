@@ -30,7 +30,8 @@ class StateOnDiskTest {
     }
 
     @Test
-    @DisplayName("records, images, pushes and devices are the same after a restart, tokens are not, and numbers go on rising")
+    @DisplayName(
+            "records, images, pushes and devices are the same after a restart, tokens are not, and numbers go on rising")
     void restart() throws Exception {
         JsonNode before;
         ObjectNode image;
@@ -41,14 +42,23 @@ class StateOnDiskTest {
         }
         try (Service service = new Service(Service.settings(folder))) {
             assertEquals(before, without(service.simulator.state(), "revision", "requests"));
-            assertEquals(200, service.send(service.request("/hubby/device-00001/update.properties")).status(), "the push is still open");
+            assertEquals(
+                    200,
+                    service.send(service.request("/hubby/device-00001/update.properties"))
+                            .status(),
+                    "the push is still open");
             ObjectNode next = service.create("board", "2");
-            assertEquals(new BigInteger(image.path("versionNumber").asText()).add(BigInteger.ONE).toString(), next.path("versionNumber").asText());
+            assertEquals(
+                    new BigInteger(image.path("versionNumber").asText())
+                            .add(BigInteger.ONE)
+                            .toString(),
+                    next.path("versionNumber").asText());
         }
     }
 
     @Test
-    @DisplayName("a last line that was cut off by a kill is forgotten; a broken line in the middle is refused by its number")
+    @DisplayName(
+            "a last line that was cut off by a kill is forgotten; a broken line in the middle is refused by its number")
     void torn() throws Exception {
         try (Service service = new Service(Service.settings(folder))) {
             service.create("board", "1");
@@ -56,11 +66,21 @@ class StateOnDiskTest {
         Path file = folder.resolve("service/state.jsonl");
         Files.writeString(file, "{\"table\":\"pool\",\"key\":\"99\",\"val", StandardOpenOption.APPEND);
         try (Service service = new Service(Service.settings(folder))) {
-            assertEquals(1, service.get(Service.P + "/pool").json().path("totalElements").asInt());
+            assertEquals(
+                    1,
+                    service.get(Service.P + "/pool")
+                            .json()
+                            .path("totalElements")
+                            .asInt());
             service.create("board", "2");
         }
         try (Service service = new Service(Service.settings(folder))) {
-            assertEquals(2, service.get(Service.P + "/pool").json().path("totalElements").asInt());
+            assertEquals(
+                    2,
+                    service.get(Service.P + "/pool")
+                            .json()
+                            .path("totalElements")
+                            .asInt());
         }
         Files.writeString(file, "oops\n" + Files.readString(file));
         IOException problem = assertThrows(IOException.class, () -> new Service(Service.settings(folder)));
@@ -73,21 +93,31 @@ class StateOnDiskTest {
         try (Service service = new Service(Service.settings(folder))) {
             ObjectNode record = service.create("board", "1");
             for (int i = 0; i < 1100; i++) {
-                service.json("PUT", Service.P + "/pool/types/5/versionNumbers/" + record.path("versionNumber").asText(), record.put("url", "http://x/" + i).toString());
+                service.json(
+                        "PUT",
+                        Service.P + "/pool/types/5/versionNumbers/"
+                                + record.path("versionNumber").asText(),
+                        record.put("url", "http://x/" + i).toString());
             }
         }
         Path file = folder.resolve("service/state.jsonl");
         long before = Files.lines(file).count();
         try (Service service = new Service(Service.settings(folder))) {
-            assertEquals("http://x/1099", service.get(Service.P + "/pool").json().path("content").get(0).path("url").asText());
+            assertEquals(
+                    "http://x/1099",
+                    service.get(Service.P + "/pool")
+                            .json()
+                            .path("content")
+                            .get(0)
+                            .path("url")
+                            .asText());
         }
         assertTrue(before > 1100 && Files.lines(file).count() < 20, before + " lines before");
     }
 
     /** Changes a store until the disk is full, and goes on; prints the keys whose change it was told is done. */
     public static final class Writer {
-        private Writer() {
-        }
+        private Writer() {}
 
         public static void main(String[] arguments) throws Exception {
             try (Store store = new Store(Path.of(arguments[0]))) {
@@ -108,9 +138,23 @@ class StateOnDiskTest {
     @DisplayName("a full disk costs the changes that were refused and nothing else; the service starts again")
     void fullDisk() throws Exception {
         String program = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-        Process process = new ProcessBuilder("sh", "-c", "ulimit -f 16; exec \"$@\"", "sh", program, "-XX:-UsePerfData", "-cp", System.getProperty("java.class.path"),
-                Writer.class.getName(), folder.toString()).redirectErrorStream(true).start();
-        java.util.List<String> told = new String(process.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8).lines().toList();
+        Process process = new ProcessBuilder(
+                        "sh",
+                        "-c",
+                        "ulimit -f 16; exec \"$@\"",
+                        "sh",
+                        program,
+                        "-XX:-UsePerfData",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Writer.class.getName(),
+                        folder.toString())
+                .redirectErrorStream(true)
+                .start();
+        java.util.List<String> told = new String(
+                        process.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8)
+                .lines()
+                .toList();
         assertEquals(0, process.waitFor(), told.toString());
         assertTrue(told.size() > 10, told.toString());
         try (Store store = new Store(folder)) {
@@ -136,8 +180,13 @@ class StateOnDiskTest {
         Credentials first = DeveloperConfig.in(folder.resolve("own"));
         Credentials second = DeveloperConfig.in(folder.resolve("own"));
         assertEquals(first, second);
-        assertEquals("[OWNER_READ, OWNER_WRITE]", new java.util.TreeSet<>(Files.getPosixFilePermissions(folder.resolve("own/partner-ota-conf.json"))).toString());
-        assertTrue(!first.toString().contains(first.userpw()) && !first.toString().contains(first.clientSecret()), first.toString());
+        assertEquals(
+                "[OWNER_READ, OWNER_WRITE]",
+                new java.util.TreeSet<>(Files.getPosixFilePermissions(folder.resolve("own/partner-ota-conf.json")))
+                        .toString());
+        assertTrue(
+                !first.toString().contains(first.userpw()) && !first.toString().contains(first.clientSecret()),
+                first.toString());
         Files.writeString(folder.resolve("own/partner-ota-conf.json"), "{\"userpw\": topsecret}");
         IOException problem = assertThrows(IOException.class, () -> DeveloperConfig.in(folder.resolve("own")));
         assertTrue(!problem.getMessage().contains("topsecret") && problem.getCause() == null, problem.getMessage());

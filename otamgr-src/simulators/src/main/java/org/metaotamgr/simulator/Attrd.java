@@ -18,7 +18,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.LongSupplier;
-
 import org.metaotamgr.wire.AttributeStatus;
 import org.metaotamgr.wire.Conversation;
 import org.metaotamgr.wire.FramingLostException;
@@ -124,6 +123,7 @@ public final class Attrd implements AutoCloseable {
 
     /** Guards everything below and all sessions: like the original this daemon does one thing at a time. */
     private final Object lock = new Object();
+
     private final Conversation.Ids ids = new Conversation.Ids();
     private final List<Session> sessions = new ArrayList<>();
     private AFUNIXServerSocket server;
@@ -447,8 +447,8 @@ public final class Attrd implements AutoCloseable {
             if (!Files.exists(options.rebootReason)) {
                 return new byte[1];
             }
-            ZonedDateTime when = Files.getLastModifiedTime(options.rebootReason).toInstant()
-                    .atZone(ZoneId.systemDefault());
+            ZonedDateTime when =
+                    Files.getLastModifiedTime(options.rebootReason).toInstant().atZone(ZoneId.systemDefault());
             String reason = new String(Files.readAllBytes(options.rebootReason), StandardCharsets.UTF_8);
             return (ctime(when) + ":" + reason).getBytes(StandardCharsets.UTF_8);
         } catch (IOException e) {
@@ -460,10 +460,14 @@ public final class Attrd implements AutoCloseable {
     /** As C's ctime() writes it, without the line end: {@code Sun Nov 22 01:13:15 2026}. */
     static String ctime(ZonedDateTime when) {
         StringBuilder out = new StringBuilder(24);
-        out.append("MonTueWedThuFriSatSun", when.getDayOfWeek().ordinal() * 3, when.getDayOfWeek().ordinal() * 3 + 3)
+        out.append(
+                        "MonTueWedThuFriSatSun",
+                        when.getDayOfWeek().ordinal() * 3,
+                        when.getDayOfWeek().ordinal() * 3 + 3)
                 .append(' ')
                 .append("JanFebMarAprMayJunJulAugSepOctNovDec", when.getMonthValue() * 3 - 3, when.getMonthValue() * 3)
-                .append(when.getDayOfMonth() < 10 ? "  " : " ").append(when.getDayOfMonth());
+                .append(when.getDayOfMonth() < 10 ? "  " : " ")
+                .append(when.getDayOfMonth());
         char before = ' ';
         for (int part : new int[] {when.getHour(), when.getMinute(), when.getSecond()}) {
             out.append(before).append((char) ('0' + part / 10)).append((char) ('0' + part % 10));
@@ -482,9 +486,11 @@ public final class Attrd implements AutoCloseable {
         private final Deque<byte[]> unwritten = new ArrayDeque<>();
         /** What the client opened with; null before that. */
         String name;
+
         List<ListenRange> ranges = List.of();
         /** Not routed to any more. */
         boolean gone;
+
         private boolean dropped;
 
         Session(AFUNIXSocket socket, int id) throws IOException {
@@ -660,8 +666,8 @@ public final class Attrd implements AutoCloseable {
                 return;
             }
             AttributeStatus status = Attrd.this.opened(this, open);
-            log("client_open:name=" + open.name() + ",client=" + id + ",ranges=" + open.ranges().size() + ",status="
-                    + status);
+            log("client_open:name=" + open.name() + ",client=" + id + ",ranges="
+                    + open.ranges().size() + ",status=" + status);
             conversation.replyOpen(requestId, status);
         }
 

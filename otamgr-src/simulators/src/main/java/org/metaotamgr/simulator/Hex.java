@@ -5,8 +5,7 @@ package org.metaotamgr.simulator;
 final class Hex {
     private static final String DIGITS = "0123456789abcdef";
 
-    private Hex() {
-    }
+    private Hex() {}
 
     static String of(byte[] bytes) {
         return of(bytes, bytes.length);
@@ -31,7 +30,8 @@ final class Hex {
         for (int i = 0; i < bytes.length * 2; i++) {
             int digit = DIGITS.indexOf(Character.toLowerCase(text.charAt(i)));
             if (digit < 0) {
-                throw new IllegalArgumentException("\"" + text + "\" is not hexadecimal, expected pairs of 0-9 and a-f");
+                throw new IllegalArgumentException(
+                        "\"" + text + "\" is not hexadecimal, expected pairs of 0-9 and a-f");
             }
             bytes[i / 2] = (byte) (bytes[i / 2] << 4 | digit);
         }

@@ -15,7 +15,6 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.util.List;
-
 import org.metaotamgr.wire.AttributeStatus;
 
 /**
@@ -34,6 +33,7 @@ public final class Hubby {
     private static final int RECONNECT_MILLIS = 1000;
     /** How soon a wait for the next look notices that it is to stop. */
     private static final int STEP_MILLIS = 100;
+
     private static final int COPY_BUFFER = 64 * 1024;
 
     /**
@@ -42,8 +42,7 @@ public final class Hubby {
      * @param version as in the OTA record of the image
      * @param slot {@code a} or {@code b}
      */
-    record RunningSystem(String version, String slot) {
-    }
+    record RunningSystem(String version, String slot) {}
 
     private final Path socket;
     private final UpdateSource source;
@@ -60,6 +59,7 @@ public final class Hubby {
 
     /** What the last download brought, so that it is not done again when only the announcement has to be repeated. */
     private UpdateDescription downloaded;
+
     private Path downloadedTo;
     private UpdateDescription announced;
     private String lastReason = "";
@@ -75,7 +75,14 @@ public final class Hubby {
      * @param state what it says about the cloud connection (attribute 51611): 0 not known, 1 connected, 2 not connected
      * @param log where it tells what happens
      */
-    Hubby(Path socket, UpdateSource source, RunningSystem running, Path installedHeader, Duration poll, int state, Log log) {
+    Hubby(
+            Path socket,
+            UpdateSource source,
+            RunningSystem running,
+            Path installedHeader,
+            Duration poll,
+            int state,
+            Log log) {
         this.socket = socket;
         this.source = source;
         this.running = running;
@@ -219,7 +226,8 @@ public final class Hubby {
             return Path.of(DEFAULT_PREFIX);
         }
         if (!prefix.startsWith("/")) {
-            unannounced("otamgr wants updates in \"" + prefix + "\", which is no absolute path; using " + DEFAULT_PREFIX);
+            unannounced(
+                    "otamgr wants updates in \"" + prefix + "\", which is no absolute path; using " + DEFAULT_PREFIX);
             return Path.of(DEFAULT_PREFIX);
         }
         return Path.of(prefix);
@@ -273,7 +281,10 @@ public final class Hubby {
         MessageDigest digest = sha256();
         long size = 0;
         try (InputStream in = files.open(name);
-                FileChannel out = FileChannel.open(to, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
+                FileChannel out = FileChannel.open(
+                        to,
+                        StandardOpenOption.CREATE,
+                        StandardOpenOption.WRITE,
                         StandardOpenOption.TRUNCATE_EXISTING)) {
             byte[] buffer = new byte[COPY_BUFFER];
             for (int count = in.read(buffer); count >= 0; count = in.read(buffer)) {

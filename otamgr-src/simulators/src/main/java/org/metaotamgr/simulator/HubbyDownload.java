@@ -43,8 +43,7 @@ public final class HubbyDownload {
      * @param image {@code path} with {@code .img}
      * @param header {@code path} with {@code .hdr}
      */
-    public record Update(Path path, Path image, Path header) {
-    }
+    public record Update(Path path, Path image, Path header) {}
 
     /**
      * Prepares downloads for a device.
@@ -56,7 +55,8 @@ public final class HubbyDownload {
      * @param tries how often a download may break, at least 1
      * @throws GeneralSecurityException if the key cannot be used
      */
-    public HubbyDownload(URI service, String deviceId, String publicKeyPem, Duration timeout, int tries) throws GeneralSecurityException {
+    public HubbyDownload(URI service, String deviceId, String publicKeyPem, Duration timeout, int tries)
+            throws GeneralSecurityException {
         if (!deviceId.matches("[A-Za-z0-9._~-]+")) {
             throw new IllegalArgumentException("device id: expected letters, digits and . _ ~ -, found " + deviceId);
         }
@@ -95,21 +95,26 @@ public final class HubbyDownload {
      */
     public Update download(UpdateDescription offer, Path path) throws IOException {
         byte[] header = header(offer);
-        Path part = path.resolveSibling(path.getFileName() + ".img.part-" + offer.imageSha256().substring(0, 16));
-        for (int attempt = 1;; attempt++) {
+        Path part = path.resolveSibling(
+                path.getFileName() + ".img.part-" + offer.imageSha256().substring(0, 16));
+        for (int attempt = 1; ; attempt++) {
             try {
                 rest(offer, part);
                 break;
             } catch (IOException e) {
                 if (attempt >= tries) {
-                    throw new IOException(offer.image() + ": the download broke " + attempt + " times, the last time at byte " + size(part), e);
+                    throw new IOException(
+                            offer.image() + ": the download broke " + attempt + " times, the last time at byte "
+                                    + size(part),
+                            e);
                 }
             }
         }
         String found = sha256(part);
         if (!found.equals(offer.imageSha256())) {
             Files.deleteIfExists(part);
-            throw new IOException(offer.image() + ": SHA-256: expected " + offer.imageSha256() + ", found " + found + "; the download was thrown away");
+            throw new IOException(offer.image() + ": SHA-256: expected " + offer.imageSha256() + ", found " + found
+                    + "; the download was thrown away");
         }
         Update update = new Update(path, suffixed(path, ".img"), suffixed(path, ".hdr"));
         Path headerPart = suffixed(path, ".hdr.part");
@@ -166,8 +171,13 @@ public final class HubbyDownload {
             long length = connection.getContentLengthLong();
             boolean append = status == 206;
             try (InputStream in = connection.getInputStream();
-                    FileChannel out = append ? FileChannel.open(part, StandardOpenOption.WRITE, StandardOpenOption.APPEND)
-                            : FileChannel.open(part, StandardOpenOption.WRITE, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING)) {
+                    FileChannel out = append
+                            ? FileChannel.open(part, StandardOpenOption.WRITE, StandardOpenOption.APPEND)
+                            : FileChannel.open(
+                                    part,
+                                    StandardOpenOption.WRITE,
+                                    StandardOpenOption.CREATE,
+                                    StandardOpenOption.TRUNCATE_EXISTING)) {
                 long received = copy(in, out);
                 out.force(true);
                 if (length >= 0 && received != length) {
@@ -224,7 +234,9 @@ public final class HubbyDownload {
      * @throws IOException if the service does not take it
      */
     public void report(String phase, int percent, String message) throws IOException {
-        post("report", "phase=" + phase + "\npercent=" + percent + "\nmessage=" + message.replaceAll("\\R", " ") + "\n");
+        post(
+                "report",
+                "phase=" + phase + "\npercent=" + percent + "\nmessage=" + message.replaceAll("\\R", " ") + "\n");
     }
 
     /**
@@ -254,7 +266,8 @@ public final class HubbyDownload {
     }
 
     private HttpURLConnection open(String name) throws IOException {
-        HttpURLConnection connection = (HttpURLConnection) device.resolve(name).toURL().openConnection();
+        HttpURLConnection connection =
+                (HttpURLConnection) device.resolve(name).toURL().openConnection();
         connection.setConnectTimeout((int) timeout.toMillis());
         connection.setReadTimeout((int) timeout.toMillis());
         connection.setInstanceFollowRedirects(false);

@@ -17,14 +17,14 @@ import java.util.Base64;
 final class SignedHeader {
     private static final String SIGNATURE_LINE = "\nsignature=";
 
-    private SignedHeader() {
-    }
+    private SignedHeader() {}
 
     /** Reads a public key. */
     static PublicKey publicKey(String pem) throws GeneralSecurityException {
         String base64 = pem.replaceAll("-----[A-Z ]+-----", "").replaceAll("\\s", "");
         try {
-            return KeyFactory.getInstance("Ed25519").generatePublic(new X509EncodedKeySpec(Base64.getDecoder().decode(base64)));
+            return KeyFactory.getInstance("Ed25519")
+                    .generatePublic(new X509EncodedKeySpec(Base64.getDecoder().decode(base64)));
         } catch (IllegalArgumentException e) {
             throw new GeneralSecurityException("the public key is not Base64", e);
         }
@@ -41,7 +41,8 @@ final class SignedHeader {
         signature.initVerify(key);
         signature.update(header, 0, at + 1);
         try {
-            return signature.verify(Base64.getDecoder().decode(text.substring(at + SIGNATURE_LINE.length(), text.length() - 1)));
+            return signature.verify(
+                    Base64.getDecoder().decode(text.substring(at + SIGNATURE_LINE.length(), text.length() - 1)));
         } catch (IllegalArgumentException | SignatureException e) {
             return false;
         }

@@ -8,7 +8,6 @@ import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.LongSupplier;
-
 import org.metaotamgr.wire.AttributeStatus;
 import org.metaotamgr.wire.Conversation;
 import org.metaotamgr.wire.ListenRange;
@@ -70,8 +69,7 @@ public final class SimulatedClient implements AutoCloseable {
          * @param attributeId which
          * @param value to what
          */
-        default void notified(int attributeId, byte[] value) {
-        }
+        default void notified(int attributeId, byte[] value) {}
     }
 
     private static final class Answer implements Conversation.Result {
@@ -115,18 +113,25 @@ public final class SimulatedClient implements AutoCloseable {
         socket.connect(AFUNIXSocketAddress.of(path));
         in = socket.getInputStream();
         out = socket.getOutputStream();
-        conversation = Conversation.client(ByteOrder.nativeOrder(), new LongSupplier() {
-            @Override
-            public long getAsLong() {
-                return System.nanoTime();
-            }
-        }, new Conversation.Ids(), new Writer(), new Dispatcher());
-        Thread reader = new Thread(new Runnable() {
-            @Override
-            public void run() {
-                read();
-            }
-        }, name + "-read");
+        conversation = Conversation.client(
+                ByteOrder.nativeOrder(),
+                new LongSupplier() {
+                    @Override
+                    public long getAsLong() {
+                        return System.nanoTime();
+                    }
+                },
+                new Conversation.Ids(),
+                new Writer(),
+                new Dispatcher());
+        Thread reader = new Thread(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        read();
+                    }
+                },
+                name + "-read");
         reader.setDaemon(true);
         reader.start();
         try {
@@ -300,7 +305,8 @@ public final class SimulatedClient implements AutoCloseable {
         @Override
         public void arrived(Opcode opcode, int operationId, int attributeId, byte[] value) {
             if (opcode == Opcode.SET) {
-                conversation.replySet(operationId, owner.written(attributeId, value).code());
+                conversation.replySet(
+                        operationId, owner.written(attributeId, value).code());
             } else {
                 owner.notified(attributeId, value);
             }

@@ -17,12 +17,12 @@ import java.util.Deque;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-
 import org.metaotamgr.wire.AttributeStatus;
 
 /** The simulators from the command line. */
 public final class SimulatorMain {
-    private static final String HELP = """
+    private static final String HELP =
+            """
             Stand-ins for Afero's attrd and hubby. Log lines go to standard output.
 
               attrd    [options]             the attribute daemon: creates the socket, routes attributes
@@ -153,8 +153,10 @@ public final class SimulatorMain {
                 set(Attribute.HUBBY_COMMAND, Arrays.copyOf(Hex.parse(words[1]), COMMAND_SIZE));
                 return 0;
             default:
-                throw new UsageException(command.isEmpty() ? "what to simulate is missing"
-                        : "\"" + command + "\" is none of attrd, hubby, platform, attrc, command");
+                throw new UsageException(
+                        command.isEmpty()
+                                ? "what to simulate is missing"
+                                : "\"" + command + "\" is none of attrd, hubby, platform, attrc, command");
         }
     }
 
@@ -222,8 +224,8 @@ public final class SimulatorMain {
     private static UpdateSource web(String address) throws UsageException {
         URI uri = URI.create(address);
         if (!"http".equals(uri.getScheme()) || uri.getHost() == null) {
-            throw new UsageException("--url needs an address like http://host:port/update.properties, \"" + address
-                    + "\" is none");
+            throw new UsageException(
+                    "--url needs an address like http://host:port/update.properties, \"" + address + "\" is none");
         }
         return new UpdateSource.Web(uri);
     }
@@ -276,8 +278,14 @@ public final class SimulatorMain {
                 throw new UsageException("--service needs --device and --service-key");
             }
             try {
-                source = new UpdateSource.Service(new HubbyDownload(URI.create(service), device,
-                        Files.readString(serviceKey), DOWNLOAD_TIMEOUT, DOWNLOAD_TRIES), service);
+                source = new UpdateSource.Service(
+                        new HubbyDownload(
+                                URI.create(service),
+                                device,
+                                Files.readString(serviceKey),
+                                DOWNLOAD_TIMEOUT,
+                                DOWNLOAD_TRIES),
+                        service);
             } catch (GeneralSecurityException e) {
                 throw new UsageException("--service-key " + serviceKey + ": " + e.getMessage());
             }
@@ -288,7 +296,8 @@ public final class SimulatorMain {
 
     /** The version in an OTA record; one member is not worth a JSON library on the small machine this runs on. */
     private static String recordedVersion(Path record) throws UsageException, IOException {
-        Matcher version = Pattern.compile("\"version\"\\s*:\\s*\"([^\"\\\\]*)\"").matcher(Files.readString(record));
+        Matcher version =
+                Pattern.compile("\"version\"\\s*:\\s*\"([^\"\\\\]*)\"").matcher(Files.readString(record));
         if (!version.find()) {
             throw new UsageException("--record " + record + " has no \"version\"");
         }
@@ -296,16 +305,18 @@ public final class SimulatorMain {
     }
 
     private static void startInBackground(Hubby hubby) {
-        Thread thread = new Thread(new Runnable() {
-            @Override
-            public void run() {
-                try {
-                    hubby.run();
-                } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
-                }
-            }
-        }, "hubby");
+        Thread thread = new Thread(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        try {
+                            hubby.run();
+                        } catch (InterruptedException e) {
+                            Thread.currentThread().interrupt();
+                        }
+                    }
+                },
+                "hubby");
         thread.setDaemon(true);
         thread.start();
     }
@@ -373,8 +384,7 @@ public final class SimulatorMain {
         };
         Log silent = new Log() {
             @Override
-            public void line(String from, String line) {
-            }
+            public void line(String from, String line) {}
         };
         return new SimulatedClient(socket, Attribute.ATTRC, List.of(), nothing, silent);
     }

@@ -15,8 +15,7 @@ import java.util.Properties;
  * @param imageSha256 64 lower case hexadecimal digits
  * @param headerSha256 64 lower case hexadecimal digits
  */
-public record UpdateDescription(String version, String image, String header, String imageSha256,
-        String headerSha256) {
+public record UpdateDescription(String version, String image, String header, String imageSha256, String headerSha256) {
     private static final int SHA256_DIGITS = 64;
 
     /**
@@ -33,8 +32,12 @@ public record UpdateDescription(String version, String image, String header, Str
         } catch (IllegalArgumentException e) {
             throw new IOException("the update description is no properties file: " + e.getMessage(), e);
         }
-        return new UpdateDescription(value(properties, "version"), fileName(properties, "image"),
-                fileName(properties, "header"), sha256(properties, "imageSha256"), sha256(properties, "headerSha256"));
+        return new UpdateDescription(
+                value(properties, "version"),
+                fileName(properties, "image"),
+                fileName(properties, "header"),
+                sha256(properties, "imageSha256"),
+                sha256(properties, "headerSha256"));
     }
 
     private static String value(Properties properties, String key) throws IOException {

@@ -23,7 +23,6 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
@@ -103,7 +102,9 @@ class AttrdTest {
     }
 
     private static void assertRefused(AttributeStatus status, Executable action) {
-        assertEquals(status, assertThrows(SimulatedClient.RefusedException.class, action).status());
+        assertEquals(
+                status,
+                assertThrows(SimulatedClient.RefusedException.class, action).status());
     }
 
     /** A client that says what a well-behaved one would not. */
@@ -180,7 +181,10 @@ class AttrdTest {
                 ranges[i] = new ListenRange(i, i);
             }
             raw.open((String) one[0], ranges);
-            assertEquals(((AttributeStatus) one[2]).code(), raw.codec.openReply(raw.answer(1)).status(), one[0].toString());
+            assertEquals(
+                    ((AttributeStatus) one[2]).code(),
+                    raw.codec.openReply(raw.answer(1)).status(),
+                    one[0].toString());
         }
     }
 
@@ -238,7 +242,8 @@ class AttrdTest {
     }
 
     @Test
-    @DisplayName("answers for an owner that is absent, goes away, or sends nonsense, and for attributes it does not know")
+    @DisplayName(
+            "answers for an owner that is absent, goes away, or sends nonsense, and for attributes it does not know")
     void getErrors() throws Exception {
         SimulatedClient asker = client(Attribute.ATTRC, new Own());
         assertRefused(AttributeStatus.ATTR_ID_NOT_FOUND, () -> asker.get(99999));
@@ -323,9 +328,13 @@ class AttrdTest {
         assertRefused(AttributeStatus.FORBIDDEN, () -> attrc.set(Attribute.ATTRD_REVISION, new byte[1]));
         assertArrayEquals(new byte[1], attrc.get(Attribute.ATTRD_REBOOT_REASON));
         Files.writeString(rebootReason, "full_ota");
-        Files.setLastModifiedTime(rebootReason, FileTime.from(
-                LocalDateTime.of(2026, 11, 2, 1, 13, 5).atZone(ZoneId.systemDefault()).toInstant()));
-        assertEquals("Mon Nov  2 01:13:05 2026:full_ota",
+        Files.setLastModifiedTime(
+                rebootReason,
+                FileTime.from(LocalDateTime.of(2026, 11, 2, 1, 13, 5)
+                        .atZone(ZoneId.systemDefault())
+                        .toInstant()));
+        assertEquals(
+                "Mon Nov  2 01:13:05 2026:full_ota",
                 new String(attrc.get(Attribute.ATTRD_REBOOT_REASON), StandardCharsets.UTF_8));
     }
 

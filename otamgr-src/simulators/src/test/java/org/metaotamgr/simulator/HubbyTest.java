@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.sun.net.httpserver.HttpServer;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -25,8 +26,6 @@ import java.util.Random;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-
-import com.sun.net.httpserver.HttpServer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
@@ -100,7 +99,9 @@ class HubbyTest {
         final BlockingQueue<String> paths = new LinkedBlockingQueue<>();
 
         Otamgr() throws IOException {
-            open.add(0, new SimulatedClient(socket, Attribute.OTAMGR, List.of(new ListenRange(51612, 51612)), this, log));
+            open.add(
+                    0,
+                    new SimulatedClient(socket, Attribute.OTAMGR, List.of(new ListenRange(51612, 51612)), this, log));
         }
 
         @Override
@@ -133,10 +134,15 @@ class HubbyTest {
         byte[] header = ("header " + version).getBytes();
         Files.write(offered.resolve("name.img"), image);
         Files.write(offered.resolve("name.hdr"), header);
-        Files.writeString(offered.resolve("part"), "version=" + version + "\nimage=name.img\nheader=name.hdr\n"
-                + "imageSha256=" + imageSha256 + "\nheaderSha256=" + sha256(header) + "\n");
-        Files.move(offered.resolve("part"), offered.resolve("update.properties"),
-                StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+        Files.writeString(
+                offered.resolve("part"),
+                "version=" + version + "\nimage=name.img\nheader=name.hdr\n" + "imageSha256=" + imageSha256
+                        + "\nheaderSha256=" + sha256(header) + "\n");
+        Files.move(
+                offered.resolve("part"),
+                offered.resolve("update.properties"),
+                StandardCopyOption.REPLACE_EXISTING,
+                StandardCopyOption.ATOMIC_MOVE);
     }
 
     private void assertDownloaded(String version) throws IOException {
@@ -182,8 +188,8 @@ class HubbyTest {
         server.start();
         open.add(() -> server.stop(0));
         Otamgr otamgr = new Otamgr();
-        run(new UpdateSource.Web(URI.create("http://127.0.0.1:" + server.getAddress().getPort()
-                + "/updates/update.properties")));
+        run(new UpdateSource.Web(
+                URI.create("http://127.0.0.1:" + server.getAddress().getPort() + "/updates/update.properties")));
         log.await("hubby state is 1");
         offer("2.0", sha256(image));
         otamgr.next();
@@ -261,7 +267,8 @@ class HubbyTest {
     @Test
     @DisplayName("says what is wrong with a description")
     void descriptions() throws Exception {
-        String good = "version=2\nimage=a\nheader=b\nimageSha256=" + "0".repeat(64) + "\nheaderSha256=" + "f".repeat(64);
+        String good =
+                "version=2\nimage=a\nheader=b\nimageSha256=" + "0".repeat(64) + "\nheaderSha256=" + "f".repeat(64);
         assertEquals("2", read(good).version());
         String[][] wrong = {
             {good.replace("image=a", ""), "no value for \"image\""},

@@ -11,7 +11,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -26,9 +25,14 @@ class SimulatorMainTest {
     Path directory;
 
     private Process start(String... arguments) throws IOException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin/java").toString(),
-                "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-D" + LIBRARY + "=" + System.getProperty(LIBRARY),
-                "-cp", System.getProperty("java.class.path"), "org.metaotamgr.simulator.SimulatorMain"));
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin/java").toString(),
+                "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC",
+                "-D" + LIBRARY + "=" + System.getProperty(LIBRARY),
+                "-cp",
+                System.getProperty("java.class.path"),
+                "org.metaotamgr.simulator.SimulatorMain"));
         command.addAll(List.of(arguments));
         return new ProcessBuilder(command).redirectErrorStream(true).start();
     }
@@ -55,9 +59,17 @@ class SimulatorMainTest {
     @DisplayName("play attrd and hubby in one process and attrc in another")
     void platform() throws Exception {
         String socket = directory.resolve("IPC.ATTRD").toString();
-        Process platform = start("platform", "--socket", socket, "--state", "2", "--control",
-                "--reboot-reason", directory.resolve("none").toString());
-        try (BufferedReader out = platform.inputReader(); OutputStream in = platform.getOutputStream()) {
+        Process platform = start(
+                "platform",
+                "--socket",
+                socket,
+                "--state",
+                "2",
+                "--control",
+                "--reboot-reason",
+                directory.resolve("none").toString());
+        try (BufferedReader out = platform.inputReader();
+                OutputStream in = platform.getOutputStream()) {
             awaitLine(out, "hubby: hubby state is 2");
             expect(0, "02\n", "attrc", "--socket", socket, "get", "51611");
             expect(0, "", "command", "--socket", socket, "0a");
@@ -85,6 +97,13 @@ class SimulatorMainTest {
         expect(2, "--fragment needs a number from 1 to 2147483647, not 0", "attrd", "--fragment", "0");
         expect(2, "\"0g\" is not hexadecimal", "command", "0g");
         expect(2, "unknown option --nothing", "hubby", "--nothing");
-        expect(1, "", "attrc", "get", "51611", "--socket", directory.resolve("absent").toString());
+        expect(
+                1,
+                "",
+                "attrc",
+                "get",
+                "51611",
+                "--socket",
+                directory.resolve("absent").toString());
     }
 }

@@ -15,11 +15,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-
 import org.metaotamgr.agent.SourceException;
+import org.metaotamgr.device.Proxies;
 import org.metaotamgr.http.Http;
 import org.metaotamgr.http.HttpConfig;
-import org.metaotamgr.device.Proxies;
 import org.metaotamgr.repository.HttpTransport;
 import org.metaotamgr.tuf.FolderStore;
 import org.metaotamgr.tuf.Hashes;
@@ -79,7 +78,9 @@ public final class TufClientMain {
 
     private void run(List<String> words) throws TufException, SourceException, IOException, InterruptedException {
         switch (words.isEmpty() ? "" : words.get(0)) {
-            case "init" -> Files.copy(Path.of(words.get(1)), Path.of(option("metadata-dir"), "root.json"),
+            case "init" -> Files.copy(
+                    Path.of(words.get(1)),
+                    Path.of(option("metadata-dir"), "root.json"),
                     StandardCopyOption.REPLACE_EXISTING);
             case "refresh" -> refreshed();
             case "download" -> download(refreshed());
@@ -97,14 +98,27 @@ public final class TufClientMain {
     }
 
     private static Http http(URI base) {
-        return new Http(new HttpConfig(base, Path.of("/etc/ssl/certs/ca-certificates.crt"), Optional.empty(), Optional.empty(), PATIENCE,
-                PATIENCE, PATIENCE, Proxies.NONE), Optional.empty());
+        return new Http(
+                new HttpConfig(
+                        base,
+                        Path.of("/etc/ssl/certs/ca-certificates.crt"),
+                        Optional.empty(),
+                        Optional.empty(),
+                        PATIENCE,
+                        PATIENCE,
+                        PATIENCE,
+                        Proxies.NONE),
+                Optional.empty());
     }
 
     private TufClient refreshed() throws TufException, InterruptedException {
         URI base = folder(option("metadata-url"));
-        TufClient client = new TufClient(new FolderStore(Path.of(option("metadata-dir"))), new HttpTransport(http(base), base),
-                Optional.empty(), Time.of(Instant.now()), LIMITS);
+        TufClient client = new TufClient(
+                new FolderStore(Path.of(option("metadata-dir"))),
+                new HttpTransport(http(base), base),
+                Optional.empty(),
+                Time.of(Instant.now()),
+                LIMITS);
         client.refresh();
         return client;
     }
@@ -113,8 +127,9 @@ public final class TufClientMain {
         URI base = folder(option("target-base-url"));
         Path folder = Path.of(option("target-dir"));
         for (String name : targets) {
-            TargetFile target = client.find(name).orElseThrow(() -> new TufException(TufException.Reason.NOT_FOUND,
-                    name + ": expected it in the repository, found nothing"));
+            TargetFile target = client.find(name)
+                    .orElseThrow(() -> new TufException(
+                            TufException.Reason.NOT_FOUND, name + ": expected it in the repository, found nothing"));
             Path file = folder.resolve(java.net.URLEncoder.encode(name, java.nio.charset.StandardCharsets.UTF_8));
             if (!isThere(target, file)) {
                 bring(http(base), URI.create(base + client.remotePath(target)), target, file);
@@ -137,8 +152,8 @@ public final class TufClientMain {
             throws TufException, SourceException, IOException, InterruptedException {
         Path part = Path.of(file + ".part");
         Hashes hashes = Hashes.of(target.hashes(), target.path());
-        Http.Request request = new Http.Request("GET", uri, Map.of(), Optional.empty(), Optional.empty(),
-                SourceException.Reason.DOWNLOAD_FAILED);
+        Http.Request request = new Http.Request(
+                "GET", uri, Map.of(), Optional.empty(), Optional.empty(), SourceException.Reason.DOWNLOAD_FAILED);
         try {
             long bytes = http.exchange(request, response -> {
                 if (response.status() != 200) {
@@ -149,8 +164,9 @@ public final class TufClientMain {
                 }
             });
             if (bytes != target.length() || !hashes.hold()) {
-                throw new TufException(TufException.Reason.NOT_TRUSTED, target.path()
-                        + ": expected the length and hash that metadata names, found others");
+                throw new TufException(
+                        TufException.Reason.NOT_TRUSTED,
+                        target.path() + ": expected the length and hash that metadata names, found others");
             }
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
         } finally {

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.tuf;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-import com.fasterxml.jackson.databind.JsonNode;
-
 /**
  * The bytes that a signature is over: OLPC's canonical form of JSON. Members in the order of their names' code points, no blanks,
  * in texts only quotation mark and backslash escaped, no fractions.
  */
 final class CanonicalJson {
-    private CanonicalJson() {
-    }
+    private CanonicalJson() {}
 
     /**
      * Encodes a tree that {@link StrictJson} has read, so its depth is bounded.

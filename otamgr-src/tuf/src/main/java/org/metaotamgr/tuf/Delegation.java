@@ -37,7 +37,9 @@ record Delegation(Role role, boolean terminating, Scope scope) {
 
         @Override
         public Optional<String> roleFor(String path) {
-            return patterns.stream().anyMatch(pattern -> PathPattern.matches(pattern, path)) ? Optional.of(name) : Optional.empty();
+            return patterns.stream().anyMatch(pattern -> PathPattern.matches(pattern, path))
+                    ? Optional.of(name)
+                    : Optional.empty();
         }
     }
 
@@ -65,7 +67,9 @@ record Delegation(Role role, boolean terminating, Scope scope) {
 
         @Override
         public List<String> roles() {
-            return LongStream.range(0, Math.min(MOST_BINS, 1L << bits)).mapToObj(this::role).toList();
+            return LongStream.range(0, Math.min(MOST_BINS, 1L << bits))
+                    .mapToObj(this::role)
+                    .toList();
         }
 
         @Override

@@ -3,7 +3,6 @@ package org.metaotamgr.tuf;
 
 import java.util.Map;
 import java.util.OptionalLong;
-
 import org.metaotamgr.tuf.TufException.Reason;
 
 /**
@@ -26,11 +25,12 @@ record FileInfo(long version, OptionalLong length, Map<String, String> hashes) {
     /** Refuses a file that is another one. */
     void require(String name, byte[] content) throws TufException {
         if (length.isPresent() && length.getAsLong() != content.length) {
-            throw new TufException(Reason.NOT_TRUSTED, name + ": expected " + length.getAsLong() + " bytes, found "
-                    + content.length);
+            throw new TufException(
+                    Reason.NOT_TRUSTED, name + ": expected " + length.getAsLong() + " bytes, found " + content.length);
         }
         if (!hashes.isEmpty() && !Hashes.of(hashes, name).hold(content)) {
-            throw new TufException(Reason.NOT_TRUSTED, name + ": expected the hash that the metadata above it names, found another");
+            throw new TufException(
+                    Reason.NOT_TRUSTED, name + ": expected the hash that the metadata above it names, found another");
         }
     }
 }

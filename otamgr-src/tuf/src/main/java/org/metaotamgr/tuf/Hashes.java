@@ -7,7 +7,6 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-
 import org.metaotamgr.tuf.TufException.Reason;
 
 /** Compares content with hashes, piece by piece. */
@@ -17,8 +16,7 @@ public final class Hashes {
     private final List<MessageDigest> digests = new ArrayList<>();
     private final List<byte[]> wanted = new ArrayList<>();
 
-    private Hashes() {
-    }
+    private Hashes() {}
 
     /**
      * Begins.
@@ -44,8 +42,10 @@ public final class Hashes {
             }
         }
         if (made.digests.isEmpty()) {
-            throw new TufException(Reason.NOT_TRUSTED, name + ": expected a hash by sha256 or sha512, found "
-                    + Text.printable(hashes.keySet().toString()));
+            throw new TufException(
+                    Reason.NOT_TRUSTED,
+                    name + ": expected a hash by sha256 or sha512, found "
+                            + Text.printable(hashes.keySet().toString()));
         }
         return made;
     }

@@ -23,6 +23,7 @@ import java.util.HexFormat;
 record Key(String keytype, String scheme, String value) {
     /** What an Ed25519 key in X.509 form begins with, before its 32 bytes. */
     private static final String ED25519_PREFIX = "302a300506032b6570032100";
+
     private static final int ED25519_DIGITS = 64;
     private static final int P256_BITS = 256;
     private static final int SHORTEST_RSA_BITS = 2048;
@@ -41,8 +42,9 @@ record Key(String keytype, String scheme, String value) {
         try {
             return switch (scheme) {
                 case "ed25519" -> keytype.equals("ed25519") && ed25519(signature, content);
-                // Older repositories name the scheme in place of the type.
-                case "ecdsa-sha2-nistp256" -> (keytype.equals("ecdsa") || keytype.equals(scheme)) && ecdsa(signature, content);
+                    // Older repositories name the scheme in place of the type.
+                case "ecdsa-sha2-nistp256" -> (keytype.equals("ecdsa") || keytype.equals(scheme))
+                        && ecdsa(signature, content);
                 case "rsassa-pss-sha256" -> keytype.equals("rsa") && rsa(signature, content);
                 default -> false;
             };
@@ -62,7 +64,8 @@ record Key(String keytype, String scheme, String value) {
 
     private boolean ecdsa(byte[] signature, byte[] content) throws GeneralSecurityException {
         PublicKey key = KeyFactory.getInstance("EC").generatePublic(new X509EncodedKeySpec(pem()));
-        return key instanceof ECPublicKey ec && ec.getParams().getOrder().bitLength() == P256_BITS
+        return key instanceof ECPublicKey ec
+                && ec.getParams().getOrder().bitLength() == P256_BITS
                 && verified(Signature.getInstance("SHA256withECDSA"), key, signature, content);
     }
 
@@ -70,7 +73,8 @@ record Key(String keytype, String scheme, String value) {
         PublicKey key = KeyFactory.getInstance("RSA").generatePublic(new X509EncodedKeySpec(pem()));
         Signature pss = Signature.getInstance("RSASSA-PSS");
         pss.setParameter(new PSSParameterSpec("SHA-256", "MGF1", MGF1ParameterSpec.SHA256, SALT_BYTES, 1));
-        return key instanceof RSAPublicKey rsa && rsa.getModulus().bitLength() >= SHORTEST_RSA_BITS
+        return key instanceof RSAPublicKey rsa
+                && rsa.getModulus().bitLength() >= SHORTEST_RSA_BITS
                 && verified(pss, key, signature, content);
     }
 

@@ -11,7 +11,8 @@ package org.metaotamgr.tuf;
  * @param rootRotations how many new roots are followed in one refresh
  * @param roles how many roles are asked for one target
  */
-public record Limits(int rootBytes, int timestampBytes, int snapshotBytes, int targetsBytes, int rootRotations, int roles) {
+public record Limits(
+        int rootBytes, int timestampBytes, int snapshotBytes, int targetsBytes, int rootRotations, int roles) {
     /** For a device with a heap of 16 MB. */
     public static final Limits DEVICE = new Limits(128 << 10, 16 << 10, 256 << 10, 1 << 20, 256, 32);
 }

@@ -11,5 +11,4 @@ import java.util.Map;
  * @param signedBytes what the signatures are over
  * @param signatures by the id of the key that is said to have made them
  */
-record Metadata<T extends Signed>(T signed, byte[] signedBytes, Map<String, byte[]> signatures) {
-}
+record Metadata<T extends Signed>(T signed, byte[] signedBytes, Map<String, byte[]> signatures) {}

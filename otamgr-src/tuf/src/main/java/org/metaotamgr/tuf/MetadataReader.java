@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.tuf;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.DateTimeException;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -13,10 +15,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
-
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-
 import org.metaotamgr.tuf.Signed.Root;
 import org.metaotamgr.tuf.Signed.Snapshot;
 import org.metaotamgr.tuf.Signed.Targets;
@@ -29,6 +27,7 @@ import org.metaotamgr.tuf.Signed.Timestamp;
 final class MetadataReader {
     /** A member that a repository may add to all that it signs, so that one of two with the same keys is not taken for the other. */
     static final String REPOSITORY = "x-otamgr-repository";
+
     private static final int MAX_BINS_BITS = 32;
 
     private final String name;
@@ -58,14 +57,22 @@ final class MetadataReader {
     }
 
     static Metadata<Timestamp> timestamp(String name, byte[] content) throws TufException {
-        return read(name, content, "timestamp", (reader, signed, version, expires, repository) -> new Timestamp(version, expires,
-                repository, reader.fileInfo(reader.member(reader.member(signed, "meta"), "snapshot.json"))));
+        return read(
+                name,
+                content,
+                "timestamp",
+                (reader, signed, version, expires, repository) -> new Timestamp(
+                        version,
+                        expires,
+                        repository,
+                        reader.fileInfo(reader.member(reader.member(signed, "meta"), "snapshot.json"))));
     }
 
     static Metadata<Snapshot> snapshot(String name, byte[] content) throws TufException {
         return read(name, content, "snapshot", (reader, signed, version, expires, repository) -> {
             Map<String, FileInfo> files = new HashMap<>();
-            for (Map.Entry<String, JsonNode> file : reader.member(signed, "meta").properties()) {
+            for (Map.Entry<String, JsonNode> file :
+                    reader.member(signed, "meta").properties()) {
                 files.put(file.getKey(), reader.fileInfo(file.getValue()));
             }
             return new Snapshot(version, expires, repository, files);
@@ -75,11 +82,18 @@ final class MetadataReader {
     static Metadata<Targets> targets(String name, byte[] content) throws TufException {
         return read(name, content, "targets", (reader, signed, version, expires, repository) -> {
             Map<String, TargetFile> targets = new HashMap<>();
-            for (Map.Entry<String, JsonNode> target : reader.member(signed, "targets").properties()) {
+            for (Map.Entry<String, JsonNode> target :
+                    reader.member(signed, "targets").properties()) {
                 JsonNode value = target.getValue();
-                Optional<JsonNode> custom = Optional.ofNullable(value.get("custom")).filter(JsonNode::isObject);
-                targets.put(target.getKey(), new TargetFile(target.getKey(), reader.number(value, "length", 0),
-                        reader.hashes(reader.member(value, "hashes")), custom));
+                Optional<JsonNode> custom =
+                        Optional.ofNullable(value.get("custom")).filter(JsonNode::isObject);
+                targets.put(
+                        target.getKey(),
+                        new TargetFile(
+                                target.getKey(),
+                                reader.number(value, "length", 0),
+                                reader.hashes(reader.member(value, "hashes")),
+                                custom));
             }
             List<Delegation> delegations = new ArrayList<>();
             JsonNode found = signed.get("delegations");
@@ -90,7 +104,8 @@ final class MetadataReader {
         });
     }
 
-    private static <T extends Signed> Metadata<T> read(String name, byte[] content, String type, Body<T> body) throws TufException {
+    private static <T extends Signed> Metadata<T> read(String name, byte[] content, String type, Body<T> body)
+            throws TufException {
         MetadataReader reader = new MetadataReader(name);
         ObjectNode file = StrictJson.object(name, content);
         JsonNode signed = reader.member(file, "signed");
@@ -106,7 +121,11 @@ final class MetadataReader {
             throw StrictJson.malformed(name, "version 1 of the specification", specification);
         }
         JsonNode repository = signed.get(REPOSITORY);
-        T read = body.read(reader, signed, reader.number(signed, "version", 1), reader.time(signed),
+        T read = body.read(
+                reader,
+                signed,
+                reader.number(signed, "version", 1),
+                reader.time(signed),
                 repository == null ? Optional.empty() : Optional.of(repository.asText()));
         return new Metadata<>(read, CanonicalJson.encode(signed), reader.signatures(reader.member(file, "signatures")));
     }
@@ -135,8 +154,12 @@ final class MetadataReader {
     private Map<String, Key> keys(JsonNode keys) throws TufException {
         Map<String, Key> read = new HashMap<>();
         for (Map.Entry<String, JsonNode> key : keys.properties()) {
-            read.put(key.getKey(), new Key(text(key.getValue(), "keytype"), text(key.getValue(), "scheme"),
-                    text(member(key.getValue(), "keyval"), "public")));
+            read.put(
+                    key.getKey(),
+                    new Key(
+                            text(key.getValue(), "keytype"),
+                            text(key.getValue(), "scheme"),
+                            text(member(key.getValue(), "keyval"), "public")));
         }
         return read;
     }
@@ -168,7 +191,8 @@ final class MetadataReader {
             if (bits > MAX_BINS_BITS) {
                 throw StrictJson.malformed(name, "a bit_length from 1 to " + MAX_BINS_BITS, Long.toString(bits));
             }
-            delegations.add(new Delegation(role(bins, keys), true, new Delegation.Bins(text(bins, "name_prefix"), (int) bits)));
+            delegations.add(
+                    new Delegation(role(bins, keys), true, new Delegation.Bins(text(bins, "name_prefix"), (int) bits)));
             return;
         }
         Set<String> names = new HashSet<>(Set.of("root", "timestamp", "snapshot", "targets"));
@@ -180,11 +204,14 @@ final class MetadataReader {
             JsonNode paths = each.get("paths");
             JsonNode prefixes = each.get("path_hash_prefixes");
             if ((paths == null) == (prefixes == null)) {
-                throw StrictJson.malformed(name, "either paths or path_hash_prefixes for the role " + role, each.toString());
+                throw StrictJson.malformed(
+                        name, "either paths or path_hash_prefixes for the role " + role, each.toString());
             }
-            Delegation.Scope scope = paths != null ? new Delegation.Patterns(role, texts(paths))
+            Delegation.Scope scope = paths != null
+                    ? new Delegation.Patterns(role, texts(paths))
                     : new Delegation.HashPrefixes(role, texts(prefixes));
-            delegations.add(new Delegation(role(each, keys), member(each, "terminating").asBoolean(false), scope));
+            delegations.add(
+                    new Delegation(role(each, keys), member(each, "terminating").asBoolean(false), scope));
         }
     }
 
@@ -201,7 +228,8 @@ final class MetadataReader {
 
     private FileInfo fileInfo(JsonNode file) throws TufException {
         JsonNode hashes = file.get("hashes");
-        return new FileInfo(number(file, "version", 1),
+        return new FileInfo(
+                number(file, "version", 1),
                 file.has("length") ? OptionalLong.of(number(file, "length", 0)) : OptionalLong.empty(),
                 hashes == null ? Map.of() : hashes(hashes));
     }

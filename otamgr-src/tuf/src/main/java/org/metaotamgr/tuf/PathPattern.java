@@ -3,8 +3,7 @@ package org.metaotamgr.tuf;
 
 /** Patterns of target paths: {@code *} and {@code ?} match within one segment, everything else itself (section 4.5). */
 final class PathPattern {
-    private PathPattern() {
-    }
+    private PathPattern() {}
 
     /** In time of the product of both lengths, whatever the pattern. */
     static boolean matches(String pattern, String path) {

@@ -6,8 +6,7 @@ import java.security.NoSuchAlgorithmException;
 
 /** The hash that most things here are known by. */
 final class Sha256 {
-    private Sha256() {
-    }
+    private Sha256() {}
 
     static byte[] of(byte[] content) {
         try {

@@ -23,7 +23,12 @@ sealed interface Signed {
      * @param consistentSnapshot whether files have their version or hash in their name
      * @param roles root, timestamp, snapshot and targets
      */
-    record Root(long version, Instant expires, Optional<String> repository, boolean consistentSnapshot, Map<String, Role> roles)
+    record Root(
+            long version,
+            Instant expires,
+            Optional<String> repository,
+            boolean consistentSnapshot,
+            Map<String, Role> roles)
             implements Signed {
         public Root {
             roles = Map.copyOf(roles);
@@ -39,15 +44,15 @@ sealed interface Signed {
      *
      * @param snapshot what snapshot.json is
      */
-    record Timestamp(long version, Instant expires, Optional<String> repository, FileInfo snapshot) implements Signed {
-    }
+    record Timestamp(long version, Instant expires, Optional<String> repository, FileInfo snapshot) implements Signed {}
 
     /**
      * Which files belong together.
      *
      * @param files what targets.json and the files of delegated roles are, by name
      */
-    record Snapshot(long version, Instant expires, Optional<String> repository, Map<String, FileInfo> files) implements Signed {
+    record Snapshot(long version, Instant expires, Optional<String> repository, Map<String, FileInfo> files)
+            implements Signed {
         public Snapshot {
             files = Map.copyOf(files);
         }
@@ -59,8 +64,13 @@ sealed interface Signed {
      * @param targets by path
      * @param delegations in the order in which they are asked
      */
-    record Targets(long version, Instant expires, Optional<String> repository, Map<String, TargetFile> targets,
-            List<Delegation> delegations) implements Signed {
+    record Targets(
+            long version,
+            Instant expires,
+            Optional<String> repository,
+            Map<String, TargetFile> targets,
+            List<Delegation> delegations)
+            implements Signed {
         public Targets {
             targets = Map.copyOf(targets);
             delegations = List.copyOf(delegations);

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.tuf;
 
-import java.io.IOException;
-import java.math.BigInteger;
-import java.util.ArrayDeque;
-import java.util.Deque;
-
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
@@ -15,7 +10,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-
+import java.io.IOException;
+import java.math.BigInteger;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import org.metaotamgr.tuf.TufException.Reason;
 
 /**
@@ -26,13 +24,17 @@ final class StrictJson {
     private static final int MAX_DEPTH = 32;
     /** For each value that a tree holds; in a heap of 16 MB there is room for about 100,000. */
     private static final int BYTES_FOR_A_VALUE = 16;
+
     private static final int FEWEST_VALUES = 1024;
     private static final JsonFactory FACTORY = JsonFactory.builder()
-            .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(MAX_DEPTH).maxNumberLength(20).build())
-            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+            .streamReadConstraints(StreamReadConstraints.builder()
+                    .maxNestingDepth(MAX_DEPTH)
+                    .maxNumberLength(20)
+                    .build())
+            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            .build();
 
-    private StrictJson() {
-    }
+    private StrictJson() {}
 
     /**
      * Reads an object.
@@ -54,12 +56,16 @@ final class StrictJson {
             }
             return root;
         } catch (IOException e) {
-            throw malformed(name, "JSON", String.valueOf(e.getMessage()).lines().findFirst().orElse("something else"));
+            throw malformed(
+                    name,
+                    "JSON",
+                    String.valueOf(e.getMessage()).lines().findFirst().orElse("something else"));
         }
     }
 
     /** Without recursion: the depth is that of a stack on the heap. */
-    private static void fill(String name, JsonParser parser, ObjectNode root, int limit) throws IOException, TufException {
+    private static void fill(String name, JsonParser parser, ObjectNode root, int limit)
+            throws IOException, TufException {
         Deque<JsonNode> open = new ArrayDeque<>();
         open.push(root);
         int values = 0;
@@ -73,7 +79,10 @@ final class StrictJson {
                 continue;
             }
             if (++values > limit) {
-                throw malformed(name, "at most " + limit + " values in " + parser.currentLocation().getByteOffset() + " bytes",
+                throw malformed(
+                        name,
+                        "at most " + limit + " values in "
+                                + parser.currentLocation().getByteOffset() + " bytes",
                         "more");
             }
             JsonNode value = value(name, parser, token);

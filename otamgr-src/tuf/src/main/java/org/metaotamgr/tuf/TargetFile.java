@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.tuf;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.util.Map;
 import java.util.Optional;
-
-import com.fasterxml.jackson.databind.JsonNode;
 
 /**
  * A file that a repository offers.

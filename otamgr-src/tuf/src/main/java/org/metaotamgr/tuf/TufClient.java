@@ -16,7 +16,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
-
 import org.metaotamgr.tuf.Signed.Root;
 import org.metaotamgr.tuf.Signed.Snapshot;
 import org.metaotamgr.tuf.Signed.Targets;
@@ -33,6 +32,7 @@ import org.metaotamgr.tuf.TufException.Reason;
 public final class TufClient {
     /** Which roots the chain has passed: lines {@code VERSION SHA256}. Tells a shipped root of the same chain from another one. */
     private static final String HISTORY = "roots";
+
     private static final int MAX_HISTORY = 1 << 20;
     private static final String ROOT = "root";
     private static final String TIMESTAMP = "timestamp";
@@ -105,7 +105,9 @@ public final class TufClient {
             if (asked.add(next)) {
                 Targets found = verified(next);
                 paths.addAll(found.targets().keySet());
-                found.delegations().forEach(delegation -> delegation.scope().roles()
+                found.delegations().forEach(delegation -> delegation
+                        .scope()
+                        .roles()
                         .forEach(name -> pending.add(new Pending(name, delegation.role()))));
             }
         }
@@ -124,7 +126,10 @@ public final class TufClient {
      */
     public Instant expires() {
         requireRefreshed();
-        return List.of(root, timestamp, snapshot, targets).stream().map(Signed::expires).min(Instant::compareTo).orElseThrow();
+        return List.of(root, timestamp, snapshot, targets).stream()
+                .map(Signed::expires)
+                .min(Instant::compareTo)
+                .orElseThrow();
     }
 
     /**
@@ -208,14 +213,14 @@ public final class TufClient {
         if (!root.consistentSnapshot()) {
             return target.path();
         }
-        String hash = target.hashes().getOrDefault("sha256", target.hashes().values().iterator().next());
+        String hash = target.hashes()
+                .getOrDefault("sha256", target.hashes().values().iterator().next());
         int name = target.path().lastIndexOf('/') + 1;
         return target.path().substring(0, name) + hash + "." + target.path().substring(name);
     }
 
     /** A role on a way to it: verified with the keys of whoever delegated on this way; another way proves nothing for this one. */
-    private record Pending(String name, Role role) {
-    }
+    private record Pending(String name, Role role) {}
 
     private Targets verified(Pending wanted) throws TufException, InterruptedException {
         if (wanted.name().equals(TARGETS)) {
@@ -240,11 +245,14 @@ public final class TufClient {
     private Root trustedRoot() throws TufException {
         Optional<Root> stored = storedRoot();
         if (shippedRoot.isEmpty()) {
-            return stored.orElseThrow(() -> new TufException(Reason.NOT_TRUSTED,
-                    "root.json: expected a trusted root to begin with, found none, or one that is not signed by its own keys"));
+            return stored.orElseThrow(
+                    () -> new TufException(
+                            Reason.NOT_TRUSTED,
+                            "root.json: expected a trusted root to begin with, found none, or one that is not signed by its own keys"));
         }
         Root shipped = selfSigned("the root of this system", shippedRoot.get());
-        if (stored.isPresent() && stored.get().version() >= shipped.version()
+        if (stored.isPresent()
+                && stored.get().version() >= shipped.version()
                 && history().contains(historyLine(shipped.version(), shippedRoot.get()))) {
             return stored.get();
         }
@@ -283,8 +291,9 @@ public final class TufClient {
     }
 
     private Set<String> history() {
-        return store.read(HISTORY, MAX_HISTORY).map(content -> Set.copyOf(Arrays.asList(
-                new String(content, StandardCharsets.US_ASCII).split("\n")))).orElse(Set.of());
+        return store.read(HISTORY, MAX_HISTORY)
+                .map(content -> Set.copyOf(Arrays.asList(new String(content, StandardCharsets.US_ASCII).split("\n"))))
+                .orElse(Set.of());
     }
 
     private static String historyLine(long version, byte[] content) {
@@ -307,8 +316,10 @@ public final class TufClient {
             requireSigned(name, read, root.role(ROOT));
             requireSigned(name, read, read.signed().role(ROOT));
             if (read.signed().version() != root.version() + 1) {
-                throw new TufException(Reason.ROLLBACK, name + ": expected version " + (root.version() + 1) + ", found "
-                        + read.signed().version());
+                throw new TufException(
+                        Reason.ROLLBACK,
+                        name + ": expected version " + (root.version() + 1) + ", found "
+                                + read.signed().version());
             }
             follow(name, content, read.signed());
         }
@@ -316,9 +327,12 @@ public final class TufClient {
 
     private void follow(String name, byte[] content, Root next) throws TufException {
         try {
-            // New keys are the way back from versions that an attacker has driven up (5.3.11). First, so that a power cut
+            // New keys are the way back from versions that an attacker has driven up (5.3.11). First, so that a power
+            // cut
             // between the two does both again.
-            if (REPLACEABLE.stream().anyMatch(role -> !root.role(role).keys().equals(next.role(role).keys()))) {
+            if (REPLACEABLE.stream()
+                    .anyMatch(role ->
+                            !root.role(role).keys().equals(next.role(role).keys()))) {
                 for (String role : REPLACEABLE) {
                     store.remove(file(role));
                 }
@@ -352,7 +366,10 @@ public final class TufClient {
                 requireCurrent(name, timestamp);
                 return;
             }
-            requireNotOlder("snapshot.json named by " + name, before.get().snapshot().version(), timestamp.snapshot().version());
+            requireNotOlder(
+                    "snapshot.json named by " + name,
+                    before.get().snapshot().version(),
+                    timestamp.snapshot().version());
         }
         requireCurrent(name, timestamp);
         keep(name, content);
@@ -390,10 +407,15 @@ public final class TufClient {
             for (Map.Entry<String, FileInfo> file : before.get().files().entrySet()) {
                 FileInfo now = read.signed().files().get(file.getKey());
                 if (now == null) {
-                    throw new TufException(Reason.ROLLBACK, name + ": expected it to name " + Text.printable(file.getKey())
-                            + " as the one before, found nothing");
+                    throw new TufException(
+                            Reason.ROLLBACK,
+                            name + ": expected it to name " + Text.printable(file.getKey())
+                                    + " as the one before, found nothing");
                 }
-                requireNotOlder(Text.printable(file.getKey()) + " named by " + name, file.getValue().version(), now.version());
+                requireNotOlder(
+                        Text.printable(file.getKey()) + " named by " + name,
+                        file.getValue().version(),
+                        now.version());
             }
         }
         snapshot = read.signed();
@@ -425,8 +447,9 @@ public final class TufClient {
         String name = file(role);
         FileInfo wanted = snapshot.files().get(role + ".json");
         if (wanted == null) {
-            throw new TufException(Reason.NOT_TRUSTED, "snapshot.json: expected it to name " + Text.printable(role)
-                    + ".json, found nothing");
+            throw new TufException(
+                    Reason.NOT_TRUSTED,
+                    "snapshot.json: expected it to name " + Text.printable(role) + ".json, found nothing");
         }
         Optional<byte[]> stored = store.read(name, limits.targetsBytes());
         if (stored.isPresent()) {
@@ -467,23 +490,28 @@ public final class TufClient {
 
     private static void requireSigned(String name, Metadata<?> read, Role signers) throws TufException {
         if (!signers.hasSigned(read)) {
-            throw new TufException(Reason.NOT_TRUSTED, name + ": expected signatures of " + signers.threshold() + " of "
-                    + signers.keys().size() + " keys, found fewer");
+            throw new TufException(
+                    Reason.NOT_TRUSTED,
+                    name + ": expected signatures of " + signers.threshold() + " of "
+                            + signers.keys().size() + " keys, found fewer");
         }
     }
 
     private void requireSameRepository(String name, Signed read) throws TufException {
         if (root.repository().isPresent() && !root.repository().equals(read.repository())) {
-            throw new TufException(Reason.NOT_TRUSTED, name + ": expected metadata of the repository "
-                    + Text.printable(root.repository().get()) + ", found that of "
-                    + Text.printable(read.repository().orElse("another one, which does not say which")));
+            throw new TufException(
+                    Reason.NOT_TRUSTED,
+                    name + ": expected metadata of the repository "
+                            + Text.printable(root.repository().get()) + ", found that of "
+                            + Text.printable(read.repository().orElse("another one, which does not say which")));
         }
     }
 
     private static void requireNotOlder(String name, long trusted, long found) throws TufException {
         if (found < trusted) {
-            throw new TufException(Reason.ROLLBACK, name + ": expected at least version " + trusted + ", which was trusted before, found "
-                    + found);
+            throw new TufException(
+                    Reason.ROLLBACK,
+                    name + ": expected at least version " + trusted + ", which was trusted before, found " + found);
         }
     }
 
@@ -495,8 +523,10 @@ public final class TufClient {
 
     private void requireCurrent(String name, Signed read) throws TufException {
         if (!now.isBefore(read.expires())) {
-            throw new TufException(Reason.EXPIRED, name + ": expected metadata that holds at " + now + ", found version "
-                    + read.version() + " that expired at " + read.expires());
+            throw new TufException(
+                    Reason.EXPIRED,
+                    name + ": expected metadata that holds at " + now + ", found version " + read.version()
+                            + " that expired at " + read.expires());
         }
     }
 

@@ -10,7 +10,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
-
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -25,7 +24,8 @@ class ReadersTest {
     }
 
     private static Stream<Arguments> canonicalForms() {
-        return Stream.of(Arguments.of("{\"b\": 1, \"a\": [true, null, \"x\"]}", "{\"a\":[true,null,\"x\"],\"b\":1}"),
+        return Stream.of(
+                Arguments.of("{\"b\": 1, \"a\": [true, null, \"x\"]}", "{\"a\":[true,null,\"x\"],\"b\":1}"),
                 Arguments.of("{ }", "{}"),
                 Arguments.of("{\"a\": []}", "{\"a\":[]}"),
                 Arguments.of("{\"a\": \"q\\\"b\\\\n\\n\"}", "{\"a\":\"q\\\"b\\\\n\n\"}"),
@@ -37,12 +37,26 @@ class ReadersTest {
     @ParameterizedTest
     @MethodSource("canonicalForms")
     void theCanonicalFormIsThatOfOlpc(String text, String canonical) throws Exception {
-        assertEquals(canonical, new String(CanonicalJson.encode(StrictJson.object("x", utf8(text))), StandardCharsets.UTF_8));
+        assertEquals(
+                canonical,
+                new String(CanonicalJson.encode(StrictJson.object("x", utf8(text))), StandardCharsets.UTF_8));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "[]", "{", "{}{}", "{\"a\": 1, \"a\": 2}", "{\"a\": 1.5}", "{\"a\": 1e3}", "{\"a\": NaN}", "{\"a\": tru}",
-        "\u0000", "{\"a\": 123456789012345678901234567890}"})
+    @ValueSource(
+            strings = {
+                "",
+                "[]",
+                "{",
+                "{}{}",
+                "{\"a\": 1, \"a\": 2}",
+                "{\"a\": 1.5}",
+                "{\"a\": 1e3}",
+                "{\"a\": NaN}",
+                "{\"a\": tru}",
+                "\u0000",
+                "{\"a\": 123456789012345678901234567890}"
+            })
     void whatIsNoStrictJsonIsRefused(String text) {
         assertThrows(TufException.class, () -> StrictJson.object("x", utf8(text)));
     }
@@ -57,17 +71,32 @@ class ReadersTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"*,a,true", "*,a/b,false", "a/*,a/b,true", "a/*,a/b/c,false", "a?c,abc,true", "a?c,a/c,false", "*.zip,x.zip,true",
-        "*.zip,x.zipp,false", "a*b*c,axxbyyc,true", "a*b*c,axxbyy,false", "releases/*/*,releases/x/y,true", "'','',true", "*,'',true",
-        "README,readme,false", "a*/b*,ax/by,true", "a*/b*,a/x/b,false"})
+    @CsvSource({
+        "*,a,true",
+        "*,a/b,false",
+        "a/*,a/b,true",
+        "a/*,a/b/c,false",
+        "a?c,abc,true",
+        "a?c,a/c,false",
+        "*.zip,x.zip,true",
+        "*.zip,x.zipp,false",
+        "a*b*c,axxbyyc,true",
+        "a*b*c,axxbyy,false",
+        "releases/*/*,releases/x/y,true",
+        "'','',true",
+        "*,'',true",
+        "README,readme,false",
+        "a*/b*,ax/by,true",
+        "a*/b*,a/x/b,false"
+    })
     void patternsMatchWithinASegment(String pattern, String path, boolean matches) {
         assertEquals(matches, PathPattern.matches(pattern, path));
     }
 
     @Test
     void noPatternTakesLong() {
-        assertTimeoutPreemptively(Duration.ofSeconds(5),
-                () -> PathPattern.matches("*a".repeat(2000) + "b", "a".repeat(4000)));
+        assertTimeoutPreemptively(
+                Duration.ofSeconds(5), () -> PathPattern.matches("*a".repeat(2000) + "b", "a".repeat(4000)));
     }
 
     @Test

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.tuf;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.KeyPair;
@@ -15,10 +17,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
-
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-
 import org.metaotamgr.tuf.TufException.Reason;
 
 /** A repository in memory, made with nothing of the client but its canonical form; a test may sign and publish what it likes. */
@@ -35,6 +33,7 @@ final class RepositoryOnPaper implements Transport {
     final Map<String, String> targets = new TreeMap<>();
     /** Who else signs the next root: the keys that devices know. */
     final List<KeyPair> formerRootKeys = new ArrayList<>();
+
     Optional<String> name = Optional.empty();
 
     RepositoryOnPaper() {
@@ -59,7 +58,9 @@ final class RepositoryOnPaper implements Transport {
 
     private ObjectNode signedPart(String type, String role) {
         ObjectNode signed = JsonNodeFactory.instance.objectNode();
-        signed.put("_type", type).put("spec_version", "1.0.31").put("version", versions.merge(role, 1L, Long::sum))
+        signed.put("_type", type)
+                .put("spec_version", "1.0.31")
+                .put("version", versions.merge(role, 1L, Long::sum))
                 .put("expires", expires.getOrDefault(role, FAR).toString());
         name.ifPresent(text -> signed.put(MetadataReader.REPOSITORY, text));
         return signed;
@@ -74,8 +75,10 @@ final class RepositoryOnPaper implements Transport {
                 Signature signature = Signature.getInstance("Ed25519");
                 signature.initSign(key.getPrivate());
                 signature.update(content);
-                file.withArray("signatures").addObject().put("keyid", raw(key)).put("sig",
-                        HexFormat.of().formatHex(signature.sign()));
+                file.withArray("signatures")
+                        .addObject()
+                        .put("keyid", raw(key))
+                        .put("sig", HexFormat.of().formatHex(signature.sign()));
             } catch (GeneralSecurityException e) {
                 throw new IllegalStateException(e);
             }
@@ -93,7 +96,10 @@ final class RepositoryOnPaper implements Transport {
             for (KeyPair pair : pairs) {
                 entry.withArray("keyids").add(raw(pair));
                 ObjectNode key = signed.withObject("/keys").putObject(raw(pair));
-                key.put("keytype", "ed25519").put("scheme", "ed25519").putObject("keyval").put("public", raw(pair));
+                key.put("keytype", "ed25519")
+                        .put("scheme", "ed25519")
+                        .putObject("keyval")
+                        .put("public", raw(pair));
             }
         });
         List<KeyPair> signers = new ArrayList<>(keys.get("root"));
@@ -118,7 +124,9 @@ final class RepositoryOnPaper implements Transport {
         targets.forEach((path, content) -> {
             byte[] bytes = content.getBytes(StandardCharsets.UTF_8);
             ObjectNode target = signed.withObject("/targets").putObject(path);
-            target.put("length", bytes.length).putObject("hashes").put("sha256", HexFormat.of().formatHex(Sha256.of(bytes)));
+            target.put("length", bytes.length)
+                    .putObject("hashes")
+                    .put("sha256", HexFormat.of().formatHex(Sha256.of(bytes)));
         });
         published.put(versions.get("targets") + ".targets.json", signed(signed, keys.get("targets")));
     }

@@ -14,12 +14,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-
 import org.metaotamgr.tuf.TufException.Reason;
 
 /** A client trusts what the keys of its root have signed, never goes back, and always finds its way forward again. */
@@ -77,7 +75,8 @@ class TufClientTest {
     @ParameterizedTest
     @ValueSource(strings = {"root.json", "roots", "timestamp.json", "snapshot.json", "targets.json"})
     void aStateFileThatIsTornEmptyOrLostNeverEndsUpdates(String file) throws Exception {
-        for (byte[] damaged : List.of(new byte[0], "{\"signed\": {".getBytes(StandardCharsets.UTF_8), new byte[300_000])) {
+        for (byte[] damaged :
+                List.of(new byte[0], "{\"signed\": {".getBytes(StandardCharsets.UTF_8), new byte[300_000])) {
             refreshed();
             store.files.put(file, damaged);
             assertTrue(refreshed().find("board-1.0.bundle").isPresent());
@@ -142,7 +141,9 @@ class TufClientTest {
         repository.keys.put("targets", new java.util.ArrayList<>(List.of(stolen)));
         repository.targets.put("board-2.0.bundle", "evil");
         repository.publish();
-        assertEquals(Reason.NOT_TRUSTED, assertThrows(TufException.class, client()::refresh).reason());
+        assertEquals(
+                Reason.NOT_TRUSTED,
+                assertThrows(TufException.class, client()::refresh).reason());
     }
 
     @Test
@@ -150,10 +151,12 @@ class TufClientTest {
         String root = new String(repository.published.get("1.root.json"), StandardCharsets.UTF_8);
         Metadata<Signed.Root> read = MetadataReader.root("root.json", root.getBytes(StandardCharsets.UTF_8));
         Key key = read.signed().role("timestamp").keys().values().iterator().next();
-        Metadata<Signed.Timestamp> timestamp = MetadataReader.timestamp("t", repository.published.get("timestamp.json"));
+        Metadata<Signed.Timestamp> timestamp =
+                MetadataReader.timestamp("t", repository.published.get("timestamp.json"));
         byte[] signature = timestamp.signatures().values().iterator().next();
         Role two = new Role(Map.of("a", key, "b", key), 2);
-        assertFalse(two.hasSigned(new Metadata<>(timestamp.signed(), timestamp.signedBytes(), Map.of("a", signature, "b", signature))));
+        assertFalse(two.hasSigned(
+                new Metadata<>(timestamp.signed(), timestamp.signedBytes(), Map.of("a", signature, "b", signature))));
     }
 
     @Test

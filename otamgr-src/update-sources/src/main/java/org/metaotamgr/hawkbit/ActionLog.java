@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.hawkbit;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -9,10 +11,6 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
-
-import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-
 import org.metaotamgr.device.DurableFile;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
@@ -74,8 +72,9 @@ final class ActionLog {
         all.put(action, stage);
         ObjectNode root = Json.newObject();
         ArrayNode actions = root.putArray("actions");
-        all.entrySet().stream().skip(Math.max(0, all.size() - MAX_ACTIONS))
-                .forEach(entry -> actions.addObject().put("id", entry.getKey()).put("stage", entry.getValue().word()));
+        all.entrySet().stream().skip(Math.max(0, all.size() - MAX_ACTIONS)).forEach(entry -> actions.addObject()
+                .put("id", entry.getKey())
+                .put("stage", entry.getValue().word()));
         try {
             new DurableFile(file, files).write(Json.bytes(root));
         } catch (IOException e) {
@@ -87,7 +86,8 @@ final class ActionLog {
     private Map<String, Stage> read() {
         Map<String, Stage> all = new LinkedHashMap<>();
         try (InputStream in = Files.newInputStream(file)) {
-            for (Json action : Json.object(file.toString(), in.readNBytes(MAX_FILE_SIZE)).objects("actions", MAX_ACTIONS)) {
+            for (Json action :
+                    Json.object(file.toString(), in.readNBytes(MAX_FILE_SIZE)).objects("actions", MAX_ACTIONS)) {
                 for (Stage stage : Stage.values()) {
                     if (stage.word().equals(action.string("stage"))) {
                         all.put(action.string("id"), stage);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.hawkbit;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.net.URI;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-
-import com.fasterxml.jackson.databind.node.ObjectNode;
-
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.http.Http;
@@ -43,7 +41,8 @@ final class Ddi {
      */
     Ddi(Http http, URI base, String tenant, String controllerId) {
         this.http = http;
-        this.controller = base.resolve("./" + Urls.segment(tenant) + "/controller/v1/" + Urls.segment(controllerId) + "/");
+        this.controller =
+                base.resolve("./" + Urls.segment(tenant) + "/controller/v1/" + Urls.segment(controllerId) + "/");
     }
 
     /**
@@ -52,8 +51,7 @@ final class Ddi {
      * @param action the id of an action
      * @param etag what changes when the server changes the action, for the next request; empty if the link has none
      */
-    record Link(String action, Optional<String> etag) {
-    }
+    record Link(String action, Optional<String> etag) {}
 
     /**
      * What the server wants.
@@ -64,7 +62,11 @@ final class Ddi {
      * @param cancel an update to give up
      * @param wantsAttributes whether it asks for the attributes of this device
      */
-    record Base(Optional<Duration> sleep, Optional<Link> deployment, Optional<Link> confirmation, Optional<Link> cancel,
+    record Base(
+            Optional<Duration> sleep,
+            Optional<Link> deployment,
+            Optional<Link> confirmation,
+            Optional<Link> cancel,
             boolean wantsAttributes) {
         boolean wantsNothing() {
             return deployment.isEmpty() && confirmation.isEmpty() && cancel.isEmpty();
@@ -77,8 +79,12 @@ final class Ddi {
         Json json = get(URI.create(text.substring(0, text.length() - 1)), "the base resource");
         try {
             Json links = json.object("_links");
-            return new Base(sleep(json.object("config").object("polling")), link(links, "deploymentBase"),
-                    link(links, "confirmationBase"), link(links, "cancelAction"), links.has("configData"));
+            return new Base(
+                    sleep(json.object("config").object("polling")),
+                    link(links, "deploymentBase"),
+                    link(links, "confirmationBase"),
+                    link(links, "cancelAction"),
+                    links.has("configData"));
         } catch (Json.MalformedException e) {
             throw new SourceException(Reason.MALFORMED, e.getMessage());
         }
@@ -93,7 +99,8 @@ final class Ddi {
             throw polling.wrong("sleep", "a time such as 00:05:00");
         }
         Duration sleep = Duration.ofHours(Long.parseLong(matcher.group(1)))
-                .plusMinutes(Long.parseLong(matcher.group(2))).plusSeconds(Long.parseLong(matcher.group(3)));
+                .plusMinutes(Long.parseLong(matcher.group(2)))
+                .plusSeconds(Long.parseLong(matcher.group(3)));
         return Optional.of(sleep).filter(time -> !time.isZero());
     }
 
@@ -120,7 +127,8 @@ final class Ddi {
             return Optional.empty();
         }
         Optional<String> etag = Optional.empty();
-        for (String parameter : question < 0 ? new String[0] : href.substring(question + 1).split("&")) {
+        for (String parameter :
+                question < 0 ? new String[0] : href.substring(question + 1).split("&")) {
             String value = parameter.startsWith("c=") ? parameter.substring(2) : "";
             if (isActionId(value.startsWith("-") ? value.substring(1) : value)) {
                 etag = Optional.of(value);
@@ -146,7 +154,8 @@ final class Ddi {
 
     /** Which action a cancel is about. */
     String stopId(Link cancel) throws SourceException, InterruptedException {
-        Json json = get(controller.resolve("cancelAction/" + cancel.action()), "the cancel of action " + cancel.action());
+        Json json =
+                get(controller.resolve("cancelAction/" + cancel.action()), "the cancel of action " + cancel.action());
         try {
             String stopId = json.object("cancelAction").string("stopId");
             if (!isActionId(stopId)) {
@@ -169,7 +178,11 @@ final class Ddi {
 
     /** What has become of an action: hawkBit's {@code execution}. */
     enum Execution {
-        DOWNLOAD("download"), DOWNLOADED("downloaded"), PROCEEDING("proceeding"), CLOSED("closed"), REJECTED("rejected");
+        DOWNLOAD("download"),
+        DOWNLOADED("downloaded"),
+        PROCEEDING("proceeding"),
+        CLOSED("closed"),
+        REJECTED("rejected");
 
         private final String word;
 
@@ -180,7 +193,9 @@ final class Ddi {
 
     /** How it ended, or that it has not. */
     enum Finished {
-        SUCCESS("success"), FAILURE("failure"), NONE("none");
+        SUCCESS("success"),
+        FAILURE("failure"),
+        NONE("none");
 
         private final String word;
 
@@ -196,8 +211,14 @@ final class Ddi {
      * @param percent how far it is, if known
      * @return the status of the answer
      */
-    int feedback(String resource, String action, Execution execution, Finished finished, Optional<Integer> percent,
-            String message) throws SourceException, InterruptedException {
+    int feedback(
+            String resource,
+            String action,
+            Execution execution,
+            Finished finished,
+            Optional<Integer> percent,
+            String message)
+            throws SourceException, InterruptedException {
         // Servers before 0.3 want the id in the body as well.
         ObjectNode body = Json.newObject().put("id", action);
         ObjectNode status = body.putObject("status").put("execution", execution.word);

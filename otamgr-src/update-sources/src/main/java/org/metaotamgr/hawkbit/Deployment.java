@@ -11,7 +11,6 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.Version;
 import org.metaotamgr.http.Json;
@@ -28,6 +27,7 @@ import org.metaotamgr.http.Urls;
 record Deployment(Target target, boolean download, boolean update, boolean window) {
     /** The detail of a target that was assigned for the pull only. */
     static final String PULL_ONLY = "pullOnly";
+
     private static final int MAX_CHUNKS = 64;
     private static final int MAX_ARTIFACTS = 64;
     private static final int SHA1_DIGITS = 40;
@@ -42,8 +42,7 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
     }
 
     /** An artifact and the software module that it belongs to. */
-    private record Candidate(Json chunk, Json artifact) {
-    }
+    private record Candidate(Json chunk, Json artifact) {}
 
     /**
      * Reads it.
@@ -56,7 +55,8 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
      */
     static Deployment of(Json action, String key, String id, Optional<String> part, boolean secureOnly)
             throws Json.MalformedException, OtherActionException {
-        boolean isAbout = action.node().path("id").asText().equals(id) && action.node().path(key).isObject();
+        boolean isAbout = action.node().path("id").asText().equals(id)
+                && action.node().path(key).isObject();
         if (!isAbout) {
             throw new OtherActionException(action.where() + ": expected the action " + id + ", found something else");
         }
@@ -76,9 +76,12 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
         }
         boolean window = deployment.has("maintenanceWindow");
         boolean isPullOnly = !window && !isWanted(deployment, "update");
-        return new Deployment(target(candidates.get(0), id, secureOnly, isPullOnly), isWanted(deployment, "download"),
+        return new Deployment(
+                target(candidates.get(0), id, secureOnly, isPullOnly),
+                isWanted(deployment, "download"),
                 isWanted(deployment, "update")
-                        && !(window && deployment.string("maintenanceWindow").equals("unavailable")), window);
+                        && !(window && deployment.string("maintenanceWindow").equals("unavailable")),
+                window);
     }
 
     private static boolean isWanted(Json deployment, String key) throws Json.MalformedException {
@@ -89,7 +92,8 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
         };
     }
 
-    private static Target target(Candidate candidate, String id, boolean secureOnly, boolean isPullOnly) throws Json.MalformedException {
+    private static Target target(Candidate candidate, String id, boolean secureOnly, boolean isPullOnly)
+            throws Json.MalformedException {
         Json chunk = candidate.chunk();
         Json artifact = candidate.artifact();
         if (chunk.has("encrypted") && chunk.node().get("encrypted").asBoolean()) {
@@ -111,9 +115,14 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
             metadata.put(entry.string("key"), entry.string("value"));
         }
         try {
-            return new Target(name.substring(0, Math.min(name.length(), 128)), version,
-                    Optional.ofNullable(metadata.get("compatible")), bytes, sha256.orElseGet(() -> substitute(artifact, bytes)),
-                    sha256, details);
+            return new Target(
+                    name.substring(0, Math.min(name.length(), 128)),
+                    version,
+                    Optional.ofNullable(metadata.get("compatible")),
+                    bytes,
+                    sha256.orElseGet(() -> substitute(artifact, bytes)),
+                    sha256,
+                    details);
         } catch (IllegalArgumentException e) {
             throw new Json.MalformedException(chunk.where() + ": " + e.getMessage());
         }
@@ -127,11 +136,13 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
     /** What tells one file of a server without SHA-256 from another. */
     private static String substitute(Json artifact, long bytes) {
         String sha1 = artifact.node().path("hashes").path("sha1").asText();
-        String known = "hawkbit " + bytes + " " + (sha1.length() == SHA1_DIGITS ? sha1
-                : artifact.node().path("_links").toString());
+        String known = "hawkbit " + bytes + " "
+                + (sha1.length() == SHA1_DIGITS
+                        ? sha1
+                        : artifact.node().path("_links").toString());
         try {
-            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256")
-                    .digest(known.getBytes(StandardCharsets.UTF_8)));
+            return HexFormat.of()
+                    .formatHex(MessageDigest.getInstance("SHA-256").digest(known.getBytes(StandardCharsets.UTF_8)));
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every Java has SHA-256", e);
         }

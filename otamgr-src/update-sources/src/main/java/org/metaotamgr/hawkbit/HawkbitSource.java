@@ -13,7 +13,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.LongSupplier;
-
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.PullProgress;
@@ -25,12 +24,11 @@ import org.metaotamgr.agent.UpdateEvent;
 import org.metaotamgr.agent.UpdateSource;
 import org.metaotamgr.agent.Version;
 import org.metaotamgr.device.Printable;
+import org.metaotamgr.hawkbit.ActionLog.Stage;
 import org.metaotamgr.hawkbit.Ddi.Execution;
 import org.metaotamgr.hawkbit.Ddi.Finished;
-import org.metaotamgr.hawkbit.ActionLog.Stage;
 import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Download;
-import org.metaotamgr.http.Http;
 import org.metaotamgr.http.Json;
 import org.metaotamgr.http.Urls;
 
@@ -77,16 +75,20 @@ final class HawkbitSource implements UpdateSource {
      * @param mayBeImage whether an artifact may be an image that is no bundle
      * @param secureOnly whether artifacts have to come over https
      */
-    record Options(Optional<String> part, Map<String, String> attributes, Confirmation confirmation, Duration cancelPoll,
-            boolean mayBeImage, boolean secureOnly) {
+    record Options(
+            Optional<String> part,
+            Map<String, String> attributes,
+            Confirmation confirmation,
+            Duration cancelPoll,
+            boolean mayBeImage,
+            boolean secureOnly) {
         Options {
             attributes = Map.copyOf(attributes);
         }
     }
 
     /** What of a download the server knows. */
-    private record Reported(String action, int percent) {
-    }
+    private record Reported(String action, int percent) {}
 
     HawkbitSource(Ddi ddi, Download download, Options options, SourceContext context, LongSupplier nanoTime) {
         this.ddi = ddi;
@@ -138,27 +140,39 @@ final class HawkbitSource implements UpdateSource {
         Stage stage = stages.of(link.action());
         if (stage.isOver()) {
             // What the server offers is not over there: its word counts, whatever answered when it was told the end.
-            context.log().info("hawkbit_open:action=" + link.action() + ",was=" + stage.word()
-                    + ",meaning=the server offers it again, or has not heard how it ended");
+            context.log()
+                    .info("hawkbit_open:action=" + link.action() + ",was=" + stage.word()
+                            + ",meaning=the server offers it again, or has not heard how it ended");
             stages.set(link.action(), Stage.OFFERED);
             stage = Stage.OFFERED;
         }
         if (stage == Stage.ARMED
-                || stage == Stage.INSTALLING && installed.version()
-                        .filter(one -> new Version(one).isSame(new Version(target.version()))).isPresent()) {
+                || stage == Stage.INSTALLING
+                        && installed
+                                .version()
+                                .filter(one -> new Version(one).isSame(new Version(target.version())))
+                                .isPresent()) {
             // It is in a slot, and its trial decides; until then there is nothing to be said about it.
-            return new CheckResult.Waiting("action " + link.action() + " is installed, and its trial is not over", sleep);
+            return new CheckResult.Waiting(
+                    "action " + link.action() + " is installed, and its trial is not over", sleep);
         }
         if (!deployment.download()) {
-            return new CheckResult.Waiting("the server does not want action " + link.action() + " to be pulled yet", sleep);
+            return new CheckResult.Waiting(
+                    "the server does not want action " + link.action() + " to be pulled yet", sleep);
         }
         return new CheckResult.Offers(List.of(forBoard(target, installed)), sleep);
     }
 
     /** What is assigned to this device without the name of a board has to be for this one. */
     private static Target forBoard(Target target, InstalledSystem installed) {
-        return new Target(target.name(), target.version(), target.compatible().or(installed::compatible), target.bytes(),
-                target.id(), target.sha256(), target.details());
+        return new Target(
+                target.name(),
+                target.version(),
+                target.compatible().or(installed::compatible),
+                target.bytes(),
+                target.id(),
+                target.sha256(),
+                target.details());
     }
 
     private Deployment deployment(Ddi.Link link) throws SourceException, InterruptedException {
@@ -200,17 +214,28 @@ final class HawkbitSource implements UpdateSource {
         String action = ddi.stopId(cancel);
         Stage stage = stages.of(action);
         if (stage == Stage.INSTALLING || stage == Stage.ARMED) {
-            int status = ddi.feedback(CANCEL, action, Execution.REJECTED, Finished.NONE, Optional.empty(),
+            int status = ddi.feedback(
+                    CANCEL,
+                    action,
+                    Execution.REJECTED,
+                    Finished.NONE,
+                    Optional.empty(),
                     "the update is in a slot already; how its trial ends is reported. Assign another version to leave it");
-            context.log().info("hawkbit_cancel:action=" + action + ",answer=declined,stage=" + stage.word() + ",status="
-                    + status);
+            context.log()
+                    .info("hawkbit_cancel:action=" + action + ",answer=declined,stage=" + stage.word() + ",status="
+                            + status);
         } else {
             acceptCancel(action);
         }
     }
 
     private void acceptCancel(String action) throws SourceException, InterruptedException {
-        int status = ddi.feedback(CANCEL, action, Execution.CLOSED, Finished.SUCCESS, Optional.empty(),
+        int status = ddi.feedback(
+                CANCEL,
+                action,
+                Execution.CLOSED,
+                Finished.SUCCESS,
+                Optional.empty(),
                 "the update was given up before anything was installed");
         stages.set(action, Stage.CANCELLED);
         context.log().info("hawkbit_cancel:action=" + action + ",answer=accepted,status=" + status);
@@ -221,21 +246,28 @@ final class HawkbitSource implements UpdateSource {
     /** Why an update still waits to be confirmed; empty if this device has confirmed it. */
     private Optional<String> confirm(Ddi.Link link) throws SourceException, InterruptedException {
         String action = link.action();
-        Optional<Boolean> answer = switch (options.confirmation()) {
-            case AUTOMATIC -> Optional.of(true);
-            case SERVER -> Optional.empty();
-            case DEVICE -> answerOnDevice(action);
-        };
+        Optional<Boolean> answer =
+                switch (options.confirmation()) {
+                    case AUTOMATIC -> Optional.of(true);
+                    case SERVER -> Optional.empty();
+                    case DEVICE -> answerOnDevice(action);
+                };
         if (answer.isEmpty()) {
             return Optional.of("action " + action + " waits to be confirmed "
-                    + (options.confirmation() == Confirmation.SERVER ? "on the server"
+                    + (options.confirmation() == Confirmation.SERVER
+                            ? "on the server"
                             : "on this device, by the line \"" + action + " confirmed\" in " + confirmationFile()));
         }
-        int status = ddi.confirm(action, answer.get(), answer.get() ? "confirmed by the device" : "denied on the device");
-        context.log().info("hawkbit_confirmation:action=" + action + ",confirmed=" + answer.get() + ",status=" + status);
-        return answer.get() && status < 300 ? Optional.empty()
-                : Optional.of("action " + action + (answer.get() ? " could not be confirmed: HTTP status " + status
-                        : " was denied on this device"));
+        int status =
+                ddi.confirm(action, answer.get(), answer.get() ? "confirmed by the device" : "denied on the device");
+        context.log()
+                .info("hawkbit_confirmation:action=" + action + ",confirmed=" + answer.get() + ",status=" + status);
+        return answer.get() && status < 300
+                ? Optional.empty()
+                : Optional.of("action " + action
+                        + (answer.get()
+                                ? " could not be confirmed: HTTP status " + status
+                                : " was denied on this device"));
     }
 
     private Path confirmationFile() {
@@ -244,14 +276,19 @@ final class HawkbitSource implements UpdateSource {
 
     private Optional<Boolean> answerOnDevice(String action) {
         try {
-            String text = Files.size(confirmationFile()) > 256 ? ""
-                    : Files.readString(confirmationFile(), StandardCharsets.UTF_8).strip();
-            return text.equals(action + " confirmed") ? Optional.of(true)
+            String text = Files.size(confirmationFile()) > 256
+                    ? ""
+                    : Files.readString(confirmationFile(), StandardCharsets.UTF_8)
+                            .strip();
+            return text.equals(action + " confirmed")
+                    ? Optional.of(true)
                     : text.equals(action + " denied") ? Optional.of(false) : Optional.empty();
         } catch (NoSuchFileException e) {
             return Optional.empty();
         } catch (IOException e) {
-            context.log().warning("hawkbit_confirmation:file=" + confirmationFile() + ",error=" + Printable.of(e.toString()));
+            context.log()
+                    .warning(
+                            "hawkbit_confirmation:file=" + confirmationFile() + ",error=" + Printable.of(e.toString()));
             return Optional.empty();
         }
     }
@@ -261,18 +298,26 @@ final class HawkbitSource implements UpdateSource {
     @Override
     public Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException {
         String action = action(target);
-        URI uri = Urls.parse(target.details().getOrDefault("url", "")).orElseThrow(() -> new SourceException(
-                Reason.NOT_FOUND, target.name() + ": expected a URL, found none; check again"));
+        URI uri = Urls.parse(target.details().getOrDefault("url", ""))
+                .orElseThrow(() -> new SourceException(
+                        Reason.NOT_FOUND, target.name() + ": expected a URL, found none; check again"));
         long[] asked = {nanoTime.getAsLong()};
-        return download.bring(new Download.Wanted(uri, target.bytes(), target.sha256(), target.id()), storage, bytes -> {
-            progress.pulled(bytes);
-            if (nanoTime.getAsLong() - asked[0] >= options.cancelPoll().toNanos()) {
-                asked[0] = nanoTime.getAsLong();
-                refuseWithdrawn(target, action);
-            }
-        }, file -> BundleProof.check(file, target, context.verifier(),
-                // Without a hash nothing would prove an image.
-                options.mayBeImage() && target.sha256().isPresent()));
+        return download.bring(
+                new Download.Wanted(uri, target.bytes(), target.sha256(), target.id()),
+                storage,
+                bytes -> {
+                    progress.pulled(bytes);
+                    if (nanoTime.getAsLong() - asked[0] >= options.cancelPoll().toNanos()) {
+                        asked[0] = nanoTime.getAsLong();
+                        refuseWithdrawn(target, action);
+                    }
+                },
+                file -> BundleProof.check(
+                        file,
+                        target,
+                        context.verifier(),
+                        // Without a hash nothing would prove an image.
+                        options.mayBeImage() && target.sha256().isPresent()));
     }
 
     private void refuseWithdrawn(Target target, String action) throws SourceException {
@@ -280,7 +325,8 @@ final class HawkbitSource implements UpdateSource {
         try {
             Ddi.Base base = ddi.base();
             isWithdrawn = base.wantsNothing()
-                    || base.cancel().isPresent() && ddi.stopId(base.cancel().get()).equals(action);
+                    || base.cancel().isPresent()
+                            && ddi.stopId(base.cancel().get()).equals(action);
         } catch (SourceException e) {
             // The download shows by itself whether the server is there.
             context.log().info("hawkbit_cancel:error=" + e.getMessage());
@@ -291,8 +337,8 @@ final class HawkbitSource implements UpdateSource {
             return;
         }
         if (isWithdrawn) {
-            throw new SourceException(Reason.WITHDRAWN, target.name() + ": action " + action
-                    + " was cancelled on the server");
+            throw new SourceException(
+                    Reason.WITHDRAWN, target.name() + ": action " + action + " was cancelled on the server");
         }
     }
 
@@ -312,9 +358,14 @@ final class HawkbitSource implements UpdateSource {
         if (base.cancel().isPresent() && ddi.stopId(base.cancel().get()).equals(action)) {
             return false;
         }
-        if (stages.of(action) == Stage.PULLED && base.deployment().filter(link -> link.action().equals(action)).isEmpty()) {
-            throw new SourceException(Reason.DEFERRED, target.name() + ": action " + action
-                    + " was for the pull only; the next assignment of it installs what is here");
+        if (stages.of(action) == Stage.PULLED
+                && base.deployment()
+                        .filter(link -> link.action().equals(action))
+                        .isEmpty()) {
+            throw new SourceException(
+                    Reason.DEFERRED,
+                    target.name() + ": action " + action
+                            + " was for the pull only; the next assignment of it installs what is here");
         }
         if (base.deployment().isEmpty()) {
             return false;
@@ -324,9 +375,11 @@ final class HawkbitSource implements UpdateSource {
             return false;
         }
         if (!deployment.update()) {
-            throw new SourceException(Reason.DEFERRED, target.name() + ": the server does not want action "
-                    + deployment.target().details().get("action") + " to be installed yet"
-                    + (deployment.window() ? ", but in its maintenance window" : ""));
+            throw new SourceException(
+                    Reason.DEFERRED,
+                    target.name() + ": the server does not want action "
+                            + deployment.target().details().get("action") + " to be installed yet"
+                            + (deployment.window() ? ", but in its maintenance window" : ""));
         }
         return true;
     }
@@ -362,20 +415,29 @@ final class HawkbitSource implements UpdateSource {
         }
     }
 
-    private void reportPulling(String action, UpdateEvent.Pulling pulling) throws SourceException, InterruptedException {
+    private void reportPulling(String action, UpdateEvent.Pulling pulling)
+            throws SourceException, InterruptedException {
         int percent = (int) (100 * pulling.bytes() / Math.max(pulling.total(), 1));
         boolean isFirst = !reported.action().equals(action);
         if (!isFirst && percent < reported.percent() + PROGRESS_STEP_PERCENT) {
             return;
         }
         reported = new Reported(action, percent);
-        tell(action, isFirst ? Execution.DOWNLOAD : Execution.PROCEEDING, Optional.of(percent),
+        tell(
+                action,
+                isFirst ? Execution.DOWNLOAD : Execution.PROCEEDING,
+                Optional.of(percent),
                 "pulled " + pulling.bytes() + " of " + pulling.total() + " bytes");
     }
 
     /** A server ends what was only to be pulled with this word, and then offers it no more. */
     private void reportPulled(Target target, String action) throws SourceException, InterruptedException {
-        int status = ddi.feedback(DEPLOYMENT, action, Execution.DOWNLOADED, Finished.NONE, Optional.empty(),
+        int status = ddi.feedback(
+                DEPLOYMENT,
+                action,
+                Execution.DOWNLOADED,
+                Finished.NONE,
+                Optional.empty(),
                 target.sha256().isPresent() ? "pulled, and its hash is right" : "pulled, and its signature is right");
         if (status < 300 && target.details().containsKey(Deployment.PULL_ONLY)) {
             stages.set(action, Stage.PULLED);
@@ -399,16 +461,20 @@ final class HawkbitSource implements UpdateSource {
     private void close(String action, Finished finished, String message) throws SourceException, InterruptedException {
         int status = ddi.feedback(DEPLOYMENT, action, Execution.CLOSED, finished, Optional.empty(), message);
         if (status >= 300 && !isRefusal(status) && isOpen(action)) {
-            throw new SourceException(Reason.FETCH_FAILED, "action " + action + ": expected that the server takes how it ended, "
-                    + "found HTTP status " + status + ", and that it is open; it is told again");
+            throw new SourceException(
+                    Reason.FETCH_FAILED,
+                    "action " + action + ": expected that the server takes how it ended, " + "found HTTP status "
+                            + status + ", and that it is open; it is told again");
         }
         stages.set(action, Stage.CLOSED);
         if (isRefusal(status)) {
-            context.log().error("hawkbit_feedback:action=" + action + ",status=" + status
-                    + ",meaning=the server refuses to be told how it ended");
+            context.log()
+                    .error("hawkbit_feedback:action=" + action + ",status=" + status
+                            + ",meaning=the server refuses to be told how it ended");
         } else if (status >= 300) {
-            context.log().info("hawkbit_feedback:action=" + action + ",status=" + status
-                    + ",meaning=the server has closed it before");
+            context.log()
+                    .info("hawkbit_feedback:action=" + action + ",status=" + status
+                            + ",meaning=the server has closed it before");
         } else {
             context.log().info("hawkbit_closed:action=" + action + ",finished=" + finished);
         }
@@ -428,8 +494,10 @@ final class HawkbitSource implements UpdateSource {
     private static String action(Target target) throws SourceException {
         String action = target.details().get("action");
         if (action == null || !Ddi.isActionId(action)) {
-            throw new SourceException(Reason.NOT_FOUND, target.name()
-                    + ": expected an update that hawkBit assigned, found one of another source; check for updates again");
+            throw new SourceException(
+                    Reason.NOT_FOUND,
+                    target.name()
+                            + ": expected an update that hawkBit assigned, found one of another source; check for updates again");
         }
         return action;
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.hawkbit;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.TextNode;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -11,10 +13,6 @@ import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.TextNode;
-
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.UpdateSource;
@@ -35,8 +33,7 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
     private static final int MAX_ID = 256;
 
     /** Makes the provider; for the service loader. */
-    public HawkbitSourceProvider() {
-    }
+    public HawkbitSourceProvider() {}
 
     @Override
     public String name() {
@@ -46,8 +43,19 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
     @Override
     public UpdateSource open(ConfigObject configuration, SourceContext context) throws ConfigException {
         Set<String> keys = new HashSet<>(HttpConfig.KEYS);
-        keys.addAll(Set.of("type", "tenant", "controllerId", "controllerIdFile", "targetToken", "targetTokenFile",
-                "gatewayToken", "gatewayTokenFile", "part", "attributes", "confirmation", "cancelPollSeconds",
+        keys.addAll(Set.of(
+                "type",
+                "tenant",
+                "controllerId",
+                "controllerIdFile",
+                "targetToken",
+                "targetTokenFile",
+                "gatewayToken",
+                "gatewayTokenFile",
+                "part",
+                "attributes",
+                "confirmation",
+                "cancelPollSeconds",
                 "acceptImages"));
         configuration.warnAboutOthersThan(keys);
         HttpConfig config = HttpConfig.of(configuration);
@@ -55,12 +63,16 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
         Programs programs = new Programs(new SystemProcessRunner(context.log()));
         HawkbitSource.Options options = new HawkbitSource.Options(
                 Optional.of(configuration.string("part", "")).filter(part -> !part.isEmpty()),
-                attributes(configuration), confirmation(configuration),
+                attributes(configuration),
+                confirmation(configuration),
                 configuration.seconds("cancelPollSeconds", 1, MAX_CANCEL_POLL_SECONDS, Duration.ofSeconds(30)),
-                configuration.flag("acceptImages", false), config.base().getScheme().equals("https"));
+                configuration.flag("acceptImages", false),
+                config.base().getScheme().equals("https"));
         return new HawkbitSource(
                 new Ddi(http, config.base(), tenant(configuration), controllerId(configuration)),
-                new Download(http, Hasher.ofProgram(programs), context.files(), context.log()), options, context,
+                new Download(http, Hasher.ofProgram(programs), context.files(), context.log()),
+                options,
+                context,
                 System::nanoTime);
     }
 
@@ -79,17 +91,20 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
             boolean isMachineId = !configuration.has("controllerIdFile");
             Path file = configuration.path("controllerIdFile", MACHINE_ID);
             try {
-                id = Files.size(file) > MAX_ID ? "" : Files.readString(file, StandardCharsets.UTF_8).strip();
+                id = Files.size(file) > MAX_ID
+                        ? ""
+                        : Files.readString(file, StandardCharsets.UTF_8).strip();
             } catch (IOException e) {
-                throw configuration.missing("controllerId", "the name by which the server knows this device (" + file
-                        + " cannot be read)");
+                throw configuration.missing(
+                        "controllerId", "the name by which the server knows this device (" + file + " cannot be read)");
             }
             if (isMachineId || file.endsWith(MACHINE_ID.getFileName())) {
                 requireMachineId(configuration, file, id);
             }
         }
         if (!isName(id)) {
-            throw configuration.missing("controllerId",
+            throw configuration.missing(
+                    "controllerId",
                     "the name by which the server knows this device, of printable ASCII without spaces, other than . and ..");
         }
         return id;
@@ -98,7 +113,9 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
     private static String tenant(ConfigObject configuration) throws ConfigException {
         String tenant = configuration.string("tenant", "DEFAULT");
         if (!isName(tenant)) {
-            throw configuration.wrong("tenant", "a name of printable ASCII without spaces, other than . and ..",
+            throw configuration.wrong(
+                    "tenant",
+                    "a name of printable ASCII without spaces, other than . and ..",
                     configuration.get("tenant"));
         }
         return tenant;
@@ -106,15 +123,21 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
 
     /** Whether a text can be one step of a path. */
     private static boolean isName(String text) {
-        return !text.isEmpty() && text.length() <= MAX_ID && text.chars().allMatch(one -> one > ' ' && one < 0x7f)
-                && !text.equals(".") && !text.equals("..");
+        return !text.isEmpty()
+                && text.length() <= MAX_ID
+                && text.chars().allMatch(one -> one > ' ' && one < 0x7f)
+                && !text.equals(".")
+                && !text.equals("..");
     }
 
     /** While systemd has not made one, many devices would have the same name, and get one another's assignments. */
     private static void requireMachineId(ConfigObject configuration, Path file, String id) throws ConfigException {
         if (!id.matches("[0-9a-f]{32}") || id.equals("0".repeat(32))) {
-            throw configuration.wrong("controllerIdFile", "32 hex digits that are not all zero in " + file + " (the system makes "
-                    + "them at its first start; else name this device by controllerId)", TextNode.valueOf(id));
+            throw configuration.wrong(
+                    "controllerIdFile",
+                    "32 hex digits that are not all zero in " + file + " (the system makes "
+                            + "them at its first start; else name this device by controllerId)",
+                    TextNode.valueOf(id));
         }
     }
 
@@ -138,8 +161,8 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
             case "automatic" -> Confirmation.AUTOMATIC;
             case "server" -> Confirmation.SERVER;
             case "device" -> Confirmation.DEVICE;
-            default -> throw configuration.wrong("confirmation", "automatic, server or device",
-                    configuration.get("confirmation"));
+            default -> throw configuration.wrong(
+                    "confirmation", "automatic, server or device", configuration.get("confirmation"));
         };
     }
 }

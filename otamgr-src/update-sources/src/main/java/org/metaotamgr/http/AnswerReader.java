@@ -18,10 +18,12 @@ final class AnswerReader {
     private static final int MAX_LINE = 16 * 1024;
     /** All lines before the body, those of answers of 1xx included. */
     private static final int MAX_HEAD = 64 * 1024;
+
     private static final int MAX_HEADERS = 256;
     private static final int MAX_INTERIM = 16;
     /** What is around chunks, beyond as much as there is in them. */
     private static final int MAX_AROUND = 64 * 1024;
+
     private static final int MAX_DIGITS = 18;
 
     private final InputStream in;
@@ -57,7 +59,8 @@ final class AnswerReader {
 
         /** The length of the body, or -1 if only its end will tell. */
         long length() {
-            return isChunked() || !headers.containsKey("content-length") ? -1
+            return isChunked() || !headers.containsKey("content-length")
+                    ? -1
                     : Long.parseLong(headers.get("content-length"));
         }
     }
@@ -89,7 +92,8 @@ final class AnswerReader {
     }
 
     private static int status(String line) throws IOException {
-        boolean isStatus = line.length() >= 12 && (line.startsWith("HTTP/1.1 ") || line.startsWith("HTTP/1.0 "))
+        boolean isStatus = line.length() >= 12
+                && (line.startsWith("HTTP/1.1 ") || line.startsWith("HTTP/1.0 "))
                 && (line.length() == 12 || line.charAt(12) == ' ');
         int status = isStatus ? number(line.substring(9, 12)) : -1;
         if (status < 100 || status > 599) {
@@ -131,7 +135,7 @@ final class AnswerReader {
                         throw unexpected("a transfer encoding other than chunked");
                     }
                 }
-                default -> { }
+                default -> {}
             }
             headers.putIfAbsent(name, value);
         }
@@ -139,7 +143,8 @@ final class AnswerReader {
     }
 
     private static void requireLength(String value, String before) throws IOException {
-        boolean isNumber = !value.isEmpty() && value.length() <= MAX_DIGITS
+        boolean isNumber = !value.isEmpty()
+                && value.length() <= MAX_DIGITS
                 && value.chars().allMatch(one -> one >= '0' && one <= '9');
         if (!isNumber || before != null && !before.equals(value)) {
             throw unexpected("a Content-Length that is no length, or two of them");
@@ -163,7 +168,8 @@ final class AnswerReader {
 
     /** The body. Where its length is known, an end before it is the end of the body; who reads it counts. */
     InputStream body(Head head) {
-        return head.status() == 204 ? InputStream.nullInputStream()
+        return head.status() == 204
+                ? InputStream.nullInputStream()
                 : head.isChunked() ? new Chunks() : head.length() >= 0 ? new Exactly(head.length()) : in;
     }
 

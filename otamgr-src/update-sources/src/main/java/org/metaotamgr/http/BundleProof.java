@@ -4,7 +4,6 @@ package org.metaotamgr.http;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
-
 import org.metaotamgr.agent.Manifest;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
@@ -19,8 +18,7 @@ import org.metaotamgr.device.Printable;
  * with the image that was signed.
  */
 public final class BundleProof {
-    private BundleProof() {
-    }
+    private BundleProof() {}
 
     /**
      * Checks the file.
@@ -41,17 +39,24 @@ public final class BundleProof {
         Manifest manifest = verifier.verifyBundle(file);
         String version = manifest.value("version").orElse("");
         if (!new Version(version).isSame(new Version(target.version()))) {
-            throw new SourceException(Reason.BAD_BUNDLE, target.name() + ": expected a bundle of version " + target.version()
-                    + " as was offered, found " + version + " in its manifest");
+            throw new SourceException(
+                    Reason.BAD_BUNDLE,
+                    target.name() + ": expected a bundle of version " + target.version() + " as was offered, found "
+                            + version + " in its manifest");
         }
         String compatible = manifest.value("compatible").orElse("");
-        if (target.compatible().isPresent() && !compatible.equals(target.compatible().get())) {
-            throw new SourceException(Reason.FOREIGN, target.name() + ": expected a bundle for " + target.compatible().get()
-                    + ", found one for " + compatible);
+        if (target.compatible().isPresent()
+                && !compatible.equals(target.compatible().get())) {
+            throw new SourceException(
+                    Reason.FOREIGN,
+                    target.name() + ": expected a bundle for "
+                            + target.compatible().get() + ", found one for " + compatible);
         }
         try {
             // Whoever offered it may have hashed what somebody had changed before.
-            Optional<String> problem = BundleImage.problem(file, manifest.value("image").orElse(""),
+            Optional<String> problem = BundleImage.problem(
+                    file,
+                    manifest.value("image").orElse(""),
                     manifest.value("image-sha256").orElse(""));
             if (problem.isPresent()) {
                 throw new SourceException(Reason.DAMAGED, target.name() + ": " + problem.get());

@@ -17,11 +17,9 @@ import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
-
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSocket;
 import javax.net.ssl.SSLSocketFactory;
-
 import org.metaotamgr.device.Proxies;
 
 /**
@@ -37,6 +35,7 @@ final class Connection implements AutoCloseable {
     private final Plan plan;
     /** Closed by another thread, it ends whatever this one waits for. */
     private volatile Socket socket = new Socket(Proxy.NO_PROXY);
+
     private volatile boolean isClosed;
 
     /**
@@ -48,8 +47,7 @@ final class Connection implements AutoCloseable {
      * @param connect how long each address may take
      * @param read how long the server may say nothing
      */
-    record Plan(URI uri, Optional<Proxies.Server> proxy, Sockets sockets, Duration connect, Duration read) {
-    }
+    record Plan(URI uri, Optional<Proxies.Server> proxy, Sockets sockets, Duration connect, Duration read) {}
 
     /** Makes sockets for TLS, for which files have to be read. */
     @FunctionalInterface
@@ -58,18 +56,19 @@ final class Connection implements AutoCloseable {
     }
 
     /** What the server answered. */
-    record Answer(AnswerReader.Head head, InputStream body) {
-    }
+    record Answer(AnswerReader.Head head, InputStream body) {}
 
     /** It was the proxy that said no. */
     static final class ProxyException extends IOException {
         private static final long serialVersionUID = 1L;
 
         ProxyException(Proxies.Server proxy, int status) {
-            super("the proxy " + proxy + (status == 407
-                    ? " wants to know who asks (HTTP status 407); put its user and password into the setting proxy, "
-                            + "http://user:password@" + proxy
-                    : " answered HTTP status " + status + " instead of connecting; check whether it allows this server"));
+            super("the proxy " + proxy
+                    + (status == 407
+                            ? " wants to know who asks (HTTP status 407); put its user and password into the setting proxy, "
+                                    + "http://user:password@" + proxy
+                            : " answered HTTP status " + status
+                                    + " instead of connecting; check whether it allows this server"));
         }
     }
 
@@ -121,13 +120,16 @@ final class Connection implements AutoCloseable {
         try {
             addresses = InetAddress.getAllByName(host);
         } catch (UnknownHostException e) {
-            throw plan.proxy().isEmpty() ? e
-                    : new IOException("the name of the proxy " + plan.proxy().get() + " is unknown; check the setting proxy");
+            throw plan.proxy().isEmpty()
+                    ? e
+                    : new IOException(
+                            "the name of the proxy " + plan.proxy().get() + " is unknown; check the setting proxy");
         }
         IOException problem = null;
         for (int at = 0; at < Math.min(addresses.length, MAX_ADDRESSES); at++) {
             try {
-                socket.connect(new InetSocketAddress(addresses[at], port), (int) plan.connect().toMillis());
+                socket.connect(new InetSocketAddress(addresses[at], port), (int)
+                        plan.connect().toMillis());
                 socket.setTcpNoDelay(true);
                 socket.setSoTimeout((int) plan.read().toMillis());
                 if (plan.proxy().isPresent() && Urls.isSecure(plan.uri())) {
@@ -142,8 +144,10 @@ final class Connection implements AutoCloseable {
             }
         }
         if (plan.proxy().isPresent()) {
-            throw new IOException("the proxy " + plan.proxy().get() + " cannot be reached: " + problem.getMessage()
-                    + "; check the setting proxy", problem);
+            throw new IOException(
+                    "the proxy " + plan.proxy().get() + " cannot be reached: " + problem.getMessage()
+                            + "; check the setting proxy",
+                    problem);
         }
         throw problem;
     }

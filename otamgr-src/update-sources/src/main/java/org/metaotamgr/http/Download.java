@@ -14,7 +14,6 @@ import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.Optional;
-
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
@@ -42,6 +41,7 @@ public final class Download {
     private static final long SYNC_EVERY = 8L << 20;
     /** What the file system needs beside the file. */
     private static final long SPARE_BYTES = 1 << 20;
+
     private static final int MAX_ORIGIN = 4096;
     private static final int MAX_DIGITS = 18;
     private static final int OK = 200;
@@ -178,11 +178,13 @@ public final class Download {
             boolean isOfTransfer = e.reason() == Reason.BAD_BUNDLE || e.reason() == Reason.DAMAGED;
             // Without a hash a bit that was changed on the way looks like a bundle that was never right.
             throw wanted.sha256().isEmpty() && isOfTransfer
-                    ? new SourceException(Reason.VERIFICATION_FAILED, e.getMessage()) : e;
+                    ? new SourceException(Reason.VERIFICATION_FAILED, e.getMessage())
+                    : e;
         }
     }
 
-    private Optional<String> problemOf(Wanted wanted, Path part) throws SourceException, IOException, InterruptedException {
+    private Optional<String> problemOf(Wanted wanted, Path part)
+            throws SourceException, IOException, InterruptedException {
         if (size(part) != wanted.bytes()) {
             return Optional.of("expected " + wanted.bytes() + " bytes, found " + size(part));
         }
@@ -190,7 +192,8 @@ public final class Download {
             return Optional.empty();
         }
         String found = hasher.sha256(part);
-        return found.equals(wanted.sha256().get()) ? Optional.empty()
+        return found.equals(wanted.sha256().get())
+                ? Optional.empty()
                 : Optional.of("expected the SHA-256 " + wanted.sha256().get() + ", found " + found);
     }
 
@@ -219,14 +222,18 @@ public final class Download {
                 if (!ask(wanted, folder, there, progress)) {
                     log.info("download_whole:url=" + Http.text(wanted.uri()) + ",reason=the server cannot continue it");
                     if (there == 0 || !ask(wanted, folder, 0, progress)) {
-                        throw new SourceException(Reason.WRONG_ANSWER, Http.text(wanted.uri())
-                                + ": expected the whole file, found an answer for a part of it");
+                        throw new SourceException(
+                                Reason.WRONG_ANSWER,
+                                Http.text(wanted.uri())
+                                        + ": expected the whole file, found an answer for a part of it");
                     }
                 }
                 long now = size(part);
                 if (now < wanted.bytes() && now - there < LEAST_GAIN) {
-                    throw new SourceException(Reason.DOWNLOAD_FAILED, Http.text(wanted.uri()) + ": expected " + wanted.bytes()
-                            + " bytes, found " + now + "; the rest is pulled next time");
+                    throw new SourceException(
+                            Reason.DOWNLOAD_FAILED,
+                            Http.text(wanted.uri()) + ": expected " + wanted.bytes() + " bytes, found " + now
+                                    + "; the rest is pulled next time");
                 }
             }
         } finally {
@@ -240,14 +247,17 @@ public final class Download {
     private boolean ask(Wanted wanted, Path folder, long from, PullProgress progress)
             throws SourceException, InterruptedException {
         Map<String, String> headers = from > 0 ? Map.of("Range", "bytes=" + from + "-") : Map.of();
-        Http.Request request = new Http.Request("GET", wanted.uri(), headers, Optional.empty(), Optional.empty(),
-                Reason.DOWNLOAD_FAILED);
+        Http.Request request = new Http.Request(
+                "GET", wanted.uri(), headers, Optional.empty(), Optional.empty(), Reason.DOWNLOAD_FAILED);
         return http.exchange(request, response -> {
             switch (response.status()) {
                 case PARTIAL -> {
-                    Optional<Range> range = Range.of(response.header("Content-Range").orElse(""), wanted.bytes());
-                    if (range.isEmpty() || range.get().first() > from
-                            || response.length() >= 0 && response.length() != range.get().length()) {
+                    Optional<Range> range =
+                            Range.of(response.header("Content-Range").orElse(""), wanted.bytes());
+                    if (range.isEmpty()
+                            || range.get().first() > from
+                            || response.length() >= 0
+                                    && response.length() != range.get().length()) {
                         return false;
                     }
                     if (from > 0) {
@@ -258,14 +268,21 @@ public final class Download {
                 }
                 case OK -> {
                     if (response.length() >= 0 && response.length() != wanted.bytes()) {
-                        throw new SourceException(Reason.WRONG_ANSWER, Http.text(wanted.uri()) + ": expected "
-                                + wanted.bytes() + " bytes, found " + response.length()
-                                + "; that is not the file, perhaps the page of a portal or proxy");
+                        throw new SourceException(
+                                Reason.WRONG_ANSWER,
+                                Http.text(wanted.uri()) + ": expected "
+                                        + wanted.bytes() + " bytes, found " + response.length()
+                                        + "; that is not the file, perhaps the page of a portal or proxy");
                     }
                     if (from > 0) {
                         log.info("download_whole:url=" + Http.text(wanted.uri()) + ",reason=the server has no ranges");
                     }
-                    take(response.body(), wanted, folder, new Range(0, wanted.bytes() - 1), response.length() >= 0,
+                    take(
+                            response.body(),
+                            wanted,
+                            folder,
+                            new Range(0, wanted.bytes() - 1),
+                            response.length() >= 0,
                             progress);
                     return true;
                 }
@@ -299,12 +316,14 @@ public final class Download {
             long last = number(text.substring(dash + 1, slash).strip());
             String whole = text.substring(slash + 1).strip();
             boolean isOfFile = whole.equals("*") || number(whole) == total;
-            return isOfFile && first >= 0 && first <= last && last < total ? Optional.of(new Range(first, last))
+            return isOfFile && first >= 0 && first <= last && last < total
+                    ? Optional.of(new Range(first, last))
                     : Optional.empty();
         }
 
         private static long number(String digits) {
-            boolean isNumber = !digits.isEmpty() && digits.length() <= MAX_DIGITS
+            boolean isNumber = !digits.isEmpty()
+                    && digits.length() <= MAX_DIGITS
                     && digits.chars().allMatch(one -> one >= '0' && one <= '9');
             return isNumber ? Long.parseLong(digits) : -1;
         }
@@ -313,8 +332,11 @@ public final class Download {
     /** Whether what is in the folder is a part of this file. */
     private static boolean isOf(Path folder, Wanted wanted) throws IOException {
         try (InputStream in = Files.newInputStream(folder.resolve(ORIGIN))) {
-            return new String(in.readNBytes(MAX_ORIGIN), StandardCharsets.UTF_8).lines().findFirst()
-                    .filter(wanted.id()::equals).isPresent();
+            return new String(in.readNBytes(MAX_ORIGIN), StandardCharsets.UTF_8)
+                    .lines()
+                    .findFirst()
+                    .filter(wanted.id()::equals)
+                    .isPresent();
         } catch (NoSuchFileException e) {
             return false;
         }
@@ -323,8 +345,8 @@ public final class Download {
     private static void needRoom(Path folder, long bytes) throws IOException, SourceException {
         long free = Files.getFileStore(folder).getUsableSpace();
         if (bytes + SPARE_BYTES > free) {
-            throw new SourceException(Reason.NO_SPACE, folder + ": expected " + (bytes + SPARE_BYTES)
-                    + " free bytes, found " + free);
+            throw new SourceException(
+                    Reason.NO_SPACE, folder + ": expected " + (bytes + SPARE_BYTES) + " free bytes, found " + free);
         }
     }
 
@@ -337,25 +359,30 @@ public final class Download {
      */
     private void take(InputStream in, Wanted wanted, Path folder, Range range, boolean isSure, PullProgress progress)
             throws IOException, SourceException, InterruptedException {
-        try (FileChannel out = FileChannel.open(folder.resolve(PART), StandardOpenOption.CREATE, StandardOpenOption.READ,
-                StandardOpenOption.WRITE)) {
+        try (FileChannel out = FileChannel.open(
+                folder.resolve(PART), StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             try {
                 byte[] chunk = new byte[CHUNK];
                 long before = out.size();
                 long at = range.first();
                 long synced = at;
                 // One byte more than there should be shows an answer that is longer.
-                for (int read = read(in, chunk, range.last() + 1 - at); read > 0;
+                for (int read = read(in, chunk, range.last() + 1 - at);
+                        read > 0;
                         read = read(in, chunk, range.last() + 1 - at)) {
                     if (read > range.last() + 1 - at) {
                         // Only what was there before may be of the file.
                         out.truncate(Math.min(before, out.size()));
-                        throw new SourceException(Reason.WRONG_ANSWER, Http.text(wanted.uri()) + ": expected "
-                                + wanted.bytes() + " bytes, found more; that is not the file");
+                        throw new SourceException(
+                                Reason.WRONG_ANSWER,
+                                Http.text(wanted.uri()) + ": expected " + wanted.bytes()
+                                        + " bytes, found more; that is not the file");
                     }
                     if (!isSure && at == 0 && read < Math.min(CHUNK, wanted.bytes())) {
-                        throw new SourceException(Reason.WRONG_ANSWER, Http.text(wanted.uri()) + ": expected "
-                                + wanted.bytes() + " bytes, found " + read + "; that may not be the file");
+                        throw new SourceException(
+                                Reason.WRONG_ANSWER,
+                                Http.text(wanted.uri()) + ": expected " + wanted.bytes() + " bytes, found " + read
+                                        + "; that may not be the file");
                     }
                     put(out, chunk, read, at);
                     at += read;
@@ -366,9 +393,11 @@ public final class Download {
                     progress.pulled(Math.max(at, out.size()));
                 }
                 if (at <= range.last()) {
-                    throw new SourceException(Reason.DOWNLOAD_FAILED, Http.text(wanted.uri()) + ": expected "
-                            + wanted.bytes() + " bytes, found " + out.size()
-                            + " and the end of the connection; the rest is pulled next time");
+                    throw new SourceException(
+                            Reason.DOWNLOAD_FAILED,
+                            Http.text(wanted.uri()) + ": expected "
+                                    + wanted.bytes() + " bytes, found " + out.size()
+                                    + " and the end of the connection; the rest is pulled next time");
                 }
             } finally {
                 // What came before a break counts as well.
@@ -392,7 +421,7 @@ public final class Download {
             }
         }
         ByteBuffer rest = ByteBuffer.wrap(chunk, same, length - same);
-        for (long place = at + same; rest.hasRemaining();) {
+        for (long place = at + same; rest.hasRemaining(); ) {
             place += out.write(rest, place);
         }
     }

@@ -45,17 +45,13 @@ final class Exchange implements AutoCloseable {
 
     /** What the thread has to tell. */
     private sealed interface Event {
-        record Head(AnswerReader.Head head) implements Event {
-        }
+        record Head(AnswerReader.Head head) implements Event {}
 
-        record Piece(byte[] buffer, int length) implements Event {
-        }
+        record Piece(byte[] buffer, int length) implements Event {}
 
-        record End() implements Event {
-        }
+        record End() implements Event {}
 
-        record Broken(IOException problem) implements Event {
-        }
+        record Broken(IOException problem) implements Event {}
     }
 
     /**
@@ -65,8 +61,7 @@ final class Exchange implements AutoCloseable {
      * @param headers what to say beside it
      * @param body what to send with it
      */
-    record Call(String method, Map<String, String> headers, Optional<byte[]> body) {
-    }
+    record Call(String method, Map<String, String> headers, Optional<byte[]> body) {}
 
     /**
      * Begins it.
@@ -145,13 +140,13 @@ final class Exchange implements AutoCloseable {
             if (deadline.isPresent()) {
                 left = deadline.get().toNanos() - (now - start);
                 if (left <= 0) {
-                    throw new IOException("the server did not answer completely within " + deadline.get().toSeconds()
-                            + " s");
+                    throw new IOException("the server did not answer completely within "
+                            + deadline.get().toSeconds() + " s");
                 }
             } else {
                 if (now - start >= pace.longest().toNanos()) {
-                    throw new IOException("expected the end within " + pace.longest().toSeconds()
-                            + " s, found none; the rest is asked for anew");
+                    throw new IOException("expected the end within "
+                            + pace.longest().toSeconds() + " s, found none; the rest is asked for anew");
                 }
                 left = pace.window().toNanos() - (now - since);
                 if (left <= 0) {

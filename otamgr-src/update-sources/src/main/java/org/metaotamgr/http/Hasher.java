@@ -5,7 +5,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
@@ -35,13 +34,17 @@ public interface Hasher {
         return file -> {
             List<String> lines = new ArrayList<>();
             StringBuffer complaint = new StringBuffer();
-            Programs.Outcome outcome = programs.run(List.of("sha256sum", file.toString()), Duration.ofHours(1), lines,
-                    complaint::append);
+            Programs.Outcome outcome =
+                    programs.run(List.of("sha256sum", file.toString()), Duration.ofHours(1), lines, complaint::append);
             // A backslash before the hash says that the name of the file was escaped.
-            String hash = lines.isEmpty() ? "" : lines.get(0).replaceFirst("^\\\\", "").split(" ", 2)[0];
+            String hash = lines.isEmpty()
+                    ? ""
+                    : lines.get(0).replaceFirst("^\\\\", "").split(" ", 2)[0];
             if (!outcome.isSuccess() || !Target.isSha256(hash)) {
-                throw new SourceException(Reason.DOWNLOAD_FAILED, "sha256sum " + file + ": expected a hash, found "
-                        + outcome + " " + Printable.of(complaint.toString()));
+                throw new SourceException(
+                        Reason.DOWNLOAD_FAILED,
+                        "sha256sum " + file + ": expected a hash, found " + outcome + " "
+                                + Printable.of(complaint.toString()));
             }
             return hash;
         };

@@ -13,10 +13,8 @@ import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLSocketFactory;
-
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.device.Printable;
@@ -32,6 +30,7 @@ public final class Http {
     private static final int MAX_REDIRECTS = 5;
     /** Longer waits are not believed. */
     private static final Duration MAX_RETRY_AFTER = Duration.ofDays(1);
+
     static final String USER_AGENT = "otamgr";
     private static final int OK = 200;
 
@@ -67,9 +66,13 @@ public final class Http {
      * @param deadline how long all of it may take; empty for a download, which only has to go on
      * @param whenBroken the reason if the server does not answer, or not to its end
      */
-    public record Request(String method, URI uri, Map<String, String> headers, Optional<byte[]> body,
-            Optional<Duration> deadline, Reason whenBroken) {
-    }
+    public record Request(
+            String method,
+            URI uri,
+            Map<String, String> headers,
+            Optional<byte[]> body,
+            Optional<Duration> deadline,
+            Reason whenBroken) {}
 
     /** What a server answered. */
     public interface Response {
@@ -133,20 +136,22 @@ public final class Http {
      * @throws InterruptedException if the thread was interrupted
      */
     public byte[] get(URI uri, Map<String, String> headers, int limit) throws SourceException, InterruptedException {
-        Request request = new Request("GET", uri, headers, Optional.empty(), Optional.of(config.requestTimeout()),
-                Reason.FETCH_FAILED);
+        Request request = new Request(
+                "GET", uri, headers, Optional.empty(), Optional.of(config.requestTimeout()), Reason.FETCH_FAILED);
         return exchange(request, response -> {
             if (response.status() != OK) {
                 throw problem(request, response);
             }
             byte[] content = response.body().readNBytes(limit + 1);
             if (content.length > limit) {
-                throw new SourceException(Reason.MALFORMED, text(uri) + ": expected at most " + limit
-                        + " bytes, found more");
+                throw new SourceException(
+                        Reason.MALFORMED, text(uri) + ": expected at most " + limit + " bytes, found more");
             }
             if (response.length() >= 0 && content.length != response.length()) {
-                throw new SourceException(Reason.FETCH_FAILED, text(uri) + ": expected " + response.length()
-                        + " bytes, found " + content.length + " and the end of the connection");
+                throw new SourceException(
+                        Reason.FETCH_FAILED,
+                        text(uri) + ": expected " + response.length() + " bytes, found " + content.length
+                                + " and the end of the connection");
             }
             return content;
         });
@@ -163,8 +168,13 @@ public final class Http {
      * @throws InterruptedException if the thread was interrupted
      */
     public int send(String method, URI uri, byte[] body) throws SourceException, InterruptedException {
-        Request request = new Request(method, uri, Map.of("Content-Type", "application/json"), Optional.of(body),
-                Optional.of(config.requestTimeout()), Reason.FETCH_FAILED);
+        Request request = new Request(
+                method,
+                uri,
+                Map.of("Content-Type", "application/json"),
+                Optional.of(body),
+                Optional.of(config.requestTimeout()),
+                Reason.FETCH_FAILED);
         return exchange(request, response -> {
             SourceException problem = problem(request, response);
             if (problem.reason() == Reason.FETCH_FAILED || problem.reason() == Reason.NOT_ALLOWED) {
@@ -186,9 +196,12 @@ public final class Http {
      */
     public <T> T exchange(Request request, Handler<T> handler) throws SourceException, InterruptedException {
         URI uri = request.uri();
-        for (int redirects = 0;; redirects++) {
-            try (Exchange exchange = new Exchange(new Connection(plan(uri)),
-                    new Exchange.Call(request.method(), headers(request, uri), request.body()), request.deadline(), pace)) {
+        for (int redirects = 0; ; redirects++) {
+            try (Exchange exchange = new Exchange(
+                    new Connection(plan(uri)),
+                    new Exchange.Call(request.method(), headers(request, uri), request.body()),
+                    request.deadline(),
+                    pace)) {
                 AnswerReader.Head head = exchange.head();
                 if (!isRedirect(head.status()) || !request.method().equals("GET")) {
                     refuseCompressed(request, head);
@@ -206,8 +219,12 @@ public final class Http {
 
     private Connection.Plan plan(URI uri) {
         Connection.Sockets sockets = isOwn(uri) ? this::ownSockets : this::otherSockets;
-        return new Connection.Plan(uri, config.proxies().forServer(Urls.isSecure(uri), Urls.host(uri), Urls.port(uri)),
-                sockets, config.connectTimeout(), config.readTimeout());
+        return new Connection.Plan(
+                uri,
+                config.proxies().forServer(Urls.isSecure(uri), Urls.host(uri), Urls.port(uri)),
+                sockets,
+                config.connectTimeout(),
+                config.readTimeout());
     }
 
     private Map<String, String> headers(Request request, URI uri) {
@@ -227,9 +244,10 @@ public final class Http {
     private static void refuseCompressed(Request request, AnswerReader.Head head) throws SourceException {
         Optional<String> coding = head.header("Content-Encoding").filter(one -> !one.equalsIgnoreCase("identity"));
         if (head.status() < 300 && coding.isPresent()) {
-            throw new SourceException(request.whenBroken() == Reason.DOWNLOAD_FAILED ? Reason.WRONG_ANSWER
-                    : request.whenBroken(), text(request.uri()) + ": expected the file as it is, found it in the coding "
-                    + coding.get() + ", which nobody asked for; check the proxies on the way");
+            throw new SourceException(
+                    request.whenBroken() == Reason.DOWNLOAD_FAILED ? Reason.WRONG_ANSWER : request.whenBroken(),
+                    text(request.uri()) + ": expected the file as it is, found it in the coding " + coding.get()
+                            + ", which nobody asked for; check the proxies on the way");
         }
     }
 
@@ -240,17 +258,22 @@ public final class Http {
     private static URI redirected(URI from, Optional<String> location, int redirects, Request request)
             throws SourceException {
         if (redirects == MAX_REDIRECTS) {
-            throw new SourceException(request.whenBroken(), text(request.uri()) + ": expected at most " + MAX_REDIRECTS
-                    + " redirects, found more");
+            throw new SourceException(
+                    request.whenBroken(),
+                    text(request.uri()) + ": expected at most " + MAX_REDIRECTS + " redirects, found more");
         }
         Optional<URI> to = location.flatMap(one -> Urls.resolve(from, one));
         if (to.isEmpty()) {
-            throw new SourceException(request.whenBroken(), text(from) + ": expected a redirect to a URL of http or https, "
-                    + "found one to " + (location.isEmpty() || location.get().isEmpty() ? "nowhere" : "something else"));
+            throw new SourceException(
+                    request.whenBroken(),
+                    text(from) + ": expected a redirect to a URL of http or https, " + "found one to "
+                            + (location.isEmpty() || location.get().isEmpty() ? "nowhere" : "something else"));
         }
         if (Urls.isSecure(from) && !Urls.isSecure(to.get())) {
-            throw new SourceException(request.whenBroken(), text(from) + ": expected a redirect to https, found one to "
-                    + text(to.get()) + "; it is not followed, as nothing would be protected there");
+            throw new SourceException(
+                    request.whenBroken(),
+                    text(from) + ": expected a redirect to https, found one to " + text(to.get())
+                            + "; it is not followed, as nothing would be protected there");
         }
         return to.get();
     }
@@ -266,8 +289,13 @@ public final class Http {
 
     private SSLSocketFactory ownSockets() throws IOException {
         if (own.isEmpty()) {
-            own = Optional.of(config.clientCertificate().isEmpty() ? otherSockets()
-                    : Tls.withCertificate(config.caFile(), config.clientCertificate().get(), config.clientKey().get()));
+            own = Optional.of(
+                    config.clientCertificate().isEmpty()
+                            ? otherSockets()
+                            : Tls.withCertificate(
+                                    config.caFile(),
+                                    config.clientCertificate().get(),
+                                    config.clientKey().get()));
         }
         return own.get();
     }
@@ -289,16 +317,19 @@ public final class Http {
     public static SourceException problem(Request request, Response response) {
         int status = response.status();
         boolean isPull = request.whenBroken() == Reason.DOWNLOAD_FAILED;
-        Optional<Duration> later = response.header("Retry-After")
-                .flatMap(value -> retryAfter(value, response.header("Date")));
-        Reason reason = switch (status) {
-            case 401, 403 -> isPull ? Reason.DOWNLOAD_FAILED : Reason.NOT_ALLOWED;
-            case 404, 410 -> Reason.NOT_FOUND;
-            case 408, 425, 429 -> request.whenBroken();
-            default -> status >= 500 || isPull ? request.whenBroken() : Reason.MALFORMED;
-        };
-        return new SourceException(reason, text(request.uri()) + ": expected an answer of success, found HTTP status "
-                + status + meaning(status), later);
+        Optional<Duration> later =
+                response.header("Retry-After").flatMap(value -> retryAfter(value, response.header("Date")));
+        Reason reason =
+                switch (status) {
+                    case 401, 403 -> isPull ? Reason.DOWNLOAD_FAILED : Reason.NOT_ALLOWED;
+                    case 404, 410 -> Reason.NOT_FOUND;
+                    case 408, 425, 429 -> request.whenBroken();
+                    default -> status >= 500 || isPull ? request.whenBroken() : Reason.MALFORMED;
+                };
+        return new SourceException(
+                reason,
+                text(request.uri()) + ": expected an answer of success, found HTTP status " + status + meaning(status),
+                later);
     }
 
     private static String meaning(int status) {
@@ -340,7 +371,8 @@ public final class Http {
 
     private static Optional<Instant> time(String date) {
         try {
-            return Optional.of(ZonedDateTime.parse(date, DateTimeFormatter.RFC_1123_DATE_TIME).toInstant());
+            return Optional.of(ZonedDateTime.parse(date, DateTimeFormatter.RFC_1123_DATE_TIME)
+                    .toInstant());
         } catch (DateTimeParseException e) {
             return Optional.empty();
         }
@@ -371,8 +403,8 @@ public final class Http {
      */
     public static String text(URI uri) {
         String authority = String.valueOf(uri.getRawAuthority());
-        return Printable.of(uri.getScheme() + "://" + authority.substring(authority.lastIndexOf('@') + 1)
-                + uri.getRawPath());
+        return Printable.of(
+                uri.getScheme() + "://" + authority.substring(authority.lastIndexOf('@') + 1) + uri.getRawPath());
     }
 
     private record Answer(AnswerReader.Head head, Exchange exchange) implements Response {

@@ -11,7 +11,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.device.ConfigException;
 import org.metaotamgr.device.Proxies;
@@ -28,13 +27,30 @@ import org.metaotamgr.device.Proxies;
  * @param requestTimeout how long a whole request may take, except for downloads
  * @param proxies through which proxies
  */
-public record HttpConfig(URI base, Path caFile, Optional<Path> clientCertificate, Optional<Path> clientKey,
-        Duration connectTimeout, Duration readTimeout, Duration requestTimeout, Proxies proxies) {
+public record HttpConfig(
+        URI base,
+        Path caFile,
+        Optional<Path> clientCertificate,
+        Optional<Path> clientKey,
+        Duration connectTimeout,
+        Duration readTimeout,
+        Duration requestTimeout,
+        Proxies proxies) {
     /** The keys that are read here. */
-    public static final Set<String> KEYS = Set.of("url", "plainHttp", "caFile", "clientCertificate", "clientKey",
-            "proxy", "noProxy", "connectTimeoutSeconds", "readTimeoutSeconds", "requestTimeoutSeconds");
+    public static final Set<String> KEYS = Set.of(
+            "url",
+            "plainHttp",
+            "caFile",
+            "clientCertificate",
+            "clientKey",
+            "proxy",
+            "noProxy",
+            "connectTimeoutSeconds",
+            "readTimeoutSeconds",
+            "requestTimeoutSeconds");
     /** Where ca-certificates puts what everybody trusts. */
     private static final Path USUAL_CA_FILE = Path.of("/etc/ssl/certs/ca-certificates.crt");
+
     private static final int MAX_TIMEOUT_SECONDS = 600;
     private static final int MAX_SECRET = 4096;
 
@@ -49,8 +65,14 @@ public record HttpConfig(URI base, Path caFile, Optional<Path> clientCertificate
      * @param readTimeout as above
      * @param requestTimeout as above
      */
-    public HttpConfig(URI base, Path caFile, Optional<Path> clientCertificate, Optional<Path> clientKey,
-            Duration connectTimeout, Duration readTimeout, Duration requestTimeout) {
+    public HttpConfig(
+            URI base,
+            Path caFile,
+            Optional<Path> clientCertificate,
+            Optional<Path> clientKey,
+            Duration connectTimeout,
+            Duration readTimeout,
+            Duration requestTimeout) {
         this(base, caFile, clientCertificate, clientKey, connectTimeout, readTimeout, requestTimeout, Proxies.NONE);
     }
 
@@ -69,14 +91,20 @@ public record HttpConfig(URI base, Path caFile, Optional<Path> clientCertificate
         Optional<Path> certificate = path(source, "clientCertificate");
         Optional<Path> key = path(source, "clientKey");
         if (certificate.isPresent() != key.isPresent()) {
-            throw source.missing(key.isEmpty() ? "clientKey" : "clientCertificate",
+            throw source.missing(
+                    key.isEmpty() ? "clientKey" : "clientCertificate",
                     "the other half of the device's certificate and its key");
         }
-        return new HttpConfig(base(source), source.path("caFile", USUAL_CA_FILE), certificate, key,
+        return new HttpConfig(
+                base(source),
+                source.path("caFile", USUAL_CA_FILE),
+                certificate,
+                key,
                 source.seconds("connectTimeoutSeconds", 1, MAX_TIMEOUT_SECONDS, Duration.ofSeconds(20)),
                 source.seconds("readTimeoutSeconds", 1, MAX_TIMEOUT_SECONDS, Duration.ofSeconds(30)),
                 source.seconds("requestTimeoutSeconds", 1, MAX_TIMEOUT_SECONDS, Duration.ofSeconds(60)),
-                source.has("proxy") ? Proxies.of(source.string("proxy", ""), source.strings("noProxy", List.of()))
+                source.has("proxy")
+                        ? Proxies.of(source.string("proxy", ""), source.strings("noProxy", List.of()))
                         : Proxies.ofEnvironment(environment));
     }
 
@@ -92,15 +120,21 @@ public record HttpConfig(URI base, Path caFile, Optional<Path> clientCertificate
         }
         boolean plainHttp = source.flag("plainHttp", false);
         // What may not stand in a URL is a mistake here, where somebody can correct it.
-        boolean isClean = text.chars().allMatch(one -> one > ' ' && one < 0x7f && "\"<>[]\\^`{|}#?".indexOf(one) < 0
-                || one == '[' || one == ']') && !text.contains("@");
+        boolean isClean = text.chars()
+                        .allMatch(one -> one > ' ' && one < 0x7f && "\"<>[]\\^`{|}#?".indexOf(one) < 0
+                                || one == '['
+                                || one == ']')
+                && !text.contains("@");
         URI uri = isClean ? Urls.parse(text.endsWith("/") ? text : text + "/").orElse(null) : null;
         if (uri == null) {
             throw source.wrong("url", expected + " without user, query and fragment", source.get("url"));
         }
         if (!"https".equals(uri.getScheme()) && !("http".equals(uri.getScheme()) && plainHttp)) {
-            throw source.wrong("url", "a URL that begins with https:// (\"plainHttp\": true allows http://, where anybody "
-                    + "on the way can read, delay and hide updates)", source.get("url"));
+            throw source.wrong(
+                    "url",
+                    "a URL that begins with https:// (\"plainHttp\": true allows http://, where anybody "
+                            + "on the way can read, delay and hide updates)",
+                    source.get("url"));
         }
         return uri;
     }
@@ -118,7 +152,9 @@ public record HttpConfig(URI base, Path caFile, Optional<Path> clientCertificate
         if (source.has(key + "File")) {
             Path file = source.path(key + "File", Path.of("/"));
             try {
-                secret = Files.size(file) > MAX_SECRET ? "" : Files.readString(file, StandardCharsets.UTF_8).strip();
+                secret = Files.size(file) > MAX_SECRET
+                        ? ""
+                        : Files.readString(file, StandardCharsets.UTF_8).strip();
             } catch (IOException e) {
                 throw source.wrong(key + "File", "a readable text file", source.get(key + "File"));
             }
@@ -128,8 +164,8 @@ public record HttpConfig(URI base, Path caFile, Optional<Path> clientCertificate
             return Optional.empty();
         }
         if (!secret.matches("[!-~]{1," + MAX_SECRET + "}")) {
-            throw source.missing(source.has(key + "File") ? key + "File" : key,
-                    "a secret of printable ASCII without spaces");
+            throw source.missing(
+                    source.has(key + "File") ? key + "File" : key, "a secret of printable ASCII without spaces");
         }
         return Optional.of(secret);
     }

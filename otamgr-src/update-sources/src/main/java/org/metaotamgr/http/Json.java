@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.http;
 
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
-
-import com.fasterxml.jackson.core.JacksonException;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-
 import org.metaotamgr.device.BoundedJson;
 import org.metaotamgr.device.Printable;
 
@@ -26,6 +24,7 @@ import org.metaotamgr.device.Printable;
 public record Json(String where, JsonNode node) {
     /** How much of what was found is worth repeating. */
     private static final int MAX_FOUND = 200;
+
     private static final ObjectMapper MAPPER = new ObjectMapper();
 
     /** It is not what was expected; the message says what, in one line. */
@@ -177,8 +176,8 @@ public record Json(String where, JsonNode node) {
         }
         JsonNode list = node.get(key);
         if (!list.isArray() || list.size() > most) {
-            throw new MalformedException(where + ": expected a list of at most " + most + " objects as " + key
-                    + ", found something else");
+            throw new MalformedException(
+                    where + ": expected a list of at most " + most + " objects as " + key + ", found something else");
         }
         List<Json> objects = new ArrayList<>();
         for (JsonNode element : list) {
@@ -197,7 +196,7 @@ public record Json(String where, JsonNode node) {
      * @throws MalformedException if there is another one
      */
     public void refuseOthersThan(Set<String> known) throws MalformedException {
-        for (Iterator<String> keys = node.fieldNames(); keys.hasNext();) {
+        for (Iterator<String> keys = node.fieldNames(); keys.hasNext(); ) {
             String key = keys.next();
             if (!known.contains(key) && !key.startsWith("x-")) {
                 throw new MalformedException(where + ": expected the keys " + new TreeSet<>(known)

@@ -20,7 +20,6 @@ import java.util.Collection;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-
 import javax.net.ssl.KeyManager;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
@@ -34,8 +33,7 @@ final class Tls {
     private static final String END = "-----END CERTIFICATE-----";
     private static final Pattern KEY = Pattern.compile("-----BEGIN PRIVATE KEY-----([^-]*)-----END PRIVATE KEY-----");
 
-    private Tls() {
-    }
+    private Tls() {}
 
     /**
      * Connections to servers that show a certificate of one of the authorities. No certificate of the device is shown.
@@ -54,7 +52,11 @@ final class Tls {
     static SSLSocketFactory withCertificate(Path caFile, Path certificate, Path key) throws IOException {
         try {
             KeyStore store = empty();
-            store.setKeyEntry("device", privateKey(key), new char[0], certificates(certificate).toArray(new Certificate[0]));
+            store.setKeyEntry(
+                    "device",
+                    privateKey(key),
+                    new char[0],
+                    certificates(certificate).toArray(new Certificate[0]));
             KeyManagerFactory factory = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
             factory.init(store, new char[0]);
             return context(caFile, factory.getKeyManagers());
@@ -118,8 +120,9 @@ final class Tls {
     private static PrivateKey privateKey(Path file) throws IOException, GeneralSecurityException {
         Matcher matcher = KEY.matcher(new String(read(file), StandardCharsets.ISO_8859_1));
         if (!matcher.find()) {
-            throw new IOException(file + ": expected BEGIN PRIVATE KEY (PKCS #8, without a password), found none; convert it "
-                    + "with: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW");
+            throw new IOException(
+                    file + ": expected BEGIN PRIVATE KEY (PKCS #8, without a password), found none; convert it "
+                            + "with: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW");
         }
         PKCS8EncodedKeySpec encoded;
         try {

@@ -19,8 +19,7 @@ public final class Urls {
     private static final String UNRESERVED_MARKS = "-._~";
     private static final String SUB_DELIMITERS = "!$&'()*+,;=";
 
-    private Urls() {
-    }
+    private Urls() {}
 
     /**
      * Reads an absolute URL.
@@ -87,8 +86,9 @@ public final class Urls {
 
     private static String scheme(String text) {
         int end = 0;
-        while (end < text.length() && (isLetter(text.charAt(end)) || end > 0
-                && (isDigit(text.charAt(end)) || "+-.".indexOf(text.charAt(end)) >= 0))) {
+        while (end < text.length()
+                && (isLetter(text.charAt(end))
+                        || end > 0 && (isDigit(text.charAt(end)) || "+-.".indexOf(text.charAt(end)) >= 0))) {
             end++;
         }
         return end > 0 && end < text.length() && text.charAt(end) == ':' ? text.substring(0, end) : "";
@@ -104,8 +104,9 @@ public final class Urls {
 
     /** A path that begins with a slash, without steps up and down. */
     private static String absolute(String base, String path) {
-        String whole = path.startsWith("/") ? path : path.isEmpty() ? base
-                : base.substring(0, base.lastIndexOf('/') + 1) + path;
+        String whole = path.startsWith("/")
+                ? path
+                : path.isEmpty() ? base : base.substring(0, base.lastIndexOf('/') + 1) + path;
         Deque<String> kept = new ArrayDeque<>();
         String[] segments = whole.split("/", -1);
         for (int at = 1; at < segments.length; at++) {
@@ -128,8 +129,12 @@ public final class Urls {
         StringBuilder safe = new StringBuilder(text.length() + 16);
         for (int at = 0; at < text.length(); at++) {
             char one = text.charAt(at);
-            if (isLetter(one) || isDigit(one) || one == '%' || UNRESERVED_MARKS.indexOf(one) >= 0
-                    || SUB_DELIMITERS.indexOf(one) >= 0 || also.indexOf(one) >= 0) {
+            if (isLetter(one)
+                    || isDigit(one)
+                    || one == '%'
+                    || UNRESERVED_MARKS.indexOf(one) >= 0
+                    || SUB_DELIMITERS.indexOf(one) >= 0
+                    || also.indexOf(one) >= 0) {
                 safe.append(one);
             } else if (one < 0x100) {
                 percent(safe, one);
@@ -145,14 +150,16 @@ public final class Urls {
     }
 
     private static void percent(StringBuilder target, int one) {
-        target.append('%').append(Character.toUpperCase(Character.forDigit(one >> 4, 16)))
+        target.append('%')
+                .append(Character.toUpperCase(Character.forDigit(one >> 4, 16)))
                 .append(Character.toUpperCase(Character.forDigit(one & 15, 16)));
     }
 
     private static Optional<URI> uri(String text) {
         try {
             URI uri = new URI(text);
-            return host(uri).isEmpty() || uri.getRawUserInfo() != null || uri.getPort() > MAX_PORT ? Optional.empty()
+            return host(uri).isEmpty() || uri.getRawUserInfo() != null || uri.getPort() > MAX_PORT
+                    ? Optional.empty()
                     : Optional.of(uri);
         } catch (URISyntaxException e) {
             return Optional.empty();
@@ -170,8 +177,12 @@ public final class Urls {
         StringBuilder safe = new StringBuilder();
         for (byte part : segment.getBytes(StandardCharsets.UTF_8)) {
             char one = (char) (part & 0xff);
-            if (isLetter(one) || isDigit(one) || UNRESERVED_MARKS.indexOf(one) >= 0 || SUB_DELIMITERS.indexOf(one) >= 0
-                    && one != ';' || one == ':' || one == '@') {
+            if (isLetter(one)
+                    || isDigit(one)
+                    || UNRESERVED_MARKS.indexOf(one) >= 0
+                    || SUB_DELIMITERS.indexOf(one) >= 0 && one != ';'
+                    || one == ':'
+                    || one == '@') {
                 safe.append(one);
             } else {
                 percent(safe, one);
@@ -193,9 +204,13 @@ public final class Urls {
             int colon = authority.lastIndexOf(':');
             host = colon < 0 ? authority : authority.substring(0, colon);
             String port = colon < 0 ? "0" : authority.substring(colon + 1);
-            boolean isName = !host.isEmpty() && !port.isEmpty() && port.length() <= 5 && port.chars().allMatch(one -> isDigit((char) one))
+            boolean isName = !host.isEmpty()
+                    && !port.isEmpty()
+                    && port.length() <= 5
+                    && port.chars().allMatch(one -> isDigit((char) one))
                     && Integer.parseInt(port) <= MAX_PORT
-                    && host.chars().allMatch(one -> isLetter((char) one) || isDigit((char) one) || "-._".indexOf(one) >= 0);
+                    && host.chars()
+                            .allMatch(one -> isLetter((char) one) || isDigit((char) one) || "-._".indexOf(one) >= 0);
             return isName ? host : "";
         }
         return host.startsWith("[") ? host.substring(1, host.length() - 1) : host;

@@ -9,7 +9,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
@@ -45,8 +44,12 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
 
     @Override
     public Transport metadata() throws SourceException {
-        return new FolderTransport(repositories().stream().findFirst().orElseThrow(() -> new SourceException(Reason.NO_CONTENT,
-                "expected a repository (" + TIMESTAMP + ") in one of " + directories + ", found none")).resolve("metadata"));
+        return new FolderTransport(repositories().stream()
+                .findFirst()
+                .orElseThrow(() -> new SourceException(
+                        Reason.NO_CONTENT,
+                        "expected a repository (" + TIMESTAMP + ") in one of " + directories + ", found none"))
+                .resolve("metadata"));
     }
 
     private List<Path> repositories() {
@@ -63,13 +66,17 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
                 // No stick is plugged in.
                 continue;
             }
-            places.stream().sorted().filter(place -> Files.isRegularFile(place.resolve(TIMESTAMP))).forEach(found::add);
+            places.stream()
+                    .sorted()
+                    .filter(place -> Files.isRegularFile(place.resolve(TIMESTAMP)))
+                    .forEach(found::add);
         }
         return found;
     }
 
     @Override
-    public Path pull(Target target, String file, Path storage, PullProgress progress) throws SourceException, InterruptedException {
+    public Path pull(Target target, String file, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException {
         Path part = storage.resolve(PART);
         Path pulled = storage.resolve(FILE);
         try {
@@ -83,7 +90,9 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
             Optional<SourceException> problem = problemOf(target, part);
             if (problem.isPresent() && resumed) {
                 // What a power cut left may be damaged although the original is not.
-                context.log().info("repository_again:file=" + target.name() + ",reason=" + problem.get().getMessage());
+                context.log()
+                        .info("repository_again:file=" + target.name() + ",reason="
+                                + problem.get().getMessage());
                 Files.delete(part);
                 FileCopy.copy(from, part, target.bytes(), progress);
                 problem = problemOf(target, part);
@@ -102,22 +111,30 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
 
     @Override
     public long there(Path storage) {
-        return Math.max(storage.resolve(PART).toFile().length(), storage.resolve(FILE).toFile().length());
+        return Math.max(
+                storage.resolve(PART).toFile().length(),
+                storage.resolve(FILE).toFile().length());
     }
 
     private Path find(Target target, String file) throws SourceException {
         String below = PathSegments.checked(file);
-        return repositories().stream().map(place -> place.resolve("targets").resolve(below)).filter(Files::isRegularFile).findFirst()
-                .orElseThrow(() -> new SourceException(Reason.DOWNLOAD_FAILED, "expected " + target.name() + " in one of " + directories
-                        + ", found it nowhere; plug the medium in again"));
+        return repositories().stream()
+                .map(place -> place.resolve("targets").resolve(below))
+                .filter(Files::isRegularFile)
+                .findFirst()
+                .orElseThrow(() -> new SourceException(
+                        Reason.DOWNLOAD_FAILED,
+                        "expected " + target.name() + " in one of " + directories
+                                + ", found it nowhere; plug the medium in again"));
     }
 
     private Optional<SourceException> problemOf(Target target, Path copy) throws IOException, InterruptedException {
         try {
             String found = hasher.sha256(copy);
             if (!found.equals(target.id())) {
-                return Optional.of(new SourceException(Reason.VERIFICATION_FAILED, target.name() + ": expected the SHA-256 "
-                        + target.id() + ", found " + found));
+                return Optional.of(new SourceException(
+                        Reason.VERIFICATION_FAILED,
+                        target.name() + ": expected the SHA-256 " + target.id() + ", found " + found));
             }
             BundleProof.check(copy, target, context.verifier(), false);
             return Optional.empty();

@@ -6,7 +6,6 @@ import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-
 import org.metaotamgr.tuf.Transport;
 import org.metaotamgr.tuf.TufException;
 import org.metaotamgr.tuf.TufException.Reason;

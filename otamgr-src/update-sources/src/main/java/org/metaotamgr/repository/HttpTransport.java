@@ -3,7 +3,6 @@ package org.metaotamgr.repository;
 
 import java.net.URI;
 import java.util.Map;
-
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.http.Http;
@@ -29,7 +28,7 @@ public record HttpTransport(Http http, URI folder) implements Transport {
 
     private static TufException.Reason reason(Reason reason) {
         return switch (reason) {
-            // Object stores that may not be listed answer 403 for what is not there.
+                // Object stores that may not be listed answer 403 for what is not there.
             case NOT_FOUND, NOT_ALLOWED -> TufException.Reason.NOT_FOUND;
             case MALFORMED -> TufException.Reason.MALFORMED;
             default -> TufException.Reason.UNREACHABLE;

@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.http.Json;
 import org.metaotamgr.repository.Rollout.Phase;
@@ -28,6 +27,7 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
     static final String PATH = "path";
     /** Where its file is, below the repository's folder. */
     static final String FILE = "file";
+
     private static final int MAX_PHASES = 100;
     private static final int WHOLE = 100_000;
 
@@ -48,12 +48,21 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
         custom.refuseOthersThan(Set.of("compatible", "version", "minimum", "rollout"));
         String sha256 = file.hashes().get("sha256");
         if (sha256 == null) {
-            throw new Json.MalformedException(where + ": expected a SHA-256, found " + file.hashes().keySet());
+            throw new Json.MalformedException(
+                    where + ": expected a SHA-256, found " + file.hashes().keySet());
         }
         try {
-            Target target = new Target(name(file.path()), custom.string("version"), Optional.of(custom.string("compatible")),
-                    file.length(), sha256, Optional.of(sha256), Map.of(PATH, file.path(), FILE, remote));
-            return Optional.of(new Offer(target, custom.has("minimum") ? Optional.of(custom.string("minimum")) : Optional.empty(),
+            Target target = new Target(
+                    name(file.path()),
+                    custom.string("version"),
+                    Optional.of(custom.string("compatible")),
+                    file.length(),
+                    sha256,
+                    Optional.of(sha256),
+                    Map.of(PATH, file.path(), FILE, remote));
+            return Optional.of(new Offer(
+                    target,
+                    custom.has("minimum") ? Optional.of(custom.string("minimum")) : Optional.empty(),
                     custom.has("rollout") ? Optional.of(rollout(custom.object("rollout"))) : Optional.empty()));
         } catch (IllegalArgumentException e) {
             throw new Json.MalformedException(where + ": " + e.getMessage());
@@ -74,12 +83,13 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
         } catch (DateTimeException e) {
             throw json.wrong("start", "a time such as 2027-01-31T12:00:00Z");
         }
-        Rollout.State state = switch (json.string("state")) {
-            case "running" -> Rollout.State.RUNNING;
-            case "halted" -> Rollout.State.HALTED;
-            case "recalled" -> Rollout.State.RECALLED;
-            default -> throw json.wrong("state", "running, halted or recalled");
-        };
+        Rollout.State state =
+                switch (json.string("state")) {
+                    case "running" -> Rollout.State.RUNNING;
+                    case "halted" -> Rollout.State.HALTED;
+                    case "recalled" -> Rollout.State.RECALLED;
+                    default -> throw json.wrong("state", "running, halted or recalled");
+                };
         List<Phase> phases = new ArrayList<>();
         for (Json phase : json.objects("phases", MAX_PHASES)) {
             phase.refuseOthersThan(Set.of("share", "hours"));
@@ -87,7 +97,8 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
             if (share > WHOLE) {
                 throw phase.wrong("share", "thousandths of a percent, at most " + WHOLE);
             }
-            phases.add(new Phase(share / (double) WHOLE,
+            phases.add(new Phase(
+                    share / (double) WHOLE,
                     phase.has("hours") ? Duration.ofHours(phase.number("hours", 1)) : Duration.ZERO));
         }
         if (phases.isEmpty()) {

@@ -2,7 +2,6 @@
 package org.metaotamgr.repository;
 
 import java.nio.file.Path;
-
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.Target;
@@ -32,7 +31,8 @@ interface Place {
      * @throws SourceException if it cannot be had
      * @throws InterruptedException if the thread was interrupted
      */
-    Path pull(Target target, String file, Path storage, PullProgress progress) throws SourceException, InterruptedException;
+    Path pull(Target target, String file, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException;
 
     /**
      * How much of a target an earlier pull has left.

@@ -14,7 +14,6 @@ import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.PullProgress;
@@ -84,18 +83,24 @@ final class RepositorySource implements UpdateSource {
             Target target = offer.target();
             if (installed.compatible().isPresent() && !target.compatible().equals(installed.compatible())) {
                 foreign.add(target);
-            } else if (offer.minimum().isPresent() && installed.version().isPresent()
-                    && new Version(installed.version().get()).compareTo(new Version(offer.minimum().get())) < 0) {
-                context.log().info("repository_step:target=" + target.name() + ",needs=" + offer.minimum().get()
-                        + ",installed=" + installed.version().get()
-                        + ",meaning=another version has to be installed first");
+            } else if (offer.minimum().isPresent()
+                    && installed.version().isPresent()
+                    && new Version(installed.version().get())
+                                    .compareTo(new Version(offer.minimum().get()))
+                            < 0) {
+                context.log()
+                        .info("repository_step:target=" + target.name() + ",needs="
+                                + offer.minimum().get()
+                                + ",installed=" + installed.version().get()
+                                + ",meaning=another version has to be installed first");
             } else if (isForThisDevice(offer, client)) {
                 targets.add(target);
             }
         }
         // Those for other boards are nobody's business here, unless there is nothing else: then that is the mistake.
         List<Target> offered = targets.isEmpty() ? foreign : targets;
-        return offered.isEmpty() ? new CheckResult.Nothing(Optional.empty())
+        return offered.isEmpty()
+                ? new CheckResult.Nothing(Optional.empty())
                 : new CheckResult.Offers(offered, Optional.empty());
     }
 
@@ -103,8 +108,10 @@ final class RepositorySource implements UpdateSource {
     public Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException {
         String file = target.details().get(Offer.FILE);
         if (file == null || !target.details().containsKey(Offer.PATH)) {
-            throw new SourceException(Reason.NOT_FOUND, target.name()
-                    + ": expected a target of the repository, found one from elsewhere; check for updates again");
+            throw new SourceException(
+                    Reason.NOT_FOUND,
+                    target.name()
+                            + ": expected a target of the repository, found one from elsewhere; check for updates again");
         }
         return place.pull(target, file, storage, progress);
     }
@@ -131,19 +138,26 @@ final class RepositorySource implements UpdateSource {
             Files.createDirectories(state);
             byte[] shipped = Files.readAllBytes(root);
             Instant built = built();
-            TufClient client = new TufClient(new FolderStore(state), place.metadata(), Optional.of(shipped),
-                    new Time(context.clock().instant(), built), Limits.DEVICE);
+            TufClient client = new TufClient(
+                    new FolderStore(state),
+                    place.metadata(),
+                    Optional.of(shipped),
+                    new Time(context.clock().instant(), built),
+                    Limits.DEVICE);
             client.refresh();
             if (built.isAfter(client.now())) {
-                context.log().warning("repository_time:build=" + built + ",clock=" + client.now()
-                        + ",meaning=the time of the build is after the end of the root and not believed");
+                context.log()
+                        .warning("repository_time:build=" + built + ",clock=" + client.now()
+                                + ",meaning=the time of the build is after the end of the root and not believed");
             }
             return client;
         } catch (TufException e) {
             throw refusal(e);
         } catch (IOException e) {
-            throw new SourceException(Reason.NOT_TRUSTED, root + ": expected the root of the repository (root.json), found "
-                    + e + "; build it into the image (OTA_TUF_ROOT)");
+            throw new SourceException(
+                    Reason.NOT_TRUSTED,
+                    root + ": expected the root of the repository (root.json), found " + e
+                            + "; build it into the image (OTA_TUF_ROOT)");
         }
     }
 
@@ -166,15 +180,18 @@ final class RepositorySource implements UpdateSource {
         if (e.getCause() instanceof SourceException cause) {
             return cause;
         }
-        return new SourceException(switch (e.reason()) {
-            case MALFORMED -> Reason.MALFORMED;
-            case NOT_TRUSTED, ROLLBACK -> Reason.NOT_TRUSTED;
-            case EXPIRED -> Reason.EXPIRED;
-            case NOT_FOUND -> Reason.NOT_FOUND;
-            case UNREACHABLE -> Reason.FETCH_FAILED;
-            case STORAGE -> Reason.NO_SPACE;
-        }, e.reason() == TufException.Reason.EXPIRED
-                ? e.getMessage() + "; sign the repository again, or correct the clock of this device" : e.getMessage());
+        return new SourceException(
+                switch (e.reason()) {
+                    case MALFORMED -> Reason.MALFORMED;
+                    case NOT_TRUSTED, ROLLBACK -> Reason.NOT_TRUSTED;
+                    case EXPIRED -> Reason.EXPIRED;
+                    case NOT_FOUND -> Reason.NOT_FOUND;
+                    case UNREACHABLE -> Reason.FETCH_FAILED;
+                    case STORAGE -> Reason.NO_SPACE;
+                },
+                e.reason() == TufException.Reason.EXPIRED
+                        ? e.getMessage() + "; sign the repository again, or correct the clock of this device"
+                        : e.getMessage());
     }
 
     private boolean isForThisDevice(Offer offer, TufClient client) {
@@ -184,15 +201,19 @@ final class RepositorySource implements UpdateSource {
         Rollout rollout = offer.rollout().get();
         // A device without a clock follows the timestamp, which is signed each day.
         Instant signed = client.timestampExpires().minus(SHORTEST_TIMESTAMP);
-        Instant now = signed.isAfter(client.now()) && context.clock().instant().isBefore(built()) ? signed : client.now();
+        Instant now =
+                signed.isAfter(client.now()) && context.clock().instant().isBefore(built()) ? signed : client.now();
         double share = rollout.share(now);
         // Whoever has no name is among the last.
-        double drawn = device.map(name -> Rollout.place(name, offer.target().id())).orElse(Math.nextDown(1.0));
+        double drawn =
+                device.map(name -> Rollout.place(name, offer.target().id())).orElse(Math.nextDown(1.0));
         boolean isFor = drawn < share;
         if (!isFor) {
-            context.log().info("repository_rollout:target=" + offer.target().name() + ",state="
-                    + rollout.state().name().toLowerCase(java.util.Locale.ROOT) + ",share=" + Math.round(share * 1e5) / 1e3 + ",place="
-                    + Math.round(drawn * 1e5) / 1e3 + ",meaning=not yet for this device");
+            context.log()
+                    .info("repository_rollout:target=" + offer.target().name() + ",state="
+                            + rollout.state().name().toLowerCase(java.util.Locale.ROOT) + ",share="
+                            + Math.round(share * 1e5) / 1e3 + ",place="
+                            + Math.round(drawn * 1e5) / 1e3 + ",meaning=not yet for this device");
         }
         return isFor;
     }
@@ -202,7 +223,8 @@ final class RepositorySource implements UpdateSource {
         try {
             byte[] content = Files.readAllBytes(buildTime);
             if (content.length <= MAX_BUILD_TIME) {
-                return LocalDateTime.parse(new String(content, StandardCharsets.US_ASCII).strip(), BUILD_TIME).toInstant(ZoneOffset.UTC);
+                return LocalDateTime.parse(new String(content, StandardCharsets.US_ASCII).strip(), BUILD_TIME)
+                        .toInstant(ZoneOffset.UTC);
             }
         } catch (IOException | DateTimeException e) {
             // A build that does not say when it was made protects a little less.

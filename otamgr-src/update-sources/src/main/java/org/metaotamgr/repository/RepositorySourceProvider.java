@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
-
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.UpdateSource;
@@ -33,8 +32,7 @@ public final class RepositorySourceProvider implements UpdateSourceProvider {
     private static final Set<String> NO_DEVICE = Set.of("uninitialized", "0".repeat(32));
 
     /** Makes the provider; for the service loader. */
-    public RepositorySourceProvider() {
-    }
+    public RepositorySourceProvider() {}
 
     @Override
     public String name() {
@@ -47,11 +45,16 @@ public final class RepositorySourceProvider implements UpdateSourceProvider {
         keys.addAll(Set.of("type", "root", "token", "tokenFile", "buildTime", "directories", "deviceIdFile"));
         configuration.warnAboutOthersThan(keys);
         Hasher hasher = Hasher.ofProgram(new Programs(new SystemProcessRunner(context.log())));
-        return new RepositorySource(place(configuration, hasher, context), configuration.path("root", ROOT),
-                configuration.path("buildTime", BUILD_TIME), device(configuration.path("deviceIdFile", MACHINE_ID)), context);
+        return new RepositorySource(
+                place(configuration, hasher, context),
+                configuration.path("root", ROOT),
+                configuration.path("buildTime", BUILD_TIME),
+                device(configuration.path("deviceIdFile", MACHINE_ID)),
+                context);
     }
 
-    private static Place place(ConfigObject configuration, Hasher hasher, SourceContext context) throws ConfigException {
+    private static Place place(ConfigObject configuration, Hasher hasher, SourceContext context)
+            throws ConfigException {
         if (configuration.has("directories")) {
             if (configuration.has("url")) {
                 throw configuration.wrong("directories", "either url or directories", configuration.get("directories"));
@@ -61,7 +64,8 @@ public final class RepositorySourceProvider implements UpdateSourceProvider {
         HttpConfig config = HttpConfig.of(configuration);
         Optional<String> token = HttpConfig.secret(configuration, "token");
         Http http = new Http(config, token.map(text -> "Bearer " + text));
-        return new ServerPlace(http, config.base(), new Download(http, hasher, context.files(), context.log()), context);
+        return new ServerPlace(
+                http, config.base(), new Download(http, hasher, context.files(), context.log()), context);
     }
 
     private static Optional<String> device(Path file) {

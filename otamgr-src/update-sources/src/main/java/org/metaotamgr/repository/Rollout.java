@@ -38,8 +38,7 @@ record Rollout(Instant start, List<Phase> phases, State state) {
      * @param share the share of the devices that may have it, 0 to 1
      * @param length how long the phase lasts; nothing for the last one
      */
-    record Phase(double share, Duration length) {
-    }
+    record Phase(double share, Duration length) {}
 
     /**
      * The place of a device among all devices, for one target.
@@ -50,7 +49,8 @@ record Rollout(Instant start, List<Phase> phases, State state) {
      */
     static double place(String device, String target) {
         try {
-            byte[] hash = MessageDigest.getInstance("SHA-256").digest((target + "\n" + device).getBytes(StandardCharsets.UTF_8));
+            byte[] hash = MessageDigest.getInstance("SHA-256")
+                    .digest((target + "\n" + device).getBytes(StandardCharsets.UTF_8));
             return (ByteBuffer.wrap(hash).getLong() >>> 11) * 0x1p-53;
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every Java has SHA-256", e);

@@ -3,7 +3,6 @@ package org.metaotamgr.repository;
 
 import java.net.URI;
 import java.nio.file.Path;
-
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
@@ -33,10 +32,14 @@ record ServerPlace(Http http, URI base, Download download, SourceContext context
     }
 
     @Override
-    public Path pull(Target target, String file, Path storage, PullProgress progress) throws SourceException, InterruptedException {
+    public Path pull(Target target, String file, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException {
         // Metadata may name what it likes; it stays below the folder of targets.
         URI uri = URI.create(base + "targets/" + PathSegments.encoded(file));
-        return download.bring(new Download.Wanted(uri, target.bytes(), target.id()), storage, progress,
+        return download.bring(
+                new Download.Wanted(uri, target.bytes(), target.id()),
+                storage,
+                progress,
                 found -> BundleProof.check(found, target, context.verifier(), false));
     }
 

@@ -17,7 +17,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -26,7 +25,6 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.PullProgress;
@@ -42,18 +40,20 @@ import org.metaotamgr.testing.Workshop;
 
 /** An action of hawkBit goes its way on the device, and the server knows at any time where it is. */
 class HawkbitSourceTest {
-    private static final InstalledSystem DEVICE = new InstalledSystem(Optional.empty(), Optional.of("1.0"),
-            Optional.of("qemuarm64"), Optional.empty());
-    private static final PullProgress QUIET = bytes -> { };
+    private static final InstalledSystem DEVICE =
+            new InstalledSystem(Optional.empty(), Optional.of("1.0"), Optional.of("qemuarm64"), Optional.empty());
+    private static final PullProgress QUIET = bytes -> {};
     private static final String TOKEN = "t0ken-of-board-1";
     private static final String GATEWAY = "t0ken-of-all";
 
     @TempDir
     private static Path bundles;
+
     private static byte[] bundle;
 
     @TempDir
     private Path folder;
+
     private Workshop workshop;
     private HawkbitSimulator server;
 
@@ -69,7 +69,8 @@ class HawkbitSourceTest {
     @BeforeEach
     void start() throws Exception {
         workshop = new Workshop(folder);
-        server = new HawkbitSimulator(Workshop.anyPort(),
+        server = new HawkbitSimulator(
+                Workshop.anyPort(),
                 Optional.of(new Workshop(bundles).serverTls("server", "server")),
                 new HawkbitSimulator.Identity("DEFAULT", "board-1", TOKEN, Optional.of(GATEWAY)));
     }
@@ -85,10 +86,13 @@ class HawkbitSourceTest {
     }
 
     private UpdateSource source(String token, String[] more) throws Exception {
-        String configuration = "{'type': 'hawkbit', 'url': '" + server.uri() + "', 'controllerId': 'board-1', 'caFile': '"
-                + bundles.resolve("server.crt") + "', 'cancelPollSeconds': 1, " + token + String.join("", more) + "}";
-        return new HawkbitSourceProvider().open(Workshop.config(configuration),
-                workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")));
+        String configuration = "{'type': 'hawkbit', 'url': '" + server.uri()
+                + "', 'controllerId': 'board-1', 'caFile': '" + bundles.resolve("server.crt")
+                + "', 'cancelPollSeconds': 1, " + token + String.join("", more) + "}";
+        return new HawkbitSourceProvider()
+                .open(
+                        Workshop.config(configuration),
+                        workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")));
     }
 
     private static Assignment update() {
@@ -96,7 +100,8 @@ class HawkbitSourceTest {
     }
 
     private Target offered(String... more) throws Exception {
-        CheckResult.Offers offers = assertInstanceOf(CheckResult.Offers.class, source(more).check(DEVICE));
+        CheckResult.Offers offers =
+                assertInstanceOf(CheckResult.Offers.class, source(more).check(DEVICE));
         assertEquals(1, offers.targets().size());
         return offers.targets().get(0);
     }
@@ -110,7 +115,8 @@ class HawkbitSourceTest {
     }
 
     private List<String> feedback() {
-        return server.requests().stream().filter(request -> request.method().equals("POST"))
+        return server.requests().stream()
+                .filter(request -> request.method().equals("POST"))
                 .map(request -> request.path().replaceFirst(".*/board-1/", "") + " "
                         + request.json().at("/status/execution").asText() + "/"
                         + request.json().at("/status/result/finished").asText())
@@ -123,9 +129,13 @@ class HawkbitSourceTest {
     void theDeviceIsSentToTheServerByTheNameItUses() throws Exception {
         server.assign(update());
         String elsewhere = server.uri().toString().replace("localhost", "LocalHost");
-        UpdateSource source = new HawkbitSourceProvider().open(Workshop.config("{'type': 'hawkbit', 'url': '" + elsewhere
-                + "', 'controllerId': 'board-1', 'caFile': '" + bundles.resolve("server.crt") + "', 'targetToken': '" + TOKEN
-                + "'}"), workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")));
+        UpdateSource source = new HawkbitSourceProvider()
+                .open(
+                        Workshop.config("{'type': 'hawkbit', 'url': '" + elsewhere
+                                + "', 'controllerId': 'board-1', 'caFile': '" + bundles.resolve("server.crt")
+                                + "', 'targetToken': '" + TOKEN
+                                + "'}"),
+                        workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")));
         CheckResult.Offers offers = assertInstanceOf(CheckResult.Offers.class, source.check(DEVICE));
         assertTrue(offers.targets().get(0).details().get("url").startsWith(elsewhere), offers.toString());
     }
@@ -151,19 +161,29 @@ class HawkbitSourceTest {
         report(target, new UpdateEvent.Done());
         assertEquals("FINISHED", server.status(id));
         String action = "deploymentBase/" + id + "/feedback ";
-        assertEquals(List.of(action + "download/none", action + "downloaded/none", action + "proceeding/none",
-                action + "proceeding/none", action + "closed/success"), feedback());
+        assertEquals(
+                List.of(
+                        action + "download/none",
+                        action + "downloaded/none",
+                        action + "proceeding/none",
+                        action + "proceeding/none",
+                        action + "closed/success"),
+                feedback());
         assertInstanceOf(CheckResult.Nothing.class, source().check(DEVICE));
     }
 
     @Test
     void theServerSaysWhenToAskAgain() throws Exception {
         server.sleep("12:34:56");
-        assertEquals(Optional.of(Duration.ofSeconds(45296)), source().check(DEVICE).askAgain());
+        assertEquals(
+                Optional.of(Duration.ofSeconds(45296)), source().check(DEVICE).askAgain());
         server.sleep("00:00:00");
         assertEquals(Optional.empty(), source().check(DEVICE).askAgain());
         server.sleep("soon");
-        assertEquals(Reason.MALFORMED, assertThrows(SourceException.class, () -> source().check(DEVICE)).reason());
+        assertEquals(
+                Reason.MALFORMED,
+                assertThrows(SourceException.class, () -> source().check(DEVICE))
+                        .reason());
     }
 
     @Test
@@ -171,8 +191,13 @@ class HawkbitSourceTest {
         String attributes = ", 'attributes': {'serial': '" + "x".repeat(200) + "'}";
         source(attributes).check(DEVICE);
         source(attributes).check(DEVICE);
-        assertEquals(Map.of("serial", "x".repeat(128), "version", "1.0", "compatible", "qemuarm64"), server.attributes());
-        assertEquals(1, server.requests().stream().filter(request -> request.method().equals("PUT")).count());
+        assertEquals(
+                Map.of("serial", "x".repeat(128), "version", "1.0", "compatible", "qemuarm64"), server.attributes());
+        assertEquals(
+                1,
+                server.requests().stream()
+                        .filter(request -> request.method().equals("PUT"))
+                        .count());
     }
 
     @Test
@@ -189,8 +214,10 @@ class HawkbitSourceTest {
         for (int percent = 0; percent <= 100; percent++) {
             source.report(target, new UpdateEvent.Pulling(target.bytes() * percent / 100, target.bytes()));
         }
-        List<Integer> told = server.requests().stream().filter(request -> request.method().equals("POST"))
-                .map(request -> request.json().at("/status/result/progress/cnt").asInt()).toList();
+        List<Integer> told = server.requests().stream()
+                .filter(request -> request.method().equals("POST"))
+                .map(request -> request.json().at("/status/result/progress/cnt").asInt())
+                .toList();
         assertTrue(told.size() >= 10 && told.size() <= 11, told.toString());
         assertEquals(0, told.get(0));
     }
@@ -212,7 +239,8 @@ class HawkbitSourceTest {
         report(target, new UpdateEvent.Failed("rolled back (boots-exhausted)"));
         report(target, new UpdateEvent.Failed("rolled back (boots-exhausted)"));
         assertEquals("ERROR", server.status(id));
-        assertEquals(1, feedback().stream().filter(line -> line.contains("closed/")).count());
+        assertEquals(
+                1, feedback().stream().filter(line -> line.contains("closed/")).count());
         assertTrue(server.messages(id).get(server.messages(id).size() - 1).contains("rolled back (boots-exhausted)"));
     }
 
@@ -250,7 +278,7 @@ class HawkbitSourceTest {
         assertEquals(reason, refusal.reason());
         assertEquals(Optional.of(Duration.ofSeconds(30)), refusal.retryAfter());
         assertFalse(refusal.getMessage().contains(TOKEN), refusal.getMessage());
-        server.fault(exchange -> { });
+        server.fault(exchange -> {});
         report(target, new UpdateEvent.Done());
         assertEquals("FINISHED", server.status(id));
     }
@@ -322,7 +350,9 @@ class HawkbitSourceTest {
         server.cancel(id);
         source().check(DEVICE);
         assertEquals("RUNNING", server.status(id));
-        assertTrue(feedback().contains("cancelAction/" + id + "/feedback rejected/none"), feedback().toString());
+        assertTrue(
+                feedback().contains("cancelAction/" + id + "/feedback rejected/none"),
+                feedback().toString());
         report(target, new UpdateEvent.Done());
         assertEquals("FINISHED", server.status(id));
     }
@@ -366,15 +396,17 @@ class HawkbitSourceTest {
         long id = server.assign(update().confirmedFirst());
         assertEquals("2.0", offered().version());
         assertEquals("RUNNING", server.status(id));
-        assertTrue(server.requests().stream().anyMatch(request -> request.path().endsWith("/confirmationBase/" + id
-                + "/feedback") && request.json().path("confirmation").asText().equals("confirmed")));
+        assertTrue(server.requests().stream()
+                .anyMatch(request -> request.path().endsWith("/confirmationBase/" + id + "/feedback")
+                        && request.json().path("confirmation").asText().equals("confirmed")));
     }
 
     @Test
     void anUpdateWaitsForSomebodyAtTheServer() throws Exception {
         long id = server.assign(update().confirmedFirst());
         String mode = ", 'confirmation': 'server'";
-        CheckResult.Waiting waiting = assertInstanceOf(CheckResult.Waiting.class, source(mode).check(DEVICE));
+        CheckResult.Waiting waiting =
+                assertInstanceOf(CheckResult.Waiting.class, source(mode).check(DEVICE));
         assertEquals("action " + id + " waits to be confirmed on the server", waiting.reason());
         server.confirm(id);
         assertEquals("2.0", offered(mode).version());
@@ -389,7 +421,8 @@ class HawkbitSourceTest {
         Files.writeString(answer, "7 confirmed\n");
         assertInstanceOf(CheckResult.Waiting.class, source(mode).check(DEVICE));
         Files.writeString(answer, id + " denied\n");
-        CheckResult.Waiting denied = assertInstanceOf(CheckResult.Waiting.class, source(mode).check(DEVICE));
+        CheckResult.Waiting denied =
+                assertInstanceOf(CheckResult.Waiting.class, source(mode).check(DEVICE));
         assertTrue(denied.reason().contains("denied"), denied.reason());
         assertEquals("WAIT_FOR_CONFIRMATION", server.status(id));
         Files.writeString(answer, id + " confirmed\n");
@@ -414,7 +447,10 @@ class HawkbitSourceTest {
     void whatIsOnlyToBePulledEndsWithThat() throws Exception {
         long id = server.assign(update().as(Assignment.Kind.DOWNLOAD_ONLY));
         Target target = offered();
-        assertEquals(Reason.DEFERRED, assertThrows(SourceException.class, () -> source().isStillOffered(target)).reason());
+        assertEquals(
+                Reason.DEFERRED,
+                assertThrows(SourceException.class, () -> source().isStillOffered(target))
+                        .reason());
         report(target, new UpdateEvent.Pulled());
         assertEquals("DOWNLOADED", server.status(id));
     }
@@ -427,7 +463,10 @@ class HawkbitSourceTest {
         assertEquals("DOWNLOADED", server.status(id));
         // The server offers it no more, which is no cancel.
         assertInstanceOf(CheckResult.Nothing.class, source().check(DEVICE));
-        assertEquals(Reason.DEFERRED, assertThrows(SourceException.class, () -> source().isStillOffered(target)).reason());
+        assertEquals(
+                Reason.DEFERRED,
+                assertThrows(SourceException.class, () -> source().isStillOffered(target))
+                        .reason());
         long next = server.assign(update());
         Target again = offered();
         assertEquals(target.id(), again.id());
@@ -449,11 +488,17 @@ class HawkbitSourceTest {
         server.assign(Assignment.forced("system", "2.0", other));
         Target foreign = offered();
         assertFalse(foreign.id().equals(target.id()));
-        assertThrows(SourceException.class, () -> source(", 'acceptImages': true").pull(foreign, storage(), QUIET));
+        assertThrows(
+                SourceException.class, () -> source(", 'acceptImages': true").pull(foreign, storage(), QUIET));
         server.assign(Assignment.forced("system", "2.0", Workshop.random(20_000, 5)));
         Target image = offered();
-        assertThrows(SourceException.class, () -> source(", 'acceptImages': true").pull(image, storage(), QUIET));
-        assertEquals(List.of(), Workshop.snapshot(storage()).stream().filter(file -> !file.startsWith("update.bundle")).toList());
+        assertThrows(
+                SourceException.class, () -> source(", 'acceptImages': true").pull(image, storage(), QUIET));
+        assertEquals(
+                List.of(),
+                Workshop.snapshot(storage()).stream()
+                        .filter(file -> !file.startsWith("update.bundle"))
+                        .toList());
     }
 
     // ---- answers of somebody else ----
@@ -470,7 +515,7 @@ class HawkbitSourceTest {
         });
         SourceException kept = assertThrows(SourceException.class, () -> report(target, new UpdateEvent.Done()));
         assertTrue(kept.reason().isTransient(), kept.getMessage());
-        server.fault(exchange -> { });
+        server.fault(exchange -> {});
         report(target, new UpdateEvent.Done());
         assertEquals("FINISHED", server.status(id));
         report(target, new UpdateEvent.Done());
@@ -487,40 +532,71 @@ class HawkbitSourceTest {
             exchange.getResponseBody().write(page);
         });
         report(target, new UpdateEvent.Done());
-        server.fault(exchange -> { });
+        server.fault(exchange -> {});
         assertEquals("RUNNING", server.status(id));
         report(offered(), new UpdateEvent.Done());
         assertEquals("FINISHED", server.status(id));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"{}", "{\"error\": \"please log in\"}", "{\"id\": \"99\", \"deployment\": {}}", "{\"id\": \"11\"}"})
+    @ValueSource(
+            strings = {
+                "{}",
+                "{\"error\": \"please log in\"}",
+                "{\"id\": \"99\", \"deployment\": {}}",
+                "{\"id\": \"11\"}"
+            })
     void anAnswerAboutSomethingElseEndsNoAction(String answer) throws Exception {
         long id = server.assign(update());
         server.fault(exchange -> {
-            if (exchange.getRequestURI().getPath().contains("/deploymentBase/") && exchange.getRequestMethod().equals("GET")) {
+            if (exchange.getRequestURI().getPath().contains("/deploymentBase/")
+                    && exchange.getRequestMethod().equals("GET")) {
                 exchange.sendResponseHeaders(200, answer.length());
                 exchange.getResponseBody().write(answer.getBytes(StandardCharsets.UTF_8));
             }
         });
-        assertEquals(Reason.MALFORMED, assertThrows(SourceException.class, () -> source().check(DEVICE)).reason());
+        assertEquals(
+                Reason.MALFORMED,
+                assertThrows(SourceException.class, () -> source().check(DEVICE))
+                        .reason());
         assertEquals("RUNNING", server.status(id));
-        server.fault(exchange -> { });
+        server.fault(exchange -> {});
         assertEquals("2.0", offered().version());
     }
 
     // ---- names ----
 
     @ParameterizedTest
-    @ValueSource(strings = {"AA:BB:CC:DD:EE:FF", "urn:dev:mac:0024", "a+b", "~x", "{uuid}", "a/b", "a%2Fb", "a*b", "a?b#c", "a;b=c", "...", "@x&y=z"})
+    @ValueSource(
+            strings = {
+                "AA:BB:CC:DD:EE:FF",
+                "urn:dev:mac:0024",
+                "a+b",
+                "~x",
+                "{uuid}",
+                "a/b",
+                "a%2Fb",
+                "a*b",
+                "a?b#c",
+                "a;b=c",
+                "...",
+                "@x&y=z"
+            })
     void aDeviceIsKnownByWhateverNameItHas(String name) throws Exception {
-        try (HawkbitSimulator other = new HawkbitSimulator(Workshop.anyPort(), Optional.empty(),
+        try (HawkbitSimulator other = new HawkbitSimulator(
+                Workshop.anyPort(),
+                Optional.empty(),
                 new HawkbitSimulator.Identity("TENANT:1", name, TOKEN, Optional.empty()))) {
             long id = other.assign(update());
-            UpdateSource source = new HawkbitSourceProvider().open(Workshop.config("{'type': 'hawkbit', 'url': '" + other.uri()
-                    + "', 'plainHttp': true, 'tenant': 'TENANT:1', 'controllerId': '" + name + "', 'targetToken': '" + TOKEN + "'}"),
-                    workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")));
-            Target target = assertInstanceOf(CheckResult.Offers.class, source.check(DEVICE)).targets().get(0);
+            UpdateSource source = new HawkbitSourceProvider()
+                    .open(
+                            Workshop.config("{'type': 'hawkbit', 'url': '" + other.uri()
+                                    + "', 'plainHttp': true, 'tenant': 'TENANT:1', 'controllerId': '" + name
+                                    + "', 'targetToken': '" + TOKEN + "'}"),
+                            workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")));
+            Target target = assertInstanceOf(CheckResult.Offers.class, source.check(DEVICE))
+                    .targets()
+                    .get(0);
             assertArrayEquals(bundle, Files.readAllBytes(source.pull(target, storage(), QUIET)));
             source.report(target, new UpdateEvent.Done());
             assertEquals("FINISHED", other.status(id));
@@ -529,36 +605,67 @@ class HawkbitSourceTest {
 
     @Test
     void charactersThatMayStandInAPathAreNotEncoded() throws Exception {
-        try (HawkbitSimulator other = new HawkbitSimulator(Workshop.anyPort(), Optional.empty(),
+        try (HawkbitSimulator other = new HawkbitSimulator(
+                Workshop.anyPort(),
+                Optional.empty(),
                 new HawkbitSimulator.Identity("DEFAULT", "AA:BB~c+d", TOKEN, Optional.empty()))) {
-            new HawkbitSourceProvider().open(Workshop.config("{'type': 'hawkbit', 'url': '" + other.uri()
-                    + "', 'plainHttp': true, 'controllerId': 'AA:BB~c+d', 'targetToken': '" + TOKEN + "'}"),
-                    workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release"))).check(DEVICE);
-            assertEquals("/DEFAULT/controller/v1/AA:BB~c+d", other.requests().get(0).path());
+            new HawkbitSourceProvider()
+                    .open(
+                            Workshop.config("{'type': 'hawkbit', 'url': '" + other.uri()
+                                    + "', 'plainHttp': true, 'controllerId': 'AA:BB~c+d', 'targetToken': '" + TOKEN
+                                    + "'}"),
+                            workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")))
+                    .check(DEVICE);
+            assertEquals(
+                    "/DEFAULT/controller/v1/AA:BB~c+d", other.requests().get(0).path());
         }
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"uninitialized", "", "00000000000000000000000000000000", "0123456789abcdef0123456789abcde",
-        "0123456789abcdef0123456789abcdeg", "0123456789ABCDEF0123456789ABCDEF", "0123456789abcdef0123456789abcdef0"})
+    @ValueSource(
+            strings = {
+                "uninitialized",
+                "",
+                "00000000000000000000000000000000",
+                "0123456789abcdef0123456789abcde",
+                "0123456789abcdef0123456789abcdeg",
+                "0123456789ABCDEF0123456789ABCDEF",
+                "0123456789abcdef0123456789abcdef0"
+            })
     void aMachineIdThatIsNoneIsNoName(String id) throws Exception {
         Path file = Files.writeString(folder.resolve("machine-id"), id + "\n");
-        ConfigException refused = assertThrows(ConfigException.class, () -> new HawkbitSourceProvider().open(Workshop.config(
-                "{'type': 'hawkbit', 'url': 'https://h.example.com', 'controllerIdFile': '" + file + "', 'targetToken': 't'}"),
-                workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release"))));
+        ConfigException refused = assertThrows(ConfigException.class, () -> new HawkbitSourceProvider()
+                .open(
+                        Workshop.config("{'type': 'hawkbit', 'url': 'https://h.example.com', 'controllerIdFile': '"
+                                + file + "', 'targetToken': 't'}"),
+                        workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release"))));
         assertTrue(refused.getMessage().contains("32 hex digits"), refused.getMessage());
         Files.writeString(file, "0123456789abcdef0123456789abcdef\n");
-        new HawkbitSourceProvider().open(Workshop.config(
-                "{'type': 'hawkbit', 'url': 'https://h.example.com', 'controllerIdFile': '" + file + "', 'targetToken': 't'}"),
-                workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")));
+        new HawkbitSourceProvider()
+                .open(
+                        Workshop.config("{'type': 'hawkbit', 'url': 'https://h.example.com', 'controllerIdFile': '"
+                                + file + "', 'targetToken': 't'}"),
+                        workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release")));
     }
 
     // ---- links ----
 
     @ParameterizedTest
-    @CsvSource(delimiter = ' ', nullValues = "-", value = {"https://h/T/controller/v1/d/deploymentBase/11?c=5 11 5", "/deploymentBase/11 11 -",
-        "/deploymentBase/11?a=1&c=-7 11 -7", "/deploymentBase/11?c=x 11 -", "/deploymentBase/ - -", "/deploymentBase/x - -",
-        "/deploymentBase/12345678901234567890 - -", "/cancelAction/11 - -", "/deploymentBase/11/x - -", "/x?/deploymentBase/11 - -"})
+    @CsvSource(
+            delimiter = ' ',
+            nullValues = "-",
+            value = {
+                "https://h/T/controller/v1/d/deploymentBase/11?c=5 11 5",
+                "/deploymentBase/11 11 -",
+                "/deploymentBase/11?a=1&c=-7 11 -7",
+                "/deploymentBase/11?c=x 11 -",
+                "/deploymentBase/ - -",
+                "/deploymentBase/x - -",
+                "/deploymentBase/12345678901234567890 - -",
+                "/cancelAction/11 - -",
+                "/deploymentBase/11/x - -",
+                "/x?/deploymentBase/11 - -"
+            })
     void aLinkIsRead(String href, String action, String etag) {
         Optional<Ddi.Link> link = Ddi.linkOf(href, "deploymentBase");
         assertEquals(Optional.ofNullable(action), link.map(Ddi.Link::action));
@@ -588,8 +695,10 @@ class HawkbitSourceTest {
         byte[] other = Files.readAllBytes(new Workshop(bundles).makeBundle("mallory", "qemuarm64", "2.0", 20_000));
         server.assign(Assignment.forced("system", "2.0", other));
         Target target = offered();
-        assertEquals(Reason.BAD_BUNDLE,
-                assertThrows(SourceException.class, () -> source().pull(target, storage(), QUIET)).reason());
+        assertEquals(
+                Reason.BAD_BUNDLE,
+                assertThrows(SourceException.class, () -> source().pull(target, storage(), QUIET))
+                        .reason());
         assertEquals(List.of(), Workshop.snapshot(storage()));
     }
 
@@ -620,9 +729,12 @@ class HawkbitSourceTest {
         byte[] image = Workshop.random(20_000, 5);
         server.assign(Assignment.forced("system", "2.0", image));
         Target target = offered();
-        assertEquals(Reason.BAD_BUNDLE,
-                assertThrows(SourceException.class, () -> source().pull(target, storage(), QUIET)).reason());
-        assertArrayEquals(image, Files.readAllBytes(source(", 'acceptImages': true").pull(target, storage(), QUIET)));
+        assertEquals(
+                Reason.BAD_BUNDLE,
+                assertThrows(SourceException.class, () -> source().pull(target, storage(), QUIET))
+                        .reason());
+        assertArrayEquals(
+                image, Files.readAllBytes(source(", 'acceptImages': true").pull(target, storage(), QUIET)));
     }
 
     @Test
@@ -641,10 +753,25 @@ class HawkbitSourceTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "version with spaces", "../2.0", "v2.0", "1:2.0", "2.0+5", "Release 2.0", "2.0-", "2..0", "1234567890"})
+    @ValueSource(
+            strings = {
+                "",
+                "version with spaces",
+                "../2.0",
+                "v2.0",
+                "1:2.0",
+                "2.0+5",
+                "Release 2.0",
+                "2.0-",
+                "2..0",
+                "1234567890"
+            })
     void aVersionThatIsNoneEndsTheActionWithTheReason(String version) throws Exception {
         long id = server.assign(Assignment.forced("system", version, bundle));
-        assertEquals(Reason.MALFORMED, assertThrows(SourceException.class, () -> source().check(DEVICE)).reason());
+        assertEquals(
+                Reason.MALFORMED,
+                assertThrows(SourceException.class, () -> source().check(DEVICE))
+                        .reason());
         assertEquals("ERROR", server.status(id));
         assertTrue(server.messages(id).toString().contains("this device cannot use what is assigned"));
         assertTrue(server.messages(id).toString().contains(version + " is no version: expected numbers"));
@@ -660,30 +787,51 @@ class HawkbitSourceTest {
     // ---- servers ----
 
     @ParameterizedTest
-    @CsvSource({"401,NOT_ALLOWED", "403,NOT_ALLOWED", "404,NOT_FOUND", "410,NOT_FOUND", "429,FETCH_FAILED", "500,FETCH_FAILED"})
+    @CsvSource({
+        "401,NOT_ALLOWED",
+        "403,NOT_ALLOWED",
+        "404,NOT_FOUND",
+        "410,NOT_FOUND",
+        "429,FETCH_FAILED",
+        "500,FETCH_FAILED"
+    })
     void aServerThatRefusesHasItsReason(int status, Reason reason) throws Exception {
         server.fault(exchange -> exchange.sendResponseHeaders(status, -1));
-        assertEquals(reason, assertThrows(SourceException.class, () -> source().check(DEVICE)).reason());
+        assertEquals(
+                reason,
+                assertThrows(SourceException.class, () -> source().check(DEVICE))
+                        .reason());
     }
 
     @Test
     void aWrongTokenIsNotAllowedAndInNoMessage() throws Exception {
-        SourceException refusal = assertThrows(SourceException.class,
-                () -> source("'targetToken': 'wr0ng-t0ken'", new String[0]).check(DEVICE));
+        SourceException refusal =
+                assertThrows(SourceException.class, () -> source("'targetToken': 'wr0ng-t0ken'", new String[0])
+                        .check(DEVICE));
         assertEquals(Reason.NOT_ALLOWED, refusal.reason());
         assertFalse(refusal.getMessage().contains("wr0ng"), refusal.getMessage());
         assertFalse(workshop.log.toString().contains("wr0ng"));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "nonsense", "[]", "{\"_links\": 5}", "{\"_links\": {\"deploymentBase\": {\"href\": \"x\"}}}",
-        "{\"_links\": {\"cancelAction\": {\"href\": \"https://h/cancelAction/../../x\"}}}"})
+    @ValueSource(
+            strings = {
+                "",
+                "nonsense",
+                "[]",
+                "{\"_links\": 5}",
+                "{\"_links\": {\"deploymentBase\": {\"href\": \"x\"}}}",
+                "{\"_links\": {\"cancelAction\": {\"href\": \"https://h/cancelAction/../../x\"}}}"
+            })
     void anAnswerThatCannotBeUnderstoodIsNone(String answer) throws Exception {
         server.fault(exchange -> {
             exchange.sendResponseHeaders(200, answer.length() == 0 ? -1 : answer.length());
             exchange.getResponseBody().write(answer.getBytes(StandardCharsets.UTF_8));
         });
-        assertEquals(Reason.MALFORMED, assertThrows(SourceException.class, () -> source().check(DEVICE)).reason());
+        assertEquals(
+                Reason.MALFORMED,
+                assertThrows(SourceException.class, () -> source().check(DEVICE))
+                        .reason());
     }
 
     @Test
@@ -691,8 +839,10 @@ class HawkbitSourceTest {
         server.assign(update());
         server.fault(exchange -> {
             if (exchange.getRequestURI().getPath().endsWith("/board-1")) {
-                byte[] answer = ("{\"_links\": {\"deploymentBase\": {\"href\": \"http://elsewhere.example.com/DEFAULT/controller/v1/"
-                        + "board-1/deploymentBase/11?c=5\"}}}").getBytes(StandardCharsets.UTF_8);
+                byte[] answer =
+                        ("{\"_links\": {\"deploymentBase\": {\"href\": \"http://elsewhere.example.com/DEFAULT/controller/v1/"
+                                        + "board-1/deploymentBase/11?c=5\"}}}")
+                                .getBytes(StandardCharsets.UTF_8);
                 exchange.sendResponseHeaders(200, answer.length);
                 exchange.getResponseBody().write(answer);
             }
@@ -704,19 +854,38 @@ class HawkbitSourceTest {
     void aTargetOfAnotherSourceIsNotReported() throws Exception {
         server.assign(update());
         Target target = offered();
-        Target other = new Target(target.name(), target.version(), target.compatible(), target.bytes(), target.id(),
-                target.sha256(), Map.of("action", "../x"));
+        Target other = new Target(
+                target.name(),
+                target.version(),
+                target.compatible(),
+                target.bytes(),
+                target.id(),
+                target.sha256(),
+                Map.of("action", "../x"));
         assertThrows(SourceException.class, () -> report(other, new UpdateEvent.Done()));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"'targetToken': 'a', 'gatewayToken': 'b'", "'targetToken': ''", "'controllerId': 'a b'", "'controllerId': '.'", "'controllerId': '..'",
-        "'tenant': '..'", "'tenant': 'a b'", "'confirmation': 'maybe'", "'attributes': {'a': 5}", "'attributes': []", "'cancelPollSeconds': 0"})
+    @ValueSource(
+            strings = {
+                "'targetToken': 'a', 'gatewayToken': 'b'",
+                "'targetToken': ''",
+                "'controllerId': 'a b'",
+                "'controllerId': '.'",
+                "'controllerId': '..'",
+                "'tenant': '..'",
+                "'tenant': 'a b'",
+                "'confirmation': 'maybe'",
+                "'attributes': {'a': 5}",
+                "'attributes': []",
+                "'cancelPollSeconds': 0"
+            })
     void aConfigurationThatCannotBeMeantIsRefused(String values) {
         String id = values.contains("controllerId") ? "" : "'controllerId': 'board-1', ";
-        assertThrows(ConfigException.class, () -> new HawkbitSourceProvider().open(
-                Workshop.config("{'type': 'hawkbit', 'url': 'https://example.com', " + id + values + "}"),
-                workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release"))));
+        assertThrows(ConfigException.class, () -> new HawkbitSourceProvider()
+                .open(
+                        Workshop.config("{'type': 'hawkbit', 'url': 'https://example.com', " + id + values + "}"),
+                        workshop.context(Clock.systemUTC(), new Workshop(bundles).verifier("release"))));
     }
 
     private static void pause(long millis) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -18,13 +19,10 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-
-import com.fasterxml.jackson.databind.ObjectMapper;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.Manifest;
@@ -57,6 +55,7 @@ class RecordedExchangesTest {
 
     @TempDir
     private Path folder;
+
     private WebServer server;
     private final List<String> sent = Collections.synchronizedList(new ArrayList<>());
 
@@ -66,7 +65,10 @@ class RecordedExchangesTest {
         server.put(BASE + "/deploymentBase/42", recorded("deployment.json"));
         server.put(BASE + "/confirmationBase/42", recorded("confirmation.json"));
         server.put(BASE + "/cancelAction/42", recorded("cancel.json"));
-        for (String resource : List.of("configData", "deploymentBase/42/feedback", "confirmationBase/42/feedback",
+        for (String resource : List.of(
+                "configData",
+                "deploymentBase/42/feedback",
+                "confirmationBase/42/feedback",
                 "cancelAction/42/feedback")) {
             server.handle(BASE + "/" + resource, exchange -> {
                 sent.add(exchange.getRequestMethod() + " " + resource + " "
@@ -88,9 +90,11 @@ class RecordedExchangesTest {
     }
 
     private UpdateSource source() throws Exception {
-        return new HawkbitSourceProvider().open(Workshop.config("{'type': 'hawkbit', 'url': '" + server.uri()
-                + "', 'plainHttp': true, 'controllerId': 'board-1', 'targetToken': 'abc'}"),
-                new Workshop(folder).context(Clock.systemUTC(), NOBODY));
+        return new HawkbitSourceProvider()
+                .open(
+                        Workshop.config("{'type': 'hawkbit', 'url': '" + server.uri()
+                                + "', 'plainHttp': true, 'controllerId': 'board-1', 'targetToken': 'abc'}"),
+                        new Workshop(folder).context(Clock.systemUTC(), NOBODY));
     }
 
     private void assertSent(String... expected) throws IOException {
@@ -114,7 +118,8 @@ class RecordedExchangesTest {
         assertEquals(Optional.of("qemuarm64"), target.compatible());
         assertEquals(6, target.bytes());
         assertEquals("5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", target.id());
-        assertEquals(Map.of("action", "42", "url", "https://cdn.example.com/42/update.bundle?signature=abc"),
+        assertEquals(
+                Map.of("action", "42", "url", "https://cdn.example.com/42/update.bundle?signature=abc"),
                 target.details());
         assertEquals("TargetToken abc", server.headers.get(0).getFirst("Authorization"));
         assertSent("PUT configData {'mode': 'merge', 'data': {'version': '1.0', 'compatible': 'qemuarm64'}}");
@@ -124,11 +129,14 @@ class RecordedExchangesTest {
     void feedbackHasTheFormOfTheDocumentation() throws Exception {
         server.put(BASE, recorded("base.json"));
         UpdateSource source = source();
-        Target target = assertInstanceOf(CheckResult.Offers.class, source.check(DEVICE)).targets().get(0);
+        Target target = assertInstanceOf(CheckResult.Offers.class, source.check(DEVICE))
+                .targets()
+                .get(0);
         sent.clear();
         source.report(target, new UpdateEvent.Pulling(3, 6));
         source.report(target, new UpdateEvent.Failed("no room"));
-        assertSent("POST deploymentBase/42/feedback {'id': '42', 'status': {'execution': 'download', 'result': {'finished': "
+        assertSent(
+                "POST deploymentBase/42/feedback {'id': '42', 'status': {'execution': 'download', 'result': {'finished': "
                         + "'none', 'progress': {'of': 100, 'cnt': 50}}, 'details': ['pulled 3 of 6 bytes']}}",
                 "POST deploymentBase/42/feedback {'id': '42', 'status': {'execution': 'closed', 'result': {'finished': "
                         + "'failure'}, 'details': ['no room']}}");
@@ -144,15 +152,17 @@ class RecordedExchangesTest {
             exchange.sendResponseHeaders(200, -1);
         });
         assertInstanceOf(CheckResult.Offers.class, source().check(DEVICE));
-        assertSent("POST confirmationBase/42/feedback {'confirmation': 'confirmed', 'details': ['confirmed by the device']}");
+        assertSent(
+                "POST confirmationBase/42/feedback {'confirmation': 'confirmed', 'details': ['confirmed by the device']}");
     }
 
     @Test
     void aCancelIsAnswered() throws Exception {
         server.put(BASE, recorded("base-cancel.json"));
         source().check(DEVICE);
-        assertSent("POST cancelAction/42/feedback {'id': '42', 'status': {'execution': 'closed', 'result': {'finished': "
-                + "'success'}, 'details': ['the update was given up before anything was installed']}}");
+        assertSent(
+                "POST cancelAction/42/feedback {'id': '42', 'status': {'execution': 'closed', 'result': {'finished': "
+                        + "'success'}, 'details': ['the update was given up before anything was installed']}}");
     }
 
     @Test
@@ -160,14 +170,23 @@ class RecordedExchangesTest {
         server.put(BASE, recorded("base.json"));
         server.put(BASE + "/deploymentBase/42", recorded("deployment-window.json"));
         UpdateSource source = source();
-        Target target = assertInstanceOf(CheckResult.Offers.class, source.check(DEVICE)).targets().get(0);
-        assertEquals(Reason.DEFERRED, assertThrows(SourceException.class, () -> source.isStillOffered(target)).reason());
+        Target target = assertInstanceOf(CheckResult.Offers.class, source.check(DEVICE))
+                .targets()
+                .get(0);
+        assertEquals(
+                Reason.DEFERRED,
+                assertThrows(SourceException.class, () -> source.isStillOffered(target))
+                        .reason());
     }
 
     @Test
     void aConfirmationDescribesItsActionAsADeploymentDoes() throws Exception {
-        Deployment deployment = Deployment.of(Json.object("confirmation", recorded("confirmation.json")), "confirmation", "42",
-                Optional.of("os"), true);
+        Deployment deployment = Deployment.of(
+                Json.object("confirmation", recorded("confirmation.json")),
+                "confirmation",
+                "42",
+                Optional.of("os"),
+                true);
         assertTrue(deployment.update());
         assertFalse(deployment.window());
         assertEquals("2.0", deployment.target().version());
@@ -175,11 +194,16 @@ class RecordedExchangesTest {
 
     @Test
     void overHttpsOnlyLinksWithHttpsAreTaken() throws Exception {
-        String plain = new String(recorded("deployment.json"), StandardCharsets.UTF_8).replace("https://cdn", "http://cdn");
+        String plain =
+                new String(recorded("deployment.json"), StandardCharsets.UTF_8).replace("https://cdn", "http://cdn");
         Json json = Json.object("deployment", plain.getBytes(StandardCharsets.UTF_8));
-        assertThrows(Json.MalformedException.class,
-                () -> Deployment.of(json, "deployment", "42", Optional.empty(), true));
-        assertEquals("http://cdn.example.com/42/update.bundle?signature=abc",
-                Deployment.of(json, "deployment", "42", Optional.empty(), false).target().details().get("url"));
+        assertThrows(
+                Json.MalformedException.class, () -> Deployment.of(json, "deployment", "42", Optional.empty(), true));
+        assertEquals(
+                "http://cdn.example.com/42/update.bundle?signature=abc",
+                Deployment.of(json, "deployment", "42", Optional.empty(), false)
+                        .target()
+                        .details()
+                        .get("url"));
     }
 }

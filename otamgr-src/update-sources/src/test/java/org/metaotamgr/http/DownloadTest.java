@@ -18,7 +18,6 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -26,7 +25,6 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.device.FileOperations;
@@ -42,6 +40,7 @@ class DownloadTest {
 
     @TempDir
     private Path folder;
+
     private WebServer server;
     private Workshop workshop;
 
@@ -62,8 +61,10 @@ class DownloadTest {
     }
 
     private Download download(HttpConfig config) {
-        return new Download(new Http(config, Optional.empty()),
-                Hasher.ofProgram(new Programs(new SystemProcessRunner(workshop.eventLog))), new FileOperations.Real(),
+        return new Download(
+                new Http(config, Optional.empty()),
+                Hasher.ofProgram(new Programs(new SystemProcessRunner(workshop.eventLog))),
+                new FileOperations.Real(),
                 workshop.eventLog);
     }
 
@@ -76,7 +77,7 @@ class DownloadTest {
     }
 
     private Path bring() throws Exception {
-        return download().bring(wanted(), folder, bytes -> { }, file -> { });
+        return download().bring(wanted(), folder, bytes -> {}, file -> {});
     }
 
     private SourceException fails() {
@@ -96,7 +97,7 @@ class DownloadTest {
     @Test
     void aFileComesWholeAndNothingElseStays() throws Exception {
         List<Long> told = new ArrayList<>();
-        Path file = download().bring(wanted(), folder, told::add, one -> { });
+        Path file = download().bring(wanted(), folder, told::add, one -> {});
         assertArrayEquals(CONTENT, Files.readAllBytes(file));
         assertEquals(List.of("update.bundle"), files());
         assertEquals(0, told.get(0));
@@ -217,15 +218,25 @@ class DownloadTest {
     void aPartThatBeginsEarlierThanAskedIsUsedFromTheRightByte(int earlier) throws Exception {
         server.cutAfter = 700_000;
         fails();
-        server.handle("file", exchange ->
-                part(exchange, earlier, LENGTH, "bytes " + earlier + "-" + (LENGTH - 1) + "/" + LENGTH));
+        server.handle(
+                "file",
+                exchange -> part(exchange, earlier, LENGTH, "bytes " + earlier + "-" + (LENGTH - 1) + "/" + LENGTH));
         assertArrayEquals(CONTENT, Files.readAllBytes(bring()));
         assertEquals(2, server.asked.size());
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"bytes 700001-1499999/1500000", "bytes 700000-1499999/1600000", "bytes 700000-699999/1500000",
-        "bytes 700000-1500000/1500000", "items 700000-1499999/1500000", "", "bytes */1500000", "bytes -5-10/1500000"})
+    @ValueSource(
+            strings = {
+                "bytes 700001-1499999/1500000",
+                "bytes 700000-1499999/1600000",
+                "bytes 700000-699999/1500000",
+                "bytes 700000-1500000/1500000",
+                "items 700000-1499999/1500000",
+                "",
+                "bytes */1500000",
+                "bytes -5-10/1500000"
+            })
     void aPartThatDoesNotFitCostsNothingThatIsThere(String range) throws Exception {
         server.cutAfter = 700_000;
         fails();
@@ -276,7 +287,18 @@ class DownloadTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"portal", "chunked", "empty", "compressed", "redirect", "not found", "gone", "forbidden", "longer"})
+    @ValueSource(
+            strings = {
+                "portal",
+                "chunked",
+                "empty",
+                "compressed",
+                "redirect",
+                "not found",
+                "gone",
+                "forbidden",
+                "longer"
+            })
     void aPageOfSomebodyElseCostsNothing(String kind) throws Exception {
         server.cutAfter = 600_000;
         fails();
@@ -305,8 +327,18 @@ class DownloadTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"/My File", "/file[1]", "/file?sig=a|b", "HTTP://localhost:PORT/file", "?x=1", "//localhost:PORT/file",
-        "./My%20File", "/a/../file", "file#top"})
+    @ValueSource(
+            strings = {
+                "/My File",
+                "/file[1]",
+                "/file?sig=a|b",
+                "HTTP://localhost:PORT/file",
+                "?x=1",
+                "//localhost:PORT/file",
+                "./My%20File",
+                "/a/../file",
+                "file#top"
+            })
     void aRedirectThatEverybodyElseFollowsIsFollowed(String location) throws Exception {
         for (String path : List.of("My%20File", "file%5B1%5D")) {
             server.put(path, CONTENT);
@@ -317,26 +349,33 @@ class DownloadTest {
                 exchange.getResponseBody().write(CONTENT);
                 return;
             }
-            exchange.getResponseHeaders().set("Location", location.replace("PORT", "" + server.uri().getPort()));
+            exchange.getResponseHeaders()
+                    .set("Location", location.replace("PORT", "" + server.uri().getPort()));
             exchange.sendResponseHeaders(302, -1);
         });
-        assertArrayEquals(CONTENT, Files.readAllBytes(download().bring(
-                new Download.Wanted(server.uri("start"), LENGTH, sha256(CONTENT)), folder, bytes -> { }, file -> { })));
+        assertArrayEquals(
+                CONTENT,
+                Files.readAllBytes(download()
+                        .bring(
+                                new Download.Wanted(server.uri("start"), LENGTH, sha256(CONTENT)),
+                                folder,
+                                bytes -> {},
+                                file -> {})));
     }
 
     @Test
     void withoutAHashTheProofDecidesAndAWrongBitIsWorthAnotherTry() throws Exception {
         Download.Wanted wanted = new Download.Wanted(server.uri("file"), LENGTH, Optional.empty(), "sha1:x");
-        SourceException damaged = assertThrows(SourceException.class, () -> download().bring(wanted, folder, bytes -> { },
-                file -> {
+        SourceException damaged =
+                assertThrows(SourceException.class, () -> download().bring(wanted, folder, bytes -> {}, file -> {
                     throw new SourceException(Reason.BAD_BUNDLE, "not signed");
                 }));
         assertTrue(damaged.reason().isCounted(), damaged.reason().toString());
         assertEquals(List.of(), files());
         server.cutAfter = 600_000;
-        assertThrows(SourceException.class, () -> download().bring(wanted, folder, bytes -> { }, file -> { }));
+        assertThrows(SourceException.class, () -> download().bring(wanted, folder, bytes -> {}, file -> {}));
         server.cutAfter = -1;
-        assertArrayEquals(CONTENT, Files.readAllBytes(download().bring(wanted, folder, bytes -> { }, file -> { })));
+        assertArrayEquals(CONTENT, Files.readAllBytes(download().bring(wanted, folder, bytes -> {}, file -> {})));
         assertEquals("GET /file bytes=600000-", server.asked.get(server.asked.size() - 1));
     }
 
@@ -346,7 +385,7 @@ class DownloadTest {
         fails();
         server.cutAfter = -1;
         List<Long> told = new ArrayList<>();
-        download().bring(wanted(), folder, told::add, file -> { });
+        download().bring(wanted(), folder, told::add, file -> {});
         assertEquals(700_000, told.get(0));
         assertEquals(told.stream().sorted().toList(), told);
     }
@@ -361,21 +400,25 @@ class DownloadTest {
                 sleep(100);
             }
         });
-        SourceException slow = assertThrows(SourceException.class, () -> paced(new Exchange.Pace(100_000,
-                Duration.ofSeconds(1), Duration.ofMinutes(1))).bring(wanted(), folder, bytes -> { }, file -> { }));
+        SourceException slow = assertThrows(SourceException.class, () -> paced(
+                        new Exchange.Pace(100_000, Duration.ofSeconds(1), Duration.ofMinutes(1)))
+                .bring(wanted(), folder, bytes -> {}, file -> {}));
         assertEquals(Reason.DOWNLOAD_FAILED, slow.reason());
         assertTrue(slow.getMessage().contains("expected at least 100000 bytes in 1 s"), slow.getMessage());
         long kept = part();
         assertTrue(kept > 1000);
-        SourceException endless = assertThrows(SourceException.class, () -> paced(new Exchange.Pace(100,
-                Duration.ofSeconds(1), Duration.ofSeconds(2))).bring(wanted(), folder, bytes -> { }, file -> { }));
+        SourceException endless = assertThrows(
+                SourceException.class, () -> paced(new Exchange.Pace(100, Duration.ofSeconds(1), Duration.ofSeconds(2)))
+                        .bring(wanted(), folder, bytes -> {}, file -> {}));
         assertTrue(endless.getMessage().contains("expected the end within 2 s"), endless.getMessage());
         assertTrue(part() >= kept);
     }
 
     private Download paced(Exchange.Pace pace) {
-        return new Download(new Http(Workshop.http(server.uri()), Optional.empty(), pace),
-                Hasher.ofProgram(new Programs(new SystemProcessRunner(workshop.eventLog))), new FileOperations.Real(),
+        return new Download(
+                new Http(Workshop.http(server.uri()), Optional.empty(), pace),
+                Hasher.ofProgram(new Programs(new SystemProcessRunner(workshop.eventLog))),
+                new FileOperations.Real(),
                 workshop.eventLog);
     }
 
@@ -386,8 +429,8 @@ class DownloadTest {
         server.cutAfter = -1;
         byte[] next = Workshop.random(LENGTH, 3);
         server.put("file", next);
-        Path file = download().bring(new Download.Wanted(server.uri("file"), LENGTH, sha256(next)), folder, bytes -> { },
-                one -> { });
+        Path file = download()
+                .bring(new Download.Wanted(server.uri("file"), LENGTH, sha256(next)), folder, bytes -> {}, one -> {});
         assertArrayEquals(next, Files.readAllBytes(file));
         assertEquals("GET /file", server.asked.get(1));
     }
@@ -449,8 +492,8 @@ class DownloadTest {
 
     @Test
     void whatTheProofRefusesIsRemoved() throws Exception {
-        SourceException refused = assertThrows(SourceException.class, () -> download().bring(wanted(), folder, bytes -> { },
-                file -> {
+        SourceException refused =
+                assertThrows(SourceException.class, () -> download().bring(wanted(), folder, bytes -> {}, file -> {
                     throw new SourceException(Reason.BAD_BUNDLE, "not signed");
                 }));
         assertEquals(Reason.BAD_BUNDLE, refused.reason());
@@ -458,8 +501,18 @@ class DownloadTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"401,DOWNLOAD_FAILED", "403,DOWNLOAD_FAILED", "404,NOT_FOUND", "410,NOT_FOUND", "408,DOWNLOAD_FAILED",
-        "429,DOWNLOAD_FAILED", "500,DOWNLOAD_FAILED", "502,DOWNLOAD_FAILED", "503,DOWNLOAD_FAILED", "204,DOWNLOAD_FAILED"})
+    @CsvSource({
+        "401,DOWNLOAD_FAILED",
+        "403,DOWNLOAD_FAILED",
+        "404,NOT_FOUND",
+        "410,NOT_FOUND",
+        "408,DOWNLOAD_FAILED",
+        "429,DOWNLOAD_FAILED",
+        "500,DOWNLOAD_FAILED",
+        "502,DOWNLOAD_FAILED",
+        "503,DOWNLOAD_FAILED",
+        "204,DOWNLOAD_FAILED"
+    })
     void aRefusalKeepsThePart(int status, Reason reason) throws Exception {
         server.cutAfter = 700_000;
         fails();
@@ -491,11 +544,16 @@ class DownloadTest {
 
     @Test
     void whatTheCallerThrowsEndsThePullAndKeepsThePart() throws Exception {
-        SourceException stop = assertThrows(SourceException.class, () -> download().bring(wanted(), folder, bytes -> {
-            if (bytes > 500_000) {
-                throw new SourceException(Reason.DEFERRED, "the link costs money now");
-            }
-        }, file -> { }));
+        SourceException stop = assertThrows(SourceException.class, () -> download()
+                .bring(
+                        wanted(),
+                        folder,
+                        bytes -> {
+                            if (bytes > 500_000) {
+                                throw new SourceException(Reason.DEFERRED, "the link costs money now");
+                            }
+                        },
+                        file -> {}));
         assertEquals(Reason.DEFERRED, stop.reason());
         assertTrue(part() > 500_000);
         assertArrayEquals(CONTENT, Files.readAllBytes(bring()));
@@ -510,12 +568,18 @@ class DownloadTest {
             exchange.getResponseBody().flush();
             sleep(60_000);
         });
-        HttpConfig patient = new HttpConfig(server.uri(), Path.of("/nowhere"), Optional.empty(), Optional.empty(),
-                Duration.ofSeconds(5), Duration.ofSeconds(60), Duration.ofSeconds(60));
+        HttpConfig patient = new HttpConfig(
+                server.uri(),
+                Path.of("/nowhere"),
+                Optional.empty(),
+                Optional.empty(),
+                Duration.ofSeconds(5),
+                Duration.ofSeconds(60),
+                Duration.ofSeconds(60));
         AtomicReference<Throwable> end = new AtomicReference<>();
         Thread thread = new Thread(() -> {
             try {
-                download(patient).bring(wanted(), folder, bytes -> { }, file -> { });
+                download(patient).bring(wanted(), folder, bytes -> {}, file -> {});
             } catch (Exception e) {
                 end.set(e);
             }
@@ -534,8 +598,12 @@ class DownloadTest {
 
     @Test
     void whatDoesNotFitIsNotBegun() throws Exception {
-        SourceException full = assertThrows(SourceException.class, () -> download().bring(
-                new Download.Wanted(server.uri("file"), 1L << 60, sha256(CONTENT)), folder, bytes -> { }, file -> { }));
+        SourceException full = assertThrows(SourceException.class, () -> download()
+                .bring(
+                        new Download.Wanted(server.uri("file"), 1L << 60, sha256(CONTENT)),
+                        folder,
+                        bytes -> {},
+                        file -> {}));
         assertEquals(Reason.NO_SPACE, full.reason());
         assertEquals(List.of(), server.asked);
         assertEquals(List.of(), files());

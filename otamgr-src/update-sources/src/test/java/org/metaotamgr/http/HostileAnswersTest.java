@@ -13,9 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
-
 import org.junit.jupiter.api.Test;
-
 import org.metaotamgr.agent.SourceException;
 
 /** Whatever a server answers, it is refused in bounded time and memory; tried in a JVM with as little as on a device. */
@@ -26,20 +24,28 @@ class HostileAnswersTest {
 
     /** Asks for each answer twice, so that what is left of the first is seen; prints one line each. */
     public static final class Client {
-        private Client() {
-        }
+        private Client() {}
 
         public static void main(String[] arguments) throws Exception {
             URI server = URI.create(arguments[0]);
-            HttpConfig config = new HttpConfig(server, Path.of("/nowhere"), Optional.empty(), Optional.empty(),
-                    Duration.ofSeconds(2), Duration.ofSeconds(2), LONGEST);
+            HttpConfig config = new HttpConfig(
+                    server,
+                    Path.of("/nowhere"),
+                    Optional.empty(),
+                    Optional.empty(),
+                    Duration.ofSeconds(2),
+                    Duration.ofSeconds(2),
+                    LONGEST);
             Http http = new Http(config, Optional.of("Bearer SECRET"));
             for (String name : HostileServer.ANSWERS) {
                 for (int round = 1; round <= 2; round++) {
                     long start = System.nanoTime();
                     String result;
                     try {
-                        result = "taken: " + Json.object("answer", http.get(server.resolve(name), Map.of(), 1 << 20)).node().size();
+                        result = "taken: "
+                                + Json.object("answer", http.get(server.resolve(name), Map.of(), 1 << 20))
+                                        .node()
+                                        .size();
                     } catch (SourceException e) {
                         result = "refused: " + e.reason() + " " + e.getMessage();
                     } catch (Json.MalformedException e) {
@@ -54,11 +60,22 @@ class HostileAnswersTest {
     @Test
     void eachIsRefusedInBoundedTimeAndMemory() throws Exception {
         try (HostileServer server = new HostileServer()) {
-            List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                    "-Xmx16m", "-Xss256k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",
-                    "-cp", System.getProperty("java.class.path"), Client.class.getName(), server.uri().toString()));
-            Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-            List<String> lines = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).lines().toList();
+            List<String> command = new ArrayList<>(List.of(
+                    Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                    "-Xmx16m",
+                    "-Xss256k",
+                    "-XX:+UseSerialGC",
+                    "-XX:TieredStopAtLevel=1",
+                    "-XX:+ExitOnOutOfMemoryError",
+                    "-cp",
+                    System.getProperty("java.class.path"),
+                    Client.class.getName(),
+                    server.uri().toString()));
+            Process process =
+                    new ProcessBuilder(command).redirectErrorStream(true).start();
+            List<String> lines = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8)
+                    .lines()
+                    .toList();
             assertTrue(process.waitFor(1, TimeUnit.MINUTES));
             lines.forEach(System.out::println);
             assertEquals(0, process.exitValue(), lines.isEmpty() ? "" : lines.get(lines.size() - 1));
@@ -69,7 +86,10 @@ class HostileAnswersTest {
                 // It is JSON; what the link in it is worth is up to who reads it.
                 assertTrue(words[2].startsWith("refused:") || words[0].equals("json-same"), line);
                 assertTrue(line.chars().allMatch(one -> one == '\t' || one >= ' '), line);
-                assertEquals(GOOD.contains(words[0]), words[2].startsWith("refused: JSON answer: expected JSON, found: Unrecognized token"), line);
+                assertEquals(
+                        GOOD.contains(words[0]),
+                        words[2].startsWith("refused: JSON answer: expected JSON, found: Unrecognized token"),
+                        line);
             }
         }
     }

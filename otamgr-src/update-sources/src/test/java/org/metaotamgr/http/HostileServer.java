@@ -12,11 +12,47 @@ import java.util.List;
 /** A server that answers so that clients fill their memory, or wait for ever; what it does is the path of the request. */
 final class HostileServer implements AutoCloseable {
     /** All that it does. */
-    static final List<String> ANSWERS = List.of("headers", "oneheader", "statusline", "continue", "chunkext", "chunkhuge",
-            "chunkneg", "trailers", "endless", "long", "neg", "two", "slow", "slowhead", "silent", "http09", "redirloop",
-            "redirother", "redirfile", "redirjar", "redircrlf", "auth401", "status", "status9", "retry", "setcookie",
-            "manyheaders", "tinychunks", "chunkzeros", "folded", "nolf", "json-arr", "json-obj", "json-num", "json-str",
-            "json-key", "json-deep", "json-digits", "json-same");
+    static final List<String> ANSWERS = List.of(
+            "headers",
+            "oneheader",
+            "statusline",
+            "continue",
+            "chunkext",
+            "chunkhuge",
+            "chunkneg",
+            "trailers",
+            "endless",
+            "long",
+            "neg",
+            "two",
+            "slow",
+            "slowhead",
+            "silent",
+            "http09",
+            "redirloop",
+            "redirother",
+            "redirfile",
+            "redirjar",
+            "redircrlf",
+            "auth401",
+            "status",
+            "status9",
+            "retry",
+            "setcookie",
+            "manyheaders",
+            "tinychunks",
+            "chunkzeros",
+            "folded",
+            "nolf",
+            "json-arr",
+            "json-obj",
+            "json-num",
+            "json-str",
+            "json-key",
+            "json-deep",
+            "json-digits",
+            "json-same");
+
     private static final int LONGEST_SECONDS = 25;
 
     private final ServerSocket socket;
@@ -89,17 +125,25 @@ final class HostileServer implements AutoCloseable {
             case "silent" -> endless(out, "", "", 1000);
             case "http09" -> write(out, "hello".repeat(1000));
             case "redirloop" -> write(out, "HTTP/1.1 302 x\r\nLocation: /redirloop\r\nContent-Length: 0\r\n\r\n");
-            case "redirother" -> write(out, "HTTP/1.1 302 x\r\nLocation: http://localhost:" + socket.getLocalPort()
-                    + "/other\r\nContent-Length: 0\r\n\r\n");
-            case "other" -> write(out, ok + "Content-Length: " + (request.indexOf("SECRET") < 0 ? "2\r\n\r\nok" : "6\r\n\r\nSECRET"));
-            case "redirfile" -> write(out, "HTTP/1.1 302 x\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n");
-            case "redirjar" -> write(out, "HTTP/1.1 302 x\r\nLocation: jar:" + uri() + "x!/y\r\nContent-Length: 0\r\n\r\n");
+            case "redirother" -> write(
+                    out,
+                    "HTTP/1.1 302 x\r\nLocation: http://localhost:" + socket.getLocalPort()
+                            + "/other\r\nContent-Length: 0\r\n\r\n");
+            case "other" -> write(
+                    out, ok + "Content-Length: " + (request.indexOf("SECRET") < 0 ? "2\r\n\r\nok" : "6\r\n\r\nSECRET"));
+            case "redirfile" -> write(
+                    out, "HTTP/1.1 302 x\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n");
+            case "redirjar" -> write(
+                    out, "HTTP/1.1 302 x\r\nLocation: jar:" + uri() + "x!/y\r\nContent-Length: 0\r\n\r\n");
             case "redircrlf" -> write(out, "HTTP/1.1 302 x\r\nLocation: /a%0d%0aX:y\r\nContent-Length: 0\r\n\r\n");
-            case "auth401" -> write(out, "HTTP/1.1 401 x\r\nWWW-Authenticate: Basic realm=\"x\u001b[31m\"\r\nContent-Length: 0\r\n\r\n");
+            case "auth401" -> write(
+                    out,
+                    "HTTP/1.1 401 x\r\nWWW-Authenticate: Basic realm=\"x\u001b[31m\"\r\nContent-Length: 0\r\n\r\n");
             case "status" -> write(out, "HTTP/1.1 -99 x\r\n\r\n");
             case "status9" -> write(out, "HTTP/1.1 99999999999 x\r\n\r\n");
             case "retry" -> write(out, "HTTP/1.1 503 x\r\nRetry-After: 999999999\r\nContent-Length: 0\r\n\r\n");
-            case "setcookie" -> write(out, ok + "Set-Cookie: a=b\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok");
+            case "setcookie" -> write(
+                    out, ok + "Set-Cookie: a=b\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok");
             case "manyheaders" -> write(out, ok + "a:\r\n".repeat(20_000) + "\r\n");
             case "tinychunks" -> endless(out, chunked, "1\r\na\r\n".repeat(1000), 0);
             case "chunkzeros" -> endless(out, chunked, "0".repeat(1000), 0);
@@ -112,8 +156,10 @@ final class HostileServer implements AutoCloseable {
             case "json-key" -> write(out, body("{" + keys() + "\"z\":1}"));
             case "json-deep" -> write(out, body("{\"a\":" + "[".repeat(500_000)));
             case "json-digits" -> write(out, body("{\"a\":" + "1".repeat(1_000_000) + "}"));
-            case "json-same" -> write(out, body("{\"_links\":{\"deploymentBase\":{\"href\":\"" + "/deploymentBase/1?&c=1".repeat(40_000)
-                    + "\\n\"}}}"));
+            case "json-same" -> write(
+                    out,
+                    body("{\"_links\":{\"deploymentBase\":{\"href\":\"" + "/deploymentBase/1?&c=1".repeat(40_000)
+                            + "\\n\"}}}"));
             default -> write(out, ok + "Content-Length: 2\r\n\r\nok");
         }
     }

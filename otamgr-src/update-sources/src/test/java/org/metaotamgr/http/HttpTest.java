@@ -25,14 +25,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
-
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.device.ConfigException;
@@ -45,6 +43,7 @@ class HttpTest {
 
     @TempDir
     private static Path folder;
+
     private static Workshop workshop;
 
     @BeforeAll
@@ -57,10 +56,14 @@ class HttpTest {
     }
 
     private static HttpConfig config(URI base, String authority, boolean isKnown) {
-        return new HttpConfig(base, folder.resolve(authority + ".crt"),
+        return new HttpConfig(
+                base,
+                folder.resolve(authority + ".crt"),
                 isKnown ? Optional.of(folder.resolve("device.crt")) : Optional.empty(),
-                isKnown ? Optional.of(folder.resolve("device.key")) : Optional.empty(), Duration.ofSeconds(5),
-                Duration.ofSeconds(2), Duration.ofSeconds(4));
+                isKnown ? Optional.of(folder.resolve("device.key")) : Optional.empty(),
+                Duration.ofSeconds(5),
+                Duration.ofSeconds(2),
+                Duration.ofSeconds(4));
     }
 
     private static WebServer secure(String name, boolean needsClient) throws Exception {
@@ -87,8 +90,11 @@ class HttpTest {
     void aServerOfAKnownAuthorityIsBelieved() throws Exception {
         try (WebServer server = secure("server", false)) {
             server.put("file", "hello");
-            assertEquals("hello", new String(get(http(config(server.uri(), "server", false)), server.uri("file")),
-                    StandardCharsets.UTF_8));
+            assertEquals(
+                    "hello",
+                    new String(
+                            get(http(config(server.uri(), "server", false)), server.uri("file")),
+                            StandardCharsets.UTF_8));
         }
     }
 
@@ -107,8 +113,10 @@ class HttpTest {
     void aServerWithACertificateForAnotherNameIsNot() throws Exception {
         try (WebServer server = secure("elsewhere", false)) {
             server.put("file", "hello");
-            assertEquals(Reason.FETCH_FAILED,
-                    fails(http(config(server.uri(), "elsewhere", false)), server.uri("file")).reason());
+            assertEquals(
+                    Reason.FETCH_FAILED,
+                    fails(http(config(server.uri(), "elsewhere", false)), server.uri("file"))
+                            .reason());
             assertEquals(List.of(), server.asked);
         }
     }
@@ -117,9 +125,13 @@ class HttpTest {
     void aDeviceShowsItsCertificateWhereItIsAskedFor() throws Exception {
         try (WebServer server = secure("server", true)) {
             server.put("file", "hello");
-            assertArrayEquals("hello".getBytes(StandardCharsets.UTF_8),
+            assertArrayEquals(
+                    "hello".getBytes(StandardCharsets.UTF_8),
                     get(http(config(server.uri(), "server", true)), server.uri("file")));
-            assertEquals(Reason.FETCH_FAILED, fails(http(config(server.uri(), "server", false)), server.uri("file")).reason());
+            assertEquals(
+                    Reason.FETCH_FAILED,
+                    fails(http(config(server.uri(), "server", false)), server.uri("file"))
+                            .reason());
         }
     }
 
@@ -127,7 +139,9 @@ class HttpTest {
     void filesThatAreNoCertificatesAreNamed() throws Exception {
         try (WebServer server = secure("server", false)) {
             SourceException missing = fails(http(config(server.uri(), "nothing", false)), server.uri("file"));
-            assertTrue(missing.getMessage().contains("nothing.crt: expected a file in PEM, found none"), missing.getMessage());
+            assertTrue(
+                    missing.getMessage().contains("nothing.crt: expected a file in PEM, found none"),
+                    missing.getMessage());
             Files.writeString(folder.resolve("text.crt"), "hello");
             SourceException text = fails(http(config(server.uri(), "text", false)), server.uri("file"));
             assertTrue(text.getMessage().contains("text.crt: expected certificates in PEM"), text.getMessage());
@@ -139,7 +153,9 @@ class HttpTest {
         Path many = folder.resolve("many");
         if (!Files.exists(many.resolve("done"))) {
             Files.createDirectories(many);
-            Files.writeString(many.resolve("make"), """
+            Files.writeString(
+                    many.resolve("make"),
+                    """
                     set -eu
                     openssl ecparam -name prime256v1 -genkey -noout -out key-ec-sec1.pem
                     openssl ecparam -name prime256v1 -genkey -out key-ec-params.pem
@@ -177,8 +193,20 @@ class HttpTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"ca-plain", "ca-crlf", "ca-bom", "ca-text", "ca-curl", "ca-comment", "ca-glued", "ca-der", "ca-key-in-front", "ca-pkcs7",
-        "ca-twice"})
+    @ValueSource(
+            strings = {
+                "ca-plain",
+                "ca-crlf",
+                "ca-bom",
+                "ca-text",
+                "ca-curl",
+                "ca-comment",
+                "ca-glued",
+                "ca-der",
+                "ca-key-in-front",
+                "ca-pkcs7",
+                "ca-twice"
+            })
     void authoritiesAreReadAsPeopleHaveThem(String file) throws Exception {
         Tls.anonymous(manyFiles().resolve(file + ".pem"));
     }
@@ -192,10 +220,21 @@ class HttpTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"ec-pkcs8,ec-pkcs8", "ec-pkcs8,ec-bag", "ec-pkcs8,ec-crlf", "ec-pkcs8,ec-bom", "rsa-pkcs8,rsa-pkcs8", "ed25519,ed25519", "p384,p384"})
+    @CsvSource({
+        "ec-pkcs8,ec-pkcs8",
+        "ec-pkcs8,ec-bag",
+        "ec-pkcs8,ec-crlf",
+        "ec-pkcs8,ec-bom",
+        "rsa-pkcs8,rsa-pkcs8",
+        "ed25519,ed25519",
+        "p384,p384"
+    })
     void keysAreReadAsPeopleHaveThem(String certificate, String key) throws Exception {
         Path many = manyFiles();
-        Tls.withCertificate(many.resolve("ca-plain.pem"), many.resolve("client-" + certificate + ".crt"), many.resolve("key-" + key + ".pem"));
+        Tls.withCertificate(
+                many.resolve("ca-plain.pem"),
+                many.resolve("client-" + certificate + ".crt"),
+                many.resolve("key-" + key + ".pem"));
     }
 
     /** What a message advises is done here, word for word but for the names of the files. */
@@ -205,7 +244,8 @@ class HttpTest {
         Path many = manyFiles();
         Path old = many.resolve("key-" + key + ".pem");
         String certificate = "client-" + key.substring(0, key.indexOf('-')) + "-pkcs8.crt";
-        IOException refused = assertThrows(IOException.class,
+        IOException refused = assertThrows(
+                IOException.class,
                 () -> Tls.withCertificate(many.resolve("ca-plain.pem"), many.resolve(certificate), old));
         String advice = refused.getMessage().substring(refused.getMessage().indexOf("openssl "));
         Path converted = many.resolve("converted-" + key + ".pem");
@@ -235,7 +275,8 @@ class HttpTest {
 
     @Test
     void aRedirectFromHttpsToHttpIsNotFollowed() throws Exception {
-        try (WebServer secure = secure("server", false); WebServer plain = new WebServer()) {
+        try (WebServer secure = secure("server", false);
+                WebServer plain = new WebServer()) {
             plain.put("file", "hello");
             secure.fail("file", 301, "Location", plain.uri("file").toString());
             SourceException problem = fails(http(config(secure.uri(), "server", false)), secure.uri("file"));
@@ -252,13 +293,16 @@ class HttpTest {
                 exchange.getResponseHeaders().set("Location", location.equals("\u0001") ? "%zz" : location);
                 exchange.sendResponseHeaders(302, -1);
             });
-            assertEquals(Reason.FETCH_FAILED, fails(http(Workshop.http(server.uri())), server.uri("file")).reason());
+            assertEquals(
+                    Reason.FETCH_FAILED,
+                    fails(http(Workshop.http(server.uri())), server.uri("file")).reason());
         }
     }
 
     @Test
     void theTokenGoesToTheConfiguredServerOnly() throws Exception {
-        try (WebServer own = new WebServer(); WebServer other = new WebServer()) {
+        try (WebServer own = new WebServer();
+                WebServer other = new WebServer()) {
             own.fail("file", 302, "Location", other.uri("file").toString());
             other.put("file", "hello");
             get(http(Workshop.http(own.uri())), own.uri("file"));
@@ -270,12 +314,25 @@ class HttpTest {
     // ---- answers ----
 
     @ParameterizedTest
-    @CsvSource({"400,MALFORMED", "401,NOT_ALLOWED", "403,NOT_ALLOWED", "404,NOT_FOUND", "410,NOT_FOUND", "418,MALFORMED",
-        "408,FETCH_FAILED", "429,FETCH_FAILED", "500,FETCH_FAILED", "503,FETCH_FAILED", "204,MALFORMED"})
+    @CsvSource({
+        "400,MALFORMED",
+        "401,NOT_ALLOWED",
+        "403,NOT_ALLOWED",
+        "404,NOT_FOUND",
+        "410,NOT_FOUND",
+        "418,MALFORMED",
+        "408,FETCH_FAILED",
+        "429,FETCH_FAILED",
+        "500,FETCH_FAILED",
+        "503,FETCH_FAILED",
+        "204,MALFORMED"
+    })
     void aStatusHasItsReason(int status, Reason reason) throws Exception {
         try (WebServer server = new WebServer()) {
             server.fail("file", status);
-            assertEquals(reason, fails(http(Workshop.http(server.uri())), server.uri("file")).reason());
+            assertEquals(
+                    reason,
+                    fails(http(Workshop.http(server.uri())), server.uri("file")).reason());
         }
     }
 
@@ -285,8 +342,8 @@ class HttpTest {
         try (WebServer server = new WebServer()) {
             server.fail("feedback", status);
             Http http = http(Workshop.http(server.uri()));
-            SourceException problem = assertThrows(SourceException.class,
-                    () -> http.send("POST", server.uri("feedback"), new byte[] {'{', '}'}));
+            SourceException problem = assertThrows(
+                    SourceException.class, () -> http.send("POST", server.uri("feedback"), new byte[] {'{', '}'}));
             assertEquals(reason, problem.reason());
             assertEquals(1, server.asked.size());
         }
@@ -304,7 +361,9 @@ class HttpTest {
                         InputStream in = client.getInputStream();
                         for (int read = in.read(); read >= 0; read = in.read()) {
                             if (read == '}') {
-                                client.getOutputStream().write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+                                client.getOutputStream()
+                                        .write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+                                                .getBytes(StandardCharsets.US_ASCII));
                             }
                         }
                     } catch (IOException e) {
@@ -339,8 +398,8 @@ class HttpTest {
             });
             thread.start();
             URI uri = URI.create("http://localhost:" + socket.getLocalPort() + "/");
-            SourceException problem = assertThrows(SourceException.class,
-                    () -> http(Workshop.http(uri)).send("POST", uri, new byte[] {'{', '}'}));
+            SourceException problem = assertThrows(
+                    SourceException.class, () -> http(Workshop.http(uri)).send("POST", uri, new byte[] {'{', '}'}));
             assertEquals(Reason.FETCH_FAILED, problem.reason());
         }
         assertEquals(1, posts.get());
@@ -354,26 +413,28 @@ class HttpTest {
         assertEquals(Optional.empty(), Http.retryAfter("-5"));
         assertEquals(Optional.empty(), Http.retryAfter("soon"));
         assertEquals(Optional.empty(), Http.retryAfter("Wed, 21 Oct 2015 07:28:00 GMT"));
-        Duration wait = Http.retryAfter(DateTimeFormatter.RFC_1123_DATE_TIME
-                .format(ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(100))).orElseThrow();
+        Duration wait = Http.retryAfter(DateTimeFormatter.RFC_1123_DATE_TIME.format(
+                        ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(100)))
+                .orElseThrow();
         assertTrue(wait.toSeconds() > 80 && wait.toSeconds() <= 100, wait.toString());
     }
 
     /** A server on a bare socket, as Java's writes a date of its own. It answers each request alike. */
     private static URI answering(ServerSocket socket, String answer) {
         new Thread(() -> {
-            while (!socket.isClosed()) {
-                try (Socket client = socket.accept()) {
-                    for (int read = client.getInputStream().read(), ends = 0; read >= 0 && ends < 2;) {
-                        ends = read == '\n' ? ends + 1 : read == '\r' ? ends : 0;
-                        read = ends < 2 ? client.getInputStream().read() : read;
+                    while (!socket.isClosed()) {
+                        try (Socket client = socket.accept()) {
+                            for (int read = client.getInputStream().read(), ends = 0; read >= 0 && ends < 2; ) {
+                                ends = read == '\n' ? ends + 1 : read == '\r' ? ends : 0;
+                                read = ends < 2 ? client.getInputStream().read() : read;
+                            }
+                            client.getOutputStream().write(answer.getBytes(StandardCharsets.ISO_8859_1));
+                        } catch (IOException e) {
+                            continue;
+                        }
                     }
-                    client.getOutputStream().write(answer.getBytes(StandardCharsets.ISO_8859_1));
-                } catch (IOException e) {
-                    continue;
-                }
-            }
-        }).start();
+                })
+                .start();
         return URI.create("http://localhost:" + socket.getLocalPort() + "/");
     }
 
@@ -382,10 +443,14 @@ class HttpTest {
     void aDateIsTakenFromTheServersOwnClock(long secondsAhead) throws Exception {
         ZonedDateTime theirs = ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(secondsAhead);
         try (ServerSocket socket = new ServerSocket(0)) {
-            URI uri = answering(socket, "HTTP/1.1 503 x\r\nDate: " + DateTimeFormatter.RFC_1123_DATE_TIME.format(theirs)
-                    + "\r\nRetry-After: " + DateTimeFormatter.RFC_1123_DATE_TIME.format(theirs.plusSeconds(60))
-                    + "\r\nContent-Length: 0\r\n\r\n");
-            assertEquals(Optional.of(Duration.ofSeconds(60)), fails(http(Workshop.http(uri)), uri).retryAfter());
+            URI uri = answering(
+                    socket,
+                    "HTTP/1.1 503 x\r\nDate: " + DateTimeFormatter.RFC_1123_DATE_TIME.format(theirs)
+                            + "\r\nRetry-After: " + DateTimeFormatter.RFC_1123_DATE_TIME.format(theirs.plusSeconds(60))
+                            + "\r\nContent-Length: 0\r\n\r\n");
+            assertEquals(
+                    Optional.of(Duration.ofSeconds(60)),
+                    fails(http(Workshop.http(uri)), uri).retryAfter());
         }
     }
 
@@ -393,20 +458,32 @@ class HttpTest {
 
     private static HttpConfig through(String proxy, URI base) throws Exception {
         HttpConfig direct = Workshop.http(base);
-        return new HttpConfig(base, direct.caFile(), Optional.empty(), Optional.empty(), direct.connectTimeout(),
-                direct.readTimeout(), direct.requestTimeout(), org.metaotamgr.device.Proxies.of(proxy, List.of()));
+        return new HttpConfig(
+                base,
+                direct.caFile(),
+                Optional.empty(),
+                Optional.empty(),
+                direct.connectTimeout(),
+                direct.readTimeout(),
+                direct.requestTimeout(),
+                org.metaotamgr.device.Proxies.of(proxy, List.of()));
     }
 
     @ParameterizedTest
     @CsvSource({"https,407", "http,407", "https,403", "https,502"})
     void aProxyThatSaysNoIsNamed(String scheme, int status) throws Exception {
         try (ServerSocket socket = new ServerSocket(0)) {
-            answering(socket, "HTTP/1.1 " + status + " x\r\nProxy-Authenticate: Basic realm=\"corp\"\r\nContent-Length: 0\r\n\r\n");
+            answering(
+                    socket,
+                    "HTTP/1.1 " + status
+                            + " x\r\nProxy-Authenticate: Basic realm=\"corp\"\r\nContent-Length: 0\r\n\r\n");
             URI uri = URI.create(scheme + "://updates.example.com/file");
             SourceException refused = fails(http(through("http://127.0.0.1:" + socket.getLocalPort(), uri)), uri);
             assertEquals(Reason.FETCH_FAILED, refused.reason());
-            assertTrue(refused.getMessage().contains("the proxy 127.0.0.1:" + socket.getLocalPort())
-                    && refused.getMessage().contains("HTTP status " + status), refused.getMessage());
+            assertTrue(
+                    refused.getMessage().contains("the proxy 127.0.0.1:" + socket.getLocalPort())
+                            && refused.getMessage().contains("HTTP status " + status),
+                    refused.getMessage());
         }
     }
 
@@ -415,9 +492,13 @@ class HttpTest {
         try (WebServer proxy = new WebServer()) {
             proxy.put("file", "hello");
             URI uri = URI.create("http://updates.example.com:8080/file");
-            HttpConfig config = through("http://us%40er:p%3Aw@localhost:" + proxy.uri().getPort(), URI.create("http://other.example.com/"));
+            HttpConfig config = through(
+                    "http://us%40er:p%3Aw@localhost:" + proxy.uri().getPort(), URI.create("http://other.example.com/"));
             assertEquals(5, get(http(config), uri).length);
-            assertEquals("Basic " + java.util.Base64.getEncoder().encodeToString("us@er:p:w".getBytes(StandardCharsets.UTF_8)),
+            assertEquals(
+                    "Basic "
+                            + java.util.Base64.getEncoder()
+                                    .encodeToString("us@er:p:w".getBytes(StandardCharsets.UTF_8)),
                     proxy.headers.get(0).getFirst("Proxy-Authorization"));
             assertEquals("updates.example.com:8080", proxy.headers.get(0).getFirst("Host"));
             assertFalse(proxy.headers.get(0).containsKey("Authorization"));
@@ -426,25 +507,36 @@ class HttpTest {
 
     @Test
     void aTunnelThroughAProxyEndsAtTheServerThatIsProven() throws Exception {
-        try (WebServer server = secure("server", false); ServerSocket proxy = new ServerSocket(0)) {
+        try (WebServer server = secure("server", false);
+                ServerSocket proxy = new ServerSocket(0)) {
             server.put("file", "hello");
             new Thread(() -> tunnel(proxy, server.uri().getPort())).start();
             HttpConfig direct = config(server.uri(), "server", false);
-            HttpConfig config = new HttpConfig(server.uri(), direct.caFile(), Optional.empty(), Optional.empty(),
-                    direct.connectTimeout(), direct.readTimeout(), direct.requestTimeout(),
+            HttpConfig config = new HttpConfig(
+                    server.uri(),
+                    direct.caFile(),
+                    Optional.empty(),
+                    Optional.empty(),
+                    direct.connectTimeout(),
+                    direct.readTimeout(),
+                    direct.requestTimeout(),
                     org.metaotamgr.device.Proxies.of("127.0.0.1:" + proxy.getLocalPort(), List.of()));
             assertEquals(5, get(http(config), server.uri("file")).length);
         }
     }
 
     private static void tunnel(ServerSocket proxy, int port) {
-        try (Socket client = proxy.accept(); Socket server = new Socket("localhost", port)) {
+        try (Socket client = proxy.accept();
+                Socket server = new Socket("localhost", port)) {
             StringBuilder head = new StringBuilder();
             while (head.indexOf("\r\n\r\n") < 0) {
                 head.append((char) client.getInputStream().read());
             }
-            client.getOutputStream().write((head.toString().startsWith("CONNECT localhost:" + port + " HTTP/1.1\r\n")
-                    ? "HTTP/1.1 200 OK\r\n\r\n" : "HTTP/1.1 400 x\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
+            client.getOutputStream()
+                    .write((head.toString().startsWith("CONNECT localhost:" + port + " HTTP/1.1\r\n")
+                                    ? "HTTP/1.1 200 OK\r\n\r\n"
+                                    : "HTTP/1.1 400 x\r\n\r\n")
+                            .getBytes(StandardCharsets.US_ASCII));
             Thread back = new Thread(() -> {
                 try {
                     server.getInputStream().transferTo(client.getOutputStream());
@@ -460,14 +552,27 @@ class HttpTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = ';', value = {"https_proxy=http://p:3128; https://h.example.com/; p:3128", "HTTPS_PROXY=p:3128; https://h/; p:3128",
-        "https_proxy=http://p:3128; http://h/; ", "http_proxy=http://p:3128/; http://h/; p:3128", "HTTP_PROXY=http://p:3128; http://h/; ",
-        "all_proxy=http://p:3128; http://h/; p:3128", "https_proxy=http://[::1]:80; https://h/; [::1]:80",
-        "https_proxy=http://p:1,no_proxy=other example.com; https://h.example.com/; ", "https_proxy=http://p:1,no_proxy=.example.com; https://h.example.com/; ",
-        "https_proxy=http://p:1,no_proxy=ample.com; https://h.example.com/; p:1", "https_proxy=http://p:1,NO_PROXY=*; https://h/; ",
-        "https_proxy=http://p:1,no_proxy=h:444; https://h/; p:1", "https_proxy=http://p:1,no_proxy=h:443; https://h/; ",
-        "https_proxy=http://p:1,no_proxy=10.0.0.0/8; https://10.1.2.3/; ", "https_proxy=http://p:1,no_proxy=10.0.0.0/8; https://11.1.2.3/; p:1",
-        "https_proxy=http://p:1,no_proxy=::1; https://[::1]/; ", "https_proxy=http://user:pw@p:1; https://h/; p:1"})
+    @CsvSource(
+            delimiter = ';',
+            value = {
+                "https_proxy=http://p:3128; https://h.example.com/; p:3128",
+                "HTTPS_PROXY=p:3128; https://h/; p:3128",
+                "https_proxy=http://p:3128; http://h/; ",
+                "http_proxy=http://p:3128/; http://h/; p:3128",
+                "HTTP_PROXY=http://p:3128; http://h/; ",
+                "all_proxy=http://p:3128; http://h/; p:3128",
+                "https_proxy=http://[::1]:80; https://h/; [::1]:80",
+                "https_proxy=http://p:1,no_proxy=other example.com; https://h.example.com/; ",
+                "https_proxy=http://p:1,no_proxy=.example.com; https://h.example.com/; ",
+                "https_proxy=http://p:1,no_proxy=ample.com; https://h.example.com/; p:1",
+                "https_proxy=http://p:1,NO_PROXY=*; https://h/; ",
+                "https_proxy=http://p:1,no_proxy=h:444; https://h/; p:1",
+                "https_proxy=http://p:1,no_proxy=h:443; https://h/; ",
+                "https_proxy=http://p:1,no_proxy=10.0.0.0/8; https://10.1.2.3/; ",
+                "https_proxy=http://p:1,no_proxy=10.0.0.0/8; https://11.1.2.3/; p:1",
+                "https_proxy=http://p:1,no_proxy=::1; https://[::1]/; ",
+                "https_proxy=http://user:pw@p:1; https://h/; p:1"
+            })
     void theEnvironmentMeansWhatItMeansToCurl(String variables, String url, String expected) throws Exception {
         java.util.Map<String, String> environment = new java.util.HashMap<>();
         for (String one : variables.split(",")) {
@@ -475,16 +580,33 @@ class HttpTest {
         }
         URI uri = URI.create(url);
         HttpConfig config = HttpConfig.of(Workshop.config("{'url': '" + url + "', 'plainHttp': true}"), environment);
-        assertEquals(Optional.ofNullable(expected).orElse(""), config.proxies().forServer(Urls.isSecure(uri), Urls.host(uri),
-                Urls.port(uri)).map(Object::toString).orElse(""));
-        assertEquals(Optional.empty(), HttpConfig.of(Workshop.config("{'url': '" + url + "', 'plainHttp': true, 'proxy': 'none'}"), environment)
-                .proxies().forServer(true, "h", 443));
+        assertEquals(
+                Optional.ofNullable(expected).orElse(""),
+                config.proxies()
+                        .forServer(Urls.isSecure(uri), Urls.host(uri), Urls.port(uri))
+                        .map(Object::toString)
+                        .orElse(""));
+        assertEquals(
+                Optional.empty(),
+                HttpConfig.of(
+                                Workshop.config("{'url': '" + url + "', 'plainHttp': true, 'proxy': 'none'}"),
+                                environment)
+                        .proxies()
+                        .forServer(true, "h", 443));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"socks5://p:1", "http://", "http://p:99999", "ftp://u:5ecret-T0ken@p", "http://u:5ecret-T0ken%zz@p"})
+    @ValueSource(
+            strings = {
+                "socks5://p:1",
+                "http://",
+                "http://p:99999",
+                "ftp://u:5ecret-T0ken@p",
+                "http://u:5ecret-T0ken%zz@p"
+            })
     void aProxyThatIsNoneIsRefusedWithoutItsPassword(String proxy) {
-        ConfigException problem = assertThrows(ConfigException.class,
+        ConfigException problem = assertThrows(
+                ConfigException.class,
                 () -> HttpConfig.of(Workshop.config("{'url': 'https://h', 'proxy': '" + proxy + "'}"), Map.of()));
         assertFalse(problem.getMessage().contains(SECRET), problem.getMessage());
     }
@@ -493,7 +615,9 @@ class HttpTest {
     void aFileThatIsTooLargeIsNotReadToItsEnd() throws Exception {
         try (WebServer server = new WebServer()) {
             server.put("file", new byte[1_000_000]);
-            assertEquals(Reason.MALFORMED, fails(http(Workshop.http(server.uri())), server.uri("file")).reason());
+            assertEquals(
+                    Reason.MALFORMED,
+                    fails(http(Workshop.http(server.uri())), server.uri("file")).reason());
         }
     }
 
@@ -508,22 +632,32 @@ class HttpTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "SSH-2.0-OpenSSH_9.2\r\n", "HTTP/1.1 999999999999 x\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "\0\0\0\0"})
+    @ValueSource(
+            strings = {
+                "",
+                "SSH-2.0-OpenSSH_9.2\r\n",
+                "HTTP/1.1 999999999999 x\r\n\r\n",
+                "HTTP/1.1 abc\r\n\r\n",
+                "\0\0\0\0"
+            })
     void whatIsNoHttpIsAFailureAndNoCrash(String answer) throws Exception {
         try (ServerSocket socket = new ServerSocket(0)) {
             new Thread(() -> {
-                while (!socket.isClosed()) {
-                    try (Socket client = socket.accept(); OutputStream out = client.getOutputStream()) {
-                        out.write(answer.getBytes(StandardCharsets.ISO_8859_1));
-                        out.flush();
-                        client.getInputStream().readNBytes(50);
-                    } catch (IOException e) {
-                        continue;
-                    }
-                }
-            }).start();
+                        while (!socket.isClosed()) {
+                            try (Socket client = socket.accept();
+                                    OutputStream out = client.getOutputStream()) {
+                                out.write(answer.getBytes(StandardCharsets.ISO_8859_1));
+                                out.flush();
+                                client.getInputStream().readNBytes(50);
+                            } catch (IOException e) {
+                                continue;
+                            }
+                        }
+                    })
+                    .start();
             URI uri = URI.create("http://localhost:" + socket.getLocalPort() + "/");
-            assertEquals(Reason.FETCH_FAILED, fails(http(Workshop.http(uri)), uri).reason());
+            assertEquals(
+                    Reason.FETCH_FAILED, fails(http(Workshop.http(uri)), uri).reason());
         }
     }
 
@@ -533,7 +667,8 @@ class HttpTest {
     void aServerThatNeverAnswersIsGivenUp() throws Exception {
         try (ServerSocket silent = new ServerSocket(0)) {
             URI uri = URI.create("http://localhost:" + silent.getLocalPort() + "/");
-            assertEquals(Reason.FETCH_FAILED, fails(http(Workshop.http(uri)), uri).reason());
+            assertEquals(
+                    Reason.FETCH_FAILED, fails(http(Workshop.http(uri)), uri).reason());
         }
     }
 
@@ -562,8 +697,14 @@ class HttpTest {
     void anInterruptEndsARequestThatWaits() throws Exception {
         try (ServerSocket silent = new ServerSocket(0)) {
             URI uri = URI.create("http://localhost:" + silent.getLocalPort() + "/");
-            HttpConfig patient = new HttpConfig(uri, Path.of("/nowhere"), Optional.empty(), Optional.empty(),
-                    Duration.ofSeconds(60), Duration.ofSeconds(60), Duration.ofSeconds(60));
+            HttpConfig patient = new HttpConfig(
+                    uri,
+                    Path.of("/nowhere"),
+                    Optional.empty(),
+                    Optional.empty(),
+                    Duration.ofSeconds(60),
+                    Duration.ofSeconds(60),
+                    Duration.ofSeconds(60));
             AtomicReference<Throwable> end = new AtomicReference<>();
             Thread thread = new Thread(() -> {
                 try {
@@ -583,11 +724,21 @@ class HttpTest {
     // ---- configuration ----
 
     @ParameterizedTest
-    @ValueSource(strings = {"{}", "{'url': ''}", "{'url': 'http://example.com'}", "{'url': 'ftp://example.com', 'plainHttp': true}",
-        "{'url': 'https://'}", "{'url': 'https://user:pw@example.com'}", "{'url': 'https://example.com/?q=1'}",
-        "{'url': 'https://example.com/#x'}", "{'url': 'nonsense'}", "{'url': 'https://exa mple.com'}",
-        "{'url': 'https://example.com', 'clientCertificate': '/etc/x.crt'}",
-        "{'url': 'https://example.com', 'readTimeoutSeconds': 0}"})
+    @ValueSource(
+            strings = {
+                "{}",
+                "{'url': ''}",
+                "{'url': 'http://example.com'}",
+                "{'url': 'ftp://example.com', 'plainHttp': true}",
+                "{'url': 'https://'}",
+                "{'url': 'https://user:pw@example.com'}",
+                "{'url': 'https://example.com/?q=1'}",
+                "{'url': 'https://example.com/#x'}",
+                "{'url': 'nonsense'}",
+                "{'url': 'https://exa mple.com'}",
+                "{'url': 'https://example.com', 'clientCertificate': '/etc/x.crt'}",
+                "{'url': 'https://example.com', 'readTimeoutSeconds': 0}"
+            })
     void aConfigurationThatCannotBeMeantIsRefused(String json) {
         ConfigException problem = assertThrows(ConfigException.class, () -> HttpConfig.of(Workshop.config(json)));
         assertTrue(problem.getMessage().contains("expected"), problem.getMessage());
@@ -599,9 +750,11 @@ class HttpTest {
         assertEquals(Optional.of(SECRET), HttpConfig.secret(Workshop.config("{'tokenFile': '" + file + "'}"), "token"));
         assertEquals(Optional.empty(), HttpConfig.secret(Workshop.config("{}"), "token"));
         Files.writeString(file, SECRET + " and more");
-        ConfigException problem = assertThrows(ConfigException.class,
+        ConfigException problem = assertThrows(
+                ConfigException.class,
                 () -> HttpConfig.secret(Workshop.config("{'tokenFile': '" + file + "'}"), "token"));
         assertFalse(problem.getMessage().contains(SECRET), problem.getMessage());
-        assertThrows(ConfigException.class, () -> HttpConfig.secret(Workshop.config("{'tokenFile': '/nowhere'}"), "token"));
+        assertThrows(
+                ConfigException.class, () -> HttpConfig.secret(Workshop.config("{'tokenFile': '/nowhere'}"), "token"));
     }
 }

@@ -8,8 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
-import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
@@ -20,10 +21,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
-
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -32,7 +29,6 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.SourceException;
@@ -44,13 +40,14 @@ import org.metaotamgr.testing.Workshop;
 
 /** Whatever a server, a stick, or somebody on the way makes of a repository: a device takes what was signed, and never goes back. */
 class RepositorySourceTest {
-    private static final InstalledSystem DEVICE = new InstalledSystem(Optional.empty(), Optional.of("1.0"),
-            Optional.of("qemuarm64"), Optional.empty());
+    private static final InstalledSystem DEVICE =
+            new InstalledSystem(Optional.empty(), Optional.of("1.0"), Optional.of("qemuarm64"), Optional.empty());
     private static final String TOOL = Workshop.script("ota-repository");
     private static final String TIMESTAMP = "metadata/timestamp.json";
 
     @TempDir
     private static Path bundles;
+
     private static Path version2;
     private static Path version3;
     private static Path foreign;
@@ -58,6 +55,7 @@ class RepositorySourceTest {
 
     @TempDir
     private Path folder;
+
     private Workshop workshop;
     private WebServer server;
     private Clock clock = Clock.systemUTC();
@@ -98,7 +96,8 @@ class RepositorySourceTest {
     }
 
     private void tool(String command, String... words) throws Exception {
-        workshop.run(Stream.concat(Stream.of(TOOL, command, "repo"), Stream.of(words)).toArray(String[]::new));
+        workshop.run(Stream.concat(Stream.of(TOOL, command, "repo"), Stream.of(words))
+                .toArray(String[]::new));
     }
 
     private void publish(String... words) throws Exception {
@@ -126,13 +125,17 @@ class RepositorySourceTest {
     private UpdateSource source(String place) throws Exception {
         Files.writeString(folder.resolve("machine-id"), device + "\n");
         String configuration = "{'type': 'repository', " + place + ", 'root': '" + folder.resolve("repo/root.json")
-                + "', 'buildTime': '" + folder.resolve("timestamp") + "', 'deviceIdFile': '" + folder.resolve("machine-id") + "'}";
-        return new RepositorySourceProvider().open(Workshop.config(configuration),
-                workshop.context(clock, new Workshop(bundles).verifier("release")));
+                + "', 'buildTime': '" + folder.resolve("timestamp") + "', 'deviceIdFile': '"
+                + folder.resolve("machine-id") + "'}";
+        return new RepositorySourceProvider()
+                .open(
+                        Workshop.config(configuration),
+                        workshop.context(clock, new Workshop(bundles).verifier("release")));
     }
 
     private List<Target> offers(InstalledSystem installed) throws Exception {
-        return assertInstanceOf(CheckResult.Offers.class, source().check(installed)).targets();
+        return assertInstanceOf(CheckResult.Offers.class, source().check(installed))
+                .targets();
     }
 
     private SourceException refused() throws Exception {
@@ -145,7 +148,7 @@ class RepositorySourceTest {
     }
 
     private Path pull(Target target) throws Exception {
-        return source().pull(target, storage(), bytes -> { });
+        return source().pull(target, storage(), bytes -> {});
     }
 
     private Target onlyOffer() throws Exception {
@@ -174,7 +177,9 @@ class RepositorySourceTest {
     void aPullThatBreaksGoesOnInAnotherProcess(int cut) throws Exception {
         Target target = onlyOffer();
         server.cutAfter = cut;
-        assertEquals(Reason.DOWNLOAD_FAILED, assertThrows(SourceException.class, () -> pull(target)).reason());
+        assertEquals(
+                Reason.DOWNLOAD_FAILED,
+                assertThrows(SourceException.class, () -> pull(target)).reason());
         server.cutAfter = -1;
         assertArrayEquals(Files.readAllBytes(version2), Files.readAllBytes(pull(target)));
         assertTrue(server.asked.get(server.asked.size() - 1).endsWith(" bytes=" + cut + "-"), server.asked.toString());
@@ -204,9 +209,11 @@ class RepositorySourceTest {
         tool("add", version3.toString(), "--minimum", "2.0");
         publish();
         assertEquals("2.0", onlyOffer().version());
-        InstalledSystem updated = new InstalledSystem(Optional.empty(), Optional.of("2.0"), DEVICE.compatible(),
-                Optional.empty());
-        assertEquals(List.of("2.0", "3.0"), offers(updated).stream().map(Target::version).toList());
+        InstalledSystem updated =
+                new InstalledSystem(Optional.empty(), Optional.of("2.0"), DEVICE.compatible(), Optional.empty());
+        assertEquals(
+                List.of("2.0", "3.0"),
+                offers(updated).stream().map(Target::version).toList());
     }
 
     @Test
@@ -233,11 +240,16 @@ class RepositorySourceTest {
         tool("export", "media/stick", "--for", "qemuarm64");
         String place = "'directories': ['" + folder.resolve("media") + "']";
         clockAt(Instant.now().plus(Duration.ofDays(29)));
-        Target target = assertInstanceOf(CheckResult.Offers.class, source(place).check(DEVICE)).targets().get(0);
-        Path pulled = source(place).pull(target, storage(), bytes -> { });
+        Target target = assertInstanceOf(CheckResult.Offers.class, source(place).check(DEVICE))
+                .targets()
+                .get(0);
+        Path pulled = source(place).pull(target, storage(), bytes -> {});
         assertArrayEquals(Files.readAllBytes(version2), Files.readAllBytes(pulled));
         clockAt(Instant.now().plus(Duration.ofDays(31)));
-        assertEquals(Reason.EXPIRED, assertThrows(SourceException.class, () -> source(place).check(DEVICE)).reason());
+        assertEquals(
+                Reason.EXPIRED,
+                assertThrows(SourceException.class, () -> source(place).check(DEVICE))
+                        .reason());
         clockAt(Instant.now());
         serve();
         assertEquals(target, onlyOffer());
@@ -247,13 +259,18 @@ class RepositorySourceTest {
     void aStickThatLiesIsRefused() throws Exception {
         tool("export", "media/stick", "--for", "qemuarm64");
         String place = "'directories': ['" + folder.resolve("media") + "']";
-        Target target = assertInstanceOf(CheckResult.Offers.class, source(place).check(DEVICE)).targets().get(0);
-        Path file = folder.resolve("media/stick/targets").resolve(target.details().get("file"));
+        Target target = assertInstanceOf(CheckResult.Offers.class, source(place).check(DEVICE))
+                .targets()
+                .get(0);
+        Path file =
+                folder.resolve("media/stick/targets").resolve(target.details().get("file"));
         byte[] content = Files.readAllBytes(file);
         content[650_000] ^= 1;
         Files.write(file, content);
-        assertEquals(Reason.VERIFICATION_FAILED,
-                assertThrows(SourceException.class, () -> source(place).pull(target, storage(), bytes -> { })).reason());
+        assertEquals(
+                Reason.VERIFICATION_FAILED,
+                assertThrows(SourceException.class, () -> source(place).pull(target, storage(), bytes -> {}))
+                        .reason());
         assertEquals(List.of(), Workshop.snapshot(storage()));
     }
 
@@ -262,14 +279,20 @@ class RepositorySourceTest {
     @Test
     void aRolloutReachesTheShareOfItsPhase() throws Exception {
         Instant start = Instant.parse("2026-06-01T00:00:00Z");
-        Rollout rollout = new Rollout(start, List.of(new Rollout.Phase(0.01, Duration.ofHours(24)),
-                new Rollout.Phase(0.1, Duration.ofHours(48)), new Rollout.Phase(1, Duration.ZERO)), Rollout.State.RUNNING);
+        Rollout rollout = new Rollout(
+                start,
+                List.of(
+                        new Rollout.Phase(0.01, Duration.ofHours(24)),
+                        new Rollout.Phase(0.1, Duration.ofHours(48)),
+                        new Rollout.Phase(1, Duration.ZERO)),
+                Rollout.State.RUNNING);
         assertEquals(0, rollout.share(start.minusSeconds(1)));
         assertEquals(0.01, rollout.share(start));
         assertEquals(0.01, rollout.share(start.plus(Duration.ofHours(24)).minusSeconds(1)));
         assertEquals(0.1, rollout.share(start.plus(Duration.ofHours(24))));
         assertEquals(1, rollout.share(start.plus(Duration.ofHours(72))));
-        assertEquals(0, new Rollout(start, rollout.phases(), Rollout.State.HALTED).share(start.plus(Duration.ofHours(99))));
+        assertEquals(
+                0, new Rollout(start, rollout.phases(), Rollout.State.HALTED).share(start.plus(Duration.ofHours(99))));
         int first = 0;
         for (int i = 0; i < 100_000; i++) {
             first += Rollout.place("device-" + i, "ab".repeat(32)) < 0.1 ? 1 : 0;
@@ -291,7 +314,10 @@ class RepositorySourceTest {
         assertEquals(Reason.EXPIRED, refused().reason());
         clockAt(resigned);
         publish("--phase", "100%", "--target", "qemuarm64-3.0.bundle", "--start", "2026-01-01T00:00:00Z");
-        Target target = offers(DEVICE).stream().filter(one -> one.version().equals("3.0")).findFirst().orElseThrow();
+        Target target = offers(DEVICE).stream()
+                .filter(one -> one.version().equals("3.0"))
+                .findFirst()
+                .orElseThrow();
         assertTrue(source().isStillOffered(target));
         tool("halt", "qemuarm64-3.0.bundle");
         serve();
@@ -320,7 +346,8 @@ class RepositorySourceTest {
     @ParameterizedTest
     @ValueSource(strings = {"timestamp.json", "2.snapshot.json", "2.targets.json"})
     void metadataThatWasChangedIsRefused(String name) throws Exception {
-        byte[] content = metadata(name).replaceFirst("\"version\":2", "\"version\":3").getBytes();
+        byte[] content =
+                metadata(name).replaceFirst("\"version\":2", "\"version\":3").getBytes();
         server.put("releases/metadata/" + name, content);
         assertEquals(Reason.NOT_TRUSTED, refused().reason());
         serve();
@@ -333,7 +360,9 @@ class RepositorySourceTest {
         byte[] content = Files.readAllBytes(version2);
         content[650_000] ^= 1;
         server.put("releases/targets/" + target.details().get("file"), content);
-        assertEquals(Reason.VERIFICATION_FAILED, assertThrows(SourceException.class, () -> pull(target)).reason());
+        assertEquals(
+                Reason.VERIFICATION_FAILED,
+                assertThrows(SourceException.class, () -> pull(target)).reason());
         assertEquals(List.of(), Workshop.snapshot(storage()));
     }
 
@@ -341,8 +370,13 @@ class RepositorySourceTest {
     void aBundleByAnotherKeyInASignedRepositoryIsRefused() throws Exception {
         tool("add", unsigned.toString());
         publish();
-        Target target = offers(DEVICE).stream().filter(one -> one.version().equals("4.0")).findFirst().orElseThrow();
-        assertEquals(Reason.BAD_BUNDLE, assertThrows(SourceException.class, () -> pull(target)).reason());
+        Target target = offers(DEVICE).stream()
+                .filter(one -> one.version().equals("4.0"))
+                .findFirst()
+                .orElseThrow();
+        assertEquals(
+                Reason.BAD_BUNDLE,
+                assertThrows(SourceException.class, () -> pull(target)).reason());
         assertEquals(List.of(), Workshop.snapshot(storage()));
         workshop.run(6, TOOL, "verify", "repo", "--bundle-keys", bundles + "/keys/release.pem");
     }
@@ -423,13 +457,29 @@ class RepositorySourceTest {
     @Test
     void aTargetOfAnotherSourceIsNotPulled() throws Exception {
         Target target = onlyOffer();
-        Target elsewhere = new Target(target.name(), target.version(), target.compatible(), target.bytes(), target.id(),
-                target.sha256(), Map.of("url", "https://example.com/x"));
-        assertEquals(Reason.NOT_FOUND, assertThrows(SourceException.class, () -> pull(elsewhere)).reason());
+        Target elsewhere = new Target(
+                target.name(),
+                target.version(),
+                target.compatible(),
+                target.bytes(),
+                target.id(),
+                target.sha256(),
+                Map.of("url", "https://example.com/x"));
+        assertEquals(
+                Reason.NOT_FOUND,
+                assertThrows(SourceException.class, () -> pull(elsewhere)).reason());
         for (String file : List.of("../x", "/etc/passwd", "a//b", "./x", "")) {
-            Target outside = new Target(target.name(), target.version(), target.compatible(), target.bytes(), target.id(),
-                    target.sha256(), Map.of("path", "x", "file", file));
-            assertEquals(Reason.MALFORMED, assertThrows(SourceException.class, () -> pull(outside)).reason());
+            Target outside = new Target(
+                    target.name(),
+                    target.version(),
+                    target.compatible(),
+                    target.bytes(),
+                    target.id(),
+                    target.sha256(),
+                    Map.of("path", "x", "file", file));
+            assertEquals(
+                    Reason.MALFORMED,
+                    assertThrows(SourceException.class, () -> pull(outside)).reason());
         }
     }
 }

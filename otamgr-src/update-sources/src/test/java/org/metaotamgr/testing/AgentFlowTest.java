@@ -11,13 +11,11 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.AgentDevice;
@@ -35,10 +33,12 @@ import org.metaotamgr.hawkbitsimulator.HawkbitSimulator;
 class AgentFlowTest {
     @TempDir
     private static Path bundles;
+
     private static byte[] bundle;
 
     @TempDir
     private Path folder;
+
     private Workshop workshop;
     private HawkbitSimulator server;
 
@@ -52,12 +52,16 @@ class AgentFlowTest {
     @BeforeEach
     void start() throws Exception {
         workshop = new Workshop(folder);
-        server = new HawkbitSimulator(Workshop.anyPort(), Optional.empty(),
+        server = new HawkbitSimulator(
+                Workshop.anyPort(),
+                Optional.empty(),
                 new HawkbitSimulator.Identity("DEFAULT", "board-1", "t0ken", Optional.empty()));
         slots("running=a committed=a state=committed");
         program("ota-slot", "cat " + folder + "/slots");
         program("sysupgrade", "printf '%s\\n' running=a committed=a trial=b txn=$3 state=armed >" + folder + "/slots");
-        program("ota-verify", "'" + Workshop.script("ota-bundle") + "' verify --keys " + bundles + "/keys/release.pem \"$2\"");
+        program(
+                "ota-verify",
+                "'" + Workshop.script("ota-bundle") + "' verify --keys " + bundles + "/keys/release.pem \"$2\"");
     }
 
     @AfterEach
@@ -76,13 +80,17 @@ class AgentFlowTest {
 
     /** What the boot loader makes of an update that is armed. */
     private void reboot(String values) throws IOException {
-        String txn = Files.readAllLines(folder.resolve("slots")).stream().filter(line -> line.startsWith("txn="))
-                .findFirst().orElseThrow().substring(4);
+        String txn = Files.readAllLines(folder.resolve("slots")).stream()
+                .filter(line -> line.startsWith("txn="))
+                .findFirst()
+                .orElseThrow()
+                .substring(4);
         slots(values.replace("TXN", txn));
     }
 
     private Agent agent() throws Exception {
-        AgentConfig config = AgentConfig.of(Workshop.config("{'storage': '" + folder + "/data', 'sysupgrade': ['" + folder
+        AgentConfig config = AgentConfig.of(Workshop.config("{'storage': '" + folder + "/data', 'sysupgrade': ['"
+                + folder
                 + "/sysupgrade'], 'otaSlot': ['" + folder + "/ota-slot'], 'otaVerify': ['" + folder + "/ota-verify'], "
                 + "'source': {'type': 'hawkbit', 'url': '" + server.uri() + "', 'plainHttp': true, 'controllerId': "
                 + "'board-1', 'targetToken': 't0ken'}}"));
@@ -97,12 +105,14 @@ class AgentFlowTest {
     }
 
     private void install(Target target) throws Exception {
-        assertEquals(ExitCode.OK, agent().pull(target, bytes -> { }).code());
-        assertEquals(ExitCode.NEEDS_REBOOT, agent().install(target, line -> { }).code());
+        assertEquals(ExitCode.OK, agent().pull(target, bytes -> {}).code());
+        assertEquals(ExitCode.NEEDS_REBOOT, agent().install(target, line -> {}).code());
     }
 
     private long closings() {
-        return server.requests().stream().filter(request -> request.body().contains("\"closed\"")).count();
+        return server.requests().stream()
+                .filter(request -> request.body().contains("\"closed\""))
+                .count();
     }
 
     @Test
@@ -119,7 +129,7 @@ class AgentFlowTest {
                 exchange.close();
             }
         });
-        assertEquals(ExitCode.DOWNLOAD_FAILED, agent().pull(target, bytes -> { }).code());
+        assertEquals(ExitCode.DOWNLOAD_FAILED, agent().pull(target, bytes -> {}).code());
         install(target);
         reboot("running=b committed=a trial=b txn=TXN state=trial");
         agent().checkIn();
@@ -128,7 +138,7 @@ class AgentFlowTest {
         server.fault(exchange -> exchange.sendResponseHeaders(503, -1));
         assertEquals(ExitCode.OK, agent().finalise(trial -> Optional.empty()).code());
         assertEquals("RUNNING", server.status(id));
-        server.fault(exchange -> { });
+        server.fault(exchange -> {});
         agent().checkIn();
         agent().checkIn();
         assertEquals("FINISHED", server.status(id));
@@ -147,9 +157,9 @@ class AgentFlowTest {
                 exchange.getResponseBody().write(page);
             }
         });
-        assertEquals(ExitCode.DOWNLOAD_FAILED, agent().pull(target, bytes -> { }).code());
+        assertEquals(ExitCode.DOWNLOAD_FAILED, agent().pull(target, bytes -> {}).code());
         assertEquals("RUNNING", server.status(id));
-        server.fault(exchange -> { });
+        server.fault(exchange -> {});
         install(offered());
     }
 
@@ -165,25 +175,32 @@ class AgentFlowTest {
                 exchange.close();
             }
         });
-        assertEquals(ExitCode.DOWNLOAD_FAILED, agent().pull(target, bytes -> { }).code());
-        server.fault(exchange -> { });
-        assertEquals(ExitCode.OK, agent().pull(target, bytes -> { }).code());
+        assertEquals(ExitCode.DOWNLOAD_FAILED, agent().pull(target, bytes -> {}).code());
+        server.fault(exchange -> {});
+        assertEquals(ExitCode.OK, agent().pull(target, bytes -> {}).code());
         List<String> said = server.messages(id);
         assertTrue(said.contains("download/none: pulled 600000 of " + bundle.length + " bytes"), said.toString());
-        assertEquals(1, said.stream().filter(message -> message.contains("pulled 0 of")).count(), said.toString());
+        assertEquals(
+                1,
+                said.stream().filter(message -> message.contains("pulled 0 of")).count(),
+                said.toString());
     }
 
     @Test
     void whatWasOnlyToBePulledIsInstalledByTheNextAssignmentWithoutAPull() throws Exception {
         server.assign(Assignment.forced("system", "2.0", bundle).as(Assignment.Kind.DOWNLOAD_ONLY));
         Target target = offered();
-        assertEquals(ExitCode.OK, agent().pull(target, bytes -> { }).code());
-        assertEquals(ExitCode.DEFERRED, agent().install(target, line -> { }).code());
+        assertEquals(ExitCode.OK, agent().pull(target, bytes -> {}).code());
+        assertEquals(ExitCode.DEFERRED, agent().install(target, line -> {}).code());
         assertEquals(ExitCode.OK, agent().checkIn().result().code());
         assertEquals(1, agent().pulled().size());
         server.assign(Assignment.forced("system", "2.0", bundle));
         install(offered());
-        assertEquals(1, server.requests().stream().filter(request -> request.path().contains("/artifacts/")).count());
+        assertEquals(
+                1,
+                server.requests().stream()
+                        .filter(request -> request.path().contains("/artifacts/"))
+                        .count());
         assertEquals(0, closings());
     }
 
@@ -192,7 +209,9 @@ class AgentFlowTest {
         long id = server.assign(Assignment.forced("system", "2.0", bundle));
         install(offered());
         reboot("running=a committed=a failed=TXN failed_why=load-failed state=committed");
-        assertEquals(ExitCode.ROLLED_BACK, agent().finalise(trial -> Optional.empty()).code());
+        assertEquals(
+                ExitCode.ROLLED_BACK,
+                agent().finalise(trial -> Optional.empty()).code());
         agent().checkIn();
         assertEquals("ERROR", server.status(id));
         assertEquals(1, closings());
@@ -204,19 +223,19 @@ class AgentFlowTest {
     void outsideOfTheWindowOfTheServerNothingIsInstalled() throws Exception {
         long id = server.assign(Assignment.forced("system", "2.0", bundle).inWindow());
         Target target = offered();
-        assertEquals(ExitCode.OK, agent().pull(target, bytes -> { }).code());
-        assertEquals(ExitCode.DEFERRED, agent().install(target, line -> { }).code());
+        assertEquals(ExitCode.OK, agent().pull(target, bytes -> {}).code());
+        assertEquals(ExitCode.DEFERRED, agent().install(target, line -> {}).code());
         server.window(id, true);
-        assertEquals(ExitCode.NEEDS_REBOOT, agent().install(target, line -> { }).code());
+        assertEquals(ExitCode.NEEDS_REBOOT, agent().install(target, line -> {}).code());
     }
 
     @Test
     void aCancelAfterThePullIsTakenInsteadOfTheInstall() throws Exception {
         long id = server.assign(Assignment.forced("system", "2.0", bundle));
         Target target = offered();
-        assertEquals(ExitCode.OK, agent().pull(target, bytes -> { }).code());
+        assertEquals(ExitCode.OK, agent().pull(target, bytes -> {}).code());
         server.cancel(id);
-        assertEquals(ExitCode.CANCELLED, agent().install(target, line -> { }).code());
+        assertEquals(ExitCode.CANCELLED, agent().install(target, line -> {}).code());
         assertEquals("CANCELED", server.status(id));
         assertEquals(List.of(), agent().pulled());
         assertEquals(1, closings());
@@ -227,8 +246,9 @@ class AgentFlowTest {
         program("sysupgrade", "echo 'failed 7 for another board'; exit 7");
         long id = server.assign(Assignment.forced("system", "2.0", bundle));
         Target target = offered();
-        assertEquals(ExitCode.OK, agent().pull(target, bytes -> { }).code());
-        assertEquals(ExitCode.NO_MATCHING_TARGET, agent().install(target, line -> { }).code());
+        assertEquals(ExitCode.OK, agent().pull(target, bytes -> {}).code());
+        assertEquals(
+                ExitCode.NO_MATCHING_TARGET, agent().install(target, line -> {}).code());
         assertEquals("ERROR", server.status(id));
     }
 }

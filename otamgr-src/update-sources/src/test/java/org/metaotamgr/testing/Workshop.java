@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.testing;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.InetSocketAddress;
@@ -18,13 +19,9 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.CopyOnWriteArrayList;
-
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
-
-import com.fasterxml.jackson.databind.ObjectMapper;
-
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.Manifest;
 import org.metaotamgr.agent.SourceContext;
@@ -60,13 +57,16 @@ public final class Workshop {
     }
 
     public String run(int expected, String... command) throws IOException, InterruptedException {
-        Process process = new ProcessBuilder(command).directory(folder.toFile()).redirectErrorStream(true).start();
+        Process process = new ProcessBuilder(command)
+                .directory(folder.toFile())
+                .redirectErrorStream(true)
+                .start();
         process.getOutputStream().close();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         int status = process.waitFor();
         if (status != expected) {
-            throw new AssertionError(Arrays.toString(command) + ": exit status " + status + ", expected " + expected + "\n"
-                    + output);
+            throw new AssertionError(
+                    Arrays.toString(command) + ": exit status " + status + ", expected " + expected + "\n" + output);
         }
         return output;
     }
@@ -95,8 +95,17 @@ public final class Workshop {
         Files.write(folder.resolve("content"), content);
         run("tar", "--format=ustar", "-b", "1", "--mtime=@0", "-cf", "image.tar", "content");
         Path bundle = folder.resolve(compatible + "-" + version + "-" + key + ".bundle");
-        run(script("ota-bundle"), "create", "--key", "keys/" + key + ".key", "--compatible", compatible, "--version", version,
-                "image.tar", bundle.toString());
+        run(
+                script("ota-bundle"),
+                "create",
+                "--key",
+                "keys/" + key + ".key",
+                "--compatible",
+                compatible,
+                "--version",
+                version,
+                "image.tar",
+                bundle.toString());
         return bundle;
     }
 
@@ -107,8 +116,18 @@ public final class Workshop {
             @Override
             public void verifyFile(Path file, Path signature) throws SourceException, InterruptedException {
                 try {
-                    run("openssl", "pkeyutl", "-verify", "-pubin", "-inkey", publicKey, "-rawin", "-in", file.toString(),
-                            "-sigfile", signature.toString());
+                    run(
+                            "openssl",
+                            "pkeyutl",
+                            "-verify",
+                            "-pubin",
+                            "-inkey",
+                            publicKey,
+                            "-rawin",
+                            "-in",
+                            file.toString(),
+                            "-sigfile",
+                            signature.toString());
                 } catch (IOException | AssertionError e) {
                     throw new SourceException(Reason.NOT_TRUSTED, "the signature is by none of the keys");
                 }
@@ -145,26 +164,56 @@ public final class Workshop {
     }
 
     public static HttpConfig http(URI base) {
-        return new HttpConfig(base, Path.of("/nowhere"), Optional.empty(), Optional.empty(), Duration.ofSeconds(5),
-                Duration.ofSeconds(2), Duration.ofSeconds(4));
+        return new HttpConfig(
+                base,
+                Path.of("/nowhere"),
+                Optional.empty(),
+                Optional.empty(),
+                Duration.ofSeconds(5),
+                Duration.ofSeconds(2),
+                Duration.ofSeconds(4));
     }
 
     // ---- TLS ----
 
     /** A certificate that vouches for itself, NAME.p12, NAME.crt and NAME.key in PEM; EC as servers have it today. */
     public void makeCertificate(String name, String host) throws Exception {
-        String keytool = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
-        run(keytool, "-genkeypair", "-alias", "one", "-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN=" + host,
-                "-ext", "san=dns:" + host, "-validity", "3650", "-storetype", "PKCS12", "-keystore", name + ".p12",
-                "-storepass", new String(PASSWORD));
+        String keytool =
+                Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
+        run(
+                keytool,
+                "-genkeypair",
+                "-alias",
+                "one",
+                "-keyalg",
+                "EC",
+                "-groupname",
+                "secp256r1",
+                "-dname",
+                "CN=" + host,
+                "-ext",
+                "san=dns:" + host,
+                "-validity",
+                "3650",
+                "-storetype",
+                "PKCS12",
+                "-keystore",
+                name + ".p12",
+                "-storepass",
+                new String(PASSWORD));
         KeyStore store = store(name);
-        Files.writeString(folder.resolve(name + ".crt"), pem("CERTIFICATE", store.getCertificate("one").getEncoded()));
-        Files.writeString(folder.resolve(name + ".key"), pem("PRIVATE KEY", store.getKey("one", PASSWORD).getEncoded()));
+        Files.writeString(
+                folder.resolve(name + ".crt"),
+                pem("CERTIFICATE", store.getCertificate("one").getEncoded()));
+        Files.writeString(
+                folder.resolve(name + ".key"),
+                pem("PRIVATE KEY", store.getKey("one", PASSWORD).getEncoded()));
     }
 
     private static String pem(String kind, byte[] content) {
-        return "-----BEGIN " + kind + "-----\n" + Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(content)
-                + "\n-----END " + kind + "-----\n";
+        return "-----BEGIN " + kind + "-----\n"
+                + Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(content) + "\n-----END " + kind
+                + "-----\n";
     }
 
     private KeyStore store(String name) throws Exception {

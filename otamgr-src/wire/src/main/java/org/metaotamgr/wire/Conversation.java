@@ -53,8 +53,7 @@ public final class Conversation {
          * @param requestId for the answer
          * @param open what it said
          */
-        default void opened(int requestId, Message.Open open) {
-        }
+        default void opened(int requestId, Message.Open open) {}
 
         /**
          * A value is wanted. Answer with {@link Conversation#replyGet} or {@link Conversation#refuseGet}.
@@ -136,7 +135,13 @@ public final class Conversation {
     private int bytesUnanswered;
     private AttributeStatus abandonedWith;
 
-    private Conversation(boolean daemon, int clientId, ByteOrder order, LongSupplier nanoClock, Ids ids, Output output,
+    private Conversation(
+            boolean daemon,
+            int clientId,
+            ByteOrder order,
+            LongSupplier nanoClock,
+            Ids ids,
+            Output output,
             Listener listener) {
         this.daemon = daemon;
         this.clientId = clientId;
@@ -161,8 +166,8 @@ public final class Conversation {
      * @param listener who is told
      * @return a conversation in which nothing was said yet
      */
-    public static Conversation client(ByteOrder order, LongSupplier nanoClock, Ids ids, Output output,
-            Listener listener) {
+    public static Conversation client(
+            ByteOrder order, LongSupplier nanoClock, Ids ids, Output output, Listener listener) {
         return new Conversation(false, 0, order, nanoClock, ids, output, listener);
     }
 
@@ -177,8 +182,8 @@ public final class Conversation {
      * @param listener who is told
      * @return a conversation in which nothing was said yet
      */
-    public static Conversation daemon(int clientId, ByteOrder order, LongSupplier nanoClock, Ids ids, Output output,
-            Listener listener) {
+    public static Conversation daemon(
+            int clientId, ByteOrder order, LongSupplier nanoClock, Ids ids, Output output, Listener listener) {
         return new Conversation(true, clientId, order, nanoClock, ids, output, listener);
     }
 
@@ -268,8 +273,8 @@ public final class Conversation {
     private void getReplyPacket(Message.Packet packet, byte[] completeValue) {
         GetExchange get = gets.get(packet.operationId());
         if (get == null || get.attributeId != packet.attributeId()) {
-            listener.log("value of attribute " + Integer.toUnsignedString(packet.attributeId())
-                    + " for operation " + packet.operationId() + ", which nobody waits for");
+            listener.log("value of attribute " + Integer.toUnsignedString(packet.attributeId()) + " for operation "
+                    + packet.operationId() + ", which nobody waits for");
         } else if (completeValue != null) {
             get.finish(AttributeStatus.OK.code(), completeValue);
         } else {
@@ -491,7 +496,8 @@ public final class Conversation {
             } else {
                 exchange.expired = true;
                 exchange.deadline = now + GRACE.toNanos();
-                listener.log(exchange.name() + " was not answered within " + exchange.timeout().toMillis() + " ms");
+                listener.log(exchange.name() + " was not answered within "
+                        + exchange.timeout().toMillis() + " ms");
                 exchange.failed(AttributeStatus.TIMEOUT.code());
             }
         }
@@ -659,6 +665,7 @@ public final class Conversation {
         private boolean ended;
         /** All packets are acknowledged, only the SET_REPLY is missing. */
         boolean waiting;
+
         long deadline;
 
         SetOperation(int operationId, int attributeId, Result result) {

@@ -29,8 +29,12 @@ public record Frame(int sequence, int padding, byte[] body) {
                     + " bytes with its header, this one would have " + length);
         }
         byte[] bytes = new byte[length];
-        ByteBuffer.wrap(bytes).order(order)
-                .putInt(sequence).putShort((short) length).putShort((short) padding).put(body);
+        ByteBuffer.wrap(bytes)
+                .order(order)
+                .putInt(sequence)
+                .putShort((short) length)
+                .putShort((short) padding)
+                .put(body);
         return bytes;
     }
 }

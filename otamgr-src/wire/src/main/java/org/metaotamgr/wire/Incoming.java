@@ -10,8 +10,7 @@ public sealed interface Incoming {
      * @param id the sequence id for the answer
      * @param message what is asked
      */
-    record Request(int id, Message.Request message) implements Incoming {
-    }
+    record Request(int id, Message.Request message) implements Incoming {}
 
     /**
      * A request of a known kind with a body that breaks the rules; the stream goes on.
@@ -21,8 +20,7 @@ public sealed interface Incoming {
      * @param answer what the peer has to be told: BAD_TLV in the form that fits the request
      * @param reason for the log
      */
-    record BadRequest(int id, Opcode opcode, Message.Response answer, String reason) implements Incoming {
-    }
+    record BadRequest(int id, Opcode opcode, Message.Response answer, String reason) implements Incoming {}
 
     /**
      * An answer to an own request. What the body means is known to whoever sent the request.
@@ -30,16 +28,14 @@ public sealed interface Incoming {
      * @param id the sequence id of that request
      * @param body still encoded
      */
-    record Response(int id, byte[] body) implements Incoming {
-    }
+    record Response(int id, byte[] body) implements Incoming {}
 
     /**
      * The end of a SET.
      *
      * @param message how it ended
      */
-    record Unsolicited(Message.SetReply message) implements Incoming {
-    }
+    record Unsolicited(Message.SetReply message) implements Incoming {}
 
     /**
      * Nothing that could be answered or acted upon: an unknown opcode, an opcode that does not go with this kind of
@@ -47,6 +43,5 @@ public sealed interface Incoming {
      *
      * @param reason for the log
      */
-    record Ignored(String reason) implements Incoming {
-    }
+    record Ignored(String reason) implements Incoming {}
 }

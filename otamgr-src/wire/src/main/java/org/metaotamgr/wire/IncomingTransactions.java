@@ -24,8 +24,7 @@ final class IncomingTransactions {
     private final Map<Integer, Partial> open = new HashMap<>();
 
     /** What to tell the sender, and the value if it is complete. */
-    record Received(Message.Ack ack, byte[] value) {
-    }
+    record Received(Message.Ack ack, byte[] value) {}
 
     private static final class Partial {
         final Message.Packet first;
@@ -66,7 +65,8 @@ final class IncomingTransactions {
                 return error(AttributeStatus.TRANSACTION_NOT_FOUND);
             }
             Message.Packet first = partial.first;
-            if (packet.opcode() != first.opcode() || packet.attributeId() != first.attributeId()
+            if (packet.opcode() != first.opcode()
+                    || packet.attributeId() != first.attributeId()
                     || packet.size() != first.size()) {
                 return error(AttributeStatus.BAD_DATA);
             }

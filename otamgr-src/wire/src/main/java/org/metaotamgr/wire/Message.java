@@ -11,16 +11,13 @@ import java.util.List;
 public sealed interface Message permits Message.Request, Message.Response, Message.SetReply {
 
     /** A message that must be answered. */
-    sealed interface Request extends Message permits Open, Get, Packet {
-    }
+    sealed interface Request extends Message permits Open, Get, Packet {}
 
     /** An answer. Which one it is follows from the request of the same id. */
-    sealed interface Response extends Message permits OpenReply, GetReply, Ack {
-    }
+    sealed interface Response extends Message permits OpenReply, GetReply, Ack {}
 
     /** How a GET was answered. */
-    sealed interface GetReply extends Response permits GetValue, GetLater, GetFailed {
-    }
+    sealed interface GetReply extends Response permits GetValue, GetLater, GetFailed {}
 
     /**
      * First message of a client.
@@ -40,8 +37,7 @@ public sealed interface Message permits Message.Request, Message.Response, Messa
      *
      * @param status 0 if the client is accepted
      */
-    record OpenReply(int status) implements Response {
-    }
+    record OpenReply(int status) implements Response {}
 
     /**
      * Asks for a value.
@@ -49,24 +45,21 @@ public sealed interface Message permits Message.Request, Message.Response, Messa
      * @param attributeId the attribute
      * @param operationId chosen by the asker, 1 to 65535; a large value comes under this id
      */
-    record Get(int attributeId, int operationId) implements Request {
-    }
+    record Get(int attributeId, int operationId) implements Request {}
 
     /**
      * The value itself.
      *
      * @param value at most {@link Protocol#MAX_CHUNK} bytes
      */
-    record GetValue(byte[] value) implements GetReply {
-    }
+    record GetValue(byte[] value) implements GetReply {}
 
     /**
      * The value comes as a GET_REPLY transaction, before or after this.
      *
      * @param operationId the id of the GET, 1 to 65535
      */
-    record GetLater(int operationId) implements GetReply {
-    }
+    record GetLater(int operationId) implements GetReply {}
 
     /**
      * There is no value.
@@ -74,8 +67,7 @@ public sealed interface Message permits Message.Request, Message.Response, Messa
      * @param status why, 1 to 255
      * @param operationId the id of the GET; some owners put another number, so nobody may rely on it
      */
-    record GetFailed(int status, int operationId) implements GetReply {
-    }
+    record GetFailed(int status, int operationId) implements GetReply {}
 
     /**
      * A piece of a value that is notified, set or replied.
@@ -88,9 +80,9 @@ public sealed interface Message permits Message.Request, Message.Response, Messa
      * @param position where this piece belongs in the value
      * @param chunk the piece
      */
-    record Packet(Opcode opcode, int transactionId, int operationId, int attributeId, int size, int position,
-            byte[] chunk) implements Request {
-    }
+    record Packet(
+            Opcode opcode, int transactionId, int operationId, int attributeId, int size, int position, byte[] chunk)
+            implements Request {}
 
     /**
      * Answer to one packet.
@@ -98,8 +90,7 @@ public sealed interface Message permits Message.Request, Message.Response, Messa
      * @param status 0 if the packet was taken
      * @param transactionId what the receiver calls this transaction, 0 on error
      */
-    record Ack(int status, int transactionId) implements Response {
-    }
+    record Ack(int status, int transactionId) implements Response {}
 
     /**
      * How a SET ended; unsolicited.
@@ -107,6 +98,5 @@ public sealed interface Message permits Message.Request, Message.Response, Messa
      * @param status 0 if the owner took the value
      * @param operationId the id of the SET
      */
-    record SetReply(int status, int operationId) implements Message {
-    }
+    record SetReply(int status, int operationId) implements Message {}
 }

@@ -116,8 +116,8 @@ public final class MessageCodec {
             return new Incoming.Ignored("unknown opcode " + code);
         }
         if ((opcode == Opcode.SET_REPLY) != (kind == Sequence.Kind.UNSOLICITED)) {
-            return new Incoming.Ignored(opcode + (kind == Sequence.Kind.UNSOLICITED
-                    ? " without a sequence number" : " as a request"));
+            return new Incoming.Ignored(
+                    opcode + (kind == Sequence.Kind.UNSOLICITED ? " without a sequence number" : " as a request"));
         }
         try {
             Reader in = new Reader(ParameterBlock.decode(frame.body()));
@@ -174,7 +174,8 @@ public final class MessageCodec {
         if (opcode == Opcode.GET) {
             // The asker's id is echoed if it is where it should be, even when something else is wrong.
             int operationId = readable.size() > 2 && isInt(readable.get(2), Parameter.IntType.U16)
-                    ? (int) ((Parameter.Int) readable.get(2)).value() : 0;
+                    ? (int) ((Parameter.Int) readable.get(2)).value()
+                    : 0;
             return new Message.GetFailed(status, operationId);
         }
         return new Message.Ack(status, 0);
@@ -289,8 +290,7 @@ public final class MessageCodec {
 
         void end() throws MalformedMessageException {
             if (at != parameters.size()) {
-                throw new MalformedMessageException(
-                        "expected " + at + " parameters, found " + parameters.size());
+                throw new MalformedMessageException("expected " + at + " parameters, found " + parameters.size());
             }
         }
 

@@ -30,7 +30,13 @@ final class OutgoingTransaction {
     /** The packet to send now. */
     Message.Packet packet() {
         sent = Math.min(value.length, acknowledged + Protocol.MAX_CHUNK);
-        return new Message.Packet(opcode, transactionId, operationId, attributeId, value.length, acknowledged,
+        return new Message.Packet(
+                opcode,
+                transactionId,
+                operationId,
+                attributeId,
+                value.length,
+                acknowledged,
                 Arrays.copyOfRange(value, acknowledged, sent));
     }
 

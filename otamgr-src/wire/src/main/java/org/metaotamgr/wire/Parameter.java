@@ -36,13 +36,20 @@ sealed interface Parameter permits Parameter.Int, Parameter.Blob {
          */
         static IntType of(int word) {
             switch (word) {
-                case 0x9000: return U8;
-                case 0xA000: return U16;
-                case 0xB000: return U32;
-                case 0xD000: return S8;
-                case 0xE000: return S16;
-                case 0xF000: return S32;
-                default: return null;
+                case 0x9000:
+                    return U8;
+                case 0xA000:
+                    return U16;
+                case 0xB000:
+                    return U32;
+                case 0xD000:
+                    return S8;
+                case 0xE000:
+                    return S16;
+                case 0xF000:
+                    return S32;
+                default:
+                    return null;
             }
         }
 
@@ -69,8 +76,8 @@ sealed interface Parameter permits Parameter.Int, Parameter.Blob {
          */
         public Int {
             if (value < type.min() || value > type.max()) {
-                throw new IllegalArgumentException("a " + type + " holds " + type.min() + " to " + type.max()
-                        + ", not " + value);
+                throw new IllegalArgumentException(
+                        "a " + type + " holds " + type.min() + " to " + type.max() + ", not " + value);
             }
         }
     }

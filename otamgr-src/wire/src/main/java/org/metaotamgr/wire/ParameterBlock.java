@@ -16,8 +16,7 @@ final class ParameterBlock {
     private static final int INTEGER_BIT = 0x8000;
     private static final int TEXT_BIT = 0x4000;
 
-    private ParameterBlock() {
-    }
+    private ParameterBlock() {}
 
     /**
      * Encodes a body.
@@ -28,8 +27,10 @@ final class ParameterBlock {
     public static byte[] encode(List<Parameter> parameters) {
         int size = LENGTH_SIZE;
         for (Parameter parameter : parameters) {
-            size += TYPE_SIZE + (parameter instanceof Parameter.Int number ? number.type().size
-                    : ((Parameter.Blob) parameter).bytes().length);
+            size += TYPE_SIZE
+                    + (parameter instanceof Parameter.Int number
+                            ? number.type().size
+                            : ((Parameter.Blob) parameter).bytes().length);
         }
         ByteBuffer out = ByteBuffer.allocate(size);
         out.putShort((short) size);
@@ -100,8 +101,8 @@ final class ParameterBlock {
             }
             declared = unsigned(0, LENGTH_SIZE);
             if (declared < LENGTH_SIZE || declared > body.length) {
-                throw new MalformedMessageException("the parameter block says " + declared + " bytes, the message has "
-                        + body.length + " for it");
+                throw new MalformedMessageException(
+                        "the parameter block says " + declared + " bytes, the message has " + body.length + " for it");
             }
         }
 

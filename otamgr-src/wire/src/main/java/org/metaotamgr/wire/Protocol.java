@@ -28,6 +28,5 @@ public final class Protocol {
     /** How long a sender waits for the ack of a packet, and a receiver for the next packet of a transaction. */
     public static final Duration PACKET_TIMEOUT = Duration.ofSeconds(4);
 
-    private Protocol() {
-    }
+    private Protocol() {}
 }

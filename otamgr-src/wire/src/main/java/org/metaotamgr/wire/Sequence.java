@@ -20,8 +20,7 @@ public final class Sequence {
         RESPONSE
     }
 
-    private Sequence() {
-    }
+    private Sequence() {}
 
     /**
      * Classifies a received message. Only the low 16 bits count; the request bit without an id is unsolicited.

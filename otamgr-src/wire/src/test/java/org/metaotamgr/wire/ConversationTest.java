@@ -13,7 +13,6 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
-
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -37,7 +36,8 @@ class ConversationTest {
         boolean full;
 
         End(boolean client) {
-            conversation = client ? Conversation.client(ORDER, () -> now, new Conversation.Ids(), sent::add, this)
+            conversation = client
+                    ? Conversation.client(ORDER, () -> now, new Conversation.Ids(), sent::add, this)
                     : Conversation.daemon(4, ORDER, () -> now, new Conversation.Ids(), sent::add, this);
         }
 
@@ -197,7 +197,8 @@ class ConversationTest {
             settle();
             assertArrayEquals(value, daemon.values.get(daemon.values.size() - 1), "set of " + size);
             assertEquals(List.of(), set.statuses, "a set has not ended before its SET_REPLY");
-            int operation = Integer.parseInt(daemon.events.get(daemon.events.size() - 1).replaceAll(".* ", ""));
+            int operation =
+                    Integer.parseInt(daemon.events.get(daemon.events.size() - 1).replaceAll(".* ", ""));
             daemon.conversation.replySet(operation, 0);
             settle();
             assertEquals(List.of(0), set.statuses);
@@ -241,8 +242,8 @@ class ConversationTest {
     @Test
     @DisplayName("refuses to send a value larger than 65534 bytes")
     void tooLarge() {
-        assertThrows(IllegalArgumentException.class,
-                () -> client.conversation.set(PATH, new byte[65535], new Outcome()));
+        assertThrows(
+                IllegalArgumentException.class, () -> client.conversation.set(PATH, new byte[65535], new Outcome()));
         assertTrue(client.conversation.isSettled());
     }
 
@@ -308,9 +309,16 @@ class ConversationTest {
         for (int mistake = 0; mistake < 5; mistake++) {
             client.receive(0x8001, new Message.Packet(Opcode.NOTIFY, 0, 0, PATH, 10, 0, new byte[4]));
             int id = ack(client.takeOne()).transactionId();
-            client.receive(0x8002, new Message.Packet(mistake == 0 ? Opcode.SET : Opcode.NOTIFY, id, 0,
-                    mistake == 1 ? PATH + 1 : PATH, mistake == 2 ? 11 : 10, 4,
-                    new byte[mistake == 3 ? 7 : mistake == 4 ? 0 : 4]));
+            client.receive(
+                    0x8002,
+                    new Message.Packet(
+                            mistake == 0 ? Opcode.SET : Opcode.NOTIFY,
+                            id,
+                            0,
+                            mistake == 1 ? PATH + 1 : PATH,
+                            mistake == 2 ? 11 : 10,
+                            4,
+                            new byte[mistake == 3 ? 7 : mistake == 4 ? 0 : 4]));
             assertEquals(new Message.Ack(6, 0), ack(client.takeOne()), "mistake " + mistake);
             client.receive(0x8003, new Message.Packet(Opcode.NOTIFY, id, 0, PATH, 10, 4, new byte[4]));
             assertEquals(new Message.Ack(8, 0), ack(client.takeOne()), "mistake " + mistake);
@@ -558,15 +566,24 @@ class ConversationTest {
     @Test
     @DisplayName("refuses malformed requests with BAD_TLV in the form of their answer and stays usable")
     void malformedRequests() throws Exception {
-        byte[] get = new Frame(0x8005, 0, ParameterBlock.encode(
-                List.of(Parameter.u8(3), Parameter.u16(7), Parameter.u16(77)))).encode(ORDER);
+        byte[] get = new Frame(
+                        0x8005, 0, ParameterBlock.encode(List.of(Parameter.u8(3), Parameter.u16(7), Parameter.u16(77))))
+                .encode(ORDER);
         daemon.conversation.received(get, 0, get.length);
-        assertEquals(new Message.GetFailed(4, 77), codec.getReply(daemon.takeOne().body()));
+        assertEquals(
+                new Message.GetFailed(4, 77), codec.getReply(daemon.takeOne().body()));
         byte[] open = new Frame(0x8006, 0, ParameterBlock.encode(List.of(Parameter.u8(0)))).encode(ORDER);
         daemon.conversation.received(open, 0, open.length);
         assertEquals(new Message.OpenReply(4), codec.openReply(daemon.takeOne().body()));
-        byte[] ranges = new Frame(0x8007, 0, ParameterBlock.encode(List.of(Parameter.u8(0),
-                Parameter.blob(new byte[] {'x'}), Parameter.u16(2), Parameter.blob(new byte[8])))).encode(ORDER);
+        byte[] ranges = new Frame(
+                        0x8007,
+                        0,
+                        ParameterBlock.encode(List.of(
+                                Parameter.u8(0),
+                                Parameter.blob(new byte[] {'x'}),
+                                Parameter.u16(2),
+                                Parameter.blob(new byte[8]))))
+                .encode(ORDER);
         daemon.conversation.received(ranges, 0, ranges.length);
         assertEquals(new Message.OpenReply(4), codec.openReply(daemon.takeOne().body()));
         assertEquals(List.of(), daemon.events);

@@ -14,7 +14,6 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
-
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -108,7 +107,7 @@ class MessageReaderTest {
             MessageReader reader = new MessageReader(ORDER);
             List<byte[]> found = new ArrayList<>();
             int longest = 1 + random.nextInt(run % 2 == 0 ? 40 : 10_000);
-            for (int at = 0; at < everything.length;) {
+            for (int at = 0; at < everything.length; ) {
                 int chunk = Math.min(everything.length - at, random.nextInt(longest + 1));
                 reader.append(everything, at, chunk);
                 at += chunk;
@@ -157,11 +156,13 @@ class MessageReaderTest {
     @DisplayName("of a big-endian host has its header and listen ranges, and only those, the other way round")
     void bigEndian() throws Exception {
         MessageCodec codec = new MessageCodec(ByteOrder.BIG_ENDIAN);
-        Message.Open open = new Message.Open("IPC.OTAMGR",
-                List.of(new ListenRange(51611, 51612), new ListenRange(65012, 65012)));
+        Message.Open open =
+                new Message.Open("IPC.OTAMGR", List.of(new ListenRange(51611, 51612), new ListenRange(65012, 65012)));
         byte[] bytes = codec.encode(Sequence.request(1), open);
-        assertEquals("00008001" + "002f" + "0000" + "0027" + "900000" + "000a" + "4950432e4f54414d4752" + "a0000002"
-                + "0010" + "0000c99b" + "0000c99c" + "0000fdf4" + "0000fdf4", HexFormat.of().formatHex(bytes));
+        assertEquals(
+                "00008001" + "002f" + "0000" + "0027" + "900000" + "000a" + "4950432e4f54414d4752" + "a0000002" + "0010"
+                        + "0000c99b" + "0000c99c" + "0000fdf4" + "0000fdf4",
+                HexFormat.of().formatHex(bytes));
         MessageReader reader = new MessageReader(ByteOrder.BIG_ENDIAN);
         reader.append(bytes, 0, bytes.length);
         assertEquals(new Incoming.Request(1, open), codec.classify(reader.next()));

@@ -13,6 +13,7 @@ import static org.junit.jupiter.api.Assertions.fail;
 import static org.junit.jupiter.api.DynamicContainer.dynamicContainer;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
@@ -24,8 +25,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-
-import com.fasterxml.jackson.databind.JsonNode;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.DynamicNode;
 import org.junit.jupiter.api.Test;
@@ -36,9 +35,32 @@ import org.metaotamgr.wire.Vectors.Vector;
 class RecordedMessagesTest {
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final HexFormat HEX = HexFormat.of();
-    private static final Set<String> CHECKED = Set.of("seqNum", "clientId", "seqId", "kind", "len", "pad", "tlvLen",
-            "params", "opcode", "opcodeName", "status", "statusName", "inReplyTo", "transOrOpId", "opId", "transId",
-            "attrId", "size", "pos", "chunk", "value", "clientName", "numRanges", "ranges", "malformed");
+    private static final Set<String> CHECKED = Set.of(
+            "seqNum",
+            "clientId",
+            "seqId",
+            "kind",
+            "len",
+            "pad",
+            "tlvLen",
+            "params",
+            "opcode",
+            "opcodeName",
+            "status",
+            "statusName",
+            "inReplyTo",
+            "transOrOpId",
+            "opId",
+            "transId",
+            "attrId",
+            "size",
+            "pos",
+            "chunk",
+            "value",
+            "clientName",
+            "numRanges",
+            "ranges",
+            "malformed");
 
     private final MessageCodec codec = new MessageCodec(ORDER);
 
@@ -50,7 +72,8 @@ class RecordedMessagesTest {
         Map<String, List<DynamicNode>> byFile = new LinkedHashMap<>();
         for (Vector vector : vectors) {
             byFile.computeIfAbsent(vector.file().getFileName().toString(), file -> new ArrayList<>())
-                    .add(dynamicTest(vector.name(),
+                    .add(dynamicTest(
+                            vector.name(),
                             // surefire does not print the names of dynamic tests
                             () -> assertAll(vector.name(), () -> check(vector, answers.get(vector)))));
         }
@@ -79,9 +102,12 @@ class RecordedMessagesTest {
         for (int i = 0; i < vectors.size(); i++) {
             Vector request = vectors.get(i);
             for (Vector later : vectors.subList(i + 1, vectors.size())) {
-                boolean sameId = !request.isMalformed() && later.file().equals(request.file())
+                boolean sameId = !request.isMalformed()
+                        && later.file().equals(request.file())
                         && later.connection().equals(request.connection())
-                        && later.decoded().path("seqId").equals(request.decoded().path("seqId"));
+                        && later.decoded()
+                                .path("seqId")
+                                .equals(request.decoded().path("seqId"));
                 boolean sameWay = later.direction().equals(request.direction());
                 if (later.name().equals(request.name() + "_answer")
                         || sameId && !sameWay && isKind(request, "request") && isKind(later, "response")) {
@@ -117,7 +143,9 @@ class RecordedMessagesTest {
         assertEquals(decoded.required("seqNum").asText(), String.format("0x%08x", frame.sequence()));
         assertEquals(decoded.required("clientId").asInt(), frame.sequence() >>> 16);
         assertEquals(decoded.required("seqId").asInt(), Sequence.id(frame.sequence()));
-        assertEquals(decoded.required("kind").asText(), Sequence.kind(frame.sequence()).name().toLowerCase());
+        assertEquals(
+                decoded.required("kind").asText(),
+                Sequence.kind(frame.sequence()).name().toLowerCase());
         assertEquals(decoded.required("len").asInt(), Protocol.HEADER_SIZE + frame.body().length);
         assertEquals(decoded.required("pad").asInt(), frame.padding());
 
@@ -130,17 +158,21 @@ class RecordedMessagesTest {
         byte[] encodedBlock = ParameterBlock.encode(parameters);
         byte[] body = Arrays.copyOf(encodedBlock, encodedBlock.length + behind.length);
         System.arraycopy(behind, 0, body, encodedBlock.length, behind.length);
-        assertArrayEquals(vector.bytes(), new Frame(frame.sequence(), frame.padding(), body).encode(ORDER),
+        assertArrayEquals(
+                vector.bytes(),
+                new Frame(frame.sequence(), frame.padding(), body).encode(ORDER),
                 "does not encode back to its bytes");
 
         Incoming incoming = codec.classify(frame);
         if (incoming instanceof Incoming.BadRequest bad) {
             assertEquals(decoded.required("opcodeName").asText(), bad.opcode().name());
             boolean understood = decoded.has("attrId") || decoded.has("clientName");
-            assertFalse(understood && answer == null, "refused, but no answer is recorded that says so: "
-                    + bad.reason());
+            assertFalse(
+                    understood && answer == null, "refused, but no answer is recorded that says so: " + bad.reason());
             if (answer != null) {
-                assertEquals(AttributeStatus.BAD_TLV.code(), answer.decoded().required("status").asInt(),
+                assertEquals(
+                        AttributeStatus.BAD_TLV.code(),
+                        answer.decoded().required("status").asInt(),
                         bad.reason());
             }
         } else {
@@ -213,8 +245,12 @@ class RecordedMessagesTest {
             JsonNode ranges = decoded.path("ranges");
             assertEquals(ranges.size(), open.ranges().size());
             for (int i = 0; i < ranges.size(); i++) {
-                assertEquals(ranges.get(i).get(0).asLong(), Integer.toUnsignedLong(open.ranges().get(i).first()));
-                assertEquals(ranges.get(i).get(1).asLong(), Integer.toUnsignedLong(open.ranges().get(i).last()));
+                assertEquals(
+                        ranges.get(i).get(0).asLong(),
+                        Integer.toUnsignedLong(open.ranges().get(i).first()));
+                assertEquals(
+                        ranges.get(i).get(1).asLong(),
+                        Integer.toUnsignedLong(open.ranges().get(i).last()));
             }
         } else if (message instanceof Message.OpenReply reply) {
             status = reply.status();
@@ -262,7 +298,9 @@ class RecordedMessagesTest {
             field(decoded, "transId", transactionId);
         }
         if (decoded.has("statusName")) {
-            assertEquals(decoded.get("statusName").asText(), AttributeStatus.of(status).name());
+            assertEquals(
+                    decoded.get("statusName").asText(),
+                    AttributeStatus.of(status).name());
         }
     }
 
@@ -285,7 +323,8 @@ class RecordedMessagesTest {
      */
     private void answersLikeTheRecording(Vector vector, Incoming incoming, Vector answer) throws Exception {
         boolean continues = incoming instanceof Incoming.Request request
-                && request.message() instanceof Message.Packet packet && packet.transactionId() != 0;
+                && request.message() instanceof Message.Packet packet
+                && packet.transactionId() != 0;
         boolean served = incoming instanceof Incoming.Request request && !(request.message() instanceof Message.Packet);
         int recorded = answer.decoded().required("status").asInt();
         if (served || continues && recorded != AttributeStatus.TRANSACTION_NOT_FOUND.code()) {
@@ -362,14 +401,22 @@ class RecordedMessagesTest {
     @Test
     @DisplayName("with a parameter too many in a transaction packet are accepted, in any other message refused")
     void extraParameters() {
-        List<Parameter> packet = new ArrayList<>(List.of(Parameter.u8(1), Parameter.u16(0), Parameter.u16(0),
-                Parameter.u32(51611), Parameter.u16(1), Parameter.u16(0), Parameter.blob(new byte[] {1})));
+        List<Parameter> packet = new ArrayList<>(List.of(
+                Parameter.u8(1),
+                Parameter.u16(0),
+                Parameter.u16(0),
+                Parameter.u32(51611),
+                Parameter.u16(1),
+                Parameter.u16(0),
+                Parameter.blob(new byte[] {1})));
         packet.add(Parameter.u8(7));
         assertInstanceOf(Incoming.Request.class, codec.classify(new Frame(0x8001, 0, ParameterBlock.encode(packet))));
 
         List<Parameter> get = List.of(Parameter.u8(3), Parameter.u32(51611), Parameter.u16(9), Parameter.u8(7));
         Incoming refused = codec.classify(new Frame(0x8001, 0, ParameterBlock.encode(get)));
-        assertEquals(new Message.GetFailed(4, 9), assertInstanceOf(Incoming.BadRequest.class, refused).answer());
+        assertEquals(
+                new Message.GetFailed(4, 9),
+                assertInstanceOf(Incoming.BadRequest.class, refused).answer());
     }
 
     /** One end of a conversation that answers 51618 like the original otamgr, and remembers what it heard and sent. */
@@ -407,7 +454,6 @@ class RecordedMessagesTest {
         }
 
         @Override
-        public void log(String line) {
-        }
+        public void log(String line) {}
     }
 }

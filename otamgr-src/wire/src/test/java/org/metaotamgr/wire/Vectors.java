@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.wire;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -9,9 +11,6 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
-
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 
 /** Messages recorded from the original programs on a little-endian host. */
 final class Vectors {
@@ -29,13 +28,14 @@ final class Vectors {
         }
     }
 
-    private Vectors() {
-    }
+    private Vectors() {}
 
     /** The folder to test with: {@code -Dattr.vectors=DIR}, relative to where mvn was started, or the project's own. */
     static Path folder() {
         String wanted = System.getProperty("attr.vectors", "");
-        return wanted.isEmpty() ? OWN : Path.of(System.getProperty("attr.vectors.base", "")).resolve(wanted);
+        return wanted.isEmpty()
+                ? OWN
+                : Path.of(System.getProperty("attr.vectors.base", "")).resolve(wanted);
     }
 
     static List<Vector> read(Path folder) throws IOException {
@@ -47,8 +47,12 @@ final class Vectors {
         List<Vector> vectors = new ArrayList<>();
         for (Path file : files) {
             for (JsonNode node : new ObjectMapper().readTree(file.toFile())) {
-                vectors.add(new Vector(file, node.required("name").asText(), node.required("direction").asText(),
-                        node.required("connection").asText(), HexFormat.of().parseHex(node.required("hex").asText()),
+                vectors.add(new Vector(
+                        file,
+                        node.required("name").asText(),
+                        node.required("direction").asText(),
+                        node.required("connection").asText(),
+                        HexFormat.of().parseHex(node.required("hex").asText()),
                         node.required("decoded")));
             }
         }

@@ -21,21 +21,39 @@ class ArchitectureTest {
 
     @BeforeAll
     static void readClasses() {
-        house = new ClassFileImporter().withImportOption(new ImportOption.DoNotIncludeTests()).importPackages(
-                ROOT + "wire", ROOT + "attribute", ROOT + "device", ROOT + "agent", ROOT + "bundle", ROOT + "control",
-                ROOT + "daemon");
+        house = new ClassFileImporter()
+                .withImportOption(new ImportOption.DoNotIncludeTests())
+                .importPackages(
+                        ROOT + "wire",
+                        ROOT + "attribute",
+                        ROOT + "device",
+                        ROOT + "agent",
+                        ROOT + "bundle",
+                        ROOT + "control",
+                        ROOT + "daemon");
         assertTrue(house.size() > 100, house.size() + " classes were found");
     }
 
     private static void usesOnly(String room, String... others) {
         String[] allowed = new String[others.length + 5];
-        System.arraycopy(new String[] {ROOT + room + "..", "java..", "javax..", "com.fasterxml.jackson..",
-            "org.newsclub.net.unix.."}, 0, allowed, 0, 5);
+        System.arraycopy(
+                new String[] {
+                    ROOT + room + "..", "java..", "javax..", "com.fasterxml.jackson..", "org.newsclub.net.unix.."
+                },
+                0,
+                allowed,
+                0,
+                5);
         for (int i = 0; i < others.length; i++) {
             allowed[i + 5] = ROOT + others[i] + "..";
         }
-        classes().that().resideInAPackage(ROOT + room + "..").should().onlyDependOnClassesThat()
-                .resideInAnyPackage(allowed).check(house);
+        classes()
+                .that()
+                .resideInAPackage(ROOT + room + "..")
+                .should()
+                .onlyDependOnClassesThat()
+                .resideInAnyPackage(allowed)
+                .check(house);
     }
 
     @Test
@@ -59,21 +77,42 @@ class ArchitectureTest {
     @Test
     @DisplayName("has one place each that starts programs, runs sysupgrade and runs ota-slot")
     void onePlaceEach() {
-        noClasses().that().doNotHaveFullyQualifiedName(ROOT + "device.SystemProcessRunner")
-                .should().dependOnClassesThat().haveFullyQualifiedName("java.lang.ProcessBuilder").check(house);
-        noClasses().that().resideOutsideOfPackage(ROOT + "device..")
-                .should().dependOnClassesThat().haveFullyQualifiedName("java.lang.Process").check(house);
-        noClasses().that().doNotHaveSimpleName("InstallStep").and().doNotHaveSimpleName("Installer")
-                .should().callMethodWhere(com.tngtech.archunit.core.domain.JavaCall.Predicates.target(
+        noClasses()
+                .that()
+                .doNotHaveFullyQualifiedName(ROOT + "device.SystemProcessRunner")
+                .should()
+                .dependOnClassesThat()
+                .haveFullyQualifiedName("java.lang.ProcessBuilder")
+                .check(house);
+        noClasses()
+                .that()
+                .resideOutsideOfPackage(ROOT + "device..")
+                .should()
+                .dependOnClassesThat()
+                .haveFullyQualifiedName("java.lang.Process")
+                .check(house);
+        noClasses()
+                .that()
+                .doNotHaveSimpleName("InstallStep")
+                .and()
+                .doNotHaveSimpleName("Installer")
+                .should()
+                .callMethodWhere(com.tngtech.archunit.core.domain.JavaCall.Predicates.target(
                         com.tngtech.archunit.core.domain.properties.HasOwner.Predicates.With.owner(
                                 com.tngtech.archunit.core.domain.properties.HasName.Predicates.name(
-                                        ROOT + "agent.Installer")))).check(house);
+                                        ROOT + "agent.Installer"))))
+                .check(house);
     }
 
     @Test
     @DisplayName("keeps network protocols out of the engine's library")
     void noNetworkInTheAgent() {
-        noClasses().that().resideInAnyPackage(ROOT + "agent..", ROOT + "device..", ROOT + "bundle..")
-                .should().dependOnClassesThat().resideInAnyPackage("java.net.http..", "javax.net..").check(house);
+        noClasses()
+                .that()
+                .resideInAnyPackage(ROOT + "agent..", ROOT + "device..", ROOT + "bundle..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("java.net.http..", "javax.net..")
+                .check(house);
     }
 }

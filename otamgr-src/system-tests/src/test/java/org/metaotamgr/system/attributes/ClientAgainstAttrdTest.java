@@ -23,7 +23,6 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -45,6 +44,7 @@ class ClientAgainstAttrdTest {
     private static final int PATIENCE_SECONDS = 60;
     /** Attributes for large values, which none of the update service has. */
     private static final int HUBBY_LARGE = 1102;
+
     private static final int OTAMGR_LARGE = 1103;
 
     @TempDir
@@ -59,7 +59,8 @@ class ClientAgainstAttrdTest {
     }
 
     private Attrd.Options options() {
-        return new Attrd.Options().rebootReason(directory.resolve("reboot_reason"))
+        return new Attrd.Options()
+                .rebootReason(directory.resolve("reboot_reason"))
                 .attribute(new Attribute(HUBBY_LARGE, "HUBBY_LARGE", Attribute.HUBBY, true, true, false))
                 .attribute(new Attribute(OTAMGR_LARGE, "OTAMGR_LARGE", Attribute.OTAMGR, true, false, false));
     }
@@ -98,9 +99,13 @@ class ClientAgainstAttrdTest {
     }
 
     private AttributeClient.Builder otamgr(AttributeHandler handler) {
-        return AttributeClient.builder(socket(), Attribute.OTAMGR).listen(51611, 51612).listen(65012, 65012)
-                .listen(HUBBY_LARGE, HUBBY_LARGE).handler(handler)
-                .backoff(Duration.ofMillis(20), Duration.ofMillis(100)).log(line -> log("otamgr", line));
+        return AttributeClient.builder(socket(), Attribute.OTAMGR)
+                .listen(51611, 51612)
+                .listen(65012, 65012)
+                .listen(HUBBY_LARGE, HUBBY_LARGE)
+                .handler(handler)
+                .backoff(Duration.ofMillis(20), Duration.ofMillis(100))
+                .log(line -> log("otamgr", line));
     }
 
     private AttributeClient start(AttributeClient.Builder builder) {
@@ -325,8 +330,9 @@ class ClientAgainstAttrdTest {
         assertTrue(handler.connected.await(PATIENCE_SECONDS, TimeUnit.SECONDS));
         AttributeClient setter = setter();
         for (int i = 0; i < count; i++) {
-            assertTrue(handler.window.tryAcquire(PATIENCE_SECONDS, TimeUnit.SECONDS), "stuck after " + i + ": "
-                    + handler.wrong);
+            assertTrue(
+                    handler.window.tryAcquire(PATIENCE_SECONDS, TimeUnit.SECONDS),
+                    "stuck after " + i + ": " + handler.wrong);
             setter.set(Attribute.HUBBY_OTA_UPGRADE_PATH, new byte[] {(byte) (i >> 8), (byte) i});
         }
         assertTrue(handler.all.await(PATIENCE_SECONDS, TimeUnit.SECONDS));
@@ -334,7 +340,8 @@ class ClientAgainstAttrdTest {
     }
 
     @Test
-    @DisplayName("takes 10,000 notifications at 10,000 a second, without a pause and whatever it has answered, and is not dropped")
+    @DisplayName(
+            "takes 10,000 notifications at 10,000 a second, without a pause and whatever it has answered, and is not dropped")
     void withoutPause() throws Exception {
         startAttrd(options());
         int count = 10_000;

@@ -14,7 +14,6 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -26,6 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 class AgentFlowTest {
     @TempDir
     private Path temporary;
+
     private Path folder;
     private Board board;
 
@@ -60,19 +60,23 @@ class AgentFlowTest {
     }
 
     private static String sha256(String text) throws Exception {
-        return HexFormat.of().formatHex(
-                MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
+        return HexFormat.of()
+                .formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
     }
 
     /** U-Boot starts the slot that is armed. */
     private void bootsTheTrial() throws IOException {
-        Files.writeString(folder.resolve("slot"), "running=b\ncommitted=a\ntrial=b\ntries=2\ntxn=" + txn()
-                + "\nfailed=\nfailed_why=\nstate=trial\n");
+        Files.writeString(
+                folder.resolve("slot"),
+                "running=b\ncommitted=a\ntrial=b\ntries=2\ntxn=" + txn() + "\nfailed=\nfailed_why=\nstate=trial\n");
     }
 
     private String txn() throws IOException {
-        return Files.readAllLines(folder.resolve("slot")).stream().filter(line -> line.startsWith("txn="))
-                .findFirst().orElseThrow().substring(4);
+        return Files.readAllLines(folder.resolve("slot")).stream()
+                .filter(line -> line.startsWith("txn="))
+                .findFirst()
+                .orElseThrow()
+                .substring(4);
     }
 
     @Test
@@ -82,8 +86,13 @@ class AgentFlowTest {
         board.awaitRun(1).end(0);
         board.awaitLines("reboots", 1);
         String name = "ota_type_5-" + sha256("header").substring(0, 8);
-        assertEquals(List.of("check-for-update-post|" + name + "|OK", "download-post|" + name + "|OK",
-                "install-pre|" + name + "|", "install-post|" + name + "|NEEDS_COMPLETION"), board.linesOf("told"));
+        assertEquals(
+                List.of(
+                        "check-for-update-post|" + name + "|OK",
+                        "download-post|" + name + "|OK",
+                        "install-pre|" + name + "|",
+                        "install-post|" + name + "|NEEDS_COMPLETION"),
+                board.linesOf("told"));
         daemon.stop();
 
         bootsTheTrial();
@@ -100,7 +109,9 @@ class AgentFlowTest {
         board.offer(board.download("ota_type_5", "bad"));
         board.awaitRun(1).end(5);
         board.awaitLines("told", 4);
-        assertTrue(board.linesOf("told").get(3).endsWith("|FAILED: the test wants it"), board.linesOf("told").toString());
+        assertTrue(
+                board.linesOf("told").get(3).endsWith("|FAILED: the test wants it"),
+                board.linesOf("told").toString());
         board.offer(board.download("ota_type_5", "other"));
         board.awaitRun(2).end(0);
         board.awaitLines("reboots", 1);
@@ -138,8 +149,7 @@ class AgentFlowTest {
 
     // ---- commands ----
 
-    private record Call(int status, String out) {
-    }
+    private record Call(int status, String out) {}
 
     private Call call(ProcessBuilder builder) throws Exception {
         Process process = builder.redirectErrorStream(true).start();
@@ -150,7 +160,14 @@ class AgentFlowTest {
 
     private Path control() throws Exception {
         Path program = folder.resolve("otamgr-control");
-        Call compiled = call(new ProcessBuilder("cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-o", program.toString(),
+        Call compiled = call(new ProcessBuilder(
+                "cc",
+                "-std=c11",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-o",
+                program.toString(),
                 Installation.RECIPE.resolve("otamgr-control.c").toString()));
         assertEquals(0, compiled.status(), compiled.out());
         return program;
@@ -166,18 +183,28 @@ class AgentFlowTest {
         Path parts = Files.createDirectories(folder.resolve("parts"));
         Files.writeString(parts.resolve("image"), image);
         Files.writeString(parts.resolve("manifest.sig"), "signature");
-        Files.writeString(parts.resolve("manifest"), "format=otamgr-bundle-1\ncompatible=board-x\nversion=" + version
-                + "\nimage=image\nimage-bytes=" + image.length() + "\nimage-sha256=" + sha256(image)
-                + "\n");
+        Files.writeString(
+                parts.resolve("manifest"),
+                "format=otamgr-bundle-1\ncompatible=board-x\nversion=" + version
+                        + "\nimage=image\nimage-bytes=" + image.length() + "\nimage-sha256=" + sha256(image)
+                        + "\n");
         Files.createDirectories(folder.resolve("media"));
-        Call packed = call(new ProcessBuilder("tar", "--format=ustar", "-cf", folder + "/media/update-" + version, "-C",
-                parts.toString(), "manifest", "manifest.sig", "image"));
+        Call packed = call(new ProcessBuilder(
+                "tar",
+                "--format=ustar",
+                "-cf",
+                folder + "/media/update-" + version,
+                "-C",
+                parts.toString(),
+                "manifest",
+                "manifest.sig",
+                "image"));
         assertEquals(0, packed.status(), packed.out());
     }
 
     private String bundles(String automatic) {
-        return ",\"otaVerify\":[\"" + folder + "/ota-verify\"],\"source\":{\"type\":\"bundle\",\"directories\":[\"" + folder
-                + "/media\"]},\"polling\":{\"automatic\":\"" + automatic + "\"}" + handler("");
+        return ",\"otaVerify\":[\"" + folder + "/ota-verify\"],\"source\":{\"type\":\"bundle\",\"directories\":[\""
+                + folder + "/media\"]},\"polling\":{\"automatic\":\"" + automatic + "\"}" + handler("");
     }
 
     @Test
@@ -190,7 +217,10 @@ class AgentFlowTest {
         assertEquals(80, otamgr(control, "install").status());
         Call check = otamgr(control, "check", "--json");
         assertEquals(16, check.status(), check.out());
-        assertTrue(check.out().startsWith("{\"code\":16,\"message\":\"board-x-2.0 is available\",\"offers\":[{\"name\":\"board-x-2.0\""),
+        assertTrue(
+                check.out()
+                        .startsWith(
+                                "{\"code\":16,\"message\":\"board-x-2.0 is available\",\"offers\":[{\"name\":\"board-x-2.0\""),
                 check.out());
         assertEquals(20, otamgr(control, "pull", "board-y").status());
         assertEquals(0, otamgr(control, "pull", "board-x-2.0").status());
@@ -209,10 +239,23 @@ class AgentFlowTest {
         board.startDaemon(bundles("off")).awaitLog("control:socket=");
         Call run = otamgr(control, "run");
         assertEquals(0, run.status(), run.out());
-        assertEquals(List.of("check-for-update-pre", "check-for-update-post", "check-for-update-pre", "check-for-update-post",
-                "check-for-update-pre", "check-for-update-post", "download-pre", "download-post", "install-pre",
-                "install-post", "install-final-pre", "install-post"),
-                board.linesOf("told").stream().map(line -> line.substring(0, line.indexOf('|'))).toList());
+        assertEquals(
+                List.of(
+                        "check-for-update-pre",
+                        "check-for-update-post",
+                        "check-for-update-pre",
+                        "check-for-update-post",
+                        "check-for-update-pre",
+                        "check-for-update-post",
+                        "download-pre",
+                        "download-post",
+                        "install-pre",
+                        "install-post",
+                        "install-final-pre",
+                        "install-post"),
+                board.linesOf("told").stream()
+                        .map(line -> line.substring(0, line.indexOf('|')))
+                        .toList());
         Call status = otamgr(control, "status");
         assertTrue(status.out().contains("installed  board-x-2.0  version 2.0"), status.out());
     }

@@ -16,7 +16,6 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
-
 import org.metaotamgr.simulator.Attrd;
 import org.metaotamgr.simulator.Attribute;
 import org.metaotamgr.simulator.SimulatedClient;
@@ -35,6 +34,7 @@ final class Board {
     private final Map<Integer, byte[]> hubbyValues = new ConcurrentHashMap<>();
     /** This machine may have been up for months; the trial guard is to decide unless a test says something else. */
     private int deadline;
+
     private int checkTimeout = 60;
     private int backoff = 600;
     private int hubbyStable;
@@ -46,7 +46,9 @@ final class Board {
         Files.createDirectory(downloads());
         Files.createDirectory(folder.resolve("runs"));
         slot("committed");
-        program("sysupgrade", """
+        program(
+                "sysupgrade",
+                """
                 trap '' PIPE
                 if ! mkdir lock 2>/dev/null; then
                     echo "failed 12 another sysupgrade runs"
@@ -73,7 +75,9 @@ final class Board {
                 rmdir lock
                 exit "$status"
                 """);
-        program("ota-slot", """
+        program(
+                "ota-slot",
+                """
                 case $1 in
                     status) cat slot ;;
                     commit) echo commit >>commits; sed -i -e 's/state=.*/state=committed/' slot ;;
@@ -112,17 +116,25 @@ final class Board {
     void slot(String state) throws IOException {
         boolean trial = state.equals("trial");
         Path next = folder.resolve("slot.new");
-        Files.writeString(next, "running=" + (trial ? "b" : "a") + "\ncommitted=a\ntrial=" + (trial ? "b" : "")
-                + "\ntries=2\ntxn=T1\nfailed=\nfailed_why=\nstate=" + state + "\n");
+        Files.writeString(
+                next,
+                "running=" + (trial ? "b" : "a") + "\ncommitted=a\ntrial=" + (trial ? "b" : "")
+                        + "\ntries=2\ntxn=T1\nfailed=\nfailed_why=\nstate=" + state + "\n");
         Files.move(next, folder.resolve("slot"), StandardCopyOption.ATOMIC_MOVE);
     }
 
     /** U-Boot gives up the update that is armed: the old slot runs again. */
     void rollBack() throws IOException {
         String slot = Files.readString(folder.resolve("slot"));
-        String txn = slot.lines().filter(line -> line.startsWith("txn=")).findFirst().orElseThrow().substring(4);
-        Files.writeString(folder.resolve("slot"), "running=a\ncommitted=a\ntrial=\ntries=\ntxn=" + txn + "\nfailed="
-                + txn + "\nfailed_why=tries-used-up\nstate=committed\n");
+        String txn = slot.lines()
+                .filter(line -> line.startsWith("txn="))
+                .findFirst()
+                .orElseThrow()
+                .substring(4);
+        Files.writeString(
+                folder.resolve("slot"),
+                "running=a\ncommitted=a\ntrial=\ntries=\ntxn=" + txn + "\nfailed=" + txn
+                        + "\nfailed_why=tries-used-up\nstate=committed\n");
     }
 
     /** A health check of the system that runs. */
@@ -147,17 +159,22 @@ final class Board {
     }
 
     SimulatedClient client(String name) throws IOException {
-        SimulatedClient client = new SimulatedClient(socket(), name, List.of(), new SimulatedClient.Owner() {
-            @Override
-            public byte[] read(int attributeId) {
-                return hubbyValues.get(attributeId);
-            }
+        SimulatedClient client = new SimulatedClient(
+                socket(),
+                name,
+                List.of(),
+                new SimulatedClient.Owner() {
+                    @Override
+                    public byte[] read(int attributeId) {
+                        return hubbyValues.get(attributeId);
+                    }
 
-            @Override
-            public AttributeStatus written(int attributeId, byte[] value) {
-                return AttributeStatus.OK;
-            }
-        }, (source, line) -> log.add(source + ": " + line));
+                    @Override
+                    public AttributeStatus written(int attributeId, byte[] value) {
+                        return AttributeStatus.OK;
+                    }
+                },
+                (source, line) -> log.add(source + ": " + line));
         toClose.push(client);
         return client;
     }
@@ -195,19 +212,24 @@ final class Board {
     // ---- the daemon ----
 
     Path config(String more) throws IOException {
-        return Files.writeString(folder.resolve("otamgr.json"), """
+        return Files.writeString(
+                folder.resolve("otamgr.json"),
+                """
                 {"attrdSocket": "%1$s/IPC.ATTRD", "updatePathPrefix": "%1$s/tmp", "sysupgrade": ["%1$s/sysupgrade"],
                  "otaSlot": ["%1$s/ota-slot"], "reboot": ["%1$s/reboot"], "rebootDelaySeconds": 0,
                  "rebootReason": "%1$s/reboot_reason", "storage": "%1$s/storage", "control": "%1$s/control",
                  "commit": {"healthDirectory": "%1$s/health.d", "deadlineSeconds": %2$d, "checkTimeoutSeconds": %3$d,
                   "hubbyStableSeconds": %6$d},
                  "retry": {"directory": "%1$s/memory", "backoffSeconds": %4$d}%5$s}
-                """.formatted(folder, deadline, checkTimeout, backoff, more, hubbyStable));
+                """
+                        .formatted(folder, deadline, checkTimeout, backoff, more, hubbyStable));
     }
 
     /** The trial is given up so many seconds from now. */
     void deadlineIn(int seconds) throws IOException {
-        deadline = (int) Double.parseDouble(Files.readString(Path.of("/proc/uptime")).split(" ")[0]) + seconds;
+        deadline = (int) Double.parseDouble(
+                        Files.readString(Path.of("/proc/uptime")).split(" ")[0])
+                + seconds;
     }
 
     void checkTimeout(int seconds) {
@@ -242,11 +264,15 @@ final class Board {
 
     private ProcessBuilder daemon(String more) throws IOException {
         return new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-XX:TieredStopAtLevel=1",
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:TieredStopAtLevel=1",
                 "-Dorg.newsclub.net.unix.library.override="
                         + System.getProperty("org.newsclub.net.unix.library.override"),
-                "-cp", System.getProperty("java.class.path"), "org.metaotamgr.daemon.OtamgrMain",
-                "--config", config(more).toString());
+                "-cp",
+                System.getProperty("java.class.path"),
+                "org.metaotamgr.daemon.OtamgrMain",
+                "--config",
+                config(more).toString());
     }
 
     Daemon start(ProcessBuilder builder) throws IOException {
@@ -262,8 +288,10 @@ final class Board {
     List<Run> runs() {
         try (Stream<Path> files = Files.list(folder.resolve("runs"))) {
             return files.filter(file -> file.toString().endsWith(".arguments"))
-                    .sorted((a, b) -> Long.compare(a.toFile().lastModified(), b.toFile().lastModified()))
-                    .map(Run::new).toList();
+                    .sorted((a, b) ->
+                            Long.compare(a.toFile().lastModified(), b.toFile().lastModified()))
+                    .map(Run::new)
+                    .toList();
         } catch (IOException e) {
             throw new AssertionError(e);
         }

@@ -59,8 +59,8 @@ final class Daemon implements AutoCloseable {
             while (lines.stream().filter(wanted).count() < count) {
                 long left = TimeUnit.NANOSECONDS.toMillis(until - System.nanoTime());
                 if (ended || left <= 0) {
-                    throw new AssertionError("expected " + count + " x \"" + what + "\" in the log, found "
-                            + String.join("\n", lines));
+                    throw new AssertionError(
+                            "expected " + count + " x \"" + what + "\" in the log, found " + String.join("\n", lines));
                 }
                 lines.wait(left);
             }

@@ -8,7 +8,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -21,6 +20,7 @@ import org.metaotamgr.simulator.SimulatedClient;
 class HealthFlowTest {
     @TempDir
     private Path folder;
+
     private Board board;
 
     @BeforeEach
@@ -45,8 +45,10 @@ class HealthFlowTest {
         daemon.awaitLog("slot_committed:slot=b,txn=T1");
         assertEquals(List.of("first b T1 0", "second b T1 0"), board.linesOf("checks"));
         List<String> log = daemon.log();
-        assertTrue(log.containsAll(List.of("10-first: fine", "health_check_passed:check=10-first",
-                "health_check_passed:check=20-second")), log.toString());
+        assertTrue(
+                log.containsAll(List.of(
+                        "10-first: fine", "health_check_passed:check=10-first", "health_check_passed:check=20-second")),
+                log.toString());
         assertEquals(1, daemon.count("health_check_skipped:check=30-backup.bak"));
     }
 
@@ -68,8 +70,11 @@ class HealthFlowTest {
         board.healthCheck("check", "sh -c 'echo $$ >>pids; sleep 1000; :' & echo $$ >>pids; wait\n");
         Daemon daemon = board.startDaemon();
         daemon.awaitLog("health_check_failed:check=check,again_in_seconds=5,reason=did not end within 1 s");
-        Board.await(() -> board.linesOf("pids").subList(0, 2).stream()
-                .noneMatch(pid -> ProcessHandle.of(Long.parseLong(pid)).map(ProcessHandle::isAlive).orElse(false)),
+        Board.await(
+                () -> board.linesOf("pids").subList(0, 2).stream()
+                        .noneMatch(pid -> ProcessHandle.of(Long.parseLong(pid))
+                                .map(ProcessHandle::isAlive)
+                                .orElse(false)),
                 "the end of the check and its child");
         assertEquals(List.of(), board.linesOf("commits"));
     }
@@ -83,7 +88,8 @@ class HealthFlowTest {
         daemon.awaitLog("health_check_failed:check=50-net");
         board.awaitLines("reboots", 1);
         assertEquals(List.of("reason=ota_health_failed"), board.linesOf("reboots"));
-        assertEquals(List.of("health-failed txn=T1 slot=b check=50-net why=exit status 3: no \"route\""),
+        assertEquals(
+                List.of("health-failed txn=T1 slot=b check=50-net why=exit status 3: no \"route\""),
                 board.linesOf("notes"));
         assertEquals(List.of(), board.linesOf("commits"));
         daemon.awaitLog("slot_health_failed:slot=b,txn=T1,check=50-net,reason=exit status 3: no \"route\"");

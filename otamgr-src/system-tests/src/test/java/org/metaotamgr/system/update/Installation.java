@@ -16,7 +16,8 @@ import java.util.stream.Stream;
 /** The files of the recipe, and the jars under the names they have on a device. */
 final class Installation {
     /** What the recipe installs. */
-    static final Path RECIPE = Path.of("../../recipes-ota/otamgr/files").toAbsolutePath().normalize();
+    static final Path RECIPE =
+            Path.of("../../recipes-ota/otamgr/files").toAbsolutePath().normalize();
 
     /** A class out of each jar; by name, as the compiler would complain about annotations that junixsocket uses. */
     private static final Map<String, String> JARS = Map.of(
@@ -34,8 +35,11 @@ final class Installation {
     Installation(Path folder) throws IOException, URISyntaxException, ClassNotFoundException {
         jars = Files.createDirectory(folder.resolve("jars"));
         for (Map.Entry<String, String> jar : JARS.entrySet()) {
-            Path source = Path.of(
-                    Class.forName(jar.getValue()).getProtectionDomain().getCodeSource().getLocation().toURI());
+            Path source = Path.of(Class.forName(jar.getValue())
+                    .getProtectionDomain()
+                    .getCodeSource()
+                    .getLocation()
+                    .toURI());
             Path target = jars.resolve(jar.getKey() + ".jar");
             if (Files.isDirectory(source)) {
                 // Maven runs tests before it makes jars.
@@ -59,14 +63,17 @@ final class Installation {
 
     /** The launcher, run by the shell of small systems, in the locale of small systems. */
     ProcessBuilder launcher(String... arguments) {
-        List<String> command = new ArrayList<>(List.of("busybox", "ash", RECIPE.resolve("otamgr.sh").toString()));
+        List<String> command = new ArrayList<>(
+                List.of("busybox", "ash", RECIPE.resolve("otamgr.sh").toString()));
         command.addAll(List.of(arguments));
         ProcessBuilder builder = new ProcessBuilder(command);
         Map<String, String> environment = builder.environment();
         environment.remove("LANG");
         environment.put("LC_ALL", "C");
         environment.put("OTAMGR_DEFAULTS", "/nonexistent");
-        environment.put("OTAMGR_JAVA", Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        environment.put(
+                "OTAMGR_JAVA",
+                Path.of(System.getProperty("java.home"), "bin", "java").toString());
         environment.put("OTAMGR_JARS", jars.toString());
         environment.put("OTAMGR_NATIVE", System.getProperty("org.newsclub.net.unix.library.override"));
         environment.put("OTAMGR_CDS", "/nonexistent");

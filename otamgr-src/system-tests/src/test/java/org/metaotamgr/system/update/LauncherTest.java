@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -19,6 +18,7 @@ import org.junit.jupiter.api.io.TempDir;
 class LauncherTest {
     @TempDir
     private Path folder;
+
     private Board board;
     private Installation installation;
 
@@ -37,12 +37,20 @@ class LauncherTest {
     void theDaemonRunsAnUpdateWhosePathIsNotAscii() throws Exception {
         board.startAttrd();
         board.startHubby(1);
-        Daemon daemon = board.start(installation.launcher("--config", board.config("").toString()));
+        Daemon daemon =
+                board.start(installation.launcher("--config", board.config("").toString()));
         daemon.awaitLog("attribute_client:connected to attrd");
         // Made by a shell, as the locale of this Java may not know these characters either.
-        assertEquals(0, new ProcessBuilder("sh", "-c", "name=$(printf '\\303\\274bung-\\347\\214\\253')\n"
-                + "echo image >\"$name.img\" && echo header >\"$name.hdr\"")
-                .directory(board.downloads().toFile()).start().waitFor());
+        assertEquals(
+                0,
+                new ProcessBuilder(
+                                "sh",
+                                "-c",
+                                "name=$(printf '\\303\\274bung-\\347\\214\\253')\n"
+                                        + "echo image >\"$name.img\" && echo header >\"$name.hdr\"")
+                        .directory(board.downloads().toFile())
+                        .start()
+                        .waitFor());
         String update = board.downloads() + "/\u00fcbung-\u732b";
         board.offer(update);
         Board.Run run = board.awaitRun(1);
@@ -51,16 +59,19 @@ class LauncherTest {
         run.end(0);
         board.awaitLines("reboots", 1);
         // Neither Java nor junixsocket have anything to complain about.
-        assertTrue(daemon.log().stream().allMatch(line -> line.matches("[a-z0-9_]+:.*")),
+        assertTrue(
+                daemon.log().stream().allMatch(line -> line.matches("[a-z0-9_]+:.*")),
                 () -> String.join("\n", daemon.log()));
         assertEquals(0, daemon.stop());
     }
 
     @Test
     void theSignalReachesJavaAsTheLauncherIsGone() throws Exception {
-        Daemon daemon = board.start(installation.launcher("--config", board.config("").toString()));
+        Daemon daemon =
+                board.start(installation.launcher("--config", board.config("").toString()));
         daemon.awaitLog("slot_status:state=committed");
-        assertTrue(Files.readString(Path.of("/proc/" + daemon.pid() + "/cmdline")).contains("OtamgrMain"));
+        assertTrue(
+                Files.readString(Path.of("/proc/" + daemon.pid() + "/cmdline")).contains("OtamgrMain"));
         assertEquals(0, daemon.stop());
     }
 
@@ -78,8 +89,8 @@ class LauncherTest {
         launcher.environment().put("OTAMGR_DEFAULTS", defaults.toString());
         Daemon daemon = board.start(launcher);
         assertEquals(127, daemon.waitFor());
-        daemon.awaitLog("otamgr: expected a Java runtime at /nonexistent/java, found none; set OTAMGR_JAVA in "
-                + defaults);
+        daemon.awaitLog(
+                "otamgr: expected a Java runtime at /nonexistent/java, found none; set OTAMGR_JAVA in " + defaults);
     }
 
     @Test
@@ -88,9 +99,15 @@ class LauncherTest {
         launcher.environment().put("OTAMGR_JAVA_OPTIONS", "-XX:+PrintFlagsFinal -Dx=y");
         Daemon daemon = board.start(launcher);
         assertEquals(0, daemon.waitFor());
-        List<String> flags = daemon.log().stream().map(line -> line.strip().replaceAll("\\s+", " ")).toList();
-        for (String flag : List.of("size_t MaxHeapSize = 16777216", "bool UseSerialGC = true",
-                "bool TieredCompilation = true", "intx TieredStopAtLevel = 1", "bool UsePerfData = false",
+        List<String> flags = daemon.log().stream()
+                .map(line -> line.strip().replaceAll("\\s+", " "))
+                .toList();
+        for (String flag : List.of(
+                "size_t MaxHeapSize = 16777216",
+                "bool UseSerialGC = true",
+                "bool TieredCompilation = true",
+                "intx TieredStopAtLevel = 1",
+                "bool UsePerfData = false",
                 "bool ExitOnOutOfMemoryError = true")) {
             assertTrue(flags.stream().anyMatch(line -> line.startsWith(flag)), flag);
         }

@@ -8,7 +8,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -20,6 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 class RetryFlowTest {
     @TempDir
     private Path folder;
+
     private Board board;
 
     @BeforeEach
@@ -66,8 +66,11 @@ class RetryFlowTest {
                 daemon.awaitLog(refusal, offers);
             }
             daemon.awaitLog("ota_failed_before:header_sha256=");
-            assertTrue(daemon.log().stream().anyMatch(line -> line.matches("ota_failed_before:header_sha256="
-                    + "[0-9a-f]{64},failures=3,next=it is refused,last=rolled back .*")), daemon.log().toString());
+            assertTrue(
+                    daemon.log().stream()
+                            .anyMatch(line -> line.matches("ota_failed_before:header_sha256="
+                                    + "[0-9a-f]{64},failures=3,next=it is refused,last=rolled back .*")),
+                    daemon.log().toString());
             daemon.kill();
         }
         assertEquals(3, board.runs().size());
@@ -107,8 +110,9 @@ class RetryFlowTest {
             daemon.awaitLog("ota_upgrade_failed:path=" + update, run);
         }
         board.offer(update);
-        daemon.awaitLog("ota_refused:path=" + update + ",reason=this update failed 3 times, last: sysupgrade refused it "
-                + "(image-corrupt): the test wants it");
+        daemon.awaitLog(
+                "ota_refused:path=" + update + ",reason=this update failed 3 times, last: sysupgrade refused it "
+                        + "(image-corrupt): the test wants it");
         assertEquals(3, board.runs().size());
         Files.delete(board.folder().resolve("memory/failed-updates.json"));
         board.offer(update);

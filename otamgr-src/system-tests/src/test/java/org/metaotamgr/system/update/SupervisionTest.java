@@ -11,7 +11,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -23,6 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 class SupervisionTest {
     @TempDir
     private Path temporary;
+
     private Path folder;
     private Path bin;
     private final List<Process> started = new ArrayList<>();
@@ -32,16 +32,20 @@ class SupervisionTest {
         folder = temporary.toRealPath();
         bin = Files.createDirectory(folder.resolve("bin"));
         // Passes for the daemon: its command line has the name of the main class in it.
-        program("otamgr", """
+        program(
+                "otamgr",
+                """
                 echo $$ >>'%1$s/starts'
                 echo "up as $$" >&2
                 exec busybox ash -c '
                     trap "echo $$ >>%1$s/stops; exit 0" TERM
                     while [ ! -e %1$s/end ]; do sleep 0.05; done
                     exit 3' org.metaotamgr.daemon.OtamgrMain
-                """.formatted(folder));
-        program("logger", "shift 2\nif [ \"${1-}\" = -- ]; then shift; echo \"$*\"; else cat; fi >>'" + folder
-                + "/syslog'\n");
+                """
+                        .formatted(folder));
+        program(
+                "logger",
+                "shift 2\nif [ \"${1-}\" = -- ]; then shift; echo \"$*\"; else cat; fi >>'" + folder + "/syslog'\n");
     }
 
     private void program(String name, String body) throws IOException {
@@ -65,18 +69,24 @@ class SupervisionTest {
     }
 
     private ProcessBuilder prepared(List<String> command) {
-        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true)
-                .redirectOutput(ProcessBuilder.Redirect.appendTo(folder.resolve("output").toFile()));
+        ProcessBuilder builder = new ProcessBuilder(command)
+                .redirectErrorStream(true)
+                .redirectOutput(ProcessBuilder.Redirect.appendTo(
+                        folder.resolve("output").toFile()));
         builder.environment().put("OTAMGR_LOGGER", bin.resolve("logger").toString());
         builder.environment().put("OTAMGR_DAEMON", bin.resolve("otamgr").toString());
         builder.environment().put("OTAMGR_RUN", folder.toString());
         builder.environment().put("OTAMGR_RESTART_SECONDS", "1");
-        builder.environment().put("OTAMGR_WATCHER", bin.resolve("otamgr-watcher").toString());
+        builder.environment()
+                .put("OTAMGR_WATCHER", bin.resolve("otamgr-watcher").toString());
         return builder;
     }
 
     private Process watcher() throws IOException {
-        Process process = prepared(List.of("busybox", "ash", Installation.RECIPE.resolve("otamgr-watcher").toString()))
+        Process process = prepared(List.of(
+                        "busybox",
+                        "ash",
+                        Installation.RECIPE.resolve("otamgr-watcher").toString()))
                 .start();
         started.add(process);
         return process;
@@ -117,7 +127,10 @@ class SupervisionTest {
     }
 
     private static void awaitEnd(String pid) throws InterruptedException {
-        Board.await(() -> ProcessHandle.of(Long.parseLong(pid)).map(handle -> !handle.isAlive()).orElse(true),
+        Board.await(
+                () -> ProcessHandle.of(Long.parseLong(pid))
+                        .map(handle -> !handle.isAlive())
+                        .orElse(true),
                 "the end of " + pid);
     }
 
@@ -133,9 +146,12 @@ class SupervisionTest {
         String second = awaitStart(2);
         assertFalse(first.equals(second));
         assertEquals(List.of(second), lines("otamgr.pid"));
-        Board.await(() -> lines("syslog").contains("otamgr ended with status 137, starting it again in 1 s"),
+        Board.await(
+                () -> lines("syslog").contains("otamgr ended with status 137, starting it again in 1 s"),
                 "a line in syslog");
-        Board.await(() -> lines("syslog").contains("up as " + first) && lines("syslog").contains("up as " + second),
+        Board.await(
+                () -> lines("syslog").contains("up as " + first)
+                        && lines("syslog").contains("up as " + second),
                 "the lines of the daemon in syslog");
     }
 
@@ -157,13 +173,13 @@ class SupervisionTest {
     @Test
     void theSignalEndsAWatcherThatWaits() throws Exception {
         program("otamgr", "echo $$ >>'" + folder + "/starts'\n");
-        ProcessBuilder builder =
-                prepared(List.of("busybox", "ash", Installation.RECIPE.resolve("otamgr-watcher").toString()));
+        ProcessBuilder builder = prepared(List.of(
+                "busybox", "ash", Installation.RECIPE.resolve("otamgr-watcher").toString()));
         builder.environment().put("OTAMGR_RESTART_SECONDS", "1000");
         Process watcher = builder.start();
         started.add(watcher);
-        Board.await(() -> lines("syslog").contains("otamgr ended with status 0, starting it again in 1000 s"),
-                "the pause");
+        Board.await(
+                () -> lines("syslog").contains("otamgr ended with status 0, starting it again in 1000 s"), "the pause");
         watcher.toHandle().destroy();
         assertTrue(watcher.waitFor(60, TimeUnit.SECONDS));
         assertEquals(0, watcher.exitValue());
@@ -171,8 +187,8 @@ class SupervisionTest {
 
     @Test
     void withoutALoggerTheLinesGoToStandardError() throws Exception {
-        ProcessBuilder builder =
-                prepared(List.of("busybox", "ash", Installation.RECIPE.resolve("otamgr-watcher").toString()));
+        ProcessBuilder builder = prepared(List.of(
+                "busybox", "ash", Installation.RECIPE.resolve("otamgr-watcher").toString()));
         builder.environment().put("OTAMGR_LOGGER", "/nonexistent/logger");
         started.add(builder.start());
         String daemon = awaitStart(1);
@@ -203,8 +219,12 @@ class SupervisionTest {
     }
 
     private int init(String action) throws Exception {
-        Process process = prepared(List.of("busybox", "ash", Installation.RECIPE.resolve("otamgr.init").toString(),
-                action)).start();
+        Process process = prepared(List.of(
+                        "busybox",
+                        "ash",
+                        Installation.RECIPE.resolve("otamgr.init").toString(),
+                        action))
+                .start();
         assertTrue(process.waitFor(90, TimeUnit.SECONDS));
         return process.exitValue();
     }

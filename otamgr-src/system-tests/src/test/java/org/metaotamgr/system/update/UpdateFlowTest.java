@@ -13,7 +13,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -28,6 +27,7 @@ import org.metaotamgr.simulator.SimulatedClient;
 class UpdateFlowTest {
     @TempDir
     private Path folder;
+
     private Board board;
 
     @BeforeEach
@@ -51,7 +51,8 @@ class UpdateFlowTest {
         Attrd attrd = board.startAttrd();
         SimulatedClient hubby = board.startHubby(1);
         Daemon daemon = connectedDaemon(",\"pushLogs\":[\"" + board.folder() + "/logpush\"]");
-        assertArrayEquals((board.downloads() + "\0").getBytes(StandardCharsets.UTF_8),
+        assertArrayEquals(
+                (board.downloads() + "\0").getBytes(StandardCharsets.UTF_8),
                 hubby.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX));
 
         Path update = board.download("ota_type_5", "header");
@@ -74,7 +75,8 @@ class UpdateFlowTest {
         daemon.awaitLog("ota_upgrade_armed:txn=" + txn);
         List<String> log = daemon.log();
         int notification = log.indexOf("ota_notification:path=" + update);
-        assertTrue(notification >= 0 && notification < log.indexOf("otamgr_image_src:path=" + update + ".img"),
+        assertTrue(
+                notification >= 0 && notification < log.indexOf("otamgr_image_src:path=" + update + ".img"),
                 () -> String.join("\n", log));
         assertEquals(0, daemon.stop());
         assertEquals(0, attrd.writesIntoClosedSockets());
@@ -89,8 +91,11 @@ class UpdateFlowTest {
         board.offer(update);
         board.awaitRun(1).end(14);
         daemon.awaitLog("ota_upgrade_failed:path=" + update);
-        assertTrue(daemon.log().stream().anyMatch(line -> line.startsWith("ota_upgrade_failed:path=" + update + ",txn=")
-                && line.endsWith(",exit=14,name=read-back-differs,reason=the test wants it")), daemon.log().toString());
+        assertTrue(
+                daemon.log().stream()
+                        .anyMatch(line -> line.startsWith("ota_upgrade_failed:path=" + update + ",txn=")
+                                && line.endsWith(",exit=14,name=read-back-differs,reason=the test wants it")),
+                daemon.log().toString());
         board.offer(update);
         board.awaitRun(2).end(0);
         board.awaitLines("reboots", 1);
@@ -126,7 +131,8 @@ class UpdateFlowTest {
         Board.Run run = board.awaitRun(1);
         for (int i = 0; i < 20; i++) {
             long start = System.nanoTime();
-            assertArrayEquals((board.downloads() + "\0").getBytes(StandardCharsets.UTF_8),
+            assertArrayEquals(
+                    (board.downloads() + "\0").getBytes(StandardCharsets.UTF_8),
                     hubby.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX));
             long millis = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start);
             assertTrue(millis < 1000, "answered after " + millis + " ms");
@@ -153,19 +159,22 @@ class UpdateFlowTest {
         board.startAttrd();
         SimulatedClient hubby = board.startHubby(1);
         Process daemon = board.startDaemonUnread();
-        Board.await(() -> {
-            try {
-                return hubby.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX).length > 0;
-            } catch (IOException e) {
-                return false;
-            }
-        }, "an answer");
+        Board.await(
+                () -> {
+                    try {
+                        return hubby.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX).length > 0;
+                    } catch (IOException e) {
+                        return false;
+                    }
+                },
+                "an answer");
         byte[] large = new byte[65_534];
         Arrays.fill(large, (byte) 'x');
         for (int i = 0; i < 432; i++) {
             board.hubbySets(i % 2 == 0 ? Attribute.HUBBY_OTA_UPGRADE_PATH : Attribute.HUBBY_STATE, large);
         }
-        assertArrayEquals((board.downloads() + "\0").getBytes(StandardCharsets.UTF_8),
+        assertArrayEquals(
+                (board.downloads() + "\0").getBytes(StandardCharsets.UTF_8),
                 hubby.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX));
         board.offer(board.download("ota_type_5", "header"));
         board.awaitRun(1).end(5);
@@ -186,7 +195,8 @@ class UpdateFlowTest {
         board.startAttrd();
         SimulatedClient hubby = board.startHubby(1);
         daemon.awaitLog("attribute_client:connected to attrd", 2);
-        assertArrayEquals((board.downloads() + "\0").getBytes(StandardCharsets.UTF_8),
+        assertArrayEquals(
+                (board.downloads() + "\0").getBytes(StandardCharsets.UTF_8),
                 hubby.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX));
         assertTrue(run.isRunning());
         run.end(0);
