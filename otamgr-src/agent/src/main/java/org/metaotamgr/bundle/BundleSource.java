@@ -148,13 +148,7 @@ final class BundleSource implements UpdateSource {
                     bundle.length(),
                     bundle.id(),
                     Optional.empty(),
-                    Map.of(
-                            "file",
-                            file.toString(),
-                            "image",
-                            required(manifest, "image", file),
-                            "image-sha256",
-                            required(manifest, "image-sha256", file)));
+                    Map.of("file", file.toString()));
         } catch (IllegalArgumentException e) {
             throw new SourceException(Reason.BAD_BUNDLE, file + ": " + e.getMessage());
         }
@@ -236,9 +230,7 @@ final class BundleSource implements UpdateSource {
             if (!BundleFile.open(copy).id().equals(target.id())) {
                 return Optional.of("expected the manifest that was offered, found another one");
             }
-            context.verifier().verifyBundle(copy);
-            return BundleImage.problem(
-                    copy, target.details().get("image"), target.details().get("image-sha256"));
+            return BundleImage.problem(copy, context.verifier().verifyBundle(copy));
         } catch (IOException | SourceException e) {
             return Optional.of(Printable.of(String.valueOf(e.getMessage())));
         }

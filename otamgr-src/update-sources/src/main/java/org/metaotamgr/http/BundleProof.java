@@ -15,7 +15,7 @@ import org.metaotamgr.device.Printable;
 
 /**
  * Proves that a file which was pulled is a bundle, signed by a key of the device, of the board and version that were offered, and
- * with the image that was signed.
+ * with image and block index that were signed.
  */
 public final class BundleProof {
     private BundleProof() {}
@@ -54,10 +54,7 @@ public final class BundleProof {
         }
         try {
             // Whoever offered it may have hashed what somebody had changed before.
-            Optional<String> problem = BundleImage.problem(
-                    file,
-                    manifest.value("image").orElse(""),
-                    manifest.value("image-sha256").orElse(""));
+            Optional<String> problem = BundleImage.problem(file, manifest);
             if (problem.isPresent()) {
                 throw new SourceException(Reason.DAMAGED, target.name() + ": " + problem.get());
             }

@@ -109,6 +109,30 @@ public final class Workshop {
         return bundle;
     }
 
+    /** A bundle of format 2: an ext4 file system with a random file of this many bytes. */
+    public Path makeFileSystemBundle(String key, String compatible, String version, int bytes)
+            throws IOException, InterruptedException {
+        Path tree = Files.createDirectories(folder.resolve("tree-" + version));
+        Files.write(tree.resolve("content"), random(bytes, version.hashCode()));
+        String image = "image-" + version + ".ext4";
+        run("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", tree.toString(), image, Math.max(2, bytes >> 19) + "M");
+        Path bundle = folder.resolve(compatible + "-" + version + "-" + key + ".blocks.bundle");
+        run(
+                script("ota-bundle"),
+                "create",
+                "--format",
+                "2",
+                "--key",
+                "keys/" + key + ".key",
+                "--compatible",
+                compatible,
+                "--version",
+                version,
+                image,
+                bundle.toString());
+        return bundle;
+    }
+
     /** Signatures are checked with openssl, those of bundles by their manifest alone, as ota-verify does it on a device. */
     public Verifier verifier(String key) {
         String publicKey = folder.resolve("keys/" + key + ".pem").toString();
