@@ -27,6 +27,9 @@ OTA_BUNDLE_TRUST ?= ""
 OTA_TUF_ROOT ?= ""
 # Numbers with dots. Empty: the version of the OTA record, else 0. Devices refuse what is older than the newest they have committed.
 OTA_BUNDLE_VERSION ?= ""
+# 2: a signed index of the blocks of a file system. 1: the image as it is, and what devices before format 2 take. Empty: 2 for file systems, 1
+# for tar archives.
+OTA_BUNDLE_FORMAT ?= ""
 OTA_BUNDLE_DESCRIPTION ?= "${IMAGE_BASENAME} for ${MACHINE}, ${DISTRO_NAME} ${DISTRO_VERSION}"
 OTA_BUNDLE_NAME ?= "${@(d.getVar('OTA_UPDATE_NAME') or 'update').rsplit('.', 1)[0]}.bundle"
 # The board; an image for one must not be installed on another.
@@ -134,6 +137,7 @@ python ota_bundle_make () {
     try:
         made = bundle.create(os.path.join(folder, name), image, d.getVar('OTA_BUNDLE_KEY'), d.getVar('OTA_COMPATIBLE'), ota_bundle_version(d),
                              d.getVar('OTA_BUNDLE_CERT') or None, d.getVar('OTA_BUNDLE_DESCRIPTION'),
+                             form=bundle.form_named(d.getVar('OTA_BUNDLE_FORMAT')),
                              judge=lambda made: judge.as_device(made, d.getVar('OTA_BUNDLE_KEY'), bb.warn))
         with bundle.open_bundle(os.path.join(folder, name)) as opened:
             signer = opened.signed_by([os.path.join(d.getVar('OTA_TRUST'), 'keys.d')])

@@ -35,8 +35,8 @@ ROOTFS_LIMIT, INDEX_LIMIT = 16 << 30, 192 << 20
 PIECE = 1 << 20
 # Of a tar archive.
 BLOCK = 512
-# What create makes where nothing else is asked for.
-DEFAULT_FORM = 1
+# What create makes where nothing else is asked for: format 2 of file systems, format 1 of the rest.
+DEFAULT_FORM = None
 
 VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}(-[A-Za-z0-9._+-]{1,32})?")
 VERSION_WORDS = "numbers of at most 9 digits with dots such as 1.4.2, perhaps with - and a suffix such as -rc1"
@@ -83,6 +83,15 @@ class BundleError(Exception):
 
 class SignatureError(BundleError):
     """The signature is wrong or by nobody who is trusted."""
+
+
+def form_named(text):
+    """The number of a format from a setting; None where nothing is set, which is DEFAULT_FORM."""
+    if text in (None, ""):
+        return DEFAULT_FORM
+    if text not in ("1", "2"):
+        raise BundleError(f"format of bundles: expected 1, 2 or nothing, found {text!r}")
+    return int(text)
 
 
 # ---- openssl ---------------------------------------------------------------------------------------------------------

@@ -142,6 +142,8 @@ class Judged(Folder):
                 "board",
                 "--version",
                 "1",
+                "--format",
+                "1",
                 self.image,
                 self.output,
             ],
@@ -156,7 +158,7 @@ class Judged(Folder):
 
 class Create(Folder):
     def test_members_are_in_the_order_of_the_contract_and_belong_to_nobody(self):
-        self.create()
+        self.create(form=1)
         with tarfile.open(self.output) as archive:
             members = archive.getmembers()
         self.assertEqual(["manifest", "manifest.sig", "image.ext4.gz"], [m.name for m in members])
@@ -173,10 +175,10 @@ class Create(Folder):
         self.assertEqual(first, self.output.read_bytes())
 
     def test_hash_and_size_of_the_file_system_are_those_of_the_uncompressed_image(self):
-        plain = self.create(self.shared / "image.ext4")
+        plain = self.create(self.shared / "image.ext4", form=1)
         for name in ("image.ext4.gz", "image.ext4.xz", "image.ext4.zst"):
             with self.subTest(name):
-                packed = self.create(self.shared / name)
+                packed = self.create(self.shared / name, form=1)
                 self.assertEqual(
                     (plain["image-bytes"], plain["image-sha256"]), (packed["rootfs-bytes"], packed["rootfs-sha256"])
                 )
@@ -185,7 +187,8 @@ class Create(Folder):
     def test_an_image_may_be_named_by_a_symbolic_link(self):
         link = self.folder / "core-image.ext4.zst"
         link.symlink_to(self.shared / "image.ext4.zst")
-        self.assertEqual("core-image.ext4.zst", self.create(link)["image"])
+        self.assertEqual("core-image.ext4.zst", self.create(link, form=1)["image"])
+        self.assertEqual("core-image.ext4.blocks", self.create(link)["image"])
 
     def test_a_tar_archive_has_no_file_system_in_its_manifest(self):
         archive = self.folder / "root.tar.gz"
@@ -292,9 +295,20 @@ class Format2(Folder):
             out.addfile(tarfile.TarInfo("etc"))
         with self.assertRaisesRegex(bundle.BundleError, "hold ext4 file systems; make this one with --format 1"):
             self.create(archive, form=2)
-        self.assertEqual(self.create(archive, form=None)["format"], "otamgr-bundle-1")
-        self.assertEqual(self.create(form=None)["format"], "otamgr-bundle-2")
+
+    def test_where_nothing_is_said_a_file_system_has_format_2_and_an_archive_format_1(self):
+        archive = self.folder / "image.tar"
+        with tarfile.open(archive, "w") as out:
+            out.addfile(tarfile.TarInfo("etc"))
+        self.assertEqual(self.create(archive)["format"], "otamgr-bundle-1")
+        self.assertEqual(self.create()["format"], "otamgr-bundle-2")
         self.assertEqual(self.create(form=1)["format"], "otamgr-bundle-1")
+
+    def test_a_setting_names_the_format_or_leaves_it_open(self):
+        self.assertEqual([bundle.form_named(text) for text in (None, "", "1", "2")], [None, None, 1, 2])
+        for text in ("3", "two", " 1"):
+            with self.subTest(text), self.assertRaisesRegex(bundle.BundleError, "expected 1, 2 or nothing, found"):
+                bundle.form_named(text)
 
     def test_a_cut_off_image_makes_no_bundle(self):
         for name in ("image.ext4.gz", "image.ext4.xz", "image.ext4.zst"):
@@ -416,7 +430,8 @@ class Verify(Folder):
             good + b"\n",
             good + b"new-key=1\n",
             good + b"version=1.2\n",
-            good.replace(b"otamgr-bundle-1", b"otamgr-bundle-3"),
+            good.replace(b"otamgr-bundle-2", b"otamgr-bundle-1"),
+            good.replace(b"otamgr-bundle-2", b"otamgr-bundle-3"),
             good.replace(b"version=1.2", b"version=1.2.3.4.5.6.7.8.9"),
             good.replace(b"rootfs-bytes", b"x-bytes"),
             good + b"x-a=\xe9\n",
