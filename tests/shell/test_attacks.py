@@ -13,6 +13,15 @@ from test_local_users import PYTHON, USER, open_to_users
 # What the vendor signed and what the owner of the file wants instead, of the same size.
 GOOD = b"#!/bin/sh\n# good, signed by the vendor\n".ljust(64, b"#")
 EVIL = b"#!/bin/sh\n# EVIL: nobody has signed it\n".ljust(64, b"#")
+# Of a bundle of format 2, and what of it is swapped.
+FRAMES = "to-bundle.blocks"
+SWAPPED_MEMBERS = {
+    "format 2: frames": (FRAMES,),
+    "format 2: index": ("index",),
+    "format 2: index and frames": ("index", FRAMES),
+    "format 2: manifest, index and frames": ("manifest", "index", FRAMES),
+    "format 2: all of it": ("manifest", "manifest.sig", "index", FRAMES),
+}
 # Tries of all kinds together: few in a default run, and 1000 as scripts/test --full says.
 ALL_TRIES = int(os.environ.get("OTA_ATTACKS", "24"))
 
@@ -55,10 +64,29 @@ def payload(content):
     return sum(512 + (len(member) + 511) // 512 * 512 for _, member in members(content)[:-1]) + 512
 
 
+def attack_on_blocks(factory, root, what):
+    """The same of format 2. The hostile bundle differs in one block, which nobody has signed; all else of it is as good as the vendor's."""
+    image = factory.image("ext4", root, size=12 * MIB)
+    twin = factory.place / "twin.ext4"
+    twin.write_bytes(image.read_bytes().replace(GOOD, EVIL))
+    good = make_bundle(factory, image, keys(factory).private("ed25519"), form=2)
+    evil = make_bundle(factory, twin, keys(factory).private("ed25519 of a stranger"), form=2)
+    places, at = [], 0
+    for (name, mine), (_, other) in zip(members(good), members(evil), strict=True):
+        # Into the place of the good one, as far as there is room.
+        if name in SWAPPED_MEMBERS[what]:
+            places.append((at + 512, other[: len(mine)].ljust(len(mine), b"\0")))
+        at += 512 + -(-len(mine) // 512) * 512
+    true(any(good[at : at + len(part)] != part for at, part in places), "the hostile bundle is another one")
+    return good, places
+
+
 def attack_on(factory, kind):
     """A signed bundle, and what to swap in it: [(offset, evil bytes)]."""
     key = keys(factory).private("ed25519")
     root = factory.system_variant("victim", victim)
+    if kind in SWAPPED_MEMBERS:
+        return attack_on_blocks(factory, root, kind)
     if kind == "squashfs":
         path = factory.place / "victim.squashfs"
         if not path.exists():
@@ -122,9 +150,17 @@ def outcome(board, result):
 
 
 # "another format" is a tar archive in a bundle that was signed for a file system.
-KINDS = ["ext4", "ext4 without rootfs-sha256", "ext4.zst", "ext4.gz", "tar", "tar.zst", "squashfs", "another format"]
-
-
+KINDS = [
+    "ext4",
+    "ext4 without rootfs-sha256",
+    "ext4.zst",
+    "ext4.gz",
+    "tar",
+    "tar.zst",
+    "squashfs",
+    "another format",
+    *SWAPPED_MEMBERS,
+]
 TRIES = -(-ALL_TRIES // len(KINDS))
 
 
@@ -148,6 +184,9 @@ def swapped(factory, kind):
         factory.board(change=trusting(keys(factory).public("ed25519"), conf="REQUIRE_SIGNATURE=yes\n"))
     )
     for number in range(TRIES):
+        # Nothing that an earlier try has left there is as good as what was signed.
+        with open(board.loops["b"], "wb") as slot:
+            slot.write(bytes(SLOT["b"][1]))
         image = deliver_to_user(board, content)
         end = board.root / "tmp/end"
         end.unlink(missing_ok=True)
@@ -190,7 +229,7 @@ def swapped(factory, kind):
 
 STEPS = [
     (kind, step)
-    for kind in ("ext4", "ext4.zst", "tar.zst", "squashfs", "another format")
+    for kind in ("ext4", "ext4.zst", "tar.zst", "squashfs", "another format", *SWAPPED_MEMBERS)
     for step in ("open", "check", *{"ta": ("unpack", "compare"), "sq": ("stage",)}.get(kind[:2], ("write", "verify")))
 ]
 
