@@ -45,6 +45,7 @@ CODES = {
     19: "another board",
     20: "older than the floor",
     21: "over the budget",
+    22: "needs more of the bundle",
 }
 
 

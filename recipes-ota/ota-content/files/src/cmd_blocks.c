@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* check, write and verify for bundles of format 2. */
-#include "check.h"
+#include "blocks.h"
 #include "copies.h"
 #include "ext4.h"
 #include "frame.h"
 #include "plan.h"
 #include "sink.h"
 #include "sweep.h"
+#include "there.h"
 
 #include <errno.h>
 #include <linux/fs.h>
@@ -24,20 +25,7 @@ enum {
     ZEROS_AT_ONCE = 256,
 };
 
-/* Bytes of the compressed payload, from descriptor 8. */
-struct payload {
-    struct provider from;
-    uint64_t offset, bytes;
-};
-
-/* What all three have in common. */
-struct blocks {
-    uint8_t *bytes; /* of the index */
-    struct index index;
-    struct payload payload;
-};
-
-static int payload_read(const struct payload *payload, void *buffer, size_t size, uint64_t offset, struct reason *reason) {
+int payload_read(const struct payload *payload, void *buffer, size_t size, uint64_t offset, struct reason *reason) {
     uint8_t *at = buffer;
     while (size > 0) {
         ssize_t got = payload->from.read_at(payload->from.context, at, size, payload->offset + offset);
@@ -93,7 +81,7 @@ static int index_loaded(struct blocks *blocks, const char *folder, const struct 
     return code;
 }
 
-static int blocks_open(struct blocks *blocks, struct job *job, const struct facts *facts, struct reason *reason) {
+int blocks_open(struct blocks *blocks, struct job *job, const struct facts *facts, struct reason *reason) {
     uint64_t file_bytes;
     *blocks = (struct blocks){0};
     int code = index_loaded(blocks, job->folder, facts, reason);
@@ -116,7 +104,7 @@ static int blocks_open(struct blocks *blocks, struct job *job, const struct fact
     return code;
 }
 
-static void blocks_close(struct blocks *blocks) {
+void blocks_close(struct blocks *blocks) {
     index_free(&blocks->index);
     free(blocks->bytes);
 }
@@ -131,6 +119,9 @@ static int head_unpacked(const struct blocks *blocks, uint8_t head[BLOCK], struc
     int code = packed == NULL || plain == NULL || unpacker == NULL || hasher == NULL ? fail(reason, CODE_RESOURCES, "no memory to unpack") : 0;
     if (code == 0) {
         code = payload_read(&blocks->payload, packed, packed_bytes, 0, reason);
+    }
+    if (code == 0 && is_zero(packed, packed_bytes)) {
+        code = fail(reason, CODE_NEEDS_MORE, "the bundle was fetched in parts, and its first block is not among them; pull it again");
     }
     if (code == 0) {
         code = frame_unpacked(unpacker, packed, packed_bytes, plain, 0, plain, (size_t)index_frame_blocks(index, 0) * BLOCK, reason);
@@ -187,6 +178,33 @@ static int groups_checked(const struct blocks *blocks, const struct plan *plan, 
     return code;
 }
 
+/* Whole bundles are hashed in groups, which is fast. In one that was fetched in parts each needed frame is tried; and as not every file system
+ * tells of holes, in one whose groups are not as they should be. Whoever has all the frames that are needed can be installed from. */
+static int payload_checked(const struct blocks *blocks, struct plan *plan, struct slot *slot, struct slot *running, struct progress *progress,
+                           struct reason *reason) {
+    struct there there;
+    struct reason trying = {0};
+    bool in_parts = payload_has_holes(&blocks->payload);
+    int code = in_parts ? 0 : groups_checked(blocks, plan, progress, reason);
+    if (!in_parts && code != CODE_CORRUPT) {
+        return code;
+    }
+    int tried = frames_tried(&there, blocks, plan, slot, running, progress, &trying);
+    if (tried != 0) {
+        *reason = trying;
+        code = tried;
+    } else if (there.missing + there.damaged == 0 && there.untried == 0) {
+        *reason = (struct reason){0};
+        code = 0;
+    } else if (in_parts || there.missing > 0) {
+        *reason = (struct reason){0};
+        code = fail(reason, CODE_NEEDS_MORE, "the bundle was fetched in parts, and %llu bytes that neither slot has are not among them; pull it again",
+                    (unsigned long long)(there.missing + there.damaged));
+    }
+    free(there.is);
+    return code;
+}
+
 static int file_system_judged(const struct blocks *blocks, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason) {
     const struct index *index = &blocks->index;
     uint8_t head[BLOCK];
@@ -217,7 +235,7 @@ static int file_system_judged(const struct blocks *blocks, uint64_t slot_bytes, 
     return code;
 }
 
-static bool slot_opened_if_there(struct slot *slot, const char *name) {
+bool slot_opened_if_there(struct slot *slot, const char *name) {
     struct reason reason = {0};
     return name != NULL && slot_open(slot, name, false, &reason) == 0;
 }
@@ -261,7 +279,7 @@ int index_check(struct job *job, uint64_t slot_bytes, struct facts_out *facts, s
         progress_end(&progress, progress.total, 0, 0);
         uint64_t needed = plan_payload(&plan);
         progress_begin(&progress, job->progress_fd, "check", needed);
-        code = groups_checked(&blocks, &plan, &progress, reason);
+        code = payload_checked(&blocks, &plan, has_slot ? &slot : NULL, has_running ? &running : NULL, &progress, reason);
         facts_add_number(facts, "bytes_to_write", plan_writes(&plan));
         facts_add_number(facts, "bundle_bytes_needed", needed + blocks.index.size);
         facts_add_number(facts, "memory_needed", MEMORY_BASE + blocks.index.size + (uint64_t)blocks.index.data_blocks * 17 + slot_bytes / BLOCK * 2);
@@ -454,6 +472,10 @@ static int frame_read(struct writing *writing, uint32_t frame, const uint8_t **b
     *bytes = writing->packed + writing->packed_at;
     writing->packed_at += index_frame_bytes(index, frame);
     writing->packed_frame++;
+    if (is_zero(*bytes, index_frame_bytes(index, frame))) {
+        return fail(reason, CODE_NEEDS_MORE, "the slots changed after the check, and block %u is in neither of them nor in the parts of the bundle; pull it again",
+                    (unsigned)index_place(index, frame * index->frame_blocks));
+    }
     return 0;
 }
 

@@ -21,6 +21,7 @@ static const struct {
     {"check", cmd_check},   {"write", cmd_write},   {"verify", cmd_verify},
     {"unpack", cmd_unpack}, {"stage", cmd_stage},   {"compare", cmd_compare},
     {"probe", cmd_probe},   {"index", cmd_index},   {"attributes", cmd_attributes},
+    {"need", cmd_need},
 };
 
 static const char usage[] =
@@ -29,6 +30,7 @@ static const char usage[] =
     "  open --keys DIR FOLDER\n"
     "  verify-file --keys DIR FILE SIGNATURE [CERTIFICATES]\n"
     "  check --folder FOLDER --slot DEVICE [--running DEVICE] [--slot-bytes N] [--progress-fd N]\n"
+    "  need --folder FOLDER --slot DEVICE [--running DEVICE] [--slot-bytes N] [--progress-fd N]\n"
     "  write --folder FOLDER --slot DEVICE [--running DEVICE] [--progress-fd N]\n"
     "  verify --folder FOLDER --slot DEVICE [--progress-fd N]\n"
     "  unpack --folder FOLDER\n"

@@ -51,7 +51,9 @@ public enum SysupgradeExit {
     /** 20. */
     TOO_OLD(20, "too-old", "the bundle is older than the floor of this device"),
     /** 21. */
-    OVER_BUDGET(21, "over-budget", "memory, or room for working or kept files, does not suffice");
+    OVER_BUDGET(21, "over-budget", "memory, or room for working or kept files, does not suffice"),
+    /** 22. */
+    NEEDS_MORE(22, "needs-more", "the bundle was fetched in parts, and more of it is needed");
 
     /** What another run on the same device would say as well. */
     private static final Set<SysupgradeExit> OF_IMAGE = EnumSet.of(
