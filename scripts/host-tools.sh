@@ -25,7 +25,7 @@ run_host_tool() {
                 exit 1
             }
         done
-        echo "Building $module once" >&2
+        echo "Building ${module##*/} once" >&2
         mvn -q -B -f "$here/../otamgr-src/pom.xml" -pl "$module" -am package -DskipTests >&2
     fi
     terminal=false columns=80

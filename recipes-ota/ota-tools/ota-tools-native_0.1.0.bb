@@ -13,7 +13,8 @@ FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
 SRC_URI = "\
     file://COPYING.MIT \
     file://ota.sh \
-    file://otamgr-src/host-tools/src/main \
+    file://otamgr-src/device/base/src/main \
+    file://otamgr-src/build-host/host-tools/src/main \
 "
 # UNPACKDIR is wrynose's, scarthgap has none.
 S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
@@ -29,8 +30,10 @@ do_compile[cleandirs] = "${B}"
 do_compile () {
     libraries=${STAGING_DATADIR_NATIVE}/java
     classpath=$libraries/jackson-databind.jar:$libraries/jackson-core.jar:$libraries/jackson-annotations.jar:$libraries/picocli.jar
-    ota_java_compile ${B}/ota $classpath ${S}/otamgr-src/host-tools/src/main/java
+    ota_java_compile ${B}/base $classpath ${S}/otamgr-src/device/base/src/main/java
+    ota_java_compile ${B}/ota ${B}/base:$classpath ${S}/otamgr-src/build-host/host-tools/src/main/java
     printf 'Manifest-Version: 1.0\nImplementation-Version: ${PV}\n' > ${B}/manifest
+    cp -R ${B}/base/. ${B}/ota
     ota_java_jar ${B}/ota.jar ${B}/ota ${B}/manifest
 }
 

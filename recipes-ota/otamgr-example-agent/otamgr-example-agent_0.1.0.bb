@@ -12,7 +12,7 @@ DEPENDS = "otamgr"
 FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
 SRC_URI = "\
     file://COPYING.MIT \
-    file://otamgr-src/example-agent/src/main \
+    file://otamgr-src/device/example-agent/src/main \
     file://otamgr.default \
 "
 # UNPACKDIR is wrynose's, scarthgap has none.
@@ -25,7 +25,7 @@ do_configure[noexec] = "1"
 do_compile[cleandirs] = "${B}"
 
 do_compile () {
-    ota_java_compile ${B}/agent ${STAGING_DATADIR}/java/otamgr-agent.jar ${S}/otamgr-src/example-agent/src/main/java
+    ota_java_compile ${B}/agent ${STAGING_DATADIR}/java/otamgr-agent.jar:${STAGING_DATADIR}/java/otamgr-base.jar ${S}/otamgr-src/device/example-agent/src/main/java
     ota_java_jar ${B}/otamgr-example-agent.jar ${B}/agent
 }
 

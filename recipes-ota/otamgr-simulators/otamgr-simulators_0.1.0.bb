@@ -12,7 +12,7 @@ DEPENDS = "junixsocket otamgr"
 FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
 SRC_URI = "\
     file://COPYING.MIT \
-    file://otamgr-src/simulators/src/main \
+    file://otamgr-src/test-equipment/simulators/src/main \
     file://ota-platform \
     file://otamgr-simulators.init \
     file://otamgr-simulators.service \
@@ -28,7 +28,7 @@ do_compile[cleandirs] = "${B}"
 
 do_compile () {
     libraries=${STAGING_DATADIR}/java
-    ota_java_compile ${B}/simulators $libraries/otamgr-wire.jar:$libraries/junixsocket-common.jar ${S}/otamgr-src/simulators/src/main/java
+    ota_java_compile ${B}/simulators $libraries/otamgr-wire.jar:$libraries/junixsocket-common.jar ${S}/otamgr-src/test-equipment/simulators/src/main/java
     ota_java_jar ${B}/otamgr-simulators.jar ${B}/simulators
 }
 

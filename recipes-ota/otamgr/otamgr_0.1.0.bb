@@ -14,12 +14,13 @@ DEPENDS = "jackson-annotations jackson-core jackson-databind junixsocket"
 FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
 SRC_URI = "\
     file://COPYING.MIT \
-    file://otamgr-src/wire/src/main \
-    file://otamgr-src/attribute-client/src/main \
-    file://otamgr-src/agent/src/main \
-    file://otamgr-src/otamgr/src/main \
-    file://otamgr-src/tuf/src/main \
-    file://otamgr-src/update-sources/src/main \
+    file://otamgr-src/device/base/src/main \
+    file://otamgr-src/device/wire/src/main \
+    file://otamgr-src/device/attribute-client/src/main \
+    file://otamgr-src/device/agent/src/main \
+    file://otamgr-src/device/daemon/src/main \
+    file://otamgr-src/device/tuf/src/main \
+    file://otamgr-src/device/update-sources/src/main \
     file://otamgr.sh \
     file://otamgr-control.c \
     file://otamgr-watcher \
@@ -42,31 +43,33 @@ do_compile[cleandirs] = "${B}"
 
 do_compile () {
     libraries=${STAGING_DATADIR}/java
-    ota_java_compile ${B}/wire "$libraries" ${S}/otamgr-src/wire/src/main/java
+    ota_java_compile ${B}/wire "$libraries" ${S}/otamgr-src/device/wire/src/main/java
     ota_java_jar ${B}/otamgr-wire.jar ${B}/wire
-    ota_java_compile ${B}/attribute-client ${B}/wire:$libraries/junixsocket-common.jar ${S}/otamgr-src/attribute-client/src/main/java
+    ota_java_compile ${B}/attribute-client ${B}/wire:$libraries/junixsocket-common.jar ${S}/otamgr-src/device/attribute-client/src/main/java
     ota_java_jar ${B}/otamgr-attribute-client.jar ${B}/attribute-client
     jackson=$libraries/jackson-databind.jar:$libraries/jackson-core.jar:$libraries/jackson-annotations.jar
-    ota_java_compile ${B}/agent $jackson:$libraries/junixsocket-common.jar ${S}/otamgr-src/agent/src/main/java
-    cp -R ${S}/otamgr-src/agent/src/main/resources/. ${B}/agent
+    ota_java_compile ${B}/base $jackson ${S}/otamgr-src/device/base/src/main/java
+    ota_java_jar ${B}/otamgr-base.jar ${B}/base
+    ota_java_compile ${B}/agent ${B}/base:$jackson:$libraries/junixsocket-common.jar ${S}/otamgr-src/device/agent/src/main/java
+    cp -R ${S}/otamgr-src/device/agent/src/main/resources/. ${B}/agent
     ota_java_jar ${B}/otamgr-agent.jar ${B}/agent
     ota_java_compile ${B}/otamgr \
-        ${B}/wire:${B}/attribute-client:${B}/agent:$jackson \
-        ${S}/otamgr-src/otamgr/src/main/java
-    cp -R ${S}/otamgr-src/otamgr/src/main/resources/. ${B}/otamgr
+        ${B}/wire:${B}/attribute-client:${B}/base:${B}/agent:$jackson \
+        ${S}/otamgr-src/device/daemon/src/main/java
+    cp -R ${S}/otamgr-src/device/daemon/src/main/resources/. ${B}/otamgr
     sed -i 's/\${project\.version}/${PV}/' ${B}/otamgr/org/metaotamgr/daemon/version.properties
     ota_java_jar ${B}/otamgr.jar ${B}/otamgr
-    ota_java_compile ${B}/tuf $jackson ${S}/otamgr-src/tuf/src/main/java
+    ota_java_compile ${B}/tuf $jackson ${S}/otamgr-src/device/tuf/src/main/java
     ota_java_jar ${B}/otamgr-tuf.jar ${B}/tuf
-    ota_java_compile ${B}/update-sources ${B}/agent:${B}/tuf:$jackson ${S}/otamgr-src/update-sources/src/main/java
-    cp -R ${S}/otamgr-src/update-sources/src/main/resources/. ${B}/update-sources
+    ota_java_compile ${B}/update-sources ${B}/base:${B}/agent:${B}/tuf:$jackson ${S}/otamgr-src/device/update-sources/src/main/java
+    cp -R ${S}/otamgr-src/device/update-sources/src/main/resources/. ${B}/update-sources
     ota_java_jar ${B}/otamgr-update-sources.jar ${B}/update-sources
     ${CC} -std=c11 -Wall -Wextra ${CFLAGS} ${CPPFLAGS} ${LDFLAGS} -o ${B}/otamgr-control ${S}/otamgr-control.c
 }
 
 do_install () {
     install -d ${D}${datadir}/java ${D}${nonarch_libdir}/otamgr
-    install -m 0644 ${B}/otamgr.jar ${B}/otamgr-agent.jar ${B}/otamgr-wire.jar ${B}/otamgr-attribute-client.jar \
+    install -m 0644 ${B}/otamgr.jar ${B}/otamgr-agent.jar ${B}/otamgr-base.jar ${B}/otamgr-wire.jar ${B}/otamgr-attribute-client.jar \
         ${B}/otamgr-update-sources.jar ${B}/otamgr-tuf.jar ${D}${datadir}/java
     ln -sr ${D}${libdir}/jni/libjunixsocket-native.so ${D}${nonarch_libdir}/otamgr/libjunixsocket-native.so
 

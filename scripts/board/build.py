@@ -185,17 +185,18 @@ def build_jars(folder):
     folder.mkdir(parents=True)
     run("mvn", "-q", "-B", "-f", project / "pom.xml", "package", "-DskipTests", "-Dmaven.test.skip=true")
     for module, name in (
-        ("wire", "otamgr-wire"),
-        ("attribute-client", "otamgr-attribute-client"),
-        ("agent", "otamgr-agent"),
-        ("otamgr", "otamgr"),
-        ("simulators", "otamgr-simulators"),
+        ("device/base", "otamgr-base"),
+        ("device/wire", "otamgr-wire"),
+        ("device/attribute-client", "otamgr-attribute-client"),
+        ("device/agent", "otamgr-agent"),
+        ("device/daemon", "otamgr"),
+        ("test-equipment/simulators", "otamgr-simulators"),
     ):
         (jar,) = (project / module / "target").glob(f"{name}-[0-9]*.jar")
         shutil.copy(jar, folder / f"{name}.jar")
     # Sources of updates that are modules of their own.
     for name in ("tuf", "update-sources"):
-        for jar in project.glob(f"{name}/target/otamgr-{name}-[0-9]*.jar"):
+        for jar in project.glob(f"device/{name}/target/otamgr-{name}-[0-9]*.jar"):
             shutil.copy(jar, folder / f"otamgr-{name}.jar")
     libraries = folder / "libraries"
     run(
@@ -205,7 +206,7 @@ def build_jars(folder):
         "-f",
         project / "pom.xml",
         "-pl",
-        "otamgr,simulators",
+        ":otamgr,:otamgr-simulators",
         "-am",
         "package",
         "-DskipTests",
@@ -279,8 +280,8 @@ def jars(cache):
     """The folder of the jars, built when their sources have changed."""
     source = layer.ROOT / "otamgr-src"
     mains = [
-        source / module / "src/main"
-        for module in ("wire", "attribute-client", "agent", "otamgr", "simulators", "tuf", "update-sources")
+        *source.glob("device/*/src/main"),
+        source / "test-equipment/simulators/src/main",
     ]
     return cache.make("jars", BUILD / "jars", [*sorted(source.glob("**/pom.xml")), *mains], build_jars)
 

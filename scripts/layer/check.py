@@ -216,7 +216,7 @@ class Checks:
                     "-f",
                     bitbake.ROOT / "otamgr-src/pom.xml",
                     "-pl",
-                    "wire,attribute-client,agent,otamgr,update-sources",
+                    ":otamgr,:otamgr-update-sources",
                     "-am",
                     "test",
                     "-Dmaven.test.dependency.excludes=com.fasterxml.jackson.core:jackson-annotations,com.fasterxml.jackson.core:jackson-core,"

@@ -14,7 +14,7 @@ import content
 from otamgr import bundle
 
 COUNT = 10000
-JAVA = content.REPOSITORY / "otamgr-src/agent/src/main/java"
+JAVA = ":".join(str(content.REPOSITORY / f"otamgr-src/device/{module}/src/main/java") for module in ("base", "agent"))
 
 
 def summed(header):

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import unittest
+import xml.etree.ElementTree as ElementTree
 
 from metadata import ROOT, MetadataCase
 
@@ -84,7 +85,7 @@ class Libraries(MetadataCase):
 class NoMirror(unittest.TestCase):
     def test_no_document_and_no_recipe_asks_for_a_repository_of_jars(self):
         found = subprocess.run(
-            ["git", "grep", "-lE", "OTAMGR_MAVEN_MIRROR|ota-maven-jar|MAVEN_JARS"],
+            ["git", "grep", "-lE", "OTAMGR_MAVEN_MIRROR|ota-maven-jar|MAVEN_JARS", "--", ":!tests/layer/test_java.py"],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -188,3 +189,51 @@ class Runtime(MetadataCase):
         self.assertIn("scripts/update-jdk-pin", text)
         self.assertTrue(os.access(ROOT / "scripts/update-jdk-pin", os.X_OK))
         self.assertNotRegex(text, r"[0-9]ea-", "an early-access build is pinned")
+
+
+class Modules(unittest.TestCase):
+    """What BitBake compiles is what Maven compiles."""
+
+    POM = {"m": "http://maven.apache.org/POM/4.0.0"}
+    SOURCES = ROOT / "otamgr-src"
+
+    def read(self, folder):
+        return ElementTree.parse(self.SOURCES / folder / "pom.xml")
+
+    def modules(self):
+        """Folder of each module by its name for Maven."""
+        folders = [module.text for module in self.read("").findall("m:modules/m:module", self.POM)]
+        return {self.read(folder).findtext("m:artifactId", None, self.POM): folder for folder in folders}
+
+    def needs(self, folder, modules):
+        """Folders of the modules that this one is compiled with, and what these need."""
+        for dependency in self.read(folder).findall("m:dependencies/m:dependency", self.POM):
+            name = dependency.findtext("m:artifactId", None, self.POM)
+            if name in modules and dependency.findtext("m:scope", None, self.POM) is None:
+                yield modules[name]
+                yield from self.needs(modules[name], modules)
+
+    def test_a_recipe_has_the_sources_of_every_module_that_its_modules_need(self):
+        modules = self.modules()
+        recipes = {path.stem.rsplit("_", 1)[0]: path.read_text() for path in sorted(ROOT.glob("recipes-ota/*/*.bb"))}
+        named = {
+            name: set(re.findall(r"file://otamgr-src/(\S+)/src/main", text))
+            for name, text in recipes.items()
+            if "file://otamgr-src/" in text
+        }
+        self.assertEqual({"otamgr", "otamgr-example-agent", "otamgr-simulators", "ota-tools-native"}, set(named))
+        for name, folders in named.items():
+            there = set(folders)
+            for other in re.search(r'^DEPENDS = "(.*)"', recipes[name], re.M)[1].split():
+                there |= named.get(other, set())
+            for folder in sorted(folders):
+                with self.subTest(recipe=name, module=folder):
+                    self.assertEqual(set(), set(self.needs(folder, modules)) - there)
+
+    def test_nothing_of_a_device_needs_a_build_host_or_test_equipment(self):
+        modules = self.modules()
+        rooms = {"device": 0, "build-host": 1, "test-equipment": 2}
+        for folder in modules.values():
+            for needed in self.needs(folder, modules):
+                with self.subTest(module=folder, needed=needed):
+                    self.assertLessEqual(rooms[needed.split("/")[0]], rooms[folder.split("/")[0]])

@@ -67,7 +67,7 @@ fi
 
 # The archive is only accepted for a class path that begins with exactly what it was made with: all but OTAMGR_MORE_JARS.
 classpath=
-for jar in otamgr otamgr-agent otamgr-wire otamgr-attribute-client jackson-databind jackson-core jackson-annotations \
+for jar in otamgr otamgr-agent otamgr-base otamgr-wire otamgr-attribute-client jackson-databind jackson-core jackson-annotations \
     junixsocket-common; do
     classpath=${classpath:+$classpath:}$OTAMGR_JARS/$jar.jar
 done
