@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""README and docs keep what they say: links lead somewhere, commands run or say what they need, words are the glossary's, spelling is right.
+
+A block with commands has one of these lines before it:
+
+  <!-- run -->                    it runs here; what it prints must have the shape that the page shows ($ before a command), or nothing is compared
+  <!-- needs: board -->           a device, the emulated board, a Yocto build, the network, minutes, or a tool of others that is not here
+  <!-- synopsis -->               no command but how to write one
+
+and <!-- before COMMANDS --> runs what a reader has already. All that runs of one page runs in one shell, in an empty folder.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from xml.etree import ElementTree
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).parent))
+import pages  # noqa: E402
+
+ROOT = pages.ROOT
+HERE = Path(__file__).resolve().parent
+NEEDS = ("board", "build", "network", "minutes", "tool")
+
+
+def every():
+    return pages.pages()
+
+
+def in_words(text):
+    """Prose without code, links' targets and tags."""
+    text = re.sub(r"`[^`]*`", " ", text)
+    text = re.sub(r"<[^>]*>", " ", text)
+    text = re.sub(r"\]\([^)]*\)", "] ", text)
+    return re.sub(r"https?://\S+", " ", text)
+
+
+def paragraphs(page):
+    """Prose with line ends taken away, so that a sentence is found that goes over one: (line of its begin, text)."""
+    found = []
+    last = -1
+    for number, line in page.prose:
+        if number == last + 1 and not re.match(r" *(?:[-*+|#]|\d+\.)", line):
+            found[-1] = (found[-1][0], found[-1][1] + " " + line.strip())
+        else:
+            found.append((number, line))
+        last = number
+    # A code span may go over the end of a line, too.
+    return [(number, in_words(text)) for number, text in found]
+
+
+class Links(unittest.TestCase):
+    def test_every_link_and_anchor_of_a_page_leads_somewhere(self):
+        wrong = []
+        known = {page.path: page for page in every()}
+        for page in known.values():
+            for number, target in page.links():
+                at = f"{page.name}:{number}"
+                if target.startswith(("https://", "mailto:")):
+                    continue
+                if "://" in target:
+                    wrong.append(f"{at}: expected https, found {target}")
+                    continue
+                path, _, anchor = target.partition("#")
+                goal = (page.path.parent / path).resolve() if path else page.path
+                if not goal.exists() or ROOT not in (goal, *goal.parents):
+                    wrong.append(f"{at}: nothing is at {target}")
+                elif anchor and (goal not in known or anchor not in known[goal].anchors()):
+                    wrong.append(f"{at}: {target} has no such heading")
+        self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
+
+    def test_every_page_and_picture_is_linked_from_another(self):
+        linked = set()
+        for page in every():
+            for _, target in page.links():
+                if "://" not in target:
+                    goal = (page.path.parent / target.partition("#")[0]).resolve()
+                    if goal != page.path:
+                        linked.add(goal)
+        files = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.svg")]
+        lonely = sorted(str(path.relative_to(ROOT)) for path in files if path not in linked)
+        self.assertEqual(lonely, [])
+
+    def test_the_navigation_page_names_every_page(self):
+        index = pages.read(ROOT / "docs/README.md")
+        linked = {
+            (index.path.parent / target.partition("#")[0]).resolve()
+            for _, target in index.links()
+            if "://" not in target
+        }
+        # The decisions have a list of their own, which is linked.
+        there = [
+            path
+            for path in (ROOT / "docs").rglob("*.md")
+            if path.parent.name != "decisions" or path.name == "README.md"
+        ]
+        self.assertEqual(sorted(str(p.relative_to(ROOT)) for p in there if p not in linked and p != index.path), [])
+
+
+class Marks(unittest.TestCase):
+    def test_every_block_with_commands_runs_here_or_says_what_it_needs(self):
+        wrong = []
+        for page in every():
+            for block in page.blocks:
+                at = f"{page.name}:{block.line}"
+                if block.word == "needs":
+                    if block.text.split(" ")[0].rstrip(",;:") not in NEEDS:
+                        wrong.append(f"{at}: expected one of {', '.join(NEEDS)} after needs:, found {block.text!r}")
+                elif not block.word and pages.commands_of(block):
+                    what = " ".join(pages.commands_of(block)[0])
+                    wrong.append(
+                        f"{at}: has commands ({what}) and no mark: write <!-- run --> or <!-- needs: board --> before it"
+                    )
+        self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
+
+    def test_programs_of_the_project_that_pages_name_are_there_and_have_the_options(self):
+        wrong = []
+        helps = {}
+        for page in every():
+            for block in page.blocks:
+                for words in pages.commands_of(block):
+                    program = words[0]
+                    if not program.startswith(("scripts/", "tests/")):
+                        continue
+                    path = ROOT / program
+                    if not path.is_file() or not os.access(path, os.X_OK):
+                        wrong.append(f"{page.name}:{block.line}: there is no program {program}")
+                        continue
+                    if program == "scripts/ota" or program.startswith("tests/"):
+                        continue
+                    helps.setdefault(program, help_of(path))
+                    for word in words[1:]:
+                        option = re.match(r"--[a-z][a-z-]+", word)
+                        if word in ("|", "&&", ";", "#"):
+                            break
+                        if option and option.group(0) not in helps[program]:
+                            wrong.append(f"{page.name}:{block.line}: {program} --help knows no {option.group(0)}")
+        self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
+
+    def test_files_of_the_project_that_prose_names_are_there(self):
+        wrong = []
+        folders = "classes|conf|docs|kas|lib|otamgr-src|recipes-java|recipes-ota|scripts|tests|wic"
+        for page in every():
+            for number, line in page.prose:
+                for name in re.findall(rf"`((?:{folders})/[A-Za-z0-9_./%-]*)`", line):
+                    # What a build makes is not there before it.
+                    if "/target/" not in name and not (ROOT / name).exists():
+                        wrong.append(f"{page.name}:{number}: there is no {name}")
+        self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
+
+
+def help_of(path):
+    """And what the program itself says, for the options of its sub-commands."""
+    done = subprocess.run([path, "--help"], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    return done.stdout + done.stderr + path.read_text(encoding="utf-8")
+
+
+class Runs(unittest.TestCase):
+    """One test for each page that has something to run; see pages_that_run below."""
+
+    def check(self, page):
+        blocks = [block for block in page.blocks if block.word == "run"]
+        steps = []
+        for index, block in enumerate(page.blocks):
+            steps += [("", text, None, block) for at, text in page.before if at == index]
+            if block.word == "run":
+                steps += list(commands_and_outputs(block))
+        with tempfile.TemporaryDirectory(prefix="docs test ") as folder:
+            for name in ("scripts", "tests", "docs", "recipes-ota"):
+                (Path(folder) / name).symlink_to(ROOT / name)
+            script = ["exec 2>&1"]
+            for number, (_, command, _, _) in enumerate(steps):
+                script += [f"printf '\\001%s\\n' {number}; (exit ${{status:-0}})", command, "status=$?"]
+            script.append("printf '\\001end %s\\n' $status")
+            environment = {
+                **os.environ,
+                "PATH": f"{ROOT}/scripts:{os.environ['PATH']}:/usr/sbin:/sbin",
+                "LC_ALL": "C.UTF-8",
+                "COLUMNS": "100",
+            }
+            done = subprocess.run(
+                ["bash", "-c", "\n".join(script)],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                timeout=120,
+            )
+        parts = re.split(r"^\x01(.*)\n", done.stdout, flags=re.MULTILINE)
+        printed = dict(zip(parts[1::2], parts[2::2]))
+        self.assertTrue(
+            any(name.startswith("end ") for name in printed), f"{page.name}: the shell ended early:\n{done.stdout}"
+        )
+        for number, (shown, command, expected, block) in enumerate(steps):
+            got = printed.get(str(number), "")
+            # Of two commands in a row the first one's output has no end mark of its own.
+            if expected is None:
+                continue
+            exact = bool(re.search(r"echo \$\?$", command))
+            if not has_shape(got, expected, exact):
+                self.fail(
+                    f"{page.name}:{block.line}: {shown}\nexpected of this shape:\n"
+                    + "\n".join(expected)
+                    + "\nfound:\n"
+                    + got
+                )
+        self.assertTrue(blocks)
+        if not any(expected is not None for _, _, expected, _ in steps):
+            self.assertIn("end 0", printed, f"{page.name}: the commands failed:\n{done.stdout}")
+
+
+def commands_and_outputs(block):
+    """(as shown, command, lines that it prints or None, block)"""
+    if not any(line.startswith("$ ") for line in block.lines):
+        text = "\n".join(block.lines)
+        yield text, f"set -e\n{text}\nset +e", None, block
+        return
+    command, expected = [], []
+    for line in [*block.lines, None]:
+        if line is None or line.startswith("$ "):
+            if command:
+                yield command[0], "\n".join(command), expected, block
+            command, expected = [line[2:]] if line else [], []
+        elif command[-1].endswith("\\") and not expected:
+            command.append(line.lstrip("> ") if line.startswith("> ") else line)
+        elif line.strip():
+            expected.append(line)
+
+
+TOKENS = re.compile(
+    r"…|\s+|(?<![A-Za-z0-9])[0-9a-f]{8,}(?![A-Za-z0-9])|\d{4}-\d\d-\d\dT[\d:]+Z|\d+(?:\.\d+)*|/[\w./-]+/|[A-Za-z]+|."
+)
+
+
+def has_shape(got, expected, exact=False):
+    """Numbers, hashes, dates and folders may differ, blanks may be more or less; … is anything, alone on a line any number of lines."""
+    pattern = ""
+    for line in expected:
+        if line.strip() == "…":
+            pattern += r"(?:[^\n]*\n)*?"
+            continue
+        out = ""
+        for token in TOKENS.findall(line.strip()):
+            if token == "…":
+                out += r"[^\n]*"
+            elif token.isspace():
+                out += r"[ \t]+"
+            elif exact:
+                out += re.escape(token)
+            elif re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]+Z", token):
+                out += r"\d{4}-\d\d-\d\dT[\d:]+Z"
+            elif re.fullmatch(r"[0-9a-f]{8,}", token) and re.search(r"\d", token):
+                out += r"[0-9a-f]+"
+            elif token[0].isdigit():
+                out += r"\d+(?:\.\d+)*"
+            elif token.startswith("/tmp/"):
+                out += r"/[^\n]*/"
+            else:
+                out += re.escape(token)
+        pattern += r"[ \t]*" + out + r"[ \t]*\n"
+    lines = [line for line in got.split("\n") if line.strip()]
+    return re.fullmatch(pattern, "".join(line + "\n" for line in lines)) is not None
+
+
+def pages_that_run():
+    for page in every():
+        if any(block.word == "run" for block in page.blocks):
+            name = "test_what_runs_in_" + re.sub(r"[^a-z0-9]+", "_", page.name.removesuffix(".md").lower())
+            setattr(Runs, name, lambda self, page=page: self.check(page))
+
+
+class Shape(unittest.TestCase):
+    """The comparison itself: it must not take everything."""
+
+    def test_numbers_and_hashes_may_differ_and_words_may_not(self):
+        self.assertTrue(has_shape("bytes=17\nsha=0123456789abcdef\n", ["bytes=20008711", "sha=7eb22dffbb63367afe94"]))
+        self.assertFalse(has_shape("bytes=17\n", ["octets=17"]))
+        self.assertFalse(has_shape("a\nb\n", ["a"]))
+        self.assertFalse(has_shape("", ["a"]))
+        self.assertTrue(has_shape("a\nb\nc\n", ["a", "…", "c"]))
+        self.assertFalse(has_shape("a\nb\nc\n", ["a", "…", "d"]))
+        self.assertFalse(has_shape("7\n", ["6"], exact=True))
+
+    def test_blocks_and_marks_are_found(self):
+        with tempfile.TemporaryDirectory(dir=ROOT / "docs") as folder:
+            path = Path(folder) / "x.md"
+            path.write_text(
+                "# A `b` c\n\ntext\n\n    scripts/demo\n\n<!-- needs: board -->\n\n1. item\n\n       otamgr status\n\n<!-- run -->\n```sh\ntrue\n```\n"
+            )
+            page = pages.read(path)
+        self.assertEqual(
+            [(b.word, b.lines) for b in page.blocks],
+            [("", ("scripts/demo",)), ("", ("otamgr status",)), ("run", ("true",))],
+        )
+        self.assertEqual(page.anchors(), {"a-b-c"})
+        self.assertTrue(pages.commands_of(page.blocks[0]) and pages.commands_of(page.blocks[1]))
+
+
+class Words(unittest.TestCase):
+    def test_pages_and_help_use_the_words_of_the_glossary(self):
+        wrong = []
+        rules = []
+        for line in (HERE / "words.txt").read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith("#"):
+                pattern, _, instead = line.partition("  ")
+                rules.append((re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE), instead.strip()))
+        texts = [
+            (f"{page.name}:{number}", text)
+            for page in every()
+            for number, text in paragraphs(page)
+            if page.name != "docs/glossary.md"
+        ]
+        texts += [
+            (f"scripts/help/{path.name}", " ".join(path.read_text(encoding="utf-8").split()))
+            for path in sorted((ROOT / "scripts/help").glob("*.txt"))
+        ]
+        for at, text in texts:
+            for pattern, instead in rules:
+                if found := pattern.search(text):
+                    wrong.append(f"{at}: expected “{instead}”, found “{found.group(0)}”")
+        self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
+
+    def test_spelling(self):
+        if not shutil.which("aspell"):
+            self.fail("aspell is missing: apt-get install aspell aspell-en")
+        known = {
+            line
+            for line in (HERE / "spelling.txt").read_text(encoding="utf-8").splitlines()
+            if not line.startswith("#")
+        }
+        wrong = []
+        for page in every():
+            text = "\n".join(line for _, line in paragraphs(page))
+            # What looks like code is no word: a_b, a.b, a-b=c, Ab1, MB/s.
+            text = re.sub(r"\S*[_=/\\<>{}@$0-9]\S*|\b[A-Za-z]+\.[A-Za-z]\S*", " ", text)
+            found = subprocess.run(
+                ["aspell", "list", "--lang=en_GB", "--encoding=utf-8", "--ignore=2"],
+                input=text,
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual(found.returncode, 0, found.stderr)
+            # Acronyms are names; a name may have its 's.
+            words = {
+                word.removesuffix("'s") for word in found.stdout.split() if not re.fullmatch(r"[A-Z]{2,}s?('s)?", word)
+            }
+            wrong += [f"{page.name}: {word}" for word in sorted(words - known)]
+        self.assertEqual(
+            wrong, [], "\nnot English; a name that is right goes into tests/docs/spelling.txt:\n" + "\n".join(wrong)
+        )
+
+    def test_the_list_of_known_words_is_sorted(self):
+        lines = [
+            line
+            for line in (HERE / "spelling.txt").read_text(encoding="utf-8").splitlines()
+            if not line.startswith("#")
+        ]
+        self.assertEqual(lines, sorted(set(lines)))
+
+
+pages_that_run()
+if __name__ == "__main__":
+    unittest.main()
