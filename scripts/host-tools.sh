@@ -26,7 +26,7 @@ run_host_tool() {
             }
         done
         echo "Building ${module##*/} once" >&2
-        mvn -q -B -f "$here/../otamgr-src/pom.xml" -pl "$module" -am package -DskipTests >&2
+        mvn -q -B -f "$here/../otamgr-src/pom.xml" -pl "$module" -am package -Dmaven.test.skip=true >&2
     fi
     terminal=false columns=80
     # Java cannot tell whether standard error is a terminal.

@@ -19,6 +19,8 @@ final class PartnerDeploy implements Step {
 
     static final String NAME = "partner-ota-hub-deploy";
 
+    // Read by picocli alone.
+    @SuppressWarnings("UnusedVariable")
     @Option(
             names = {"-h", "--help"},
             usageHelp = true,

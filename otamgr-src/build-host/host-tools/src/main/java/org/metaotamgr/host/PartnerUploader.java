@@ -21,6 +21,8 @@ final class PartnerUploader implements Step {
     static final String NAME = "partner-ota-hub-uploader";
     private static final Pattern DIGITS = Pattern.compile("[0-9]{1,20}");
 
+    // Read by picocli alone.
+    @SuppressWarnings("UnusedVariable")
     @Option(
             names = {"-h", "--help"},
             usageHelp = true,

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.charset.Charset;
 import picocli.CommandLine;
 
 /** Runs a command line and turns whatever happens into an exit status and a line for people. */
@@ -14,7 +15,10 @@ final class Runner {
 
     static int run(CommandLine line, ProcessContext surroundings, String... args) {
         Secrets secrets = new Secrets();
-        line.setOut(new PrintWriter(surroundings.out(), true)).setErr(new PrintWriter(surroundings.err(), true));
+        // As the terminal wants it.
+        Charset charset = Charset.defaultCharset();
+        line.setOut(new PrintWriter(surroundings.out(), true, charset))
+                .setErr(new PrintWriter(surroundings.err(), true, charset));
         line.setExecutionStrategy(result -> execute(result, surroundings, secrets));
         line.setParameterExceptionHandler((problem, wrong) -> {
             surroundings.err().println(Output.plain(name(line) + ": " + problem.getMessage()));

@@ -47,11 +47,11 @@ final class UploadBody {
     void writeTo(OutputStream target) throws IOException {
         byte[] block = new byte[BLOCK];
         try (InputStream in = open()) {
-            for (long left = size; left > 0; left = size - sent) {
+            for (long left = size; left > 0; ) {
                 int length = read(in, block, (int) Math.min(block.length, left));
                 target.write(block, 0, length);
-                // Only ever written here, by one thread.
-                sent = sent + length;
+                left -= length;
+                sent = size - left;
                 lastMove = System.nanoTime();
             }
             target.flush();

@@ -206,7 +206,9 @@ class WorldTest {
             ByteArrayOutputStream err = new ByteArrayOutputStream();
             int exit = Ota.run(workshop.surroundings(full, new PrintStream(err, true)), command.split(" "));
             assertEquals(ExitStatus.LOCAL.code(), exit);
-            assertTrue(err.toString().contains("standard output: expected that it takes the result"), err.toString());
+            assertTrue(
+                    err.toString(StandardCharsets.UTF_8).contains("standard output: expected that it takes the result"),
+                    err.toString(StandardCharsets.UTF_8));
         }
     }
 
@@ -234,7 +236,7 @@ class WorldTest {
         } finally {
             System.setErr(usual);
         }
-        assertEquals("", said.toString());
+        assertEquals("", said.toString(StandardCharsets.UTF_8));
     }
 
     private static void collect(CommandLine line, List<String> words, List<List<String>> found) {

@@ -2,6 +2,7 @@
 package org.metaotamgr.agent;
 
 import java.time.Clock;
+import java.time.ZoneId;
 import java.util.Optional;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.IntSupplier;
@@ -136,7 +137,7 @@ public record AgentDevice(
                 SystemFacts.OF_DEVICE,
                 new SystemProcessRunner(log),
                 new FileOperations.Real(),
-                Clock.systemDefaultZone(),
+                Clock.system(ZoneId.systemDefault()),
                 new BootClock.Kernel(),
                 random,
                 log);

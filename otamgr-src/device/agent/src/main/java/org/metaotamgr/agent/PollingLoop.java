@@ -3,6 +3,7 @@ package org.metaotamgr.agent;
 
 import java.time.Duration;
 import java.time.LocalDateTime;
+import java.time.ZoneId;
 import java.util.Optional;
 import java.util.function.DoubleSupplier;
 import org.metaotamgr.device.Backoff;
@@ -50,7 +51,7 @@ public final class PollingLoop {
 
         @Override
         public LocalDateTime now() {
-            return LocalDateTime.now();
+            return LocalDateTime.now(ZoneId.systemDefault());
         }
 
         @Override

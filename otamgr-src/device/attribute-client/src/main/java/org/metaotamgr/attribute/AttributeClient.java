@@ -255,7 +255,8 @@ public final class AttributeClient implements AutoCloseable {
         }
     }
 
-    /** Waits on the lock; false if interrupted. */
+    /** Waits on the lock; false if interrupted. Who calls it looks again at what it waits for. */
+    @SuppressWarnings("WaitNotInLoop")
     private boolean waitUntil(long nanoTime) {
         try {
             lock.wait(Math.max(1, (nanoTime - System.nanoTime()) / 1_000_000));

@@ -35,6 +35,6 @@ final class Backoff {
     long next() {
         long wait = nextNanos;
         nextNanos = Math.min(longestNanos, wait > Long.MAX_VALUE / 2 ? longestNanos : wait * 2);
-        return wait - (long) (wait / 2 * random.nextDouble());
+        return wait - (long) (wait * 0.5 * random.nextDouble());
     }
 }

@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -450,7 +451,7 @@ class AttributeClientTest {
 
             @Override
             public Optional<byte[]> read(int attributeId) {
-                return Optional.of("/tmp\0".getBytes());
+                return Optional.of("/tmp\0".getBytes(StandardCharsets.UTF_8));
             }
         });
         transfer(connection, Opcode.NOTIFY, 0, STATE, ONE);
@@ -460,7 +461,7 @@ class AttributeClientTest {
         connection.ask(7, new Message.Get(PREFIX, 1));
         Message.GetValue answer =
                 assertInstanceOf(Message.GetValue.class, daemon.codec.getReply(connection.answerTo(7)));
-        assertArrayEquals("/tmp\0".getBytes(), answer.value());
+        assertArrayEquals("/tmp\0".getBytes(StandardCharsets.UTF_8), answer.value());
         assertTrue(recorder.events.isEmpty());
         recorder.holdNotified.countDown();
         recorder.expect("notified 51612=30000 bytes");

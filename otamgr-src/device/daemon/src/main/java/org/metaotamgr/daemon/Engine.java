@@ -3,6 +3,7 @@ package org.metaotamgr.daemon;
 
 import java.time.Duration;
 import java.time.LocalDateTime;
+import java.time.ZoneId;
 import java.util.Optional;
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentDevice;
@@ -127,7 +128,7 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
 
     @Override
     public LocalDateTime now() {
-        return LocalDateTime.now();
+        return LocalDateTime.now(ZoneId.systemDefault());
     }
 
     @Override

@@ -40,7 +40,6 @@ import org.metaotamgr.http.Urls;
 final class HawkbitSource implements UpdateSource {
     static final String NAME = "hawkbit";
     private static final String DEPLOYMENT = "deploymentBase";
-    private static final String CONFIRMATION = "confirmationBase";
     private static final String CANCEL = "cancelAction";
     /** hawkBit keeps a bounded number of messages for each action. */
     private static final int PROGRESS_STEP_PERCENT = 10;

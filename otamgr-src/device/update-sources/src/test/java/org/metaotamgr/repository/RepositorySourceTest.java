@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
@@ -347,7 +348,7 @@ class RepositorySourceTest {
     @ValueSource(strings = {"timestamp.json", "2.snapshot.json", "2.targets.json"})
     void metadataThatWasChangedIsRefused(String name) throws Exception {
         byte[] content =
-                metadata(name).replaceFirst("\"version\":2", "\"version\":3").getBytes();
+                metadata(name).replaceFirst("\"version\":2", "\"version\":3").getBytes(StandardCharsets.UTF_8);
         server.put("releases/metadata/" + name, content);
         assertEquals(Reason.NOT_TRUSTED, refused().reason());
         serve();

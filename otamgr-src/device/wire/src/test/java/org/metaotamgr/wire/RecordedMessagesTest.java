@@ -22,6 +22,7 @@ import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -145,7 +146,7 @@ class RecordedMessagesTest {
         assertEquals(decoded.required("seqId").asInt(), Sequence.id(frame.sequence()));
         assertEquals(
                 decoded.required("kind").asText(),
-                Sequence.kind(frame.sequence()).name().toLowerCase());
+                Sequence.kind(frame.sequence()).name().toLowerCase(Locale.ROOT));
         assertEquals(decoded.required("len").asInt(), Protocol.HEADER_SIZE + frame.body().length);
         assertEquals(decoded.required("pad").asInt(), frame.padding());
 
@@ -203,7 +204,7 @@ class RecordedMessagesTest {
             String type = expected.get(i).required("type").asText();
             JsonNode value = expected.get(i).required("value");
             if (found.get(i) instanceof Parameter.Int number) {
-                assertEquals(type, number.type().name().toLowerCase());
+                assertEquals(type, number.type().name().toLowerCase(Locale.ROOT));
                 assertEquals(value.asLong(), number.value());
             } else if (found.get(i) instanceof Parameter.Blob blob) {
                 assertEquals(type, blob.text() ? "str" : "blob");

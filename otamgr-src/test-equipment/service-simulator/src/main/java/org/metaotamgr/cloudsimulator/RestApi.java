@@ -83,7 +83,7 @@ final class RestApi {
             case UPDATE -> update(call, partner);
             case ASSOCIATIONS -> associations(poolRecord(call, partner));
             case UPLOAD -> upload(call);
-            case MOVE -> move(call, partner);
+            case MOVE -> move(call);
             case ASSOCIATE -> associate(call, partner, deviceType);
             case IMAGES -> page(call, state.images(deviceType), Association::json);
             case IMAGES_TYPE -> {
@@ -288,7 +288,7 @@ final class RestApi {
         }
     }
 
-    private Reply move(Call call, String partner) throws IOException, ApiException {
+    private Reply move(Call call) throws IOException, ApiException {
         String sha256 = Call.requiredText(call.object(), "value", 64);
         if (!sha256.matches("[0-9a-f]{64}")) {
             throw ApiException.notFound("No uploaded binary has this SHA-256");

@@ -86,7 +86,9 @@ class CallersTest {
             System.setErr(usual);
             System.setOut(usualOut);
         }
-        assertEquals("", said.toString());
-        assertTrue(out.toString().contains("cut after 70 % of its body"), out.toString());
+        assertEquals("", said.toString(StandardCharsets.UTF_8));
+        assertTrue(
+                out.toString(StandardCharsets.UTF_8).contains("cut after 70 % of its body"),
+                out.toString(StandardCharsets.UTF_8));
     }
 }

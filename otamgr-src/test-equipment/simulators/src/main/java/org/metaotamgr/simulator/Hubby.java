@@ -29,7 +29,6 @@ public final class Hubby {
 
     private static final int OTA_TYPE = 5;
     private static final String DEFAULT_PREFIX = "/tmp";
-    private static final int MAX_DESCRIPTION = 64 * 1024;
     private static final int RECONNECT_MILLIS = 1000;
     /** How soon a wait for the next look notices that it is to stop. */
     private static final int STEP_MILLIS = 100;

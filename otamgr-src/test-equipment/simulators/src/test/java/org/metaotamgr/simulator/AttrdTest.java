@@ -310,7 +310,7 @@ class AttrdTest {
         unopened.send(0x8001, new Message.Packet(Opcode.SET, 0, 3, Attribute.HUBBY_STATE, 1, 0, new byte[1]));
         assertEquals(0, unopened.codec.ack(unopened.answer(1)).status());
         assertEquals(new Incoming.Unsolicited(new Message.SetReply(11, 3)), unopened.codec.classify(unopened.next()));
-        hubby.set(Attribute.HUBBY_OTA_UPGRADE_PATH, "/tmp/x\0".getBytes());
+        hubby.set(Attribute.HUBBY_OTA_UPGRADE_PATH, "/tmp/x\0".getBytes(StandardCharsets.UTF_8));
         listener.expect("51612=2f746d702f7800");
         log.await("client_set_own_attribute:attrId=51612,name=HUBBY_OTA_UPGRADE_PATH,owner=IPC.HUBBY,"
                 + "value[7]=2f746d702f7800");
@@ -324,7 +324,7 @@ class AttrdTest {
         attrc.set(Attribute.ATTRD_DEBUG_LEVEL, new byte[] {3});
         assertArrayEquals(new byte[] {3}, attrc.get(Attribute.ATTRD_DEBUG_LEVEL));
         assertRefused(AttributeStatus.BAD_PARAM, () -> attrc.set(Attribute.ATTRD_DEBUG_LEVEL, new byte[0]));
-        assertArrayEquals("simulator\0".getBytes(), attrc.get(Attribute.ATTRD_REVISION));
+        assertArrayEquals("simulator\0".getBytes(StandardCharsets.UTF_8), attrc.get(Attribute.ATTRD_REVISION));
         assertRefused(AttributeStatus.FORBIDDEN, () -> attrc.set(Attribute.ATTRD_REVISION, new byte[1]));
         assertArrayEquals(new byte[1], attrc.get(Attribute.ATTRD_REBOOT_REASON));
         Files.writeString(rebootReason, "full_ota");

@@ -131,7 +131,7 @@ class HubbyTest {
     }
 
     private void offer(String version, String imageSha256) throws Exception {
-        byte[] header = ("header " + version).getBytes();
+        byte[] header = ("header " + version).getBytes(StandardCharsets.UTF_8);
         Files.write(offered.resolve("name.img"), image);
         Files.write(offered.resolve("name.hdr"), header);
         Files.writeString(
@@ -164,7 +164,7 @@ class HubbyTest {
         assertDownloaded("2.0");
         String path = prefix + "/ota_type_5\0";
         log.await("hubby: client_set_own_attribute:attrId=51612,name=HUBBY_OTA_UPGRADE_PATH,owner=IPC.HUBBY,value["
-                + path.length() + "]=" + Hex.of(path.getBytes()));
+                + path.length() + "]=" + Hex.of(path.getBytes(StandardCharsets.UTF_8)));
         offer("3.0", sha256(image));
         otamgr.next();
         assertDownloaded("3.0");
@@ -283,6 +283,6 @@ class HubbyTest {
     }
 
     private static UpdateDescription read(String text) throws IOException {
-        return UpdateDescription.read(new ByteArrayInputStream(text.getBytes()));
+        return UpdateDescription.read(new ByteArrayInputStream(text.getBytes(StandardCharsets.UTF_8)));
     }
 }

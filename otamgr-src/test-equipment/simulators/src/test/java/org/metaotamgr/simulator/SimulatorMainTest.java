@@ -76,11 +76,11 @@ class SimulatorMainTest {
             awaitLine(out, "hubby: command 0a000000");
             expect(0, "0a000000\n", "attrc", "get", "65012", "--socket", socket);
             expect(1, "set of 51611 ended with status 10 FORBIDDEN", "attrc", "set", "51611", "01", "--socket", socket);
-            in.write("drop IPC.HUBBY\n".getBytes());
+            in.write("drop IPC.HUBBY\n".getBytes(StandardCharsets.UTF_8));
             in.flush();
             awaitLine(out, "attrd: 1 clients dropped");
             awaitLine(out, "hubby: hubby state is 2");
-            in.write("quit\n".getBytes());
+            in.write("quit\n".getBytes(StandardCharsets.UTF_8));
             in.flush();
             assertEquals(0, platform.waitFor());
         } finally {

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -163,7 +164,7 @@ class ClientAgainstAttrdTest {
         public Optional<byte[]> read(int attributeId) {
             switch (attributeId) {
                 case Attribute.OTAMGR_OTA_UPD_PATH_PREFIX:
-                    return Optional.of("/tmp\0".getBytes());
+                    return Optional.of("/tmp\0".getBytes(StandardCharsets.UTF_8));
                 case OTAMGR_LARGE:
                     return Optional.of(large);
                 default:
@@ -206,10 +207,10 @@ class ClientAgainstAttrdTest {
         handler.expect("connected");
 
         assertArrayEquals(new byte[] {1}, result(otamgr.get(Attribute.HUBBY_STATE)));
-        hubby.set(Attribute.HUBBY_OTA_UPGRADE_PATH, "/tmp/ota_type_5\0".getBytes());
+        hubby.set(Attribute.HUBBY_OTA_UPGRADE_PATH, "/tmp/ota_type_5\0".getBytes(StandardCharsets.UTF_8));
         handler.expect("notified 51612");
-        assertArrayEquals("/tmp/ota_type_5\0".getBytes(), handler.values.remove());
-        assertArrayEquals("/tmp\0".getBytes(), hubby.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX));
+        assertArrayEquals("/tmp/ota_type_5\0".getBytes(StandardCharsets.UTF_8), handler.values.remove());
+        assertArrayEquals("/tmp\0".getBytes(StandardCharsets.UTF_8), hubby.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX));
         for (int size : new int[] {0, 1, 3968, 3969, 9000}) {
             byte[] value = value(size);
             owner.large = value;
@@ -399,7 +400,7 @@ class ClientAgainstAttrdTest {
         SimulatedClient attrc = attrc();
         attrc.set(Attribute.HUBBY_COMMAND, new byte[] {1, 0, 0, 0});
         handler.expect("notified 65012");
-        assertArrayEquals("/tmp\0".getBytes(), attrc.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX));
+        assertArrayEquals("/tmp\0".getBytes(StandardCharsets.UTF_8), attrc.get(Attribute.OTAMGR_OTA_UPD_PATH_PREFIX));
     }
 
     @Test
