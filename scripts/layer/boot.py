@@ -9,12 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "board"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import build  # noqa: E402  (scripts/board)
-import machine  # noqa: E402
-import scenario  # noqa: E402
-import show  # noqa: E402
+from emulated_board import (
+    build,  # noqa: E402
+    machine,  # noqa: E402
+    scenario,  # noqa: E402
+    show,  # noqa: E402
+)
 
 MIB = 1 << 20
 REFUSED = "ota_upgrade_failed|ota_refused|NO BOOTABLE SLOT"

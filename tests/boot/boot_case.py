@@ -22,11 +22,13 @@ import tempfile
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "board"))
-import build  # noqa: E402
-import layer  # noqa: E402
-import machine  # noqa: E402
-from tinykernel import tiny_bzimage, tiny_kernel, tiny_zimage  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+from emulated_board import (
+    build,  # noqa: E402
+    layer,  # noqa: E402
+    machine,  # noqa: E402
+)
+from emulated_board.tinykernel import tiny_bzimage, tiny_kernel, tiny_zimage  # noqa: E402
 
 OFFSETS = [int(build.SETTINGS[n], 16) for n in ("OTA_ENV_OFFSET", "OTA_ENV_OFFSET_REDUND")]
 ENV_SIZE = int(build.SETTINGS["OTA_ENV_SIZE"], 16)

@@ -14,13 +14,8 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import build
-import cycle_model as model
-import layer
-import machine
-import scenario
-import sharedkernel
-import show
+from emulated_board import build, layer, machine, scenario, sharedkernel, show
+from emulated_board import cycle_model as model
 
 FOLDER = build.BUILD / "cycles"
 # Texts of the same length in every image of a kind, so that an image of another version is the same bytes but for these.
@@ -192,7 +187,7 @@ class Images:
         self._whole = whole
         cache = build.Cache(lambda text: screen.line("build", text))
         if whole:
-            board = scenario.Board(screen)
+            board = scenario.Builder(screen)
             self._inputs = board.inputs
             self._stage = functools.partial(board.stage, VERSION_PLACE, build.record_of(VERSION_PLACE))
         else:
@@ -345,9 +340,9 @@ class Runner:
 
     def _power_on(self):
         if self._whole:
-            self.board = machine.WholeBoard(self.disk, self._log, on_line=self._line)
+            self.board = machine.Board(self.disk, self._log, on_line=self._line)
         else:
-            self.board = sharedkernel.Board(self.disk, self._log, on_line=self._line)
+            self.board = sharedkernel.SharedKernelBoard(self.disk, self._log, on_line=self._line)
 
     def _environment(self):
         with open(self.disk, "rb") as disk:

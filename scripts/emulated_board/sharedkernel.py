@@ -20,9 +20,8 @@ import threading
 import time
 from pathlib import Path
 
-import build
-import machine
-from tinykernel import tiny_kernel
+from emulated_board import build, machine
+from emulated_board.tinykernel import tiny_kernel
 
 HERE = Path(__file__).resolve().parent
 KERNEL_STARTS = "KERNEL STARTS"
@@ -99,7 +98,7 @@ exec chroot "$root" /sbin/init < "$console" > "$console" 2>&1
 """
 
 
-class Board(machine.Console):
+class SharedKernelBoard(machine.Console):
     """From power on until power cut; boots again by itself whenever the system resets."""
 
     def __init__(self, disk, log, on_line=None):

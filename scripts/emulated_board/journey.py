@@ -11,11 +11,7 @@ import subprocess
 import sys
 import threading
 
-import build
-import layer
-import machine
-import scenario
-import show
+from emulated_board import build, layer, machine, scenario, show
 
 FOLDER = build.BUILD / "journey"
 DEVICE = "board-1"
@@ -84,7 +80,7 @@ def journey(screen):
         version = json.loads(record)["version"]
 
         screen.step(f"Build the board with version 1.0, and the image of version {version} with its record in /etc")
-        board_build = scenario.Board(screen)
+        board_build = scenario.Builder(screen)
         old = board_build.rootfs("1.0", "rootfs-journey-old", service_key=key, flashed=True)
         new = board_build.rootfs(version, "rootfs-journey-new", record=record, service_key=key)
         shutil.copy(board_build.image("hub_update-journey", new), FOLDER / "hub_update.bin")

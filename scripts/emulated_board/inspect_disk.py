@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import build
+from emulated_board import build
 
 _ZEROS = bytes(build.MIB)
 # Copies of partitions are read and thrown away; in memory that costs least. A container may have next to none there.

@@ -10,9 +10,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import build
-import inspect_disk
-import machine
+from emulated_board import build, inspect_disk, machine
 
 BOOTED = r"BOARD slot=(\S+) version=(\S+) header=(\S+)"
 # Seconds that a step may take before the board counts as lost; a slow machine takes long, and is no fault.
@@ -187,7 +185,7 @@ class Publisher:
         self._server.server_close()
 
 
-class Board:
+class Builder:
     """Builds what a scenario needs and reuses what is unchanged."""
 
     def __init__(self, show):
@@ -288,17 +286,17 @@ class Scenario:
     def rootfs(self):
         """The root file systems of slot a and of the update."""
         spoil = self._fault.spoil if self._fault else None
-        self._board = Board(self._show)
+        self._builder = Builder(self._show)
         return (
-            self._board.rootfs("1.0", "rootfs-1.0", flashed=True),
-            self._board.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil),
+            self._builder.rootfs("1.0", "rootfs-1.0", flashed=True),
+            self._builder.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil),
         )
 
     def run(self):
         show, fault = self._show, self._fault
         show.step("Build the board")
         old, new = self.rootfs()
-        update = self._board.image(f"hub_update-{self._name}" if fault and fault.spoil else "hub_update", new)
+        update = self._builder.image(f"hub_update-{self._name}" if fault and fault.spoil else "hub_update", new)
         if fault and fault.cut_image:
             cut = build.BUILD / "hub_update-cut.ext4.gz"
             whole = update.read_bytes()

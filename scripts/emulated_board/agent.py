@@ -6,13 +6,9 @@ import functools
 import re
 import sys
 
-import agent_board
-import agent_sources
-import build
-import machine
-import show
-from agent_hubby import HubbyDemo
-from agent_session import Running
+from emulated_board import agent_board, agent_sources, build, machine, show
+from emulated_board.agent_hubby import HubbyDemo
+from emulated_board.agent_session import Running
 
 # The whole call, from the shell's fork to the exit status.
 LONGEST_CALL_SECONDS = 1.0

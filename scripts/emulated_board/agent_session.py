@@ -3,8 +3,7 @@
 
 import re
 
-import machine
-import scenario
+from emulated_board import machine, scenario
 
 _MESSAGE = re.compile(r"otamgr: callback:message=([a-z-]+)(?:,target=[^,]*)?(?:,result=(.*))?$")
 

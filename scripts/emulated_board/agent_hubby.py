@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The update agent of the emulated board when hubby brings the updates: nobody gives a command, the handler hears of all of it."""
 
-import build
-import scenario
-from agent_session import Running
+from emulated_board import build, scenario
+from emulated_board.agent_session import Running
 
 
 class HubbyDemo:

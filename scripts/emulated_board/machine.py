@@ -189,7 +189,7 @@ class Machine(Console):
             self.power_cut()
 
 
-class WholeBoard(Machine):
+class Board(Machine):
     """A machine with network whose system's commands are typed on its serial console."""
 
     def __init__(self, disk, log, on_line=None):

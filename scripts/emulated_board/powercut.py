@@ -15,12 +15,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import build
-import inspect_disk
-import machine
-import scenario
-import show
-import writelog
+from emulated_board import build, inspect_disk, machine, scenario, show, writelog
 
 WORKERS = 2
 VERSIONS = {"a": "1.0", "b": "2.0"}
@@ -335,7 +330,7 @@ def record_growth(screen, reuse):
     """The first boot of a board whose disk is larger than the image that was flashed."""
     disk = build.BUILD / "disk-growth.img"
     base, writes, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".recorded"))
-    rootfs = scenario.Board(screen).rootfs("1.0", "rootfs-1.0", flashed=True)
+    rootfs = scenario.Builder(screen).rootfs("1.0", "rootfs-1.0", flashed=True)
     if not (reuse and _is_of(stamp, [rootfs])):
         stamp.unlink(missing_ok=True)
         build.make_disk(disk, rootfs, {"ota_slot": "a"})

@@ -11,9 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import elf
-import layer
-import packages
+from emulated_board import elf, layer, packages
 
 sys.path.insert(0, str(layer.ROOT / "lib"))
 from otamgr import bundle  # noqa: E402

@@ -6,9 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import build
-import layer
-import scenario
+from emulated_board import build, layer, scenario
 
 FOLDER = build.BUILD / "agent"
 CALLBACK = layer.RECIPES / "otamgr-callback/files"
@@ -123,7 +121,7 @@ class Systems:
     """The system that is flashed, and the bundles, as case → file."""
 
     def __init__(self, screen):
-        parts = scenario.Board(screen)
+        parts = scenario.Builder(screen)
         made_by = [Path(__file__), keys() / "ca.pem", keys() / "repository/root.json"]
         self.flashed = parts.rootfs("1.0", "rootfs-agent-1.0", spoil=_old, flashed=True, spoiled_by=made_by)
         good = parts.image("agent-2.0", parts.rootfs("2.0", "rootfs-agent-2.0", spoil=_new, spoiled_by=made_by))

@@ -4,10 +4,7 @@
 import argparse
 import sys
 
-import build
-import machine
-import scenario
-import show
+from emulated_board import build, machine, scenario, show
 
 
 def main():

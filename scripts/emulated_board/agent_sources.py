@@ -8,10 +8,7 @@ import shutil
 import subprocess
 import threading
 
-import agent_board
-import build
-import layer
-import machine
+from emulated_board import agent_board, build, layer, machine
 
 FOLDER = agent_board.FOLDER
 
