@@ -40,6 +40,8 @@ from otamgr import bundle
 
 ROLES = (Root.type, Timestamp.type, Snapshot.type, Targets.type)
 REPOSITORY_FIELD = "x-otamgr-repository"
+#: In the timestamp: since when it has been true, for devices without a clock.
+SIGNED_FIELD = "x-otamgr-signed"
 CUSTOM = "otamgr"
 #: Days that metadata holds, unless --days says otherwise.
 DAYS = {Root.type: 365, Targets.type: 180, Snapshot.type: 60, Timestamp.type: 1}
@@ -228,6 +230,8 @@ class Repository:
             if REPOSITORY_FIELD in root.unrecognized_fields
             else {}
         )
+        if kind is Timestamp:
+            fields[SIGNED_FIELD] = self.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
         return Metadata(
             kind(
                 version=self._next_version(role),

@@ -28,6 +28,9 @@ final class MetadataReader {
     /** A member that a repository may add to all that it signs, so that one of two with the same keys is not taken for the other. */
     static final String REPOSITORY = "x-otamgr-repository";
 
+    /** A member that a repository may add to its timestamp: since when it has been true. */
+    static final String SIGNED_AT = "x-otamgr-signed";
+
     private static final int MAX_BINS_BITS = 32;
 
     private final String name;
@@ -65,6 +68,7 @@ final class MetadataReader {
                         version,
                         expires,
                         repository,
+                        signed.has(SIGNED_AT) ? Optional.of(reader.time(signed, SIGNED_AT)) : Optional.empty(),
                         reader.fileInfo(reader.member(reader.member(signed, "meta"), "snapshot.json"))));
     }
 
@@ -125,7 +129,7 @@ final class MetadataReader {
                 reader,
                 signed,
                 reader.number(signed, "version", 1),
-                reader.time(signed),
+                reader.time(signed, "expires"),
                 repository == null ? Optional.empty() : Optional.of(repository.asText()));
         return new Metadata<>(read, CanonicalJson.encode(signed), reader.signatures(reader.member(file, "signatures")));
     }
@@ -245,12 +249,12 @@ final class MetadataReader {
         return read;
     }
 
-    private Instant time(JsonNode signed) throws TufException {
-        String text = text(signed, "expires");
+    private Instant time(JsonNode signed, String key) throws TufException {
+        String text = text(signed, key);
         try {
             return Instant.parse(text);
         } catch (DateTimeException e) {
-            throw StrictJson.malformed(name, "a time such as 2030-01-31T00:00:00Z as expires", text);
+            throw StrictJson.malformed(name, "a time such as 2030-01-31T00:00:00Z as " + key, text);
         }
     }
 

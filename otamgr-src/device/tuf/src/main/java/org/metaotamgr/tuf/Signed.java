@@ -42,9 +42,12 @@ sealed interface Signed {
     /**
      * Which snapshot is the newest.
      *
+     * @param signed when it was signed, if it says so: the member {@value MetadataReader#SIGNED_AT}
      * @param snapshot what snapshot.json is
      */
-    record Timestamp(long version, Instant expires, Optional<String> repository, FileInfo snapshot) implements Signed {}
+    record Timestamp(
+            long version, Instant expires, Optional<String> repository, Optional<Instant> signed, FileInfo snapshot)
+            implements Signed {}
 
     /**
      * Which files belong together.

@@ -143,13 +143,13 @@ public final class TufClient {
     }
 
     /**
-     * Until when the timestamp may be believed.
+     * When the timestamp was signed, by its signer's clock: a time that has passed, if that was right.
      *
-     * @return its end
+     * @return the time, if the repository says it
      */
-    public Instant timestampExpires() {
+    public Optional<Instant> signedAt() {
         requireRefreshed();
-        return timestamp.expires();
+        return timestamp.signed();
     }
 
     /**

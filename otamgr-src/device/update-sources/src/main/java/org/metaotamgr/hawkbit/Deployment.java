@@ -23,8 +23,9 @@ import org.metaotamgr.http.Urls;
  * @param download whether it may be downloaded now
  * @param update whether it may be installed now
  * @param window whether a maintenance window of the server decides that; else it is to be downloaded only
+ * @param forced whether somebody at the server wants it on this device now; else the device may choose when
  */
-record Deployment(Target target, boolean download, boolean update, boolean window) {
+record Deployment(Target target, boolean download, boolean update, boolean window, boolean forced) {
     /** The detail of a target that was assigned for the pull only. */
     static final String PULL_ONLY = "pullOnly";
 
@@ -81,7 +82,8 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
                 isWanted(deployment, "download"),
                 isWanted(deployment, "update")
                         && !(window && deployment.string("maintenanceWindow").equals("unavailable")),
-                window);
+                window,
+                deployment.string("download").equals("forced"));
     }
 
     private static boolean isWanted(Json deployment, String key) throws Json.MalformedException {

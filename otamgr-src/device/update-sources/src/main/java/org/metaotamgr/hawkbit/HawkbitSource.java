@@ -31,6 +31,8 @@ import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Download;
 import org.metaotamgr.http.Json;
 import org.metaotamgr.http.Urls;
+import org.metaotamgr.repository.SignedRollouts;
+import org.metaotamgr.repository.Turn;
 
 /**
  * Takes the update that a hawkBit server assigns to this device, and tells the server how it goes, to the end after the
@@ -73,6 +75,7 @@ final class HawkbitSource implements UpdateSource {
      * @param cancelPoll how often the server is asked during a download whether the update is still wanted
      * @param mayBeImage whether an artifact may be an image that is no bundle
      * @param secureOnly whether artifacts have to come over https
+     * @param rollouts the signed roll-outs that hold for what the server assigns, if there are any
      */
     record Options(
             Optional<String> part,
@@ -80,7 +83,8 @@ final class HawkbitSource implements UpdateSource {
             Confirmation confirmation,
             Duration cancelPoll,
             boolean mayBeImage,
-            boolean secureOnly) {
+            boolean secureOnly,
+            Optional<SignedRollouts> rollouts) {
         Options {
             attributes = Map.copyOf(attributes);
         }
@@ -159,7 +163,36 @@ final class HawkbitSource implements UpdateSource {
             return new CheckResult.Waiting(
                     "the server does not want action " + link.action() + " to be pulled yet", sleep);
         }
-        return new CheckResult.Offers(List.of(forBoard(target, installed)), sleep);
+        return switch (turn(deployment)) {
+            case NOW -> new CheckResult.Offers(List.of(forBoard(target, installed)), sleep);
+            case LATER, HALTED -> new CheckResult.Waiting(notYet(deployment), sleep);
+            case RECALLED -> {
+                closeRecalled(target);
+                yield new CheckResult.Nothing(sleep);
+            }
+        };
+    }
+
+    /**
+     * What the signed roll-outs say of an assignment. One that is forced was meant for this very device, which overrules its place in
+     * the phases, but not that the publisher has stopped the update.
+     */
+    private Turn turn(Deployment deployment) throws SourceException, InterruptedException {
+        if (options.rollouts().isEmpty()) {
+            return Turn.NOW;
+        }
+        Turn turn = options.rollouts().get().turn(deployment.target()).orElse(Turn.NOW);
+        return turn == Turn.LATER && deployment.forced() ? Turn.NOW : turn;
+    }
+
+    private static String notYet(Deployment deployment) {
+        return deployment.target().name() + ": action "
+                + deployment.target().details().get("action")
+                + " waits for the turn of this device in the signed roll-out";
+    }
+
+    private void closeRecalled(Target target) throws SourceException, InterruptedException {
+        close(action(target), Finished.FAILURE, "refused: " + target.name() + " was recalled by its publisher");
     }
 
     /** What is assigned to this device without the name of a board has to be for this one. */
@@ -380,7 +413,16 @@ final class HawkbitSource implements UpdateSource {
                             + deployment.target().details().get("action") + " to be installed yet"
                             + (deployment.window() ? ", but in its maintenance window" : ""));
         }
-        return true;
+        switch (turn(deployment)) {
+            case LATER, HALTED -> throw new SourceException(Reason.DEFERRED, notYet(deployment));
+            case RECALLED -> {
+                closeRecalled(deployment.target());
+                return false;
+            }
+            default -> {
+                return true;
+            }
+        }
     }
 
     // ---- feedback ----

@@ -25,6 +25,7 @@ import org.metaotamgr.http.Download;
 import org.metaotamgr.http.Hasher;
 import org.metaotamgr.http.Http;
 import org.metaotamgr.http.HttpConfig;
+import org.metaotamgr.repository.SignedRollouts;
 
 /** Makes the source {@value HawkbitSource#NAME}. */
 public final class HawkbitSourceProvider implements UpdateSourceProvider {
@@ -56,7 +57,8 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
                 "attributes",
                 "confirmation",
                 "cancelPollSeconds",
-                "acceptImages"));
+                "acceptImages",
+                "rollouts"));
         configuration.warnAboutOthersThan(keys);
         HttpConfig config = HttpConfig.of(configuration);
         Http http = new Http(config, authorization(configuration));
@@ -67,7 +69,10 @@ public final class HawkbitSourceProvider implements UpdateSourceProvider {
                 confirmation(configuration),
                 configuration.seconds("cancelPollSeconds", 1, MAX_CANCEL_POLL_SECONDS, Duration.ofSeconds(30)),
                 configuration.flag("acceptImages", false),
-                config.base().getScheme().equals("https"));
+                config.base().getScheme().equals("https"),
+                configuration.has("rollouts")
+                        ? Optional.of(SignedRollouts.open(configuration.object("rollouts"), context))
+                        : Optional.empty());
         return new HawkbitSource(
                 new Ddi(http, config.base(), tenant(configuration), controllerId(configuration)),
                 new Download(http, Hasher.ofProgram(programs), context.files(), context.log()),

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.metaotamgr.agent.Target;
+import org.metaotamgr.agent.Version;
 import org.metaotamgr.http.Json;
 import org.metaotamgr.repository.Rollout.Phase;
 import org.metaotamgr.tuf.TargetFile;
@@ -67,6 +68,22 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
         } catch (IllegalArgumentException e) {
             throw new Json.MalformedException(where + ": " + e.getMessage());
         }
+    }
+
+    /**
+     * Whether it is about an update that came from elsewhere: that has the same hash, or, where nobody told the hash, the same
+     * version, board and length.
+     *
+     * @param other an update of another source
+     * @return whether it is the same file
+     */
+    boolean isOf(Target other) {
+        if (other.sha256().isPresent()) {
+            return other.sha256().equals(target.sha256());
+        }
+        return other.bytes() == target.bytes()
+                && new Version(other.version()).isSame(new Version(target.version()))
+                && (other.compatible().isEmpty() || other.compatible().equals(target.compatible()));
     }
 
     /** A name for people, which may have no slash. */

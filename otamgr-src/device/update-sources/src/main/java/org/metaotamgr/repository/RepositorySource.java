@@ -6,7 +6,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.DateTimeException;
-import java.time.Duration;
 import java.time.Instant;
 import java.time.LocalDateTime;
 import java.time.ZoneOffset;
@@ -39,8 +38,8 @@ final class RepositorySource implements UpdateSource {
     static final String NAME = "repository";
     private static final DateTimeFormatter BUILD_TIME = DateTimeFormatter.ofPattern("uuuuMMddHHmmss");
     private static final int MAX_BUILD_TIME = 64;
-    /** How long a timestamp holds at least, so it was signed no later than that before its end. */
-    private static final Duration SHORTEST_TIMESTAMP = Duration.ofDays(1);
+    /** A clock that is before this program was made stands still, or began with the system. */
+    private static final Instant CLOCK_STANDS = Instant.parse("2026-01-01T00:00:00Z");
 
     private final Place place;
     private final Path root;
@@ -194,28 +193,51 @@ final class RepositorySource implements UpdateSource {
                         : e.getMessage());
     }
 
+    /**
+     * What the roll-out of an update says that came from elsewhere.
+     *
+     * @param target the update
+     * @return what it says to this device; empty if this repository has no such update
+     * @throws SourceException if the repository cannot be had, or not be trusted
+     * @throws InterruptedException if the thread was interrupted
+     */
+    Optional<Turn> turn(Target target) throws SourceException, InterruptedException {
+        TufClient client = refreshed();
+        for (Offer offer : offers(client)) {
+            if (offer.isOf(target)) {
+                return Optional.of(turn(offer, client));
+            }
+        }
+        return Optional.empty();
+    }
+
     private boolean isForThisDevice(Offer offer, TufClient client) {
+        return turn(offer, client) == Turn.NOW;
+    }
+
+    private Turn turn(Offer offer, TufClient client) {
         if (offer.rollout().isEmpty()) {
-            return true;
+            return Turn.NOW;
         }
         Rollout rollout = offer.rollout().get();
-        // A device without a clock follows the timestamp, which is signed each day.
-        Instant signed = client.timestampExpires().minus(SHORTEST_TIMESTAMP);
-        Instant now =
-                signed.isAfter(client.now()) && context.clock().instant().isBefore(built()) ? signed : client.now();
-        double share = rollout.share(now);
+        Instant now = client.now();
+        if (now.isBefore(CLOCK_STANDS) || context.clock().instant().isBefore(built())) {
+            // Without a clock the newest time that is surely over is that of the signature, where the repository says
+            // it.
+            now = client.signedAt().orElse(now);
+        }
         // Whoever has no name is among the last.
         double drawn =
                 device.map(name -> Rollout.place(name, offer.target().id())).orElse(Math.nextDown(1.0));
-        boolean isFor = drawn < share;
-        if (!isFor) {
+        Turn turn = rollout.turn(drawn, now);
+        if (turn != Turn.NOW) {
             context.log()
                     .info("repository_rollout:target=" + offer.target().name() + ",state="
                             + rollout.state().name().toLowerCase(java.util.Locale.ROOT) + ",share="
-                            + Math.round(share * 1e5) / 1e3 + ",place="
-                            + Math.round(drawn * 1e5) / 1e3 + ",meaning=not yet for this device");
+                            + Math.round(rollout.share(now) * 1e5) / 1e3 + ",place="
+                            + Math.round(drawn * 1e5) / 1e3 + ",time=" + now + ",meaning=not yet for this device");
         }
-        return isFor;
+        return turn;
     }
 
     /** When this system was built, as far as it is known. */

@@ -41,6 +41,10 @@ public final class RepositorySourceProvider implements UpdateSourceProvider {
 
     @Override
     public UpdateSource open(ConfigObject configuration, SourceContext context) throws ConfigException {
+        return repository(configuration, context);
+    }
+
+    static RepositorySource repository(ConfigObject configuration, SourceContext context) throws ConfigException {
         Set<String> keys = new HashSet<>(HttpConfig.KEYS);
         keys.addAll(Set.of("type", "root", "token", "tokenFile", "buildTime", "directories", "deviceIdFile"));
         configuration.warnAboutOthersThan(keys);

@@ -76,4 +76,19 @@ record Rollout(Instant start, List<Phase> phases, State state) {
         }
         return phases.get(phases.size() - 1).share();
     }
+
+    /**
+     * Whether it is a device's turn.
+     *
+     * @param drawn the place of the device, see {@link #place}
+     * @param now the time
+     * @return whether it may begin
+     */
+    Turn turn(double drawn, Instant now) {
+        return switch (state) {
+            case HALTED -> Turn.HALTED;
+            case RECALLED -> Turn.RECALLED;
+            case RUNNING -> drawn < share(now) ? Turn.NOW : Turn.LATER;
+        };
+    }
 }

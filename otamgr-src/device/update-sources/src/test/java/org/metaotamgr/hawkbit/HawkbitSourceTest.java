@@ -17,6 +17,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -24,6 +25,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
@@ -688,6 +690,84 @@ class HawkbitSourceTest {
         assertTrue(source().isStillOffered(offered()));
     }
 
+    // ---- signed roll-outs ----
+
+    private String rollouts(String command, String... words) throws Exception {
+        Path file = Files.write(folder.resolve("system.bundle"), bundle);
+        String tool = Workshop.script("ota-repository");
+        if (!Files.exists(folder.resolve("repo"))) {
+            workshop.run(tool, "init", "repo");
+            workshop.run(tool, "add", "repo", file.toString());
+        }
+        workshop.run(Stream.concat(Stream.of(tool, command, "repo"), Stream.of(words))
+                .toArray(String[]::new));
+        Files.writeString(folder.resolve("machine-id"), "0123456789abcdef0123456789abcdef\n");
+        return ", 'rollouts': {'directories': ['" + folder.resolve("repo/www") + "'], 'root': '"
+                + folder.resolve("repo/root.json") + "', 'deviceIdFile': '" + folder.resolve("machine-id") + "'}";
+    }
+
+    @Test
+    void aSoftAssignmentWaitsForItsTurnInTheSignedRolloutAndAForcedOneDoesNot() throws Exception {
+        String policy = rollouts("publish", "--phase", "0.001%/24h,100%");
+        long soft = server.assign(update().as(Assignment.Kind.SOFT));
+        CheckResult.Waiting waiting =
+                assertInstanceOf(CheckResult.Waiting.class, source(policy).check(DEVICE));
+        assertTrue(waiting.reason().contains("waits for the turn of this device"), waiting.reason());
+        assertEquals(List.of(), feedback());
+        assertEquals("RUNNING", server.status(soft));
+        rollouts("publish", "--phase", "100%", "--target", "qemuarm64-2.0.bundle", "--start", "2026-01-01T00:00:00Z");
+        Target target = offered(policy);
+        assertTrue(source(policy).isStillOffered(target));
+        rollouts("publish", "--phase", "0.001%/24h,100%", "--target", "qemuarm64-2.0.bundle");
+        SourceException later =
+                assertThrows(SourceException.class, () -> source(policy).isStillOffered(target));
+        assertEquals(Reason.DEFERRED, later.reason());
+        server.assign(update());
+        source(policy).check(DEVICE);
+        assertTrue(source(policy).isStillOffered(offered(policy)));
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = Assignment.Kind.class,
+            names = {"SOFT", "FORCED"})
+    void whatItsPublisherHaltedOrRecalledIsNotInstalledHoweverItIsAssigned(Assignment.Kind kind) throws Exception {
+        String policy = rollouts("publish");
+        long id = server.assign(update().as(kind));
+        Target target = offered(policy);
+        rollouts("halt", "qemuarm64-2.0.bundle");
+        assertInstanceOf(CheckResult.Waiting.class, source(policy).check(DEVICE));
+        assertEquals(
+                Reason.DEFERRED,
+                assertThrows(SourceException.class, () -> source(policy).isStillOffered(target))
+                        .reason());
+        rollouts("resume", "qemuarm64-2.0.bundle");
+        assertTrue(source(policy).isStillOffered(target));
+        rollouts("recall", "qemuarm64-2.0.bundle");
+        assertFalse(source(policy).isStillOffered(target));
+        source(policy).report(target, new UpdateEvent.Cancelled());
+        assertEquals("ERROR", server.status(id));
+        assertTrue(server.messages(id).toString().contains("was recalled by its publisher"));
+        server.assign(update().as(kind));
+        assertInstanceOf(CheckResult.Nothing.class, source(policy).check(DEVICE));
+        assertFalse(feedback().toString().contains("cancelAction"), feedback().toString());
+    }
+
+    @Test
+    void whatTheRepositoryDoesNotNameIsTakenAsAssignedAndOneThatCannotBeReadIsAskedAgain() throws Exception {
+        String policy = rollouts("publish", "--phase", "0.001%/24h,100%");
+        byte[] other = Files.readAllBytes(new Workshop(bundles).makeBundle("release", "qemuarm64", "3.0", 20_000));
+        server.assign(Assignment.forced("system", "3.0", other).as(Assignment.Kind.SOFT));
+        assertEquals("3.0", offered(policy).version());
+        long id = server.assign(update().as(Assignment.Kind.SOFT));
+        server.onlySha1();
+        source(policy).check(DEVICE);
+        assertInstanceOf(CheckResult.Waiting.class, source(policy).check(DEVICE));
+        Files.move(folder.resolve("repo/www"), folder.resolve("elsewhere"));
+        assertThrows(SourceException.class, () -> source(policy).check(DEVICE));
+        assertEquals("RUNNING", server.status(id));
+    }
+
     // ---- what cannot be used ----
 
     @Test
@@ -720,7 +800,7 @@ class HawkbitSourceTest {
         Target target = offered();
         SourceException damaged = assertThrows(SourceException.class, () -> source().pull(target, storage(), QUIET));
         assertEquals(Reason.DAMAGED, damaged.reason(), damaged.getMessage());
-        assertTrue(damaged.getMessage().contains("expected an image with the SHA-256"), damaged.getMessage());
+        assertTrue(damaged.getMessage().contains("expected image.tar with the SHA-256"), damaged.getMessage());
         assertEquals(List.of(), Workshop.snapshot(storage()));
     }
 

@@ -18,6 +18,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -330,6 +331,30 @@ class RepositorySourceTest {
         tool("recall", "qemuarm64-3.0.bundle");
         serve();
         assertFalse(source().isStillOffered(target));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "20260102030405"})
+    void aDeviceWithoutAClockFollowsTheTimeOfTheSignatureHoweverLongTheTimestampHolds(String built) throws Exception {
+        tool("add", version3.toString());
+        publish("--phase", "0.001%/72h,100%");
+        // A stick's timestamp holds for 30 days, so its end says nothing of when it was made.
+        tool("export", "media/stick", "--for", "qemuarm64");
+        Files.writeString(folder.resolve("timestamp"), built);
+        clockAt(Instant.EPOCH);
+        UpdateSource stick = source("'directories': ['" + folder.resolve("media") + "']");
+        CheckResult.Offers early = assertInstanceOf(CheckResult.Offers.class, stick.check(DEVICE));
+        assertEquals(
+                List.of("2.0"), early.targets().stream().map(Target::version).toList());
+        tool(
+                "sign",
+                "--at",
+                Instant.now()
+                        .plus(Duration.ofHours(73))
+                        .truncatedTo(ChronoUnit.SECONDS)
+                        .toString());
+        serve();
+        assertEquals(2, offers(DEVICE).size());
     }
 
     @Test

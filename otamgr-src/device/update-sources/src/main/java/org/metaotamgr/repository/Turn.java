@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.repository;
+
+/** What a roll-out says to one device now. */
+public enum Turn {
+    /** It may begin. */
+    NOW,
+    /** Others are first. */
+    LATER,
+    /** Nobody begins, for now. */
+    HALTED,
+    /** Nobody begins any more. */
+    RECALLED
+}
