@@ -155,10 +155,15 @@ def fragment(settings, known=None):
     """The configuration fragment that makes U-Boot keep a redundant environment on the MMC device, as fw_env.config says. `known` are the symbols
     of the release, without them every name of a thing is written.
 
-    Empty but for a comment where the boot script keeps the environment.
+    Without the environment where the boot script keeps it.
     """
     layout_ = layout.Layout(settings)
     lines = ["# Made from the OTA_ENV_ settings."]
+    command = (settings.getVar("OTA_UBOOT_BOOTCOMMAND") or "").strip()
+    if command:
+        if '"' in command or "\\" in command:
+            raise layout.SettingError("OTA_UBOOT_BOOTCOMMAND: expected neither quotes nor backslashes, found one")
+        lines += ["CONFIG_USE_BOOTCOMMAND=y", f'CONFIG_BOOTCOMMAND="{command}"']
     if layout_.store == "script":
         return "\n".join([*lines, "# The boot script keeps the environment."]) + "\n"
 
