@@ -4,7 +4,11 @@
 import argparse
 import difflib
 import re
+import signal
 import sys
+
+# Whoever reads what is printed, such as head, may go away.
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def nearest(word, known):

@@ -156,6 +156,9 @@ def words_of(line):
 
 def commands_of(block):
     """The lines of a block that are commands, as lists of words."""
+    # A file that a page shows.
+    if block.lines and block.lines[0].startswith("#!"):
+        return []
     if block.info in ("json", "yaml", "ini", "java", "python", "c", "text", "mermaid", "bitbake", "diff"):
         return []
     found = []

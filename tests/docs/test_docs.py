@@ -19,6 +19,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from xml.etree import ElementTree
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
@@ -102,6 +103,32 @@ class Links(unittest.TestCase):
         ]
         self.assertEqual(sorted(str(p.relative_to(ROOT)) for p in there if p not in linked and p != index.path), [])
 
+    def test_pictures_are_well_formed_and_have_words_for_those_who_do_not_see_them(self):
+        for path in sorted((ROOT / "docs").rglob("*.svg")):
+            with self.subTest(str(path.relative_to(ROOT))):
+                root = ElementTree.parse(path).getroot()
+                self.assertTrue(root.tag.endswith("svg"), root.tag)
+                self.assertIsNotNone(root.find("{http://www.w3.org/2000/svg}title"), "expected a <title>")
+                self.assertIn(
+                    "prefers-color-scheme: dark",
+                    path.read_text(encoding="utf-8"),
+                    "expected colours for a dark page, too",
+                )
+
+    def test_pictures_are_as_their_sources_make_them(self):
+        done = subprocess.run([ROOT / "docs/pictures/draw", "--check"], capture_output=True, text=True)
+        self.assertEqual(0, done.returncode, done.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            for cast in sorted((ROOT / "docs").rglob("*.cast")):
+                again = Path(shutil.copy(cast, folder))
+                subprocess.run([ROOT / "scripts/record", again], check=True)
+                same = again.with_suffix(".svg").read_text(encoding="utf-8") == cast.with_suffix(".svg").read_text(
+                    encoding="utf-8"
+                )
+                self.assertTrue(
+                    same, f"{cast.with_suffix('.svg')} is not what scripts/record draws of {cast.name}; run it"
+                )
+
 
 class Marks(unittest.TestCase):
     def test_every_block_with_commands_runs_here_or_says_what_it_needs(self):
@@ -142,6 +169,16 @@ class Marks(unittest.TestCase):
                         if option and option.group(0) not in helps[program]:
                             wrong.append(f"{page.name}:{block.line}: {program} --help knows no {option.group(0)}")
         self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
+
+    def test_scripts_that_pages_show_parse(self):
+        for page in every():
+            for block in page.blocks:
+                if block.lines and block.lines[0] == "#!/bin/sh":
+                    with self.subTest(f"{page.name}:{block.line}"):
+                        done = subprocess.run(
+                            ["sh", "-n"], input="\n".join(block.lines), capture_output=True, text=True
+                        )
+                        self.assertEqual((0, ""), (done.returncode, done.stderr))
 
     def test_files_of_the_project_that_prose_names_are_there(self):
         wrong = []
