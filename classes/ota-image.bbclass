@@ -32,6 +32,26 @@ IMAGE_BOOT_FILES = "boot.scr ${OTA_BOOT_FILES}"
 # No boot loader that wic would install: U-Boot is the machine's.
 WKS_FILE_DEPENDS_BOOTLOADERS = ""
 
+# What stays the same from one release to the next is not written again, as long as it stays at its place: blocks of 4 KiB, the same identifiers
+# and order of folders in each build (both slots of a device have them, too; nothing here mounts by them), each file where its name says, and no
+# inode tables that the kernel would clear after an update. What EXTRA_IMAGECMD:ext4 says comes later and wins.
+OTA_FILE_SYSTEM_UUID ?= "${@otamgr.layout.file_system_uuid(d)}"
+# nooelint: oelint.vars.specific, oelint.vars.overrideappend - types of images are overrides, too, and ext4 is one that images have
+EXTRA_IMAGECMD:ext4:prepend = "-b 4096 -U ${OTA_FILE_SYSTEM_UUID} -E hash_seed=${OTA_FILE_SYSTEM_UUID},lazy_itable_init=0,lazy_journal_init=0 "
+# 0: files lie as mke2fs puts them, one behind the other; ext4.zst and ext4.xz are smaller then.
+OTA_SETTLED ?= "1"
+# nooelint: oelint.vars.specific, oelint.vars.overrideappend, oelint.vars.inconspaces, oelint.vars.mispell - the same; it is a line of a shell
+IMAGE_CMD:ext4:append = "; ota_settle"
+# nooelint: oelint.vars.mispell.unknown - made by the image class for each type
+do_image_ext4[file-checksums] += "${OTAMGR_REPOSITORY}/lib/otamgr/settle.py:True"
+
+ota_settle () {
+    if [ "${OTA_SETTLED}" = 1 ]; then
+        python3 "${OTAMGR_REPOSITORY}/lib/otamgr/settle.py" "${IMGDEPLOYDIR}/${IMAGE_NAME}.ext4"
+    fi
+}
+ota_settle[vardepsexclude] += "OTAMGR_REPOSITORY"
+
 IMAGE_INSTALL:append = " packagegroup-otamgr kernel-image ${@'kernel-devicetree' if d.getVar('KERNEL_DEVICETREE') else ''}"
 
 do_image_wic[depends] += "ota-boot-script:do_deploy"

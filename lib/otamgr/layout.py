@@ -6,9 +6,12 @@ Settings are anything with a method getVar(name) that returns text, as BitBake's
 
 import re
 import struct
+import uuid
 
 SECTOR = 512
 MIB = 1 << 20
+# Of all images of this layer.
+_IMAGES = uuid.UUID("0f0bb0c5-2f5e-4c5e-9d7c-7d0c9a3b1f5e")
 
 
 class SettingError(Exception):
@@ -93,6 +96,11 @@ class Layout:
             if value < MIB:
                 found.append(f"{name}: expected at least 1 (MiB)")
         return found
+
+
+def file_system_uuid(settings):
+    """The identifier of the image's file systems: that of its machine and name, the same in each build."""
+    return str(uuid.uuid5(_IMAGES, "/".join((_text(settings, "MACHINE"), _text(settings, "IMAGE_BASENAME")))))
 
 
 def raw_files(settings):

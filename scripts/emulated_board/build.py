@@ -14,7 +14,7 @@ from pathlib import Path
 from emulated_board import elf, layer, packages
 
 sys.path.insert(0, str(layer.ROOT / "lib"))
-from otamgr import bundle  # noqa: E402
+from otamgr import bundle, settle  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 BUILD = layer.BUILD
@@ -93,6 +93,8 @@ ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
 
 # The board's name, for which bundles must be.
 COMPATIBLE = "emulated-board"
+# Of all its file systems, as a build has it.
+FILE_SYSTEM_UUID = "6f2e5a34-7a0c-5b3c-8f5b-5d2d0a8f3a11"
 
 # otamgr needs java.base alone; the hubby stand-in checks signatures with jdk.crypto.ec.
 RUNTIME_MODULES = "java.base,jdk.crypto.ec"
@@ -502,6 +504,12 @@ def make_filesystem(tree, out, label, room_mib=24):
         "-q",
         "-t",
         "ext4",
+        "-b",
+        "4096",
+        "-U",
+        FILE_SYSTEM_UUID,
+        "-E",
+        f"hash_seed={FILE_SYSTEM_UUID},lazy_itable_init=0",
         "-L",
         label,
         "-d",
@@ -511,6 +519,7 @@ def make_filesystem(tree, out, label, room_mib=24):
         stdout=subprocess.DEVNULL,
         env={**os.environ, "PATH": "/usr/sbin:/sbin:" + os.environ["PATH"]},
     )
+    settle.settle(out)
 
 
 def compress(image, out):

@@ -22,6 +22,17 @@ class Layout(MetadataCase):
         d.setVar("OTA_SLOT_MARKER", "/marker")
         return d.expand((ROOT / d.expand("wic/ota-ab-${OTA_PARTITION_TABLE}.wks.in")).read_text())
 
+    def test_file_systems_of_an_image_have_the_same_identifier_in_each_build_and_those_of_another_machine_have_not(self):
+        named = [
+            otamgr.layout.file_system_uuid(self.settings(machine, IMAGE_BASENAME=image))
+            for machine in ("qemuarm64", "qemuarm")
+            for image in ("one", "two")
+        ]
+        self.assertEqual(4, len(set(named)))
+        self.assertEqual(named[0], otamgr.layout.file_system_uuid(self.settings("qemuarm64", IMAGE_BASENAME="one")))
+        for name in named:
+            self.assertRegex(name, r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
     def test_every_machine_has_settings_that_fit_together(self):
         for machine in MACHINES:
             with self.subTest(machine=machine):
