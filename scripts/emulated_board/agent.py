@@ -100,7 +100,7 @@ class Demo:
             session.reboot(f"OTA: trial of slot {slot}")
             session.run("until ota-slot status | grep -q ^state=committed; do sleep 1; done", 0, seconds=120)
             said = session.run("otamgr status", 0)
-            if not any(re.search(rf"running={slot} committed={slot}", line) for line in said):
+            if not any(re.search(rf"slot +{slot} runs and is committed", line) for line in said):
                 raise RuntimeError(f"expected that slot {slot} runs and is committed, found {said}")
             # It is no update, and nobody is asked whether to go back.
             session.told(f"back to slot {slot}", first, [])

@@ -7,9 +7,10 @@ usr=$(dirname "$(dirname "$(readlink -f "$0")")")
 jars=$usr/share/java
 terminal=false columns=80
 # Java cannot tell whether standard error is a terminal.
-if [ -t 2 ]; then
+if [ -t 2 ] && [ "${TERM:-dumb}" != dumb ]; then
     terminal=true
-    size=$(stty size 2>/dev/null <&2 || echo "24 80")
+    # In this order: 2>/dev/null first would make <&2 the null device.
+    size=$(stty size <&2 2>/dev/null || echo "24 80")
     columns=${size#* }
 fi
 LD_LIBRARY_PATH=$usr/lib exec "$usr/lib/jvm/openjdk-17-native/bin/java" -Xmx64m -XX:+UseSerialGC -XX:-UsePerfData "-Dota.terminal=$terminal" \

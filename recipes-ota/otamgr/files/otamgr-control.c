@@ -8,7 +8,7 @@
  * request is one line, {"arguments":["COMMAND","ARGUMENT",...]}. Lines come back: "o TEXT" for standard output, "e TEXT"
  * for standard error, "p TEXT" for progress, and at last "x STATUS" with the exit status.
  *
- * Progress goes to standard error: one line that is overwritten on a terminal, else a line for each new word at its
+ * Progress goes to standard error: one line that is overwritten on a terminal, cut to its width, else (also with TERM=dumb) a line for each new word at its
  * begin, such as the phase of an install.
  *
  * exit status: that of the command, or
@@ -16,6 +16,7 @@
  *   2    wrong usage
  *   127  no daemon listens on SOCKET
  */
+#define _DEFAULT_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include <errno.h>
@@ -23,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -122,9 +124,13 @@ static void show_progress(const char *text)
 {
     static char last_word[64];
     size_t length = strcspn(text, " ");
+    const char *terminal = getenv("TERM");
 
-    if (isatty(STDERR_FILENO)) {
-        fprintf(stderr, "\r\033[K%s", text);
+    if (isatty(STDERR_FILENO) && terminal != NULL && strcmp(terminal, "dumb") != 0) {
+        struct winsize size;
+        int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
+        /* A line that wraps could not be overwritten. */
+        fprintf(stderr, "\r\033[K%.*s", columns, text);
         is_behind_progress = 1;
         return;
     }

@@ -177,6 +177,18 @@ public final class Finalisation {
     }
 
     /**
+     * How the last update ended, whenever that was.
+     *
+     * @return a sentence, or empty if there was none
+     */
+    public Optional<String> lastEnd() {
+        return store.state()
+                .last()
+                .map(end -> end.target().name()
+                        + (end.rolledBack() ? " was rolled back: " + end.reason() : " was installed and committed"));
+    }
+
+    /**
      * How the update ended whose end was noticed since this boot.
      *
      * @return {@link ExitCode#OK} or {@link ExitCode#ROLLED_BACK}; {@link ExitCode#NOTHING_PENDING} if there was none

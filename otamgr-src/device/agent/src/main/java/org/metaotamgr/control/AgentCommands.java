@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.StringWriter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentDevice;
@@ -16,6 +17,7 @@ import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.Result;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.Target;
+import org.metaotamgr.device.NearestWord;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.SlotStatus;
 
@@ -25,15 +27,70 @@ public final class AgentCommands implements ControlServer.Handler {
     public static final String USAGE =
             """
               check             ask the source what it offers
-              pull [TARGET]     bring a target to the device and prove it; the newest one if none is named
-              install [TARGET]  write what was pulled to the other slot and arm it; the device does not reboot by this
+              pull [TARGET]     download a target and verify it; the newest one if none is named
+              install [TARGET]  write what was pulled into the inactive slot and arm it; the device does not reboot by this
               run               after the reboot: finalise the update, and say how it ended
               status            what is installed, pulled and pending, and the slots
               list              all targets that are known: installed, pulled, and offered at the last check
-              rollback          arm the system in the other slot
+              rollback          arm the system in the inactive slot
               why [TXN]         how the last update ended and why (ota-why)
               --json            one JSON object instead of text
             """;
+
+    private static final List<String> COMMANDS =
+            List.of("check", "pull", "install", "run", "status", "list", "rollback", "why");
+
+    /** What {@code otamgr COMMAND --help} says, with an example. */
+    private static final Map<String, String> HELP = Map.of(
+            "check",
+            """
+            usage: otamgr check [--json]
+            Asks the source of updates what it offers, and says what would be taken. Nothing is downloaded.
+            exit status: 16 a new version is available, 0 up to date, 13 the source did not answer
+            example: otamgr check; [ $? = 16 ] && echo "there is an update"
+            """,
+            "pull",
+            """
+            usage: otamgr pull [TARGET] [--json]
+            Downloads a target and verifies it; the newest one if none is named. TARGET is a name or a version.
+            A pull that was cut goes on where it ended.
+            exit status: 0 pulled, 50 the pull failed (try again), 60 not enough room, 52 not now
+            example: otamgr pull 2.1
+            """,
+            "install",
+            """
+            usage: otamgr install [TARGET] [--json]
+            Writes what was pulled into the inactive slot and arms it. The device does not reboot by this.
+            exit status: 100 armed, a reboot is needed; 80 not pulled; 103 the install failed, nothing has changed
+            example: otamgr install; [ $? = 100 ] && reboot
+            """,
+            "run",
+            """
+            usage: otamgr run [--json]
+            After the reboot: waits until the update is committed or rolled back, and says how it ended.
+            exit status: 0 committed, 110 rolled back, 40 there is none to wait for
+            example: otamgr run || otamgr why
+            """,
+            "status",
+            """
+            usage: otamgr status [--json]
+            What runs, which slot is committed, what is pulled and pending, and how the last update ended.
+            exit status: 0 known, 1 the boot state cannot be read (ota-doctor says why)
+            example: otamgr status --json
+            """,
+            "list",
+            """
+            usage: otamgr list [--json]
+            All targets that are known: installed, pulled, and offered at the last check with the reason if one is not taken.
+            example: otamgr list --json
+            """,
+            "rollback",
+            """
+            usage: otamgr rollback [--json]
+            Arms the system in the inactive slot, if it is complete. It is a trial like an update.
+            exit status: 120 armed, a reboot is needed; 21 the inactive slot holds no complete system
+            example: otamgr rollback; [ $? = 120 ] && reboot
+            """);
 
     /** What is different from one process to another. */
     public interface Host {
@@ -76,17 +133,25 @@ public final class AgentCommands implements ControlServer.Handler {
     public int run(List<String> arguments, Answer answer) throws InterruptedException {
         List<String> words = new ArrayList<>();
         boolean json = false;
+        boolean help = false;
         for (String argument : arguments) {
             if (argument.equals("--json")) {
                 json = true;
+            } else if (argument.equals("--help") || argument.equals("-h")) {
+                help = true;
             } else if (argument.startsWith("-")) {
-                answer.err("expected --json, found " + Printable.of(argument) + "; try: otamgr --help");
+                answer.err("expected --json, found " + Printable.of(argument)
+                        + NearestWord.question(argument, List.of("--json", "--help")) + "; try: otamgr --help");
                 return ExitCode.USAGE.status();
             } else {
                 words.add(argument);
             }
         }
         String command = words.isEmpty() ? "" : words.get(0);
+        if (help && HELP.containsKey(command)) {
+            HELP.get(command).lines().forEach(answer::out);
+            return ExitCode.OK.status();
+        }
         boolean takesTarget = command.equals("pull") || command.equals("install");
         if (words.size() > (takesTarget ? 2 : 1)) {
             answer.err(command + ": expected " + (takesTarget ? "one target" : "nothing more") + ", found "
@@ -118,7 +183,8 @@ public final class AgentCommands implements ControlServer.Handler {
             }
             default -> {
                 answer.err("expected check, pull, install, run, status, list, rollback or why, found "
-                        + (command.isEmpty() ? "nothing" : Printable.of(command)) + "; try: otamgr --help");
+                        + (command.isEmpty() ? "nothing" : Printable.of(command))
+                        + NearestWord.question(command, COMMANDS) + "; try: otamgr --help");
                 return ExitCode.USAGE.status();
             }
         }
@@ -253,6 +319,7 @@ public final class AgentCommands implements ControlServer.Handler {
         SlotStatus slot = device.slots().status();
         InstalledSystem installed = device.installed();
         Optional<Target> pending = device.finalisation().pending();
+        Optional<String> last = device.finalisation().lastEnd();
         List<Target> pulled = device.store().pulled();
         if (json) {
             answer.out(json(generator -> {
@@ -272,6 +339,7 @@ public final class AgentCommands implements ControlServer.Handler {
                 generator.writeStringField("compatible", installed.compatible().orElse(""));
                 generator.writeEndObject();
                 generator.writeStringField("pending", pending.map(Target::name).orElse(""));
+                generator.writeStringField("last", last.orElse(""));
                 generator.writeArrayFieldStart("pulled");
                 for (Target target : pulled) {
                     generator.writeString(target.name());
@@ -281,14 +349,28 @@ public final class AgentCommands implements ControlServer.Handler {
         } else {
             answer.out("installed  " + installed.name().orElse("(unknown)")
                     + installed.version().map(version -> "  version " + version).orElse(""));
-            answer.out("slot       " + slot.state() + "  running=" + slot.running() + " committed=" + slot.committed()
-                    + (slot.trial().isEmpty() ? "" : " trial=" + slot.trial())
-                    + slot.floor().map(floor -> " floor=" + floor).orElse(""));
+            answer.out("slot       " + sentence(slot));
+            slot.floor().ifPresent(floor -> answer.out("floor      " + floor + "  (nothing older is installed)"));
             answer.out("source     " + sourceName());
             pulled.forEach(target -> answer.out("pulled     " + line(target)));
             pending.ifPresent(target -> answer.out("pending    " + line(target)));
+            last.ifPresent(end -> answer.out("last       " + end));
         }
         return slot.state() == SlotStatus.State.UNKNOWN ? ExitCode.UNKNOWN.status() : ExitCode.OK.status();
+    }
+
+    private static String sentence(SlotStatus slot) {
+        String other = slot.running().equals("a") ? "b" : "a";
+        return switch (slot.state()) {
+            case COMMITTED -> slot.running() + " runs and is committed";
+            case TRIAL -> slot.running() + " runs on trial; it is committed once it is healthy, else " + other
+                    + " runs again";
+            case ARMED -> slot.running() + " runs; " + slot.trial() + " is armed: the next reboot starts its trial";
+            case INTERRUPTED -> slot.running() + " runs, because U-Boot could not start the trial of " + slot.trial()
+                    + "; try: otamgr why";
+            case MISMATCH -> slot.running() + " runs, but " + slot.committed() + " is committed; try: ota-doctor";
+            case UNKNOWN -> "the boot state cannot be read; try: ota-doctor";
+        };
     }
 
     private String sourceName() {

@@ -20,12 +20,16 @@ import org.newsclub.net.unix.AFUNIXSocketAddress;
 import org.newsclub.net.unix.AFUNIXSocketCredentials;
 
 /**
- * Takes commands over a local socket. A request is one line, a JSON object with the list {@code arguments}. What comes
+ * Takes commands over a local socket, version {@value #PROTOCOL} of the protocol in docs/reference/control.md. A request is one line, a JSON
+ * object with the list {@code arguments}. What comes
  * back are lines that begin with a letter and a blank: {@code o} for standard output, {@code e} for standard error,
  * {@code p} for progress, and, as the last one, {@code x} with the exit code. The socket belongs to the user of the daemon
  * and has mode 0600; whoever is connected nevertheless, and is neither that user nor root, is sent away.
  */
 public final class ControlServer implements AutoCloseable {
+    /** The version of the protocol; within it nothing that a client relies on changes. */
+    public static final int PROTOCOL = 1;
+
     private static final int MAX_REQUEST = 16 * 1024;
     private static final int MAX_DRAIN = 1 << 20;
     private static final int MAX_CONNECTIONS = 4;
@@ -178,7 +182,11 @@ public final class ControlServer implements AutoCloseable {
             }
             line.write(next);
         }
-        return JsonFields.of(line.toByteArray()).texts("arguments");
+        JsonFields request = JsonFields.of(line.toByteArray());
+        if (request.node().has("protocol")) {
+            request.number("protocol", PROTOCOL, PROTOCOL);
+        }
+        return request.texts("arguments");
     }
 
     /** Writes lines to the one who gave the command, as long as there is one. */
