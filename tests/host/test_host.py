@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What the scripts for a build host say on a machine that lacks something: one sentence with what to do, before anything is installed."""
 
+import fcntl
 import os
+import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 from pathlib import Path
@@ -44,6 +48,14 @@ ESSENTIAL = (
     "true",
 )
 FAILS = '#!/bin/sh\necho "$0 $*" >> "$RAN"\nexit 99\n'
+
+
+def sub_commands(script):
+    """Those that the program adds to its parser; a list of all is in the help, two blanks before each."""
+    help_text = subprocess.run([script, "--help"], capture_output=True, text=True).stdout
+    return re.findall(
+        r"^    ([a-z][a-z-]*)(?: |$)", help_text.partition("  COMMAND\n")[2].partition("\n\n")[0], re.MULTILINE
+    )
 
 
 class Host(unittest.TestCase):
@@ -127,6 +139,71 @@ class Host(unittest.TestCase):
                     done = self.run_script(script.name, "--help")
                     self.assertEqual(0, done.returncode, done.stderr)
                     self.assertIn("usage:", done.stdout)
+
+    def in_terminal(self, command, columns, term):
+        """What a program says on a terminal of so many columns."""
+        parent, child = os.openpty()
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        environment = {"PATH": f"{self.bin}:{os.environ['PATH']}", "HOME": str(self.folder), "TERM": term}
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=child, env=environment)
+        os.close(child)
+        os.close(parent)
+        return done.stdout.decode()
+
+    def test_the_java_tools_hear_the_width_of_the_terminal_and_that_one_is_dumb(self):
+        says = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
+        checkout = self.unbuilt()
+        for module, jar in re.findall(r"run_host_tool (\S+) (\S+)", (ROOT / "scripts/ota").read_text()):
+            path = checkout / "otamgr-src" / module / "target" / f"{jar}.jar"
+            path.parent.mkdir(parents=True)
+            path.touch()
+        self.program("java", says)
+        native = self.folder / "usr"
+        for name, text in (
+            ("bin/ota", (ROOT / "recipes-ota/ota-tools/files/ota.sh").read_text()),
+            ("lib/jvm/openjdk-17-native/bin/java", says),
+        ):
+            (native / name).parent.mkdir(parents=True)
+            (native / name).write_text(text)
+            (native / name).chmod(0o755)
+        for tool in (checkout / "scripts/ota", native / "bin/ota"):
+            with self.subTest(tool):
+                self.assertIn(
+                    "-Dota.terminal=true\n-Dota.columns=123\n", self.in_terminal([tool, "status"], 123, "xterm")
+                )
+                self.assertIn("-Dota.terminal=false\n", self.in_terminal([tool, "status"], 123, "dumb"))
+                piped = subprocess.run(
+                    [tool, "status"],
+                    capture_output=True,
+                    text=True,
+                    env={"PATH": f"{self.bin}:{os.environ['PATH']}", "TERM": "xterm"},
+                )
+                self.assertIn("-Dota.terminal=false\n", piped.stdout)
+
+    def test_typos_get_the_nearest_option_or_command(self):
+        for script, typo, meant in (
+            ("ota-bundle", "crate", "create"),
+            ("ota-bundle", "verfy", "verify"),
+            ("check-u-boot", "--bulit", "--built"),
+            ("plan-disk", "--slto", "--slot"),
+        ):
+            with self.subTest(script=script, typo=typo):
+                done = subprocess.run([ROOT / "scripts" / script, typo], capture_output=True, text=True)
+                self.assertEqual(2, done.returncode, done.stdout + done.stderr)
+                self.assertIn(f"did you mean {meant}?", done.stderr)
+                self.assertIn("--help", done.stderr)
+
+    def test_help_of_every_command_and_sub_command_has_an_example(self):
+        for script in SCRIPTS:
+            if not script.read_text().startswith("#!/usr/bin/env python3"):
+                continue
+            for words in ((), *((name,) for name in sub_commands(script))):
+                with self.subTest(script=script.name, words=words):
+                    done = subprocess.run(
+                        [script, *words, "--help"], capture_output=True, text=True, env={**os.environ, "COLUMNS": "140"}
+                    )
+                    self.assertEqual(0, done.returncode, done.stderr)
+                    self.assertRegex(done.stdout, rf"(?m)^ +(?:scripts/)?{script.name}\b.*\S|e\.g\. ")
 
     def test_without_root_it_says_so_and_stops(self):
         self.as_user(1000)

@@ -76,6 +76,26 @@ def documented_codes(factory, name):
     equal(documented - used, set(), "explained codes that do not occur")
 
 
+@promise("the help of {} has an example, and a typo gets the nearest word", cases=(*COMMANDS, "ota-why", "ota-doctor"))
+def teaching(factory, name):
+    board = factory.board()
+    text = board.run(f"/sbin/{name}", "--help").out
+    true(re.search(rf"^  {name} \S", text, re.MULTILINE), f"an example in\n{text}")
+    typo, meant = {
+        "sysupgrade": ("--no-rebot", "--no-reboot"),
+        "ota-slot": ("comit", "commit"),
+        "ota-verify": ("bundel", "bundle"),
+        "ota-why": ("--jsn", "--json"),
+        "ota-doctor": ("--fxi", "--fix"),
+        "ota-trial-guard": ("--onec", "--once"),
+    }[name]
+    result = board.run(f"/sbin/{name}", typo)
+    equal(result.code, 2, "exit code")
+    true(f"; did you mean {meant}?" in result.err and f"try: {name} --help" in result.err, result.err)
+    far = board.run(f"/sbin/{name}", "--xyzzy-plugh")
+    true("did you mean" not in far.err, far.err)
+
+
 @promise("every exit code of sysupgrade's contract is provoked by a test here")
 def provoked_codes(factory):
     import promises

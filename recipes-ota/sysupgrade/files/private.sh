@@ -17,6 +17,28 @@ BOOT_STATE_LOCK=$BOOT_STATE_RUN/sysupgrade.lock
 PATH=${PATH:+$PATH:}/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
+# did_you_mean TYPED WORD...: "; did you mean WORD?" for the nearest one, or nothing. Counts the letters to put in, take away or replace.
+did_you_mean() {
+    typed=$1
+    shift
+    printf '%s\n' "$@" | TYPED=$typed awk '
+        BEGIN { typed = ENVIRON["TYPED"]; least = int(length(typed) / 3) + 2; if (length(typed) > 64) least = 0 }
+        {
+            for (i = 0; i <= length(typed); i++) steps[i, 0] = i
+            for (j = 0; j <= length($0); j++) steps[0, j] = j
+            for (i = 1; i <= length(typed); i++) {
+                for (j = 1; j <= length($0); j++) {
+                    best = steps[i - 1, j - 1] + (substr(typed, i, 1) != substr($0, j, 1))
+                    if (steps[i - 1, j] + 1 < best) best = steps[i - 1, j] + 1
+                    if (steps[i, j - 1] + 1 < best) best = steps[i, j - 1] + 1
+                    steps[i, j] = best
+                }
+            }
+            if (steps[length(typed), length($0)] < least) { least = steps[length(typed), length($0)]; nearest = $0 }
+        }
+        END { if (nearest != "") printf "; did you mean %s?", nearest }'
+}
+
 # run_folder_made: $BOOT_STATE_RUN, which nobody else can look into or make files in.
 run_folder_made() {
     if [ -L "$BOOT_STATE_RUN" ] || { [ -e "$BOOT_STATE_RUN" ] && [ ! -d "$BOOT_STATE_RUN" ]; }; then
