@@ -6,7 +6,8 @@
 
 mke2fs puts one file behind the other: one that grows, or a new one, moves all that follow, and a device must write what moved. Here files
 are put where a hash of their names says, a few neighbours together, with some room behind them; no earlier release has to be known.
-Times of access, change and creation become those of the last modification. Nothing else changes: not a byte of a file, no inode number.
+Numbers of inodes depend on names likewise, for a folder is rewritten when a number in it changes. Times of access, change and creation
+become those of the last modification. Not a byte of a file changes.
 
 Needs Python's standard library, and e2fsck to look at the result. Images with other blocks than 4 KiB, bigalloc, or files without
 extents stay as they are, which is said. exit status: 0 done or left as it was, 1 the image cannot be read, 2 usage.
@@ -28,7 +29,10 @@ INCOMPAT_META_BG, INCOMPAT_64BIT, INCOMPAT_CSUM_SEED, INCOMPAT_INLINE, INCOMPAT_
 INCOMPAT_RECOVER, INCOMPAT_JOURNAL_DEV = 0x4, 0x8
 RO_SPARSE_SUPER, RO_GDT_CSUM, RO_BIGALLOC, RO_METADATA_CSUM = 0x1, 0x10, 0x200, 0x400
 EXTENTS, INDEX_MAGIC, EXTENT_LIMIT = 0x80000, 0xF30A, 32768
-BLOCK_UNINIT = 2
+INODE_UNINIT, BLOCK_UNINIT = 1, 2
+INCOMPAT_EA_INODE = 0x400
+# A folder with an index, and what marks the checksum at the end of its blocks.
+INDEXED, TAIL = 0x1000, struct.pack("<IHBB", 0, 12, 0, 0xDE)
 # In a block of extents: header, 12 bytes for each, checksum.
 LEAF_EXTENTS = (BLOCK - 12 - 4) // 12
 ROOT_INODE = 2
@@ -84,11 +88,11 @@ class Inode:
     """An inode that has a place: its number, its bytes, what lies where, and the blocks of its extents."""
 
     def __init__(self, number, raw):
-        self.number, self.raw = number, raw
+        self.number, self.raw, self.old_number = number, raw, number
         self.mode, self.flags = _get(raw, 0, "H"), _get(raw, 32, "I")
         self.size = _get(raw, 4, "I") | _get(raw, 108, "I") << 32
-        # (first block of the file, first block of the image, count), and blocks that hold extents.
-        self.extents, self.tree = [], []
+        # (first block of the file, first block of the image, count), and blocks that hold extents; of a folder all its blocks.
+        self.extents, self.tree, self.content = [], [], {}
 
     @property
     def has_blocks(self):
@@ -107,13 +111,13 @@ class FileSystem:
         self.compat, self.incompat, self.ro_compat = (_get(sb, at, "I") for at in (92, 96, 100))
         if 1024 << _get(sb, 24, "I") != BLOCK:
             raise Unsettled(f"its blocks have {1024 << _get(sb, 24, 'I')} bytes, expected {BLOCK} (mke2fs -b {BLOCK})")
-        refused = INCOMPAT_META_BG | INCOMPAT_INLINE | INCOMPAT_ENCRYPT | INCOMPAT_RECOVER | INCOMPAT_JOURNAL_DEV
+        refused = INCOMPAT_EA_INODE | INCOMPAT_META_BG | INCOMPAT_INLINE | INCOMPAT_ENCRYPT | INCOMPAT_RECOVER | INCOMPAT_JOURNAL_DEV
         if self.incompat & refused or self.ro_compat & RO_BIGALLOC or self.compat & COMPAT_SPARSE_SUPER2:
-            raise Unsettled("it has features with which files are not moved (meta_bg, inline_data, bigalloc, an unclean journal)")
+            raise Unsettled("it has features with which files are not moved (meta_bg, inline_data, ea_inode, bigalloc, an unclean journal)")
         wide = self.incompat & INCOMPAT_64BIT
         self.blocks = _get(sb, 4, "I") | (_get(sb, 0x150, "I") << 32 if wide else 0)
         self.per_group, self.inodes_per_group = _get(sb, 32, "I"), _get(sb, 40, "I")
-        self.inode_size = _get(sb, 88, "H")
+        self.inode_size, self.first_inode = _get(sb, 88, "H"), max(_get(sb, 84, "I"), 11)
         self.groups = -(-self.blocks // self.per_group)
         self.desc_size = max(_get(sb, 254, "H"), 32) if wide else 32
         self.reserved_gdt = _get(sb, 206, "H") if self.compat & COMPAT_RESIZE else 0
@@ -167,19 +171,23 @@ class FileSystem:
             inode.extents.append((first, _get(node, at + 8, "I") | _get(node, at + 6, "H") << 32, count))
 
     def entries(self, folder):
-        """(name, number) of what is in a folder."""
-        for _, place, count in folder.extents:
+        """(block, byte in it, name, number) of what is in a folder; its blocks are read."""
+        for first, place, count in folder.extents:
             data = self.read(place, count)
-            for start in range(0, len(data), BLOCK):
-                at = start
-                while at < start + BLOCK:
-                    number, length, size = struct.unpack_from("<IHB", data, at)
-                    if length < 8 or at + length > start + BLOCK:
-                        raise Unsettled(f"the folder in inode {folder.number} is damaged")
-                    name = data[at + 8 : at + 8 + size]
-                    if number and name not in (b".", b".."):
-                        yield name, number
-                    at += length
+            for index in range(count):
+                folder.content[first + index] = bytearray(data[index * BLOCK : (index + 1) * BLOCK])
+        return self.entries_again(folder)
+
+    def entries_again(self, folder):
+        for block, data in folder.content.items():
+            at = 0
+            while at < BLOCK:
+                number, length, size = struct.unpack_from("<IHB", data, at)
+                if length < 8 or at + length > BLOCK:
+                    raise Unsettled(f"the folder in inode {folder.number} is damaged")
+                if number:
+                    yield block, at, bytes(data[at + 8 : at + 8 + size]), number
+                at += length
 
     def tree(self):
         """Each inode that a name leads to, once, with the first of its names; sorted by them."""
@@ -192,7 +200,11 @@ class FileSystem:
             inode = self.inode(number)
             found[number] = (path, inode)
             if stat.S_ISDIR(inode.mode):
-                waiting += [(path.rstrip(b"/") + b"/" + name, below) for name, below in self.entries(inode)]
+                waiting += [
+                    (path.rstrip(b"/") + b"/" + name, below)
+                    for _, _, name, below in self.entries(inode)
+                    if name not in (b".", b"..")
+                ]
         return sorted(found.values(), key=lambda each: each[0])
 
     def _has_backup(self, group):
@@ -223,6 +235,17 @@ class FileSystem:
             for place, count in ((self._place(group, 0, 32), 1), (self._place(group, 4, 36), 1), (self._place(group, 8, 40), table)):
                 used[place : place + count] = b"\1" * count
         used[self.blocks :] = b"\1" * (len(used) - self.blocks)
+        return used
+
+    def inodes_used(self):
+        """A byte for each inode, 1 where it is used; the first one is number 1."""
+        used = bytearray(self.groups * self.inodes_per_group)
+        for group, desc in enumerate(self.descs):
+            if _get(desc, 18, "H") & INODE_UNINIT:
+                continue
+            bitmap = self.read(self._place(group, 4, 36))
+            for index in range(self.inodes_per_group):
+                used[group * self.inodes_per_group + index] = bitmap[index >> 3] >> (index & 7) & 1
         return used
 
     # ---- what it becomes ---------------------------------------------------------------------------------------------
@@ -261,6 +284,58 @@ class FileSystem:
                 _put(raw, 130, "H", crc >> 16)
         return raw, block
 
+    def folder(self, inode, numbers):
+        """Yields (block of the file, bytes) of a folder that has other inodes in it, with checksums."""
+        for block, at, _, number in list(self.entries_again(inode)):
+            _put(inode.content[block], at, "I", numbers.get(number, number))
+        seed = crc32c(crc32c(self.seed, struct.pack("<I", inode.number)), inode.raw[100:104]) if self.checksums else 0
+        for block, data in inode.content.items():
+            if self.checksums:
+                is_node = _get(data, 0, "I") == 0 and _get(data, 4, "H") == BLOCK
+                entries = 0
+                if inode.flags & INDEXED and block == 0:
+                    entries = 24 + data[29]
+                elif inode.flags & INDEXED and is_node:
+                    entries = 8
+                if entries:
+                    limit, count = _get(data, entries, "H"), _get(data, entries + 2, "H")
+                    tail = entries + limit * 8
+                    if count > limit or tail + 8 > BLOCK:
+                        raise Unsettled(f"the index of the folder in inode {inode.old_number} is damaged")
+                    crc = crc32c(crc32c(seed, data[: entries + count * 8]), data[tail : tail + 4] + b"\0\0\0\0")
+                    _put(data, tail + 4, "I", crc)
+                elif data[-12:-4] == TAIL:
+                    _put(data, BLOCK - 4, "I", crc32c(seed, data[:-12]))
+                else:
+                    raise Unsettled(f"the folder in inode {inode.old_number} has a block without checksum")
+            yield block, bytes(data)
+
+    def numbered(self, used, folders):
+        """Yields (byte of the image, bytes) of bitmaps for inodes that are used; `folders` are the numbers of those that are folders."""
+        per_group = self.inodes_per_group
+        for group, desc in enumerate(self.descs):
+            part = used[group * per_group : (group + 1) * per_group]
+            flags = _get(desc, 18, "H")
+            if flags & INODE_UNINIT and not any(part):
+                continue
+            bits = bytearray(b"\xff" * BLOCK)
+            for index, bit in enumerate(part):
+                if not bit:
+                    bits[index >> 3] &= ~(1 << (index & 7))
+            yield self._place(group, 4, 36) * BLOCK, bytes(bits)
+            _put(desc, 18, "H", flags & ~INODE_UNINIT)
+            unused = per_group - 1 - part.rfind(1) if self.checksums or self.ro_compat & RO_GDT_CSUM else 0
+            inside = sum(group * per_group < number <= (group + 1) * per_group for number in folders)
+            for low, high, value in ((14, 46, part.count(0)), (16, 48, inside), (28, 50, unused)):
+                _put(desc, low, "H", value & 0xFFFF)
+                if self.desc_size >= 64:
+                    _put(desc, high, "H", value >> 16)
+            if self.checksums:
+                crc = crc32c(self.seed, bits[: per_group // 8])
+                _put(desc, 26, "H", crc & 0xFFFF)
+                if self.desc_size >= 60:
+                    _put(desc, 58, "H", crc >> 16)
+
     def allocated(self, used):
         """Yields (byte of the image, bytes) of bitmaps, group descriptors and superblock for blocks that are used."""
         for group, desc in enumerate(self.descs):
@@ -268,23 +343,23 @@ class FileSystem:
             part = used[first : first + self.per_group]
             flags, free = _get(desc, 18, "H"), part.count(0)
             before = _get(desc, 12, "H") | (_get(desc, 44, "H") << 16 if self.desc_size >= 64 else 0)
-            if flags & BLOCK_UNINIT and free == before:
-                continue
-            bits = bytearray(BLOCK)
-            for index, bit in enumerate(part):
-                if bit:
-                    bits[index >> 3] |= 1 << (index & 7)
-            bits[self.per_group // 8 :] = b"\xff" * (BLOCK - self.per_group // 8)
-            yield self._place(group, 0, 32) * BLOCK, bytes(bits)
-            _put(desc, 18, "H", flags & ~BLOCK_UNINIT)
-            _put(desc, 12, "H", free & 0xFFFF)
-            if self.desc_size >= 64:
-                _put(desc, 44, "H", free >> 16)
+            if not (flags & BLOCK_UNINIT and free == before):
+                bits = bytearray(BLOCK)
+                for index, bit in enumerate(part):
+                    if bit:
+                        bits[index >> 3] |= 1 << (index & 7)
+                bits[self.per_group // 8 :] = b"\xff" * (BLOCK - self.per_group // 8)
+                yield self._place(group, 0, 32) * BLOCK, bytes(bits)
+                _put(desc, 18, "H", flags & ~BLOCK_UNINIT)
+                _put(desc, 12, "H", free & 0xFFFF)
+                if self.desc_size >= 64:
+                    _put(desc, 44, "H", free >> 16)
+                if self.checksums:
+                    crc = crc32c(self.seed, bits[: self.per_group // 8])
+                    _put(desc, 24, "H", crc & 0xFFFF)
+                    if self.desc_size >= 60:
+                        _put(desc, 56, "H", crc >> 16)
             if self.checksums:
-                crc = crc32c(self.seed, bits[: self.per_group // 8])
-                _put(desc, 24, "H", crc & 0xFFFF)
-                if self.desc_size >= 60:
-                    _put(desc, 56, "H", crc >> 16)
                 _put(desc, 30, "H", 0)
                 _put(desc, 30, "H", crc32c(crc32c(self.seed, struct.pack("<I", group)), desc) & 0xFFFF)
             elif self.ro_compat & RO_GDT_CSUM:
@@ -479,6 +554,34 @@ def _placed(file_system, tree, used):
     return moves
 
 
+def _numbered(file_system, tree):
+    """Gives inodes numbers that depend on names. Returns which are used, and the new number of each old one."""
+    moved = [(path, inode) for path, inode in tree if inode.number > file_system.first_inode]
+    used = file_system.inodes_used()
+    for _, inode in moved:
+        used[inode.number - 1] = 0
+    # In a part of the table that does not change with each file more or less.
+    room = len(used) - file_system.first_inode
+    span, wanted = 16, len(moved) + len(moved) // 4
+    while span < wanted:
+        span += span // 2 if span & (span - 1) == 0 else span // 3
+    span = min(span, room)
+    free = [file_system.first_inode + index for index in range(room) if not used[file_system.first_inode + index]]
+    numbers = {}
+    for path, inode in sorted(moved, key=lambda each: _hash(b"number", each[0])):
+        for number in range(8 * TRIES):
+            index = file_system.first_inode + _hash(b"inode", path, number) % span
+            if not used[index]:
+                break
+        else:
+            index = next(place for place in free if not used[place])
+        used[index] = 1
+        numbers[inode.number] = index + 1
+    for _, inode in moved:
+        inode.number = numbers[inode.number]
+    return used, numbers
+
+
 def settle(path):
     """Writes the image anew, complete or not at all. Raises Unsettled where it stays as it is."""
     path = Path(path)
@@ -498,6 +601,7 @@ def _written(file_system, out, size):
     used = file_system.used()
     copied = bytearray(used)
     moves = _placed(file_system, tree, used)
+    inodes, numbers = _numbered(file_system, tree)
     # What has no name keeps its place: journal, inode tables, attributes.
     for old, _, count in moves:
         copied[old : old + count] = bytes(count)
@@ -509,12 +613,20 @@ def _written(file_system, out, size):
         _copied(file_system, out, first, first, at - first)
     for old, place, count in moves:
         _copied(file_system, out, old, place, count)
+    for number in numbers:
+        os.pwrite(out, bytes(file_system.inode_size), file_system.inode_at(number))
+    folders = set()
     for _, inode in tree:
         raw, block = file_system.finished(inode)
         os.pwrite(out, raw, file_system.inode_at(inode.number))
         if block is not None:
             os.pwrite(out, block, inode.tree[0] * BLOCK)
-    for place, content in file_system.allocated(used):
+        if stat.S_ISDIR(inode.mode):
+            folders.add(inode.number)
+            places = {first + index: place + index for first, place, count in inode.extents for index in range(count)}
+            for number, content in file_system.folder(inode, numbers):
+                os.pwrite(out, content, places[number] * BLOCK)
+    for place, content in (*file_system.numbered(inodes, folders), *file_system.allocated(used)):
         os.pwrite(out, content, place)
 
 

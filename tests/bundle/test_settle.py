@@ -60,9 +60,7 @@ def described(image):
             # debugfs does not give links their times.
             time = 0 if path.is_symlink() else info.st_mtime
             files[name] = hashlib.sha256(repr((info.st_mode, info.st_uid, info.st_gid, info.st_size, time, content)).encode()).hexdigest()
-    # With inodes, of all folders.
-    listing = "".join(debugfs(image, f'ls -p "/{name}"') for name in ("", "etc", "boot", "many", "usr/lib", "usr/lib/7"))
-    return {**files, "listed": hashlib.sha256(listing.encode()).hexdigest()}
+    return files
 
 
 def different(one, other):
@@ -135,7 +133,7 @@ class Settle(unittest.TestCase):
         settle.settle(new)
         blocks = 64 * MIB // 4096
         self.assertGreater(different(unsettled, unsettled_new), 0.2 * blocks)
-        self.assertLess(different(old, new), 0.06 * blocks)
+        self.assertLess(different(old, new), 0.03 * blocks)
 
     def test_times_that_a_build_does_not_repeat_become_those_of_the_modification(self):
         image = made(self.tree, self.folder / "image")
@@ -185,7 +183,7 @@ class Settle(unittest.TestCase):
     def test_what_e2fsck_does_not_like_never_takes_the_place_of_the_image(self):
         image = made(self.tree, self.folder / "image")
         before = image.read_bytes()
-        with unittest.mock.patch.object(settle.FileSystem, "allocated", lambda *_: iter(())):
+        with unittest.mock.patch.object(settle.FileSystem, "allocated", lambda *_: ()):
             with self.assertRaisesRegex(settle.Unsettled, "e2fsck does not like"):
                 settle.settle(image)
         self.assertEqual(image.read_bytes(), before)
