@@ -19,6 +19,7 @@ SRC_URI = "\
     file://ota-verify \
     file://exit-codes \
     file://private.sh \
+    file://limits.sh \
     file://settings.sh \
     file://settings.awk \
     file://journal.sh \

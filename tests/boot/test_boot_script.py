@@ -147,7 +147,17 @@ class BootScript(BootCase):
             .lower()
         )
         line = self.boot("^bootargs=")[-1]
-        for word in (f"root=PARTUUID={uuid}", "ota.slot=a", "panic=5", "quiet"):
+        for word in (f"root=PARTUUID={uuid}", "ota.slot=a", "ota.trial=none", "panic=5", "quiet"):
+            self.assertIn(word, line.split("=", 1)[1].split())
+
+
+class BootTold(BootCase):
+    watchdog = "printenv bootargs"
+
+    def test_the_kernel_command_line_of_a_trial_names_the_update(self):
+        self.setenv(ota_slot="a", ota_trial="b", ota_tries=2, ota_txn="20261128T051500Z-2f61aa04")
+        line = self.boot("^bootargs=")[-1]
+        for word in ("ota.slot=b", "ota.trial=20261128T051500Z-2f61aa04"):
             self.assertIn(word, line.split("=", 1)[1].split())
 
 

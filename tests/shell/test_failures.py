@@ -108,6 +108,7 @@ def usage(factory):
         ((image, "--txn"), "--txn needs"),
         (("--txn", "a b", image), "A-Z"),
         (("--txn", "", image), "A-Z"),
+        (("--txn", "none", image), "none"),
         (("--txn=x\ny", image), "A-Z"),
         (("--txn", "x" * 41, image), "40"),
         (("-Tz", image), "-z"),

@@ -67,7 +67,7 @@ def documented_codes(factory, name):
     documented = {int(code) for code in re.findall(r"^ +(\d+)  \S", text.partition("Exit codes:")[2], re.MULTILINE)}
     source = (factory.files / name).read_text()
     source += "".join((factory.files / part).read_text() for part in SHARED if f"/usr/lib/otamgr/{part}" in source)
-    used = {int(code) for code in re.findall(r"\b(?:fail|exit|give_up) (\d+)\b", source)} | {0, 1}
+    used = {int(code) for code in re.findall(r"\b(?:fail|exit|give_up|leave) (\d+)\b", source)} | {0, 1}
     if "CONTENT_ENGINE" in source:
         # Its reasons are handed on; ota-verify runs only what opens and verifies.
         text = (factory.repository / "recipes-ota/ota-content/files/src/say.h").read_text()
@@ -152,7 +152,7 @@ def journal_full(factory):
     equal(board.ota_env()["ota_slot"], "b", "committed slot")
 
 
-LIBRARIES = ". /usr/lib/otamgr/private.sh; . /usr/lib/otamgr/settings.sh; . /usr/lib/otamgr/journal.sh; "
+LIBRARIES = ". /usr/lib/otamgr/private.sh; . /usr/lib/otamgr/limits.sh; . /usr/lib/otamgr/settings.sh; . /usr/lib/otamgr/journal.sh; "
 
 
 @promise(

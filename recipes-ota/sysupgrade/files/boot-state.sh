@@ -29,6 +29,7 @@ uptime_seconds() {
 
 # version_is_valid TEXT: numbers with dots, then perhaps a suffix that begins with -.
 version_is_valid() {
+    case $1 in *[!A-Za-z0-9._+-]*) return 1 ;; esac
     printf '%s\n' "$1" | grep -qxE -e '[0-9]{1,9}(\.[0-9]{1,9}){0,7}(-[A-Za-z0-9._+-]{1,32})?'
 }
 
@@ -106,7 +107,10 @@ trial_arm() {
         return 17
     fi
     boot_env_write "ota_trial=$1" "ota_tries=$2" "ota_txn=$3" ota_failed= ota_failed_why= || {
-        rm -f "$BOOT_STATE_ARMED"
+        # What could not be read back may have been written all the same; then the note says when.
+        trial_error=$boot_error
+        if boot_env_read && [ "$ota_trial:$ota_txn" != "$1:$3" ]; then rm -f "$BOOT_STATE_ARMED"; fi
+        boot_error=$trial_error
         return 17
     }
 }

@@ -4,7 +4,7 @@
 #
 # environment.sh - reads and writes the OTA variables of the U-Boot environment, and judges where it lies.
 #
-# To be sourced after private.sh, settings.sh and slots.sh by a script that runs under `set -eu`. Functions report failure by their
+# To be sourced after private.sh, limits.sh, settings.sh and slots.sh by a script that runs under `set -eu`. Functions report failure by their
 # return value, with the reason for people in $boot_error; nothing here exits.
 
 ENVIRONMENT_CONFIG=/etc/fw_env.config
@@ -86,7 +86,7 @@ boot_env_read() {
     # By name: a value of several lines of another variable could hold lines that look like ours. A fw_printenv that fails for a
     # variable which is not there shows the others, one without any environment shows none, or defaults from a file, and says so.
     # shellcheck disable=SC2086  # names
-    boot_env_text=$(fw_printenv $ENVIRONMENT_NAMES 2>&1) || :
+    boot_env_text=$(limited fw_printenv $ENVIRONMENT_NAMES 2>&1) || :
     case "
 $boot_env_text" in
     *'Cannot read environment'*) boot_env_readable='' ;;
@@ -164,11 +164,12 @@ boot_env_value() {
 # Afterwards everything is read back, because fw_setenv's exit code says nothing of what reached the medium.
 boot_env_write() {
     environment_is_free || return 17
-    if ! boot_env_text=$(printf '%s\n' "$@" | fw_setenv -s - 2>&1); then
+    if ! boot_env_text=$(printf '%s\n' "$@" | limited fw_setenv -s - 2>&1); then
         boot_error="fw_setenv failed: $(printf '%s' "$boot_env_text" | head -n 1)"
         return 17
     fi
-    if ! boot_env_read; then
+    # Twice: what is written may be armed, and only this tells.
+    if ! boot_env_read && ! boot_env_read; then
         boot_error="after writing: $boot_error"
         return 17
     fi

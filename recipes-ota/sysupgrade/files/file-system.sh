@@ -10,22 +10,19 @@
 WORTH_GROWING=1048576
 
 new_root_unmounted() {
-    # Not only our own mount: after a kill there may be one, even stacked.
-    while awk -v place="$new_root" '$5 == place { found = 1 } END { exit !found }' /proc/self/mountinfo; do
-        umount "$new_root" 2>/dev/null || umount -l "$new_root" 2>/dev/null || return 1
-    done
+    place_unmounted "$new_root"
 }
 
 # From here on reads come from the medium.
 caches_dropped() {
-    sync
+    limited sync
     (echo 3 >/proc/sys/vm/drop_caches) 2>/dev/null ||
         complain 'cannot drop the page cache; what is read back may not come from the medium'
 }
 
 # A superblock that asks for a panic when something is wrong does not get one.
 new_root_is_mounted() {
-    mount -t ext4 -o rw,noatime,nosuid,nodev,noexec,errors=remount-ro "$target_device" "$new_root" 2>"$work/mount" ||
+    limited mount -t ext4 -o rw,noatime,nosuid,nodev,noexec,errors=remount-ro "$target_device" "$new_root" 2>"$work/mount" ||
         fail 15 "the new root in slot $target_slot ($target_device) does not mount: $(first_line "$work/mount")"
 }
 
@@ -34,7 +31,7 @@ new_root_is_mounted() {
 # adds by itself grows with every release: 64bit, metadata_csum, metadata_csum_seed, orphan_file. U-Boot 2023.01 does
 # not look at the features at all, newer ones print an error for those outside the list.
 file_system_is_made() {
-    mke2fs -q -F -t ext4 -L "rootfs-$target_slot" \
+    limited mke2fs -q -F -t ext4 -L "rootfs-$target_slot" \
         -O none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,flex_bg,sparse_super,large_file,huge_file,uninit_bg,dir_nlink,extra_isize \
         "$target_device" ${1:+"$1"} >"$work/mke2fs" 2>&1 ||
         fail 13 "mke2fs failed on slot $target_slot ($target_device): $(first_line "$work/mke2fs")"
@@ -67,14 +64,14 @@ file_system_is_grown() {
     if [ "${growth:-0}" -lt "$WORTH_GROWING" ] || ! command -v resize2fs >/dev/null || ! command -v e2fsck >/dev/null; then return 0; fi
     # Only what is whole is grown; whether anything else will do is seen when it is mounted. What is whole is then checked with
     # writing, which notes when: resize2fs takes nothing that was mounted after its last check.
-    if ! e2fsck -fn "$target_device" >"$work/resize" 2>&1; then
+    if ! limited e2fsck -fn "$target_device" >"$work/resize" 2>&1; then
         keeps_its_size "e2fsck: $(spoken_by e2fsck)"
-    elif ! e2fsck -fp "$target_device" >"$work/resize" 2>&1; then
+    elif ! limited e2fsck -fp "$target_device" >"$work/resize" 2>&1; then
         growing_stopped "e2fsck: $(spoken_by e2fsck)"
-    elif ! resize2fs "$target_device" >"$work/resize" 2>&1; then
+    elif ! limited resize2fs "$target_device" >"$work/resize" 2>&1; then
         growing_stopped "$(spoken_by resize2fs)"
     fi
-    sync
+    limited sync
 }
 
 # spoken_by PROGRAM: what it complained about. Its first line is its version, its last ones say what it did.
@@ -88,6 +85,6 @@ keeps_its_size() {
 
 # It may have stopped before it touched anything.
 growing_stopped() {
-    e2fsck -fn "$target_device" >/dev/null 2>&1 || fail 13 "growing the file system in slot $target_slot ($target_device) failed: $1"
+    limited e2fsck -fn "$target_device" >/dev/null 2>&1 || fail 13 "growing the file system in slot $target_slot ($target_device) failed: $1"
     keeps_its_size "$1"
 }

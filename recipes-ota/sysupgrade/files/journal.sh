@@ -7,7 +7,7 @@
 # One line for each event: `TIME EVENT KEY=VALUE...`. A VALUE is a word of A-Z a-z 0-9 . _ : / + -, or any other text in quotes,
 # with \" \\ \n \t \r and \xHH inside (journal-value.awk writes it, journal.awk reads it).
 #
-# To be sourced after private.sh by a script that runs under `set -eu`. The journal informs; it decides nothing in the boot, so a
+# To be sourced after private.sh and limits.sh by a script that runs under `set -eu`. The journal informs; it decides nothing in the boot, so a
 # journal that cannot be written is said on stderr and stops nobody.
 
 BOOT_STATE_JOURNAL=/data/otamgr/journal
@@ -45,7 +45,7 @@ journal_append() {
     if ! printf '%s\n' "$journal_line" >>"$BOOT_STATE_JOURNAL"; then
         printf 'journal: %s is not writable, not recorded: %s\n' "$BOOT_STATE_JOURNAL" "$journal_line" >&2
     fi
-    sync
+    limited sync || :
 }
 
 # journal_records: the whole journal, oldest line first, as journal.awk prints it. Bytes that are no text become question marks: a
@@ -64,7 +64,7 @@ journal_records() {
 reboot_reason_write() {
     [ -d "${BOOT_STATE_REBOOT_REASON%/*}/" ] || return 1
     (umask 022 && printf '%s' "$1" >"$BOOT_STATE_REBOOT_REASON.new") || return 1
-    sync
+    limited sync || :
     mv -f "$BOOT_STATE_REBOOT_REASON.new" "$BOOT_STATE_REBOOT_REASON" || return 1
-    sync
+    limited sync || :
 }

@@ -55,6 +55,15 @@ kept_alike() {
     }
 }
 
+# has_lines NAME...: whether one of them has several lines.
+has_lines() {
+    for kept_name in "$@"; do
+        case $kept_name in *'
+'*) return 0 ;; esac
+    done
+    return 1
+}
+
 # kept PATH: a file, a symbolic link (as a link), a device or pipe, or a directory with all below it. Names of one file stay names of
 # one file. A function in a subshell, so that every level has its own variables.
 kept() (
@@ -64,16 +73,29 @@ kept() (
     esac
     if [ -d "$path" ] && [ ! -L "$path" ]; then
         # /proc, /run, /data and the like are no part of a slot.
-        [ "$(stat -c %d "$path")" = "$root_file_system" ] || return 0
+        kept_system=$(stat -c %d "$path") || return 1
+        [ "$kept_system" = "$root_file_system" ] || return 0
         kept_directory "$path" >/dev/null || {
             echo "no place for $path" >&2
             return 1
         }
+        set --
         for entry in "$path"/* "$path"/.[!.]* "$path"/..?*; do
-            if [ -e "$entry" ] || [ -L "$entry" ]; then
-                kept "$entry" || return 1
-            fi
+            if [ -e "$entry" ] || [ -L "$entry" ]; then set -- "$@" "$entry"; fi
         done
+        # A pattern that cannot be looked up matches nothing, and says nothing. A name of several lines cannot be counted like this.
+        kept_names=$(ls -A "$path") || return 1
+        case "$kept_names" in
+        *'
+'*) kept_count=$(printf '%s\n' "$kept_names" | wc -l) ;;
+        '') kept_count=0 ;;
+        *) kept_count=1 ;;
+        esac
+        [ "$kept_count" -eq $# ] || has_lines "$@" || {
+            echo "the names in $path cannot all be read" >&2
+            return 1
+        }
+        for entry in "$@"; do kept "$entry" || return 1; done
     elif [ -e "$path" ] || [ -L "$path" ]; then
         # Whoever listens at a socket makes it.
         if [ -S "$path" ]; then return 0; fi
@@ -96,6 +118,12 @@ kept() (
             cp -a "$path" "$place" && kept_alike "$path" "$place" && attributes_are_kept "$path" "$place" || return 1
             if [ "$1" -gt 1 ]; then ln -s "$place" "$work/names/$2" || return 1; fi
         fi
+    else
+        # Missing, or not to be looked at.
+        kept_why=$(stat -c %n "$path" 2>&1 >/dev/null) || :
+        case $kept_why in *'No such file or directory' | *'Not a directory') return 0 ;; esac
+        echo "$path cannot be looked at${kept_why:+: $kept_why}" >&2
+        return 1
     fi
 )
 
@@ -114,6 +142,6 @@ files_are_kept() {
             kept "$kept_path" 2>"$work/complaint" || fail 16 "$kept_path could not be kept: $(first_line "$work/complaint")"
         done
     done <"$work/keep"
-    sync
+    limited sync
     progress keep 100 'kept files copied'
 }

@@ -65,7 +65,7 @@ manifest_is_placed() {
     if [ -n "$bundle" ]; then
         { [ -n "$place" ] && (umask 022 && mkdir -p "${place%/*}") && rm -f "$place" && cat <"$work/content/manifest" >"$place" && chmod 644 "$place"; } 2>"$work/sink" ||
             fail 15 "the manifest could not be written to $BOOT_STATE_MANIFEST of the new system: $(first_line "$work/sink")"
-        sync
+        limited sync
     elif [ -n "$place" ] && [ -e "$place" ]; then
         rm -f "$place" 2>"$work/sink" || fail 15 "$BOOT_STATE_MANIFEST of the new system could not be removed: $(first_line "$work/sink")"
     fi
@@ -85,7 +85,7 @@ header_is_placed() {
         { cat <"$work/header" >"$etc/.ota-header.new" && chmod 644 "$etc/.ota-header.new" &&
             mv -f "$etc/.ota-header.new" "$placed"; } 2>"$work/sink" ||
             fail 15 "the header could not be written to /etc/$header_name of the new system: $(first_line "$work/sink")"
-        sync
+        limited sync
     fi
     progress header 100 "${header_name:-no header}"
 }
@@ -101,7 +101,7 @@ new_system_is_marked_complete() {
     fi
     { boot=$(inside_new_root "${MARKER%/*}") && (umask 022 && mkdir -p "$boot" && printf 'txn=%s\n' "$txn" >"$boot/${MARKER##*/}"); } ||
         fail 15 "$MARKER could not be written to the new system"
-    sync
+    limited sync
     new_root_unmounted || fail 15 "slot $target_slot cannot be unmounted"
-    sync
+    limited sync
 }

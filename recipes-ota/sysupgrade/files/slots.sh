@@ -4,7 +4,7 @@
 #
 # slots.sh - which partitions are the slots, which one runs, and which disk they are on.
 #
-# To be sourced after settings.sh by a script that runs under `set -eu`. Functions report failure by their return value, with the
+# To be sourced after limits.sh and settings.sh by a script that runs under `set -eu`. Functions report failure by their return value, with the
 # reason for people in $boot_error; nothing here exits. No function touches a slot.
 
 # uevent_value DIRECTORY KEY: one value of a sysfs device's uevent file.
@@ -22,6 +22,16 @@ device_number() {
 slot_bytes() {
     slot_sectors=$(cat "/sys/dev/block/$1/size" 2>/dev/null) || return 1
     printf '%s\n' "$((slot_sectors * 512))"
+}
+
+# place_unmounted PLACE: nothing is mounted there any more. Not only our own mount: after a kill there may be one, even stacked.
+place_unmounted() {
+    unmount_tries=0
+    while awk -v place="$1" '$5 == place { found = 1 } END { exit !found }' /proc/self/mountinfo; do
+        unmount_tries=$((unmount_tries + 1))
+        [ "$unmount_tries" -le 20 ] || return 1
+        limited umount "$1" 2>/dev/null || limited umount -l "$1" 2>/dev/null || :
+    done
 }
 
 other_slot() {

@@ -21,7 +21,7 @@ static const struct {
     {"check", cmd_check},   {"write", cmd_write},   {"verify", cmd_verify},
     {"unpack", cmd_unpack}, {"stage", cmd_stage},   {"compare", cmd_compare},
     {"probe", cmd_probe},   {"index", cmd_index},   {"attributes", cmd_attributes},
-    {"need", cmd_need},
+    {"need", cmd_need},     {"limit", cmd_limit},
 };
 
 static const char usage[] =
@@ -37,10 +37,14 @@ static const char usage[] =
     "  stage --folder FOLDER --slot DEVICE\n"
     "  compare --folder FOLDER --root DIR\n"
     "  attributes FROM TO\n"
+    "  limit SECONDS -- COMMAND ARGUMENT...\n"
     "  probe env FILE OFFSET SIZE ... | probe ext4 DEVICE\n"
     "Exit codes are those of sysupgrade --help.\n";
 
 /* A sysupgrade that is killed must leave nobody behind who goes on writing and completes a slot that nobody will verify. */
+/* Whatever it is that reads or writes a whole slot, it has ended or is ended by then: an image of 8 GiB at 2 MiB/s takes a bit more than an hour. */
+#define LONGEST_SECONDS 7200
+
 static bool ends_with_its_parent(command *run) {
     const char *held = getenv("OTA_HELD");
     if (held == NULL || (run != cmd_write && run != cmd_stage && run != cmd_unpack)) {
@@ -66,11 +70,12 @@ int main(int argc, char **argv) {
                 say_reason(&reason);
                 return CODE_USAGE;
             }
-            /* What hold runs keeps what it would have had without us. */
-            if (commands[i].run != cmd_hold) {
+            /* What these run keeps what it would have had without us. */
+            if (commands[i].run != cmd_hold && commands[i].run != cmd_limit) {
                 umask(077);
                 /* A reader that goes away stops nothing. */
                 signal(SIGPIPE, SIG_IGN);
+                alarm(LONGEST_SECONDS);
             }
             int code = ends_with_its_parent(commands[i].run) ? commands[i].run(argc - 1, argv + 1, &reason)
                                                              : fail(&reason, CODE_UNEXPECTED, "%s must be run by the sysupgrade that holds the image", argv[1]);

@@ -131,6 +131,14 @@ final class InstallStep {
                                     + outcome.reason());
             device.store().remove(target);
             device.finalisation().notArmed(txn);
+        } else if (SysupgradeExit.isOfWriting(outcome.exitStatus()) && after.state() != SlotStatus.State.UNKNOWN) {
+            // What was pulled stays: it may be the medium's fault, or the moment's.
+            device.failures()
+                    .refused(
+                            txn,
+                            "sysupgrade could not install it (" + SysupgradeExit.label(outcome.exitStatus()) + "): "
+                                    + outcome.reason());
+            device.finalisation().notArmed(txn);
         } else if (after.state() != SlotStatus.State.UNKNOWN || outcome.exitStatus() < 0) {
             // Otherwise it may be armed nevertheless, and its end matters.
             device.failures().notArmed(txn);

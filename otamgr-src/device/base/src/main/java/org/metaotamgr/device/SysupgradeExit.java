@@ -59,6 +59,10 @@ public enum SysupgradeExit {
     private static final Set<SysupgradeExit> OF_IMAGE = EnumSet.of(
             IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING, WRONG_BOARD, TOO_OLD);
 
+    /** When the other slot is destroyed already; another try would destroy it again, and most likely end the same way. */
+    private static final Set<SysupgradeExit> OF_WRITING =
+            EnumSet.of(WRITE_FAILED, READ_BACK_DIFFERS, NOT_MOUNTABLE, KEEP_FAILED);
+
     private final int status;
     private final String label;
     private final String meaning;
@@ -77,6 +81,11 @@ public enum SysupgradeExit {
     /** Whether a status is about the update itself, not about the device or the moment. */
     public static boolean isOfImage(int status) {
         return of(status).filter(OF_IMAGE::contains).isPresent();
+    }
+
+    /** Whether the other slot was destroyed for nothing: sysupgrade had begun to write, and did not get to the end. */
+    public static boolean isOfWriting(int status) {
+        return status > 128 || of(status).filter(OF_WRITING::contains).isPresent();
     }
 
     /** Which one a status is, or empty if sysupgrade does not define it. */

@@ -120,7 +120,7 @@ class EngineTest {
         @Test
         void afterAFailureTheSameUpdateIsTakenAgain() {
             device.started("committed").offers("a");
-            device.sysupgradeFails(14);
+            device.sysupgradeFails(10);
             device.offers("a");
             assertEquals(List.of("a.img", "a.img"), device.images());
         }

@@ -306,7 +306,28 @@ class FailedUpdatesTest {
         }
 
         @ParameterizedTest
-        @ValueSource(ints = {1, 2, 3, 9, 10, 11, 13, 14, 15, 16, 17, 77, 137})
+        @ValueSource(ints = {13, 14, 15, 16, 137})
+        void anInstallThatDestroyedTheOtherSlotForNothingIsNotTriedAtOnceAgain(int status) throws IOException {
+            device.started("committed").offers("a");
+            device.sysupgrade().prints("failed " + status + " nobody knows why");
+            device.sysupgradeFails(status);
+            assertEquals(
+                    "sysupgrade could not install it (" + SysupgradeExit.label(status) + "): nobody knows why",
+                    memory().failed().get(0).reason());
+            device.offers("a");
+            assertEquals(List.of("a.img"), device.images());
+            device.pass(601);
+            device.sysupgradeFails(status);
+            device.offers("a");
+            device.pass(1201);
+            device.sysupgradeFails(status);
+            device.offers("a");
+            device.pass(24 * 3600);
+            assertEquals(List.of("a.img", "a.img", "a.img"), device.images());
+        }
+
+        @ParameterizedTest
+        @ValueSource(ints = {1, 2, 3, 9, 10, 11, 17, 21, 22, 77})
         void whatItSaysAboutTheDeviceOrTheMomentDoesNot(int status) throws IOException {
             device.started("committed").offers("a");
             for (int i = 0; i < 5; i++) {

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Programs that hang: whoever waits for one ends it, and says what the step's code is."""
+
+import re
+
+from board import FILES, SLOT, file_system_header
+from promises import equal, promise, true
+from test_failures import new_board
+from test_ota_slot import on_trial
+from test_trial_guard import GUARD, settings, with_journal
+
+HANGS = '#!/bin/sh\necho "hangs $*" >>/tmp/hangs\nexec sleep 1000\n'
+# Which program hangs, in an update of which image: the exit code, and words of the reason.
+UPDATES = {
+    "fw_printenv": ("usr/bin/fw_printenv", "ext4.zst", 10, "fw_printenv did not end within 1 s and was killed"),
+    "fw_setenv": ("usr/bin/fw_setenv", "ext4.zst", 17, "fw_setenv did not end within 1 s and was killed"),
+    "mount": ("bin/mount", "ext4.zst", 15, "mount did not end within 1 s and was killed"),
+    "mke2fs": ("sbin/mke2fs", "tar.gz", 13, "mke2fs did not end within 1 s and was killed"),
+    "tar": ("bin/tar", "tar.gz", 13, "tar did not end within 1 s and was killed"),
+    "e2fsck": ("sbin/e2fsck", "ext4.zst", 0, "keeps its size"),
+    "resize2fs": ("sbin/resize2fs", "ext4.zst", 0, "keeps its size"),
+}
+
+
+def impatient(board):
+    """Every limit is a second."""
+    place = board.root / "usr/lib/otamgr/limits.sh"
+    place.write_text(re.sub(r"echo \d+", "echo 1", place.read_text()))
+    board.settle()
+
+
+@promise("a {} that hangs ends the update, or only its step, with the code of the step", cases=list(UPDATES))
+def hanging(factory, name):
+    place, kind, code, words = UPDATES[name]
+    board = new_board(factory)
+    impatient(board)
+    # What tar can do is asked before.
+    board.replace(place, HANGS.replace("echo", "case $* in *--help*) exit 1 ;; esac\necho", 1))
+    result = board.sysupgrade("--no-reboot", board.deliver(factory.image(kind)), progress=None)
+    equal(result.code, code, f"exit code, said: {result.err}")
+    true(words in result.err, f"'{words}' is not said: {result.err}")
+    true((board.root / "tmp/hangs").exists(), "nothing hung")
+    equal([mount for mount in board._mounts() if "/run/otamgr/" in mount], [], "mounts left")
+    equal(board.slot_bytes(board.running), board.running_before, "the running slot")
+    if code == 0:
+        header = file_system_header(board.loops["b"])
+        true(int(header["Block count"]) * int(header["Block size"]) < SLOT["b"][1], "grown all the same")
+    elif name != "fw_printenv":
+        equal(board.env_bytes(), board.env_before, "environment")
+
+
+@promise("a trial ends at its deadline although fw_printenv hangs at each look")
+def guard_goes_on(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=1, REBOOT_GRACE=1))
+    impatient(board)
+    board.replace("usr/bin/fw_printenv", HANGS)
+    with_journal(board, "armed txn=T slot=b tries=3")
+    result = board.run(GUARD)
+    equal((result.code, board.reboots()), (20, ["reboot ", "reboot -f"]), f"end, said: {result.err}")
+
+
+@promise("a limit ends a program with all that it has started, and hands its status on")
+def children_end_too(factory):
+    board = factory.board()
+    engine = "/usr/lib/otamgr/ota-content"
+    for words, code in (
+        (("limit", "1", "--", "sh", "-c", "sleep 1000 & sleep 1000"), 124),
+        (("limit", "5", "--", "sh", "-c", "exit 7"), 7),
+        (("limit", "5", "--", "sh", "-c", "kill -9 $$"), 137),
+        (("limit", "5", "--", "/does/not/exist"), 127),
+        (("limit", "0", "--", "true"), 2),
+        (("limit", "1x", "--", "true"), 2),
+        (("limit", "90000", "--", "true"), 2),
+        (("limit", "5", "true"), 2),
+    ):
+        equal(board.run(engine, *words, progress=None).code, code, f"status of {words}")
+    left = [pid for pid in board.everything_running() if not board._is_zombie(pid)]
+    equal(left, [], "processes left")
+
+
+@promise("every program that the scripts wait for, and that touches a medium, has a limit")
+def none_forgotten(factory):
+    programs = "mount|umount|e2fsck|resize2fs|mke2fs|fw_printenv|fw_setenv|sync|sfdisk|partx"
+    bare = re.compile(rf"(?:^|[;&|({{!]|then|do|if|elif)\s*(?:{programs})(?=$|\s+[-\"$a-z]|\s*\|\|)")
+    for script in (
+        *FILES.glob("*.sh"),
+        *(FILES / name for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-doctor")),
+        FILES.parents[1] / "ota-data/files/ota-data",
+    ):
+        text = re.sub(r"(?ms)<<'EOF'$.*?^EOF$", "", script.read_text())
+        for line in text.splitlines():
+            # Comments and the table itself run nothing.
+            if not re.match(r"\s*#|[\w |]+\) ", line.strip()):
+                true(not bare.search(line.strip()), f"{script.name}: {line.strip()}")
