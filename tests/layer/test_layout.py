@@ -22,7 +22,9 @@ class Layout(MetadataCase):
         d.setVar("OTA_SLOT_MARKER", "/marker")
         return d.expand((ROOT / d.expand("wic/ota-ab-${OTA_PARTITION_TABLE}.wks.in")).read_text())
 
-    def test_file_systems_of_an_image_have_the_same_identifier_in_each_build_and_those_of_another_machine_have_not(self):
+    def test_file_systems_of_an_image_have_the_same_identifier_in_each_build_and_those_of_another_machine_have_not(
+        self,
+    ):
         named = [
             otamgr.layout.file_system_uuid(self.settings(machine, IMAGE_BASENAME=image))
             for machine in ("qemuarm64", "qemuarm")
