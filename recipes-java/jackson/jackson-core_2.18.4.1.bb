@@ -19,5 +19,8 @@ SRC_URI += "\
 SRCREV = "c7a9268f25c5a19036812dcbe7942fafb78461bc"
 CVE_STATUS[CVE-2026-18401] = "not-applicable-config: built without the non-blocking parser"
 CVE_STATUS[CVE-2026-68494] = "not-applicable-config: built without the non-blocking parser"
+CVE_STATUS[CVE-2026-68498] = "not-applicable-config: otamgr bounds a text before it is parsed"
+CVE_STATUS[CVE-2026-89407] = "not-applicable-config: otamgr never takes text for a number"
+CVE_STATUS[CVE-2026-89425] = "not-applicable-config: otamgr parses arrays of bytes, never a DataInput"
 
 JACKSON_LEAVE_OUT = "com/fasterxml/jackson/core/json/async"
