@@ -25,7 +25,13 @@ from pathlib import Path
 
 BLOCK = 4096
 COMPAT_SPARSE_SUPER2, COMPAT_RESIZE = 0x200, 0x10
-INCOMPAT_META_BG, INCOMPAT_64BIT, INCOMPAT_CSUM_SEED, INCOMPAT_INLINE, INCOMPAT_ENCRYPT = 0x10, 0x80, 0x2000, 0x8000, 0x10000
+INCOMPAT_META_BG, INCOMPAT_64BIT, INCOMPAT_CSUM_SEED, INCOMPAT_INLINE, INCOMPAT_ENCRYPT = (
+    0x10,
+    0x80,
+    0x2000,
+    0x8000,
+    0x10000,
+)
 INCOMPAT_RECOVER, INCOMPAT_JOURNAL_DEV = 0x4, 0x8
 RO_SPARSE_SUPER, RO_GDT_CSUM, RO_BIGALLOC, RO_METADATA_CSUM = 0x1, 0x10, 0x200, 0x400
 EXTENTS, INDEX_MAGIC, EXTENT_LIMIT = 0x80000, 0xF30A, 32768
@@ -111,9 +117,18 @@ class FileSystem:
         self.compat, self.incompat, self.ro_compat = (_get(sb, at, "I") for at in (92, 96, 100))
         if 1024 << _get(sb, 24, "I") != BLOCK:
             raise Unsettled(f"its blocks have {1024 << _get(sb, 24, 'I')} bytes, expected {BLOCK} (mke2fs -b {BLOCK})")
-        refused = INCOMPAT_EA_INODE | INCOMPAT_META_BG | INCOMPAT_INLINE | INCOMPAT_ENCRYPT | INCOMPAT_RECOVER | INCOMPAT_JOURNAL_DEV
+        refused = (
+            INCOMPAT_EA_INODE
+            | INCOMPAT_META_BG
+            | INCOMPAT_INLINE
+            | INCOMPAT_ENCRYPT
+            | INCOMPAT_RECOVER
+            | INCOMPAT_JOURNAL_DEV
+        )
         if self.incompat & refused or self.ro_compat & RO_BIGALLOC or self.compat & COMPAT_SPARSE_SUPER2:
-            raise Unsettled("it has features with which files are not moved (meta_bg, inline_data, ea_inode, bigalloc, an unclean journal)")
+            raise Unsettled(
+                "it has features with which files are not moved (meta_bg, inline_data, ea_inode, bigalloc, an unclean journal)"
+            )
         wide = self.incompat & INCOMPAT_64BIT
         self.blocks = _get(sb, 4, "I") | (_get(sb, 0x150, "I") << 32 if wide else 0)
         self.per_group, self.inodes_per_group = _get(sb, 32, "I"), _get(sb, 40, "I")
@@ -232,7 +247,11 @@ class FileSystem:
             elif self._has_backup(group):
                 used[first : first + 1 + gdt + self.reserved_gdt] = b"\1" * (1 + gdt + self.reserved_gdt)
         for group in range(self.groups):
-            for place, count in ((self._place(group, 0, 32), 1), (self._place(group, 4, 36), 1), (self._place(group, 8, 40), table)):
+            for place, count in (
+                (self._place(group, 0, 32), 1),
+                (self._place(group, 4, 36), 1),
+                (self._place(group, 8, 40), table),
+            ):
                 used[place : place + count] = b"\1" * count
         used[self.blocks :] = b"\1" * (len(used) - self.blocks)
         return used
@@ -263,7 +282,10 @@ class FileSystem:
         seed = crc32c(crc32c(self.seed, struct.pack("<I", inode.number)), raw[100:104]) if self.checksums else 0
         block = None
         if inode.has_blocks:
-            listed = b"".join(struct.pack("<IHHI", first, count, place >> 32, place & 0xFFFFFFFF) for first, place, count in inode.extents)
+            listed = b"".join(
+                struct.pack("<IHHI", first, count, place >> 32, place & 0xFFFFFFFF)
+                for first, place, count in inode.extents
+            )
             if inode.tree:
                 block = struct.pack("<HHHHI", INDEX_MAGIC, len(inode.extents), LEAF_EXTENTS, 0, 0) + listed
                 block = block.ljust(12 + LEAF_EXTENTS * 12, b"\0")

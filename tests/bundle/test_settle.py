@@ -39,19 +39,37 @@ PROGRAMS = f"/usr/sbin:/sbin:{os.environ['PATH']}"
 def made(tree, path, features=NAMED, mib=64, *options):
     path.unlink(missing_ok=True)
     environment = {**os.environ, "E2FSPROGS_FAKE_TIME": "1000000000", "PATH": PROGRAMS}
-    words = ("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-U", UUID, "-O", features, "-E", f"lazy_itable_init=0,hash_seed={UUID}")
+    words = (
+        "mke2fs",
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-b",
+        "4096",
+        "-U",
+        UUID,
+        "-O",
+        features,
+        "-E",
+        f"lazy_itable_init=0,hash_seed={UUID}",
+    )
     subprocess.run([*words, *options, "-d", tree, path, f"{mib}M"], check=True, env=environment, capture_output=True)
     return path
 
 
 def debugfs(image, request):
-    return subprocess.run(["debugfs", "-R", request, image], env={"PATH": PROGRAMS}, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        ["debugfs", "-R", request, image], env={"PATH": PROGRAMS}, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def described(image):
     """Every name with inode, mode, owner, size, links, times of modification, link targets and content, as e2fsprogs read them."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["debugfs", "-R", f"rdump / {folder}", image], env={"PATH": PROGRAMS}, capture_output=True, check=True)
+        subprocess.run(
+            ["debugfs", "-R", f"rdump / {folder}", image], env={"PATH": PROGRAMS}, capture_output=True, check=True
+        )
         files = {}
         for path in sorted(Path(folder).rglob("*")):
             name = str(path.relative_to(folder))
@@ -59,7 +77,9 @@ def described(image):
             content = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
             # debugfs does not give links their times.
             time = 0 if path.is_symlink() else info.st_mtime
-            files[name] = hashlib.sha256(repr((info.st_mode, info.st_uid, info.st_gid, info.st_size, time, content)).encode()).hexdigest()
+            files[name] = hashlib.sha256(
+                repr((info.st_mode, info.st_uid, info.st_gid, info.st_size, time, content)).encode()
+            ).hexdigest()
     return files
 
 
@@ -96,7 +116,9 @@ class Settle(unittest.TestCase):
             os.utime(path, (1e9, 1e9 - 77), follow_symlinks=False)
 
     def sound(self, image):
-        done = subprocess.run(["e2fsck", "-fn", image], env={"PATH": PROGRAMS}, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["e2fsck", "-fn", image], env={"PATH": PROGRAMS}, capture_output=True, text=True, check=False
+        )
         self.assertEqual(done.returncode, 0, done.stdout)
 
     def test_nothing_but_places_changes(self):
