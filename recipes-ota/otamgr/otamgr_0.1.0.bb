@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "System updates from the Afero cloud"
 SUMMARY:${PN}-update-sources = "Updates from a repository on a web server, and from Eclipse hawkBit"
-DESCRIPTION = "Daemon that takes what hubby has downloaded, has sysupgrade write it into the slot that is not running, and commits the \
+DESCRIPTION = "Daemon that takes what hubby has downloaded, has sysupgrade write it into the inactive slot, and commits the \
                new system once it is healthy."
 SECTION = "base"
 CVE_PRODUCT = "meta-otamgr"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-SUMMARY = "Writes system updates into the slot that is not running"
+SUMMARY = "Writes system updates into the inactive slot"
 DESCRIPTION = "sysupgrade, ota-slot, the guard that ends a trial which nobody commits, ota-why, ota-doctor and ota-verify. Shell scripts; no Java."
 SECTION = "base"
 CVE_PRODUCT = "meta-otamgr"
@@ -45,7 +45,7 @@ inherit ota-man systemd update-rc.d
 
 OTA_MAN_PROGRAMS = "ota-content"
 OTA_MAN_PAGES = "\
-    sysupgrade=writes a system update into the slot that is not running; \
+    sysupgrade=writes a system update into the inactive slot; \
     ota-slot=which slot runs, and what is tried, committed or given up; \
     ota-why=how an update ended, and why; \
     ota-doctor=looks at everything that an update relies on; \

@@ -358,6 +358,10 @@ class Words(unittest.TestCase):
             (f"scripts/help/{path.name}", " ".join(path.read_text(encoding="utf-8").split()))
             for path in sorted((ROOT / "scripts/help").glob("*.txt"))
         ]
+        for path in sorted((ROOT / "recipes-ota/sysupgrade/files").iterdir()):
+            shown = re.findall(r"^    cat <<'EOF'\n(.*?)^EOF$", path.read_text(encoding="utf-8"), re.M | re.S)
+            # What U-Boot does is told of two slots, of which neither runs.
+            texts += [(path.name, " ".join(re.sub(r"U-Boot[^.;]*", "", text).split())) for text in shown]
         for at, text in texts:
             for pattern, instead in rules:
                 if found := pattern.search(text):

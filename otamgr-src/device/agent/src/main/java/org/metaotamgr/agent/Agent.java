@@ -11,7 +11,7 @@ import org.metaotamgr.device.ProgressLine;
 import org.metaotamgr.device.SlotStatus;
 
 /**
- * Takes updates from a source to the other slot, step by step: check in, pick a target, pull, install, and after the
+ * Takes updates from a source into the inactive slot, step by step: check in, pick a target, pull, install, and after the
  * reboot finalise. When to do which step is up to the caller; see {@code docs/agent-api.md} for a whole agent.
  *
  * <p>Methods block, may be called from any thread, and refuse to run beside each other with
@@ -111,7 +111,7 @@ public final class Agent implements AutoCloseable {
     }
 
     /**
-     * Writes a target that was pulled to the other slot, and arms it. The device does not reboot by this.
+     * Writes a target that was pulled into the inactive slot, and arms it. The device does not reboot by this.
      *
      * @param target a target that was pulled
      * @param progress told how far it is
@@ -165,7 +165,7 @@ public final class Agent implements AutoCloseable {
     }
 
     /**
-     * Arms the system in the other slot, so that the next reboot starts it on trial.
+     * Arms the system in the inactive slot, so that the next reboot starts it on trial.
      *
      * @return {@link ExitCode#ROLLBACK_NEEDS_REBOOT} if it is armed, or why not
      * @throws InterruptedException if the thread was interrupted

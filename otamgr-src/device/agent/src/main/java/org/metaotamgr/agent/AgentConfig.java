@@ -12,7 +12,7 @@ import org.metaotamgr.device.ConfigException;
  * The part of the configuration that is the agent's.
  *
  * @param storage the folder of the agent, which survives updates
- * @param sysupgrade the program that writes an image to the other slot
+ * @param sysupgrade the program that writes an image into the inactive slot
  * @param otaSlot the program that knows the slots
  * @param otaVerify the program that checks signatures
  * @param retry what happens to updates that failed

@@ -153,7 +153,7 @@ public record AgentDevice(
     }
 
     /**
-     * Arms the system in the other slot, so that the next reboot starts it on trial.
+     * Arms the system in the inactive slot, so that the next reboot starts it on trial.
      *
      * @return {@link ExitCode#ROLLBACK_NEEDS_REBOOT} if it is armed, or why not
      * @throws InterruptedException if the thread was interrupted

@@ -38,7 +38,7 @@ public final class Callbacks {
         DOWNLOAD_PRE("download-pre"),
         /** After the pull. */
         DOWNLOAD_POST("download-post"),
-        /** Before a target is written to the other slot. */
+        /** Before a target is written into the inactive slot. */
         INSTALL_PRE("install-pre"),
         /** After that; and again after the reboot, when it is known whether the new system is kept. */
         INSTALL_POST("install-post"),

@@ -32,8 +32,8 @@ public enum ExitCode {
     NEW_VERSION(16, "a new version is available"),
     /** The name does not belong to any target that is offered. */
     TARGET_NOT_FOUND(20, "no such target"),
-    /** The other slot holds no complete system. */
-    NO_ROLLBACK_TARGET(21, "the other slot holds no complete system"),
+    /** The inactive slot holds no complete system. */
+    NO_ROLLBACK_TARGET(21, "the inactive slot holds no complete system"),
     /** Another command or update is under way. */
     IN_PROGRESS(30, "another update is under way"),
     /** Nothing waits to be finalised. */

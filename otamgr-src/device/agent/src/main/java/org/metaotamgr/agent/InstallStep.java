@@ -10,7 +10,7 @@ import org.metaotamgr.device.ProgressLine;
 import org.metaotamgr.device.SlotStatus;
 import org.metaotamgr.device.SysupgradeExit;
 
-/** Writes a target that was pulled to the other slot, and arms it. The only place where sysupgrade is run. */
+/** Writes a target that was pulled into the inactive slot, and arms it. The only place where sysupgrade is run. */
 final class InstallStep {
     private final UpdateSource source;
     private final AgentDevice device;

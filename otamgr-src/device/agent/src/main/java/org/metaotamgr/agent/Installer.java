@@ -14,7 +14,7 @@ import org.metaotamgr.device.ProgressLine;
 import org.metaotamgr.device.SysupgradeExit;
 import org.metaotamgr.device.Timeouts;
 
-/** Writes updates to the other slot, with the device's own program for it, {@code sysupgrade}. */
+/** Writes updates into the inactive slot, with the device's own program for it, {@code sysupgrade}. */
 public final class Installer {
     private static final Map<String, String> ENVIRONMENT = Map.of("SYSUPGRADE_PROGRESS", "/dev/stdout");
 

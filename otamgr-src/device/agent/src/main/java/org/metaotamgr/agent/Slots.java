@@ -102,9 +102,9 @@ public final class Slots {
     }
 
     /**
-     * Arms the other slot, if it holds a complete system, so that the next reboot starts it on trial.
+     * Arms the inactive slot, if it holds a complete system, so that the next reboot starts it on trial.
      *
-     * @return exit status 0 if it is armed, 5 if the other slot holds no complete system
+     * @return exit status 0 if it is armed, 5 if the inactive slot holds no complete system
      * @throws InterruptedException if the thread was interrupted
      */
     public Answer rollback() throws InterruptedException {

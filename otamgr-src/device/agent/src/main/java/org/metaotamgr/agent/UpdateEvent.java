@@ -33,7 +33,7 @@ public sealed interface UpdateEvent {
         }
     }
 
-    /** It is being written to the other slot. */
+    /** It is being written into the inactive slot. */
     record Installing() implements UpdateEvent {
         @Override
         public boolean isFinal() {

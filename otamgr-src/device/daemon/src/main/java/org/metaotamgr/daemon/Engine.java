@@ -25,7 +25,7 @@ import org.metaotamgr.device.Waiting;
 
 /**
  * What the daemon does, one thing after the other, on one thread: it looks where the device stands, brings a trial to its
- * end, takes updates from their sources to the other slot, and reboots. Whatever the source is, the steps are those of the
+ * end, takes updates from their sources into the inactive slot, and reboots. Whatever the source is, the steps are those of the
  * {@link Agent}. What others want meanwhile is kept in {@link Orders}.
  *
  * <p>A sysupgrade that runs when the daemon ends is left alone. The next daemon finds what it has armed by looking at the

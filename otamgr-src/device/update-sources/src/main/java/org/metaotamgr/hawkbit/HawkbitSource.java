@@ -440,7 +440,7 @@ final class HawkbitSource implements UpdateSource {
         } else if (event instanceof UpdateEvent.Installing) {
             // Before the server knows: a cancel is declined from now on, also after a power cut.
             stages.set(action, Stage.INSTALLING);
-            tell(action, Execution.PROCEEDING, Optional.empty(), "writing it to the other slot");
+            tell(action, Execution.PROCEEDING, Optional.empty(), "writing it into the inactive slot");
         } else if (event instanceof UpdateEvent.NeedsReboot) {
             stages.set(action, Stage.ARMED);
             tell(action, Execution.PROCEEDING, Optional.empty(), "written; the next reboot starts its trial");
