@@ -88,6 +88,7 @@ public final class Ota {
     @Command(
             name = "record",
             mixinStandardHelpOptions = true,
+            footer = {"", "example: ota record create -n 12"},
             description = "OTA records: what the service knows of an image before it is built.",
             subcommands = {RecordCreate.class, RecordRecover.class})
     static final class RecordCommand {}
@@ -95,6 +96,7 @@ public final class Ota {
     @Command(
             name = "image",
             mixinStandardHelpOptions = true,
+            footer = {"", "example: ota image list"},
             description = "Images on the service.",
             subcommands = {ImageUploadCommand.class, ImageList.class, ImagePool.class, ImageDissociate.class})
     static final class ImageCommand {}
@@ -114,6 +116,7 @@ public final class Ota {
     @Command(
             name = "create",
             mixinStandardHelpOptions = true,
+            footer = {"", "example: ota record create -n 12"},
             sortOptions = false,
             description =
                     "Creates the record of a build and writes full_ota_record.json. Do this before the image is built.")
@@ -143,6 +146,7 @@ public final class Ota {
     @Command(
             name = "recover",
             mixinStandardHelpOptions = true,
+            footer = {"", "example: ota record recover -n 12"},
             sortOptions = false,
             description = "Writes full_ota_record.json again for a record that the service has.")
     static final class RecordRecover implements Step {
@@ -171,6 +175,7 @@ public final class Ota {
     @Command(
             name = "upload",
             mixinStandardHelpOptions = true,
+            footer = {"", "example: ota image upload -n 12"},
             sortOptions = false,
             description = {
                 "Uploads the image of a build and offers it for the device type.",
@@ -256,6 +261,7 @@ public final class Ota {
     @Command(
             name = "list",
             mixinStandardHelpOptions = true,
+            footer = {"", "example: ota image list --json"},
             sortOptions = false,
             description = "Lists the images that can be deployed to the device type.")
     static final class ImageList implements Step {
@@ -280,6 +286,7 @@ public final class Ota {
     @Command(
             name = "pool",
             mixinStandardHelpOptions = true,
+            footer = {"", "example: ota image pool"},
             sortOptions = false,
             description = "Lists all records of the partner, deployable or not.")
     static final class ImagePool implements Step {
@@ -304,6 +311,7 @@ public final class Ota {
     @Command(
             name = "dissociate",
             mixinStandardHelpOptions = true,
+            footer = {"", "example: ota image dissociate --version-number 9007199254741993"},
             sortOptions = false,
             description =
                     "Takes an image away from the device type. Its record stays, and it can be offered again with ota image upload.")
@@ -342,6 +350,7 @@ public final class Ota {
     @Command(
             name = "deploy",
             mixinStandardHelpOptions = true,
+            footer = {"", "example: ota deploy --image-id 49867 --devices devices.txt --wait 600"},
             sortOptions = false,
             description = {
                 "Pushes an image to devices, to each at most once.",
@@ -441,6 +450,7 @@ public final class Ota {
     @Command(
             name = "status",
             mixinStandardHelpOptions = true,
+            footer = {"", "example: ota status -n 12 -d board-1"},
             sortOptions = false,
             description = {
                 "Tells how far a build is on the service (with --build-number) and what devices run (with --device).",

@@ -14,7 +14,12 @@ import picocli.CommandLine.Option;
         usageHelpWidth = 110,
         description =
                 "Lists images, or deploys one to a device. The options are those of Afero's script; ota has more.",
-        footer = {"", "Address of another service: $OTA_SERVICE_URL. Exit status: as for ota."})
+        footer = {
+            "",
+            "example: partner-ota-hub-deploy -d board-1 -i 49867",
+            "",
+            "Address of another service: $OTA_SERVICE_URL. Exit status: as for ota."
+        })
 final class PartnerDeploy implements Step {
 
     static final String NAME = "partner-ota-hub-deploy";

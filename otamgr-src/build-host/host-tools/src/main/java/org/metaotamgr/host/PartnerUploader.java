@@ -15,7 +15,12 @@ import picocli.CommandLine.Option;
         usageHelpWidth = 110,
         description =
                 "Creates an OTA record, or uploads an image. The options are those of Afero's script; ota has more.",
-        footer = {"", "Address of another service: $OTA_SERVICE_URL. Exit status: as for ota."})
+        footer = {
+            "",
+            "example: partner-ota-hub-uploader -n 12 -s --createOTARecord",
+            "",
+            "Address of another service: $OTA_SERVICE_URL. Exit status: as for ota."
+        })
 final class PartnerUploader implements Step {
 
     static final String NAME = "partner-ota-hub-uploader";

@@ -21,7 +21,11 @@ final class Runner {
                 .setErr(new PrintWriter(surroundings.err(), true, charset));
         line.setExecutionStrategy(result -> execute(result, surroundings, secrets));
         line.setParameterExceptionHandler((problem, wrong) -> {
-            surroundings.err().println(Output.plain(name(line) + ": " + problem.getMessage()));
+            String nearest = problem instanceof CommandLine.UnmatchedArgumentException unmatched
+                            && !unmatched.getSuggestions().isEmpty()
+                    ? "; did you mean " + unmatched.getSuggestions().get(0) + "?"
+                    : "";
+            surroundings.err().println(Output.plain(name(line) + ": " + problem.getMessage() + nearest));
             surroundings
                     .err()
                     .println("Try " + problem.getCommandLine().getCommandSpec().qualifiedName() + " --help");

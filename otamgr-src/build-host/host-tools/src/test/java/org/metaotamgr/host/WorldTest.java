@@ -228,6 +228,12 @@ class WorldTest {
                 Workshop.Result result = workshop.run(all.toArray(new String[0]));
                 assertEquals(0, result.exit(), result.toString());
                 assertTrue(result.out().length() > 100 && result.err().isEmpty(), result.toString());
+                assertTrue(
+                        words.isEmpty()
+                                || words.contains("help")
+                                || words.contains("generate-completion")
+                                || result.out().contains("example: ota " + words.get(0)),
+                        result.toString());
             }
             for (String other : List.of(PartnerUploader.NAME, PartnerDeploy.NAME)) {
                 workshop.run("--as=" + other, "--help");
@@ -237,6 +243,18 @@ class WorldTest {
             System.setErr(usual);
         }
         assertEquals("", said.toString(StandardCharsets.UTF_8));
+    }
+
+    @Test
+    @DisplayName("a mistyped command or option is asked about")
+    void nearestWord() throws Exception {
+        try (Workshop workshop = new Workshop(temporary)) {
+            assertTrue(
+                    workshop.run("statsu").err().contains("; did you mean "),
+                    workshop.run("statsu").toString());
+            Workshop.Result option = workshop.run("image", "list", "--jsno");
+            assertTrue(option.err().contains("; did you mean --json?"), option.toString());
+        }
     }
 
     private static void collect(CommandLine line, List<String> words, List<List<String>> found) {
