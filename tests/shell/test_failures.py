@@ -9,6 +9,8 @@ import struct
 import subprocess
 
 from board import (
+    ENV,
+    ENV_BYTES,
     HEADER,
     KIB,
     MIB,
@@ -243,6 +245,75 @@ def incompatible(factory, what):
     image_refused(factory, factory.image("ext4.gz", system), 7, words, target_touched=True)
     if what == "no etc":
         image_refused(factory, factory.image("tar.gz", system), 7, words, arguments=["-F"])
+
+
+# Of a new system: the files that say where environment and slots are, the exit code, and words of the reason.
+COPIES = f"/dev/mmcblk0 {ENV[0]:#x} {ENV_BYTES:#x}\n/dev/mmcblk0 {ENV[0] + ENV_BYTES:#x} {ENV_BYTES:#x}\n"
+PLACES = {
+    "the same place": ({"fw_env.config": COPIES}, 0, ""),
+    "the same place in other words": (
+        {
+            "fw_env.config": f"# one\n/dev/mmcblk0\t{ENV[0] + ENV_BYTES}   {ENV_BYTES}\r\n/dev/mmcblk0 {ENV[0]} {ENV_BYTES:#X}\n"
+        },
+        0,
+        "",
+    ),
+    "the same place in YAML": (
+        {
+            "fw_env.config": f"uboot:\n  size: {ENV_BYTES:#x}\n  devices:\n    - path: /dev/mmcblk0\n      offset: {ENV[0]:#x}\n"
+            f"    - path: /dev/mmcblk0\n      offset: {ENV[0] + ENV_BYTES:#x}\n"
+        },
+        0,
+        "",
+    ),
+    "another offset": (
+        {"fw_env.config": "/dev/mmcblk0 0x600000 0x10000\n/dev/mmcblk0 0x1000000 0x10000\n"},
+        7,
+        "names /dev/mmcblk0 at 16777216 with 65536 bytes and /dev/mmcblk0 at 6291456 with 65536 bytes, the one here /dev/mmcblk0 at 4194304",
+    ),
+    "another size": ({"fw_env.config": COPIES.replace(f"{ENV_BYTES:#x}", "0x4000")}, 7, "would not find its trial"),
+    "one copy": ({"fw_env.config": COPIES.splitlines()[0] + "\n"}, 7, "would not find its trial"),
+    "another disk": ({"fw_env.config": COPIES.replace("mmcblk0", "mmcblk1")}, 7, "names /dev/mmcblk1"),
+    "another name that it says is right": (
+        {"fw_env.config": COPIES.replace("mmcblk0", "mmcblk1"), "otamgr/sysupgrade.conf": "ENV_DEVICE=/dev/mmcblk1\n"},
+        0,
+        "",
+    ),
+    "no number": ({"fw_env.config": COPIES.replace("0x", "0y", 1)}, 7, "no number"),
+    "a line too short": ({"fw_env.config": "/dev/mmcblk0 0x400000\n"}, 7, "expected DEVICE OFFSET SIZE"),
+    "the same slots": ({"otamgr/slots.conf": "SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE=/dev/mmcblk0p3\n"}, 0, ""),
+    "other slots": (
+        {"otamgr/slots.conf": "SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE=/dev/mmcblk0p4\n"},
+        7,
+        "says SLOT_B_DEVICE=/dev/mmcblk0p4, here it is /dev/mmcblk0p3",
+    ),
+    "slots that are not understood": ({"otamgr/slots.conf": "SLOT_A_DEVICE: x\n"}, 7, "line 1: 'SLOT_A_DEVICE: x'"),
+}
+
+
+@promise(
+    "a new system that names {} for environment or slots is installed if it would find its trial, else exit 7",
+    cases=list(PLACES),
+)
+def finds_its_trial(factory, what):
+    files, code, words = PLACES[what]
+
+    def named(root):
+        for name, text in files.items():
+            (root / "etc" / name).parent.mkdir(exist_ok=True)
+            (root / "etc" / name).write_text(text)
+
+    image = factory.image("ext4.gz", factory.system_variant("place-" + what.replace(" ", "-"), named))
+    if code:
+        board = image_refused(factory, image, code, words, target_touched=True)
+        # What the device keeps is its own.
+        (board.root / "etc/sysupgrade.conf").write_text("/etc/fw_env.config\n")
+        if "fw_env.config" in files:
+            board.run("/sbin/ota-slot", "cancel")
+            equal(board.sysupgrade("--no-reboot", board.deliver(image)).code, 0, "exit code with the kept file")
+    else:
+        board = new_board(factory)
+        armed(board, board.sysupgrade("--no-reboot", board.deliver(image)))
 
 
 @promise(

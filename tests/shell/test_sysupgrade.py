@@ -173,6 +173,9 @@ def configured_slots(factory):
         (root / "etc/otamgr/slots.conf").write_text('SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE="/dev/mmcblk0p3"\n')
 
     board = factory.board(names=False, change=configure)
+    # The new system needs it as well.
+    (board.root / "etc/sysupgrade.conf").write_text("/etc/otamgr/slots.conf\n")
+    board.settle()
     armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))))
 
 
@@ -590,3 +593,24 @@ def leftovers(factory):
     board.run("/bin/mount", "-t", "ext4", "/dev/mmcblk0p3", "/run/otamgr/new-root")
     board.run("/bin/mount", "-t", "ext4", "/dev/mmcblk0p3", "/run/otamgr/new-root")
     armed(board, board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.gz"))))
+
+
+@promise("kept files keep the flags of chattr; what a folder cannot keep is named")
+def flags_kept(factory):
+    board = factory.board()
+    folder = board.root / "etc/app"
+    folder.mkdir()
+    for name, flag in (("fixed", "+i"), ("log", "+a"), ("plain", "+A")):
+        (folder / name).write_text(name)
+        run("chattr", flag, folder / name)
+    run("chattr", "+i", folder)
+    (board.root / "etc/sysupgrade.conf").write_text("/etc/app\n")
+    board.settle()
+    result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4")))
+    armed(board, result)
+    true("/etc/app keeps its content without the flag i (chattr)" in result.err, f"what is lost: {result.err}")
+    with board.mounted("b") as new:
+        shown = run("lsattr", "-d", *(new / "etc/app" / name for name in ("fixed", "log", "plain", ".")), text=True)
+        flags = [line.split()[0].replace("-", "").replace("e", "") for line in shown.splitlines()]
+        equal(flags, ["i", "a", "A", ""], "flags")
+        equal((new / "etc/app/fixed").read_text(), "fixed", "content")

@@ -11,20 +11,50 @@ ENVIRONMENT_CONFIG=/etc/fw_env.config
 ENVIRONMENT_NAMES='ota_slot ota_trial ota_tries ota_txn ota_failed ota_failed_why ota_floor'
 # Seconds that another program of root's may use the environment before that is called an error.
 ENVIRONMENT_PATIENCE=30
+environment_written=''
 
-# environment_copies: lines DEVICE OFFSET SIZE of what fw_env.config names, in either of its forms. Fails with the reason.
+# environment_copies [FILE]: lines DEVICE OFFSET SIZE of what fw_env.config, or this one, names, in either of its forms. Fails with the reason.
 environment_copies() {
-    if [ ! -f "$ENVIRONMENT_CONFIG" ] || [ ! -r "$ENVIRONMENT_CONFIG" ]; then
+    environment_file=${1:-$ENVIRONMENT_CONFIG}
+    if [ ! -f "$environment_file" ] || [ ! -r "$environment_file" ]; then
         printf '%s is missing or not readable\n' "$ENVIRONMENT_CONFIG"
         return 1
     fi
-    environment_config=$(awk -f /usr/lib/otamgr/fw-env-config.awk "$ENVIRONMENT_CONFIG")
+    environment_config=$(awk -f /usr/lib/otamgr/fw-env-config.awk "$environment_file") || {
+        printf '%s could not be read\n' "$ENVIRONMENT_CONFIG"
+        return 1
+    }
     environment_config_problem=$(printf '%s\n' "$environment_config" | sed -n 's/^problem //p')
     if [ -n "$environment_config_problem" ]; then
         printf '%s: %s\n' "$ENVIRONMENT_CONFIG" "$environment_config_problem"
         return 1
     fi
     printf '%s\n' "$environment_config" | sed -n 's/^copy //p'
+}
+
+# environment_places [FILE]: the same as numbers and in one order, in one line to compare and to show. A device that is here is known by its
+# number, whatever it is called.
+environment_places() {
+    environment_named=$(environment_copies "$@") || {
+        printf '%s\n' "$environment_named"
+        return 1
+    }
+    environment_listed=$(printf '%s\n' "$environment_named" | while read -r place_device place_offset place_size _; do
+        for place_number in "${place_offset#-}" "$place_size"; do
+            case $place_number in
+            0[xX] | 0[xX]*[!0-9A-Fa-f]*) exit 1 ;;
+            0[xX]*) ;;
+            '' | *[!0-9]*) exit 1 ;;
+            esac
+        done
+        place_known=''
+        if [ -b "$place_device" ]; then place_known=$(device_number "$place_device") || place_known=''; fi
+        printf '%s %s at %s with %s bytes\n' "${place_known:-$place_device}" "$place_device" "$((place_offset))" "$((place_size))"
+    done) || {
+        printf '%s: an offset or size that is no number\n' "$ENVIRONMENT_CONFIG"
+        return 1
+    }
+    printf '%s\n' "$environment_listed" | sort
 }
 
 # environment_is_on_this_disk: the environment of another card decides what another system starts. ENV_DEVICE in sysupgrade.conf
@@ -162,8 +192,10 @@ boot_env_value() {
 # All in one fw_setenv call: libubootenv writes the copy that is not in use and only then is that copy the valid
 # one, so a power cut leaves either all old or all new values. Two calls would leave a state between them.
 # Afterwards everything is read back, because fw_setenv's exit code says nothing of what reached the medium.
+# Meanwhile $environment_written is `begun`, then `yes`: for whoever is ended by something unexpected, such as a fork that fails.
 boot_env_write() {
     environment_is_free || return 17
+    environment_written=begun
     if ! boot_env_text=$(printf '%s\n' "$@" | limited fw_setenv -s - 2>&1); then
         boot_error="fw_setenv failed: $(printf '%s' "$boot_env_text" | head -n 1)"
         return 17
@@ -180,4 +212,5 @@ boot_env_write() {
             return 17
         fi
     done
+    environment_written=yes
 }

@@ -42,9 +42,10 @@ kept_directory() (
     printf '%s\n' "$place"
 )
 
-# attributes_are_kept FROM TO: capabilities, access lists and other extended attributes, which cp of busybox leaves behind.
+# attributes_are_kept FROM TO: capabilities, access lists, other extended attributes and flags, which cp of busybox leaves behind.
 attributes_are_kept() {
-    "$CONTENT_ENGINE" attributes "$1" "$2"
+    attributes_lost=$("$CONTENT_ENGINE" attributes "$1" "$2") || return 1
+    case $attributes_lost in lost=*) printf '%s keeps its content without the flag %s (chattr)\n' "${1%/.}" "${attributes_lost#lost=}" >>"$work/lost" ;; esac
 }
 
 # kept_alike FROM TO: whether kind, mode and owner are the same; cp of busybox says that it could not, and goes on.
@@ -143,5 +144,6 @@ files_are_kept() {
         done
     done <"$work/keep"
     limited sync
+    if [ -s "$work/lost" ]; then while IFS= read -r lost; do inform "$lost"; done <"$work/lost"; fi
     progress keep 100 'kept files copied'
 }

@@ -5,7 +5,7 @@
 # new-system.sh - what is looked for and placed in the new system: init and kernel, header, manifest, marker. Nothing in it is run,
 # and no link in it leads out of it.
 #
-# To be sourced by sysupgrade after file-system.sh.
+# To be sourced by sysupgrade after environment.sh and file-system.sh.
 
 MARKER=/boot/ota-slot-valid
 # What the boot script starts.
@@ -88,6 +88,51 @@ header_is_placed() {
         limited sync
     fi
     progress header 100 "${header_name:-no header}"
+}
+
+# new_system_finds_its_trial: whether it looks for slots and environment where U-Boot does, which an update does not change. Another place
+# would mean that it never sees its trial, and never commits it. Judged when kept files are there, for they may be these.
+new_system_finds_its_trial() {
+    new_config=$(inside_new_root "$ENVIRONMENT_CONFIG") || new_config=''
+    if [ -z "$new_config" ] || [ ! -e "$new_config" ]; then
+        inform "the new system has no $ENVIRONMENT_CONFIG, and finds its trial only if it makes one when it starts"
+    else
+        places=$(environment_places) || fail 10 "$places"
+        new_places=$(environment_places "$new_config") || fail 7 "of the new system: $new_places"
+        # One device may have several names. That another kernel gives it another one says whoever built that, as ENV_DEVICE.
+        compared='s/ [^ ]* at / at /'
+        new_update=$(inside_new_root "$SETTINGS_UPDATE") || new_update=''
+        if [ -n "$new_update" ] && settings_read "$new_update" && [ -n "$(settings_value ENV_DEVICE)" ]; then compared='s/^[^ ]* [^ ]* at / at /'; fi
+        if [ "$(printf '%s\n' "$places" | sed "$compared" | sort)" != "$(printf '%s\n' "$new_places" | sed "$compared" | sort)" ]; then
+            fail 7 "the new system would not find its trial: its $ENVIRONMENT_CONFIG names $(places_shown "$new_places"), the one here $(places_shown "$places"); build it for the place that this device has (OTA_ENV_DEVICE, OTA_ENV_OFFSET, OTA_ENV_OFFSET_REDUND, OTA_ENV_SIZE), or keep the file: a line $ENVIRONMENT_CONFIG in /etc/sysupgrade.conf"
+        fi
+    fi
+    new_slots=$(inside_new_root "$SETTINGS_SLOTS") || new_slots=''
+    if [ -n "$new_slots" ] && [ -e "$new_slots" ]; then
+        settings_read "$new_slots" || fail 7 "of the new system: $(printf '%s' "$settings_problem" | head -n 1)"
+        for slot_key in SLOT_A_DEVICE SLOT_B_DEVICE; do
+            slot_device=$(settings_value "$slot_key")
+            case $slot_key in
+            SLOT_A_DEVICE) slot_number=$slot_a_number slot_here=$slot_a_device ;;
+            *) slot_number=$slot_b_number slot_here=$slot_b_device ;;
+            esac
+            new_number=''
+            if [ -b "$slot_device" ]; then new_number=$(device_number "$slot_device") || new_number=''; fi
+            [ "$new_number" = "$slot_number" ] ||
+                fail 7 "the new system would not find its slots: its $SETTINGS_SLOTS says $slot_key=$slot_device, here it is $slot_here"
+        done
+    elif [ -e "$SETTINGS_SLOTS" ]; then
+        for slot_number in "$slot_a_number" "$slot_b_number"; do
+            case $(uevent_value "/sys/dev/block/$slot_number" PARTNAME) in
+            rootfs-a | rootfs-b) ;;
+            *) fail 7 "the new system would not find its slots: it has no $SETTINGS_SLOTS, and the partitions here have no names; keep it: a line $SETTINGS_SLOTS in /etc/sysupgrade.conf" ;;
+            esac
+        done
+    fi
+}
+
+places_shown() {
+    printf '%s\n' "$1" | sed 's/^[^ ]* //' | awk '{ line = line (NR > 1 ? " and " : "") $0 } END { print line }'
 }
 
 # Last of all files: whoever finds it finds a complete system.

@@ -18,10 +18,11 @@ settings_read() {
     settings_said='' settings_problem=''
     if [ ! -e "$1" ] && [ ! -L "$1" ]; then return 0; fi
     case $1 in
-    "$SETTINGS_UPDATE") settings_known='REQUIRE_SIGNATURE ENV_DEVICE' ;;
-    "$SETTINGS_TRIAL") settings_known='TRIAL_TRIES COMMIT_DEADLINE REBOOT_GRACE' ;;
+    *"$SETTINGS_UPDATE") settings_known='REQUIRE_SIGNATURE ENV_DEVICE' ;;
+    *"$SETTINGS_TRIAL") settings_known='TRIAL_TRIES COMMIT_DEADLINE REBOOT_GRACE' ;;
     # DATA_DEVICE is for ota-data.
-    "$SETTINGS_SLOTS") settings_known='SLOT_A_DEVICE SLOT_B_DEVICE DATA_DEVICE' ;;
+    # Also that of a new system, below the place where it is mounted.
+    *"$SETTINGS_SLOTS") settings_known='SLOT_A_DEVICE SLOT_B_DEVICE DATA_DEVICE' ;;
     esac
     if [ ! -f "$1" ] || [ ! -r "$1" ]; then
         settings_problem="$1 is no readable file"
