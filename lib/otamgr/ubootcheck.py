@@ -156,7 +156,8 @@ def _device_tree_findings(environment, config):
 
 def _configuration_findings(settings, config, built):
     """What lib/otamgr/uboot.py demands, told apart by whether the layer's fragment sets it."""
-    fragment = uboot.fragment(settings)
+    # A configuration that was made names every symbol that its release knows; before that all names of a thing are in the fragment.
+    fragment = uboot.fragment(settings, set(re.findall(r"CONFIG_(\w+)", config.source)) if built else None)
     boot = (layout_file() / "ota-boot.cfg").read_text(encoding="utf-8")
     sets = {
         re.search(r"CONFIG_(\w+)", line)[1]

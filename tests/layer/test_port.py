@@ -72,6 +72,20 @@ class UBoot(MetadataCase):
         self.assertIn("CMD_SETEXPR", self.found("beaglebone", "beaglebone-yocto")["fragment"])
         self.assertIn("CMD_SETEXPR", self.found("beaglebone", "beaglebone-yocto", "--built")["missing"])
 
+    def test_nothing_is_missing_in_what_was_built_with_the_fragment(self):
+        for board, machine in (("beaglebone", "beaglebone-yocto"), ("sama5d2", "sama5d2-xplained-emmc")):
+            with self.subTest(board):
+                done = run(
+                    "check-u-boot",
+                    "--built",
+                    "--machine",
+                    machine,
+                    BOARDS / f"{board}-built.config",
+                    BOARDS / f"{board}.env",
+                )
+                self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+                self.assertIn("ok        configuration", done.stdout)
+
     def test_a_kernel_that_reaches_the_device_tree_is_a_risk(self):
         self.assertIn("fdt_addr_r", self.found("rpi4", "x", "--kernel-mib", "40")["risk"])
         self.assertIn("fdt_addr_r", self.found("rpi4", "x", "--kernel-mib", "30")["ok"])
