@@ -31,6 +31,11 @@ void job_close(struct job *job);
 int job_source(struct job *job, struct source *source, struct reason *reason);
 int job_stream(struct job *job, struct source *source, struct stream **stream, struct reason *reason);
 
+/* Whether all that is in the slot was read from the medium and compared, and not written since: written by write, read by verify, which then
+ * need not read it once more. */
+int reading_noted(const struct job *job, bool whole, struct reason *reason);
+bool reading_is_noted(const struct job *job);
+
 /* Judging content by its format. They read the stream, or the source, to its end and add what they find to `facts`; the facts that all
  * have in common are there already. slot_bytes is that of the slot. */
 int ext4_check(struct job *job, struct stream *stream, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason);

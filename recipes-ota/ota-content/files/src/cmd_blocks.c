@@ -591,6 +591,10 @@ int index_write(struct job *job, struct reason *reason) {
         written = writing.sink == NULL ? 0 : sink_written(writing.sink) + writing.zeroed + BLOCK;
     }
     if (code == 0) {
+        /* The check has compared every block of the slot with its signed hash. */
+        code = reading_noted(job, to_write == 0 && writing.plan.from_medium, reason);
+    }
+    if (code == 0) {
         progress_end(&writing.progress, to_write, written, writing.copied);
         say_number(stdout, "compared", writing.plan.compared);
         say_number(stdout, "skipped", written < blocks.index.image_bytes ? blocks.index.image_bytes - written : 0);
@@ -651,8 +655,12 @@ int index_verify(struct job *job, struct reason *reason) {
         code = verifying.hashers[i] == NULL ? fail(reason, CODE_RESOURCES, "no memory to hash") : 0;
     }
     if (code == 0) {
-        progress_begin(&progress, job->progress_fd, "verify", blocks.index.image_bytes);
-        code = slot_swept(&slot, blocks.index.image_bytes, piece_verified, &verifying, &progress, reason);
+        uint64_t bytes = blocks.index.image_bytes;
+        if (reading_is_noted(job) && bytes > SWEEP_PIECE) {
+            bytes = SWEEP_PIECE;
+        }
+        progress_begin(&progress, job->progress_fd, "verify", bytes);
+        code = slot_swept(&slot, bytes, piece_verified, &verifying, &progress, reason);
     }
     if (code == 0) {
         progress_end(&progress, blocks.index.image_bytes, 0, 0);

@@ -20,16 +20,6 @@ static int slot_fill(void *context, void *buffer, size_t size, size_t *got, stru
     return code;
 }
 
-/* What `write` has read from the medium already, and not written since, is not read again. */
-static void reading_shortened(struct reading *reading, const char *folder) {
-    struct facts written;
-    struct reason ignored;
-    if (facts_read(&written, folder, "written", &ignored) == 0 && facts_are(&written, "read_back", "yes") && reading->bytes > RANGE) {
-        reading->bytes = RANGE;
-    }
-    facts_free(&written);
-}
-
 static int slot_compared(struct reading *reading, struct record *ranges, int progress_fd, struct reason *reason) {
     struct ring *ring;
     struct progress progress;
@@ -80,7 +70,9 @@ int cmd_verify(int argc, char **argv, struct reason *reason) {
         code = fail(reason, CODE_UNEXPECTED, "the record of the content does not fit to the facts of the check");
     }
     if (code == 0) {
-        reading_shortened(&reading, job.folder);
+        if (reading_is_noted(&job) && reading.bytes > RANGE) {
+            reading.bytes = RANGE;
+        }
         code = slot_open(&reading.slot, job.slot_name, false, reason);
     }
     if (code == 0) {

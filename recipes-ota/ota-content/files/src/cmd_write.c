@@ -219,19 +219,6 @@ static int content_written(struct writing *writing, struct stream *stream, uint6
     return code;
 }
 
-/* What `verify` need not read again: a slot that held the image already was read from the medium, all of it, and nothing else than
- * its first bytes was written since. */
-static int reading_remembered(const struct writing *writing, struct reason *reason) {
-    struct facts_out facts;
-    int code = facts_begin(&facts, writing->job->folder, "written", reason);
-    if (code == 0) {
-        bool whole = writing->differs != NULL && writing->written == HELD_BACK && writing->slot.cached < BLOCK;
-        facts_add(&facts, "read_back", whole ? "yes" : "no");
-        code = facts_end(&facts, false, reason);
-    }
-    return code;
-}
-
 /* From here until the last write nothing can mount the slot. */
 static int slot_invalidated(struct writing *writing, struct reason *reason) {
     static const unsigned char zeros[HELD_BACK];
@@ -285,7 +272,8 @@ static int file_system_written(struct writing *writing, struct reason *reason) {
     if (code == 0) {
         code = slot_flush(&writing->slot, reason);
     }
-    return code == 0 ? reading_remembered(writing, reason) : code;
+    bool whole = writing->differs != NULL && writing->written == HELD_BACK && writing->slot.cached < BLOCK;
+    return code == 0 ? reading_noted(writing->job, whole, reason) : code;
 }
 
 int cmd_write(int argc, char **argv, struct reason *reason) {

@@ -80,3 +80,21 @@ int job_stream(struct job *job, struct source *source, struct stream **stream, s
     }
     return code;
 }
+
+int reading_noted(const struct job *job, bool whole, struct reason *reason) {
+    struct facts_out facts;
+    int code = facts_begin(&facts, job->folder, "written", reason);
+    if (code == 0) {
+        facts_add(&facts, "read_back", whole ? "yes" : "no");
+        code = facts_end(&facts, false, reason);
+    }
+    return code;
+}
+
+bool reading_is_noted(const struct job *job) {
+    struct facts written;
+    struct reason ignored;
+    bool noted = facts_read(&written, job->folder, "written", &ignored) == 0 && facts_are(&written, "read_back", "yes");
+    facts_free(&written);
+    return noted;
+}

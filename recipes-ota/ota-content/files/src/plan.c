@@ -161,7 +161,12 @@ static int slot_searched(struct search *search, struct slot *slot, bool in_slot,
     if (in_slot) {
         search->plan->compared = bytes < search->plan->index->image_bytes ? bytes : search->plan->index->image_bytes;
     }
-    return slot_swept(slot, bytes, piece_searched, search, progress, reason);
+    slot->cached = 0;
+    int code = slot_swept(slot, bytes, piece_searched, search, progress, reason);
+    if (in_slot) {
+        search->plan->from_medium = slot->cached < BLOCK;
+    }
+    return code;
 }
 
 static int searched(struct search *search, struct slot *slot, struct slot *running, struct progress *progress, struct reason *reason) {
@@ -286,18 +291,19 @@ uint64_t plan_writes(const struct plan *plan) {
 
 /* ---- from check to write ------------------------------------------------------------------------------------------------------------ */
 
-static const char plan_magic[8] = "otaplan1";
+static const char plan_magic[8] = "otaplan2";
 
 /* Of one machine and one run, so as this processor has it. */
 struct plan_head {
     char magic[sizeof plan_magic];
     uint32_t data_blocks, blocks;
-    uint64_t compared;
+    uint64_t compared, from_medium;
 };
 
 int plan_save(const struct plan *plan, const char *folder, struct reason *reason) {
     char path[512];
-    struct plan_head head = {.data_blocks = plan->index->data_blocks, .blocks = plan->index->blocks, .compared = plan->compared};
+    struct plan_head head = {.data_blocks = plan->index->data_blocks, .blocks = plan->index->blocks, .compared = plan->compared,
+                             .from_medium = plan->from_medium};
     memcpy(head.magic, plan_magic, sizeof head.magic);
     if (!path_in(path, sizeof path, folder, "plan")) {
         return fail(reason, CODE_USAGE, "the name of the folder is too long: %.100s", folder);
@@ -325,6 +331,7 @@ int plan_parse(struct plan *plan, const struct index *index, uint64_t slot_block
         return fail(reason, CODE_UNEXPECTED, "the plan of the check is not that of this image");
     }
     plan->compared = head.compared;
+    plan->from_medium = head.from_medium != 0;
     plan->from = malloc(from_bytes);
     plan->source = malloc(index->data_blocks);
     plan->dirty = malloc(bits);

@@ -24,6 +24,7 @@ struct plan {
     uint32_t *from;   /* for FROM_RUNNING and FROM_SLOT: the number of the block there */
     uint8_t *dirty;   /* a bit for each block of the image: zeros in the image, but not in the slot */
     uint64_t compared; /* bytes of the slot that were looked at */
+    bool from_medium;  /* and they did not come from the page cache */
 };
 
 /* The slots may be NULL. Each is sampled first, and one that shares nothing with the image is not read. */
