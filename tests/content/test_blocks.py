@@ -20,6 +20,7 @@ BLOCK = 4096
 CASES = int(os.environ.get("BLOCKS_CASES", "150"))
 CUTS = int(os.environ.get("BLOCKS_CUTS", "12"))
 CORRUPT, TOO_BIG, DIFFERS = 5, 8, 14
+MIB, GIB = 1 << 20, 1 << 30
 
 
 def head_of(blocks, folder):
@@ -240,6 +241,44 @@ class Writing(Blocks):
         found = self.update(image)
         self.assertEqual(found["written"], (1 + 20 + 1) * BLOCK)
         self.assertEqual(found["bundle_bytes_needed"], (self.folder / "index").stat().st_size)
+
+    def test_images_of_more_than_4_and_8_gib(self):
+        """Sparse, with blocks at the ends of what 32 bits can count."""
+        for size in (4 * GIB + 100 * MIB, 8 * GIB + 200 * MIB):
+            with self.subTest(size=size):
+                image = self.place / "image"
+                image.write_bytes(head_of(size // BLOCK, self.made))
+                os.truncate(image, size)
+                places = [at for at in (2 * GIB, 4 * GIB - BLOCK, 4 * GIB, 8 * GIB - BLOCK, 8 * GIB, size - BLOCK) if at < size]
+                blocks = {at: self.block() for at in places}
+                with open(image, "r+b") as f:
+                    for at, block in blocks.items():
+                        f.seek(at)
+                        f.write(block)
+                with open(image, "rb") as f:
+                    made = content.run("index", "--index", self.folder / "index", "--payload", self.payload, stdin=f)
+                self.assertEqual(made.returncode, 0, made.stderr)
+                facts = content.facts(made.stdout)
+                self.opened(payload_bytes=facts["image_bytes"], **facts)
+                # What is in the way there must go, and one block is there already, far from its place.
+                self.slot.write_bytes(b"")
+                os.truncate(self.slot, size + MIB)
+                with open(self.slot, "r+b") as f:
+                    f.seek(size - 3 * BLOCK)
+                    f.write(b"x" * BLOCK)
+                    f.seek(BLOCK * 7)
+                    f.write(blocks[size - BLOCK])
+                found = {}
+                for command in ("check", "write", "verify"):
+                    done = self.engine(command)
+                    self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
+                    found.update(content.facts(done.stdout))
+                self.assertEqual(int(found["compared"]), size)
+                self.assertEqual(int(found["copied"]), BLOCK)
+                done = subprocess.run(["cmp", "-n", str(size), image, self.slot], capture_output=True, text=True)
+                self.assertEqual((done.returncode, done.stdout), (0, ""))
+                image.unlink()
+                self.slot.unlink()
 
     def test_blocks_of_the_running_slot_are_copied(self):
         blocks = [self.block() for _ in range(300)]

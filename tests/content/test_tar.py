@@ -726,6 +726,10 @@ class Squashed(Archives):
         found = int(content.facts(result.stdout)["content_bytes"])
         self.assertTrue(5 << 20 < found < (5 << 20) + (1 << 18), found)
         self.assertEqual(self.judged(self.squashed(root), slot_bytes=10 << 20).returncode, 8)
+        # Nor where only the new file system's own tables have no room.
+        both = found + self.squashed(root).stat().st_size
+        self.assertEqual(self.judged(self.squashed(root), slot_bytes=both + both // 64).returncode, 8)
+        self.assertEqual(self.judged(self.squashed(root), slot_bytes=both + both // 30).returncode, 0)
 
     def test_damaged_ones_are_refused(self):
         good = self.squashed(self.root).read_bytes()

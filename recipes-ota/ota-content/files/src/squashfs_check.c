@@ -46,9 +46,11 @@ int squashfs_check(struct job *job, struct source *source, uint64_t slot_bytes, 
     } else {
         judgement.content_bytes = source->bytes;
     }
-    if (code == 0 && (source->bytes >= slot_bytes || judgement.content_bytes >= slot_bytes - source->bytes)) {
+    /* Inode tables, bitmaps and journal of the new file system are at least as much. */
+    uint64_t room = slot_bytes - slot_bytes / 32;
+    if (code == 0 && (source->bytes >= room || judgement.content_bytes >= room - source->bytes)) {
         code = fail(reason, CODE_TOO_BIG,
-                    "the squashfs has %llu bytes, its files need %llu, and the slot has %llu; it must hold both at once",
+                    "the squashfs has %llu bytes, its files need %llu, and the slot has %llu; it must hold both at once, and a file system",
                     (unsigned long long)source->bytes, (unsigned long long)judgement.content_bytes, (unsigned long long)slot_bytes);
     }
     if (code == 0) {
