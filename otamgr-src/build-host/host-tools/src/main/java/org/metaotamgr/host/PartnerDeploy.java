@@ -86,6 +86,11 @@ final class PartnerDeploy implements Step {
         arguments.add("--device=" + device);
         arguments.add("--image-id=" + imageId);
         Step deploy = CommandLine.populateCommand(new Ota.Deploy(), arguments.toArray(String[]::new));
-        return deploy.run(surroundings, secrets);
+        ExitStatus status = deploy.run(surroundings, secrets);
+        if (status == ExitStatus.SUCCESS) {
+            // Afero's documentation shows this line, and scripts wait for it.
+            surroundings.out().println("Request accepted for processing");
+        }
+        return status;
     }
 }

@@ -86,7 +86,12 @@ final class PartnerUploader implements Step {
         }
         Step step = CommandLine.populateCommand(
                 create ? new Ota.RecordCreate() : new Ota.ImageUploadCommand(), arguments());
-        return step.run(surroundings, secrets);
+        ExitStatus status = step.run(surroundings, secrets);
+        if (status == ExitStatus.SUCCESS && upload) {
+            // As Afero's documentation shows it.
+            surroundings.out().println("Done!");
+        }
+        return status;
     }
 
     private String[] arguments() {

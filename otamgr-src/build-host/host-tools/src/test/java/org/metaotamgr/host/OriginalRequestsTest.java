@@ -83,6 +83,12 @@ class OriginalRequestsTest {
         // Doing again what is done was success there and is here; every failure of theirs is one of ours, with a status
         // of its own.
         assertEquals(recording.path("exit").asInt() == 0, result.exit() == 0, what + ": " + result);
+        if (result.exit() == 0 && arguments.contains("--uploadOTAImage")) {
+            assertTrue(result.out().endsWith("Done!\n"), what + ": " + result);
+        }
+        if (result.exit() == 0 && arguments.contains("-i")) {
+            assertTrue(result.out().endsWith("Request accepted for processing\n"), what + ": " + result);
+        }
         List<RecordedRequest> sent = new ArrayList<>(shop.service.requests());
         for (String added : ADDED_READS.getOrDefault(what, List.of())) {
             RecordedRequest read = sent.stream()
