@@ -355,6 +355,40 @@ class Layout(MetadataCase):
                 self.assertEqual(expected, "ota-env.cfg" in (parsed.getVar("SRC_URI") or ""))
                 self.assertEqual([], self.warnings())
 
+    def test_each_name_of_the_u_boot_of_meta_atmel_is_changed_and_nothing_that_is_called_alike(self):
+        (append,) = ROOT.glob("dynamic-layers/atmel/recipes-ota/u-boot/*.bbappend")
+        for name, expected in (("u-boot-at91", True), ("u-boot-mchp", True), ("u-boot-tools", False)):
+            with self.subTest(name=name):
+                # As BitBake finds the recipes that a bbappend is for; one that is for none ends the parsing.
+                self.assertTrue(f"{name}_2023.07.bbappend".startswith(append.name.split("%")[0]))
+                d = self.configuration("sama5d2-xplained-emmc", SRC_URI="", PN=name)
+                d.setVar("THISDIR", "")
+                (self.folder / f"{name}_1.bb").write_text(append.read_text())
+                (self.folder / "ota-uboot-atmel.inc").write_text((append.parent / "ota-uboot-atmel.inc").read_text())
+                d.setVar("UBOOT_MACHINE", "sama5d2_xplained_emmc_defconfig")
+                parsed = metadata.bb.parse.handle(str(self.folder / f"{name}_1.bb"), d)[""]
+                self.assertEqual(expected, "ota-env.cfg" in (parsed.getVar("SRC_URI") or ""))
+                # Its recipe knows no fragments.
+                self.assertEqual(expected, "ota.config" in parsed.getVar("UBOOT_MACHINE"))
+
+    def test_a_u_boot_whose_configuration_is_made_when_it_is_compiled_is_checked_then(self):
+        d, built = self.u_boot("qemux86-64")
+        self.run_function("ota_uboot_config", d)
+        good = (
+            ROOT / "recipes-ota/u-boot/files/ota-boot.cfg"
+        ).read_text() + "CONFIG_CMD_MEMORY=y\nCONFIG_ENV_IS_NOWHERE=y\n"
+        self.run_function("ota_uboot_config_check", d)
+        with self.assertRaises(Failure) as failure:
+            self.run_function("ota_uboot_compiled_check", d)
+        self.assertIn("U-Boot was compiled and its configuration is not there", str(failure.exception))
+        (built / ".config").write_text(good.replace("CONFIG_CMD_SETEXPR=y", ""))
+        with self.assertRaises(Failure) as failure:
+            self.run_function("ota_uboot_compiled_check", d)
+        self.assertIn("CONFIG_CMD_SETEXPR is not set", str(failure.exception))
+        (built / ".config").write_text(good)
+        self.run_function("ota_uboot_compiled_check", d)
+        self.assertIn("ota_uboot_compiled_check", d.getVarFlag("do_compile", "postfuncs"))
+
 
 class Disk(MetadataCase):
     """Partition tables made by sfdisk, as wic's are read."""
