@@ -159,7 +159,7 @@ def main():
         description="Boots an emulated board and gives commands on its console, for each source of updates: a good update with a power cut in its "
         "pull, updates that must be refused, a download and an install that fail, a rollback; with a handler that hears of everything. hubby needs "
         "no commands.",
-        epilog=f"Ports of this machine that are used: {agent_board.REPOSITORY_PORT} and {agent_board.HAWKBIT_PORT}. "
+        epilog=f"Example: scripts/agent-demo --source repository. Ports of this machine that are used: {agent_board.REPOSITORY_PORT} and {agent_board.HAWKBIT_PORT}. "
         "Exit status: 0 all was as it must be, 1 it was not, 2 usage",
     )
     parser.add_argument("--source", action="append", choices=[*DEMOS], help="only this one; several times")

@@ -619,7 +619,7 @@ def main():
         description="Updates one board again and again, each time with a fault drawn at random: none, a broken image, power cuts, kill -9 of otamgr or\n"
         "sysupgrade, a restart of attrd, a full /tmp or /data. Every cycle must end in the state that a model predicts: slot, version,\n"
         "environment, header in /etc, journal, number of boots.",
-        epilog="faults and their weights: "
+        epilog="example:\n  scripts/cycles --count 10 --seed 5\n\nfaults and their weights: "
         + ", ".join(f"{name} {weight}" for name, weight in FAULTS.items())
         + "\n\nexit status: 0 no surprise, 1 a surprise, 2 usage",
     )

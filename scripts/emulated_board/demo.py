@@ -13,7 +13,7 @@ def main():
         prog="scripts/demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Builds an emulated A/B board, boots slot a, publishes version 2.0 and watches the board update itself to slot b.",
-        epilog=f"faults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
+        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
     )
     parser.add_argument("--fault", choices=scenario.FAULTS, help="something goes wrong with the update (see below)")
     parser.add_argument(

@@ -141,7 +141,7 @@ def main():
         prog="scripts/journey",
         description="Creates an OTA record, builds an image with it, uploads it to the simulated OTA service, deploys it to the emulated board and "
         "waits until the board runs it, has committed it, and the service knows.",
-        epilog="exit status: 0 the new version is installed everywhere, 1 it is not, 2 usage",
+        epilog="Example: scripts/journey. Exit status: 0 the new version is installed everywhere, 1 it is not, 2 usage",
     ).parse_args()
     screen = show.Show()
     try:

@@ -365,7 +365,7 @@ def main():
         "kept or torn - and checks each: partition table and environment are readable, every slot that may boot holds exactly its image,\n"
         "the header is in /etc of slot b when slot b may boot and never in slot a, /data mounts. A sample is booted to userland and must be\n"
         "on the expected slot, with all of the disk in use.",
-        epilog="exit status: 0 no brick, no wrong slot, no false header; 1 otherwise; 2 usage",
+        epilog="example:\n  scripts/powercut --reuse --of update --cases 200 --booted 10\n\nexit status: 0 no brick, no wrong slot, no false header; 1 otherwise; 2 usage",
     )
     parser.add_argument(
         "--cases", type=int, default=10000, metavar="N", help="power cuts to look at from outside (default 10000)"

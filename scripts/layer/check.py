@@ -268,7 +268,7 @@ def main():
         prog="scripts/check-layer",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Checks this layer with checkouts of OpenEmbedded-Core and BitBake.",
-        epilog="checks:\n"
+        epilog="example:\n  scripts/check-layer --oe-core ../openembedded-core --bitbake ../bitbake parse\n\nchecks:\n"
         + "\n".join(f"  {name:<10} {getattr(Checks, name).__doc__}" for name in CHECKS)
         + f"\n\nWithout names: {' '.join(QUICK)}. build and what follows it download and compile a whole system."
         + "\n\nexit status: 0 every check passed, 1 one did not, 2 usage",

@@ -120,6 +120,8 @@ class Host(unittest.TestCase):
                     done = self.run_script(script.name, word, root=self.unbuilt())
                     self.assertEqual((0, ""), (done.returncode, done.stderr))
                     self.assertRegex(done.stdout.lower(), "usage|scripts/")
+                    if script.name != "ota":
+                        self.assertRegex(done.stdout, rf"(?i)example|scripts/{script.name} '")
                     self.assertFalse(self.ran.exists(), self.ran.exists() and self.ran.read_text())
 
     def unbuilt(self):

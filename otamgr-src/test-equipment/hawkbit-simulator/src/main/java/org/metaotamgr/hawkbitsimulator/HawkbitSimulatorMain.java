@@ -23,7 +23,9 @@ public final class HawkbitSimulatorMain {
             ends when the device has closed it. Without them it obeys lines on its standard input until that ends:
 
               assign VERSION FILE [KEY=VALUE]...   assigns an update, with metadata of the software module
-              cancel ACTION                        asks the device to give up what was assigned""";
+              cancel ACTION                        asks the device to give up what was assigned
+
+            example: hawkbit-simulator 18080 board-1 secret-of-board-1 2.0 update.bundle""";
 
     private final HawkbitSimulator simulator;
     /** How many messages of each action were shown. */
