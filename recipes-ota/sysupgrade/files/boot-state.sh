@@ -29,8 +29,19 @@ uptime_seconds() {
 
 # version_is_valid TEXT: numbers with dots, then perhaps a suffix that begins with -.
 version_is_valid() {
-    case $1 in *[!A-Za-z0-9._+-]*) return 1 ;; esac
-    printf '%s\n' "$1" | grep -qxE -e '[0-9]{1,9}(\.[0-9]{1,9}){0,7}(-[A-Za-z0-9._+-]{1,32})?'
+    case $1 in
+    *[!A-Za-z0-9._+-]*) return 1 ;;
+    *-*)
+        version_suffix=${1#*-}
+        [ ${#version_suffix} -ge 1 ] && [ ${#version_suffix} -le 32 ] || return 1
+        ;;
+    esac
+    version_left=${1%%-*}. version_count=0
+    while [ -n "$version_left" ]; do
+        version_one=${version_left%%.*} version_left=${version_left#*.} version_count=$((version_count + 1))
+        case $version_one in '' | *[!0-9]* | ??????????*) return 1 ;; esac
+        [ "$version_count" -le 8 ] || return 1
+    done
 }
 
 # version_is_older VERSION OTHER: compared number by number, a missing one is 0; the suffix does not count. Leading zeros are taken

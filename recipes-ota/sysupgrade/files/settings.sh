@@ -96,9 +96,11 @@ signatures_are_required() {
 }
 
 # board_name: the board's name, as the agent reads it: the first line that is one, without blanks, carriage returns and byte order mark.
+# Nothing of a file with zero bytes, such as one in UTF-16.
 board_name() {
     [ -r "$SETTINGS_COMPATIBLE" ] && [ -f "$SETTINGS_COMPATIBLE" ] || return 0
-    tr '\015' '\012' <"$SETTINGS_COMPATIBLE" | tr -d '\000' |
+    [ "$(tr -cd '\000' <"$SETTINGS_COMPATIBLE" | wc -c)" -eq 0 ] || return 0
+    tr '\015' '\012' <"$SETTINGS_COMPATIBLE" |
         awk 'NR == 1 { sub(/^\357\273\277/, "") } { sub(/^[ \t]+/, ""); sub(/[ \t]+$/, "") } /^[!-~]+$/ && length($0) <= 64 { print; exit }'
 }
 

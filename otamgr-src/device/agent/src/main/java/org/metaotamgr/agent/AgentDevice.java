@@ -256,8 +256,7 @@ public record AgentDevice(
                         version.isEmpty() || new Version(version.get()).isSame(new Version(target.version())));
         Optional<String> name = remembered
                 .map(Target::name)
-                .or(() ->
-                        version.map(text -> compatible.map(board -> board + "-").orElse("") + text));
+                .or(() -> version.map(text -> Target.nameOf(compatible, text)));
         return new InstalledSystem(
                 name, version.or(() -> remembered.map(Target::version)), compatible, Optional.empty());
     }

@@ -34,6 +34,9 @@ public record Target(
         Optional<String> sha256,
         Map<String, String> details) {
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_+~:][A-Za-z0-9._+~:-]{0,127}");
+    private static final Pattern NOT_OF_NAME = Pattern.compile("[^A-Za-z0-9._+~:-]|^[.-]");
+    private static final int MAX_NAME = 128;
+    private static final Pattern BOARD = Pattern.compile("[!-~]{1,64}");
     private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
     private static final int MAX_DETAILS = 32;
     private static final int MAX_DETAIL_LENGTH = 4096;
@@ -47,7 +50,7 @@ public record Target(
     public Target {
         require(isName(name), "a name of 1 to 128 letters, digits and . _ + ~ : -", name);
         require(isName(version), "a version of 1 to 128 letters, digits and . _ + ~ : -", version);
-        compatible.ifPresent(board -> require(isName(board), "a board's name as in /etc/otamgr/compatible", board));
+        compatible.ifPresent(board -> require(isBoard(board), "a board's name as in /etc/otamgr/compatible", board));
         require(bytes >= 1, "a length of at least 1 byte", Long.toString(bytes));
         require(isSha256(id), "an id of 64 lower case hex digits", id);
         sha256.ifPresent(hash -> require(isSha256(hash), "a hash of 64 lower case hex digits", hash));
@@ -74,6 +77,30 @@ public record Target(
      */
     public static boolean isName(String text) {
         return NAME.matcher(text).matches();
+    }
+
+    /**
+     * Whether a text may be the name of a board, such as {@code acme,board-7}.
+     *
+     * @param text anything
+     * @return whether it may
+     */
+    public static boolean isBoard(String text) {
+        return BOARD.matcher(text).matches();
+    }
+
+    /**
+     * The name of a version for a board, where nobody gave it one.
+     *
+     * @param board the board, if it is known
+     * @param version the version
+     * @return a name, in which {@code _} stands for what a name may not have
+     */
+    public static String nameOf(Optional<String> board, String version) {
+        String name = NOT_OF_NAME
+                .matcher(board.map(text -> text + "-").orElse("") + version)
+                .replaceAll("_");
+        return name.substring(0, Math.min(name.length(), MAX_NAME));
     }
 
     /**

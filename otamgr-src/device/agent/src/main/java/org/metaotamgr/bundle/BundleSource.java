@@ -142,7 +142,7 @@ final class BundleSource implements UpdateSource {
         String compatible = required(manifest, "compatible", file);
         try {
             return new Target(
-                    compatible + "-" + version,
+                    Target.nameOf(Optional.of(compatible), version),
                     version,
                     Optional.of(compatible),
                     bundle.length(),
