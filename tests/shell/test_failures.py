@@ -19,6 +19,7 @@ from board import (
     engine_meets,
     engine_pauses_before,
     executable,
+    fill_up,
     file_system_header,
     run,
 )
@@ -883,3 +884,43 @@ def ended_before(process, fifo):
         return False
     process.wait()
     return True
+
+
+@promise(
+    "a full {} ends an update before the slot is touched and is no fault of it, or does not end it, and blocks nothing later",
+    cases=["/run", "/tmp", "/data"],
+)
+def full_folder(factory, place):
+    board = new_board(factory)
+    image = board.deliver(factory.image("ext4.zst"))
+    if place != "/data":
+        # Half of the memory otherwise.
+        run("mount", "-o", f"remount,size={12 if place == '/tmp' else 4}m", board.root / place[1:])
+    filler = board.root / place[1:] / "filler"
+    fill_up(filler, (64 * KIB, 4 * KIB, 1))
+    result = board.sysupgrade("--no-reboot", image, progress=None)
+    equal(result.code, 21 if place == "/run" else 0, f"exit code, said: {result.err}")
+    if result.code:
+        equal(board.env_bytes(), board.env_before, "environment")
+        equal(board.slot_bytes(board.target), board.target_before, "the target slot")
+        filler.unlink()
+        with_next_update_works(factory, board)
+    else:
+        equal(board.ota_env()["ota_trial"], "b", "armed")
+        run("e2fsck", "-fn", board.loops["b"])
+
+
+@promise(
+    "an update succeeds, and its file system is grown, although the clock says {}", cases=["1970-01-01", "2100-06-01"]
+)
+def wrong_clock(factory, day):
+    for kind in ("ext4.gz", "tar.gz"):
+        board = new_board(factory)
+        board.replace("bin/date", f'#!/bin/sh\ncase "$*" in *%H%M*) echo {day.replace("-", "")}T000010Z ;; *) echo {day}T00:00:10Z ;; esac\n')
+        seconds = "10" if day.startswith("1970") else "4115404800"
+        result = board.sysupgrade("--no-reboot", board.deliver(factory.image(kind)), environment={"E2FSPROGS_FAKE_TIME": seconds})
+        armed(board, result)
+        header = file_system_header(board.loops["b"])
+        equal(int(header["Block count"]) * int(header["Block size"]), SLOT["b"][1], f"size of the file system from {kind}")
+        true(board.journal()[-1].startswith(day), f"journal: {board.journal()[-1]}")
+        factory.close_boards()

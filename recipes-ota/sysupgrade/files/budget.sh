@@ -20,6 +20,14 @@ space_left() {
     printf '%s\n' $((${1:-0} * ${2:-0}))
 }
 
+# work_has_room: before anything is put there, for what fails then looks like a fault of the update.
+work_has_room() {
+    work_needed=$BUDGET_WORK
+    work_available=$(space_left "$work")
+    [ "$work_needed" -le "$work_available" ] ||
+        fail 21 "the update needs $work_needed bytes in ${work%/*}, $work_available are left"
+}
+
 # Bytes that header, manifest, marker and kept files need in the new system. What they replace there is not counted: only a
 # mounted system tells, and then it is too late.
 kept_bytes() {
@@ -67,18 +75,16 @@ budget_suffices() {
     squashfs) bytes_to_write=$(fact bytes_to_write) new_system_room=$(fact free_bytes) ;;
     esac
     memory_available=$(awk '$1 == "MemAvailable:" { printf "%.0f", $2 * 1024 }' /proc/meminfo)
-    work_needed=$BUDGET_WORK
-    work_available=$(space_left "$work")
     room_needed=$(kept_bytes)
     # The journal and the one before it.
     data_needed=$((2 * BOOT_STATE_JOURNAL_LIMIT)) data_available=$(space_left /data)
     # Read and unpack again, write, read back.
     seconds=$((2 * ($(uptime_seconds) - began) + bytes_to_write / $(write_rate) + bytes_to_write / 16777216 + 2))
+    work_needed=$BUDGET_WORK work_available=$(space_left "$work")
     budget_shown
     [ "$memory_needed" -le "$memory_available" ] ||
         fail 21 "the update needs $memory_needed bytes of memory, $memory_available are available ($compression, $format)"
-    [ "$work_needed" -le "$work_available" ] ||
-        fail 21 "the update needs $work_needed bytes in ${work%/*}, $work_available are left"
+    work_has_room
     [ "$room_needed" -le "$new_system_room" ] ||
         fail 21 "header and kept files need $room_needed bytes in the new system, which has room for $new_system_room; make the image larger, or keep less (-n keeps nothing)"
     [ "$data_needed" -le "$data_available" ] ||
