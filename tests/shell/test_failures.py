@@ -692,6 +692,9 @@ def header_not_placed(factory, what):
         "a relative path in a keep list",
         "a path with .. in a keep list",
         "the whole root in a keep list",
+        "a byte order mark in a keep list",
+        "quotes in a keep list",
+        "a zero byte in a keep list",
     ],
 )
 def not_kept(factory, what):
@@ -700,6 +703,9 @@ def not_kept(factory, what):
         "a relative path in a keep list": ("etc/passwd", True),
         "a path with .. in a keep list": ("/etc/../boot", True),
         "the whole root in a keep list": ("/", True),
+        "a byte order mark in a keep list": ("\ufeff/etc/passwd", True),
+        "quotes in a keep list": ('"/etc/passwd"', True),
+        "a zero byte in a keep list": ("/etc/pass\0wd", True),
     }[what]
 
     def fill(root):
@@ -708,7 +714,8 @@ def not_kept(factory, what):
 
     image = factory.image("ext4.gz", factory.system_variant("clash", lambda root: (root / "etc/clash").mkdir()))
     if early:
-        image_refused(factory, image, 16, line, change=fill)
+        words = "zero bytes" if "\0" in line else line.strip("\ufeff\"")
+        image_refused(factory, image, 16, words, change=fill)
     else:
         board = new_board(factory, change=fill)
         refused(board, board.sysupgrade("--no-reboot", board.deliver(image)), 16, line, target_touched=True)

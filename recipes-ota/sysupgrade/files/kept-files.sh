@@ -12,6 +12,8 @@ keep_lists_are_sound() {
     for list in /etc/sysupgrade.conf /lib/upgrade/keep.d/*; do
         [ -f "$list" ] || continue
         [ -r "$list" ] || fail 16 "keep list $list is not readable"
+        # A shell passes over zero bytes, and would look for other names.
+        [ "$(tr -cd '\000' <"$list" | wc -c)" -eq 0 ] || fail 16 "keep list $list is no text: it holds zero bytes (UTF-16?), expected a path on each line"
         while IFS= read -r line || [ -n "$line" ]; do
             line=${line#"${line%%[![:space:]]*}"}
             line=${line%"${line##*[![:space:]]}"}
