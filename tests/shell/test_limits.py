@@ -3,7 +3,7 @@
 
 import re
 
-from board import FILES, SLOT, file_system_header
+from board import FILES, SLOT, executable, file_system_header
 from promises import equal, promise, true
 from test_failures import new_board
 from test_ota_slot import on_trial
@@ -57,6 +57,21 @@ def guard_goes_on(factory):
     with_journal(board, "armed txn=T slot=b tries=3")
     result = board.run(GUARD)
     equal((result.code, board.reboots()), (20, ["reboot ", "reboot -f"]), f"end, said: {result.err}")
+
+
+@promise("a trial whose content engine cannot be run ends at its deadline all the same, and without a commit")
+def guard_without_engine(factory):
+    for engine in ("#!/does/not/exist\n", None):
+        board = on_trial(factory, change=settings(COMMIT_DEADLINE=1, REBOOT_GRACE=1))
+        place = board.root / "usr/lib/otamgr/ota-content"
+        place.unlink()
+        if engine:
+            executable(place, engine)
+        board.settle()
+        result = board.run(GUARD)
+        equal((result.code, board.reboots()), (20, ["reboot ", "reboot -f"]), f"end, said: {result.err}")
+        equal([event.split()[0] for event in board.events()], ["trial-boot", "deadline-passed"], "journal")
+        factory.close_boards()
 
 
 @promise("a limit ends a program with all that it has started, and hands its status on")

@@ -6,6 +6,10 @@
 #
 # To be sourced by a script that runs under `set -eu`. Nothing here exits.
 
+# A new system whose libraries are broken must still go back: without the program that limits, everything is run as it is.
+limits_work=''
+if /usr/lib/otamgr/ota-content --version >/dev/null 2>&1; then limits_work=yes; fi
+
 # limit_of PROGRAM: seconds. Not what is usual, but what no medium that is still good takes: the slowest SD cards write 2 MiB a second.
 limit_of() {
     case $1 in
@@ -23,7 +27,7 @@ limit_of() {
 # limited PROGRAM [ARGUMENT]...: as without limit, but 124 when it had to be ended. It says so on standard error, where it would have complained
 # itself, so that the reason is that of whatever step it was for.
 limited() {
-    if [ -x /usr/lib/otamgr/ota-content ]; then
+    if [ -n "$limits_work" ]; then
         /usr/lib/otamgr/ota-content limit "$(limit_of "$1")" -- "$@"
     else
         "$@"
