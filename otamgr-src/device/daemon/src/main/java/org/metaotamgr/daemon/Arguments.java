@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import org.metaotamgr.control.AgentCommands;
+import org.metaotamgr.device.NearestWord;
 
 /**
  * The command line.
@@ -29,6 +30,8 @@ record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, bool
               --syslog-prefix   begin each line of the log with its severity, as in <6>; on by itself under systemd
               --help            print this text
               --version         print the version
+
+            Example: otamgr check; otamgr pull && otamgr install; [ $? = 100 ] && reboot
 
             Commands are carried out by the daemon if one runs, else by a process of their own:
 
@@ -87,8 +90,10 @@ record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, bool
                 }
                 default -> {
                     if (argument.startsWith("-")) {
-                        throw new UsageException(
-                                "expected --config, --syslog-prefix, --help or --version, found " + argument);
+                        throw new UsageException("expected --config, --syslog-prefix, --help or --version, found "
+                                + argument
+                                + NearestWord.question(
+                                        argument, List.of("--config", "--syslog-prefix", "--help", "--version")));
                     }
                     return new Arguments(
                             config, syslogPrefix, help, version, List.copyOf(arguments.subList(i, arguments.size())));

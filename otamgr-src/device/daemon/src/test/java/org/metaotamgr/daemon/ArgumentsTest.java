@@ -45,7 +45,7 @@ class ArgumentsTest {
     @Test
     void whatIsNotAnOptionIsRefused() {
         assertEquals(
-                "expected --config, --syslog-prefix, --help or --version, found --conf",
+                "expected --config, --syslog-prefix, --help or --version, found --conf; did you mean --config?",
                 assertThrows(Arguments.UsageException.class, () -> Arguments.parse(List.of("--conf")))
                         .getMessage());
         assertEquals(
