@@ -249,7 +249,11 @@ class Writing(Blocks):
                 image = self.place / "image"
                 image.write_bytes(head_of(size // BLOCK, self.made))
                 os.truncate(image, size)
-                places = [at for at in (2 * GIB, 4 * GIB - BLOCK, 4 * GIB, 8 * GIB - BLOCK, 8 * GIB, size - BLOCK) if at < size]
+                places = [
+                    at
+                    for at in (2 * GIB, 4 * GIB - BLOCK, 4 * GIB, 8 * GIB - BLOCK, 8 * GIB, size - BLOCK)
+                    if at < size
+                ]
                 blocks = {at: self.block() for at in places}
                 with open(image, "r+b") as f:
                     for at, block in blocks.items():

@@ -34,17 +34,38 @@ done
 def generated(chance):
     """A version, or nearly."""
     numbers = [
-        chance.choice(("0", "1", "2", "9", "10", "010", "000", "08", "999999999", "000000009", "1000000000", "0000000001", ""))
+        chance.choice(
+            ("0", "1", "2", "9", "10", "010", "000", "08", "999999999", "000000009", "1000000000", "0000000001", "")
+        )
         if chance.random() < 0.4
         else str(chance.randrange(12))
         for _ in range(chance.choice((1, 1, 2, 2, 3, 3, 4, 7, 8, 9)))
     ]
     text = ".".join(numbers)
     if chance.random() < 0.3:
-        text += chance.choice(("-rc1", "-", "--", "-1.2", "-" + "x" * 32, "-" + "x" * 33, "-a b", "-._+-", "+5", "~rc1", "-\u00e9", "-a_b"))
+        text += chance.choice(
+            (
+                "-rc1",
+                "-",
+                "--",
+                "-1.2",
+                "-" + "x" * 32,
+                "-" + "x" * 33,
+                "-a b",
+                "-._+-",
+                "+5",
+                "~rc1",
+                "-\u00e9",
+                "-a_b",
+            )
+        )
     if chance.random() < 0.1:
         at = chance.randrange(len(text) + 1)
-        text = text[:at] + chance.choice((" ", "\t", "v", ".", "-", "\r", "+", "\\", "*", "$", "'", "\u0660", "e1")) + text[at + chance.randrange(2) :]
+        text = (
+            text[:at]
+            + chance.choice((" ", "\t", "v", ".", "-", "\r", "+", "\\", "*", "$", "'", "\u0660", "e1"))
+            + text[at + chance.randrange(2) :]
+        )
     return text
 
 
@@ -70,7 +91,10 @@ class Versions(unittest.TestCase):
         chance = random.Random(1)
         texts = [generated(chance) for _ in range(COUNT)]
         # Half of the pairs are near each other.
-        pairs = [(one, chance.choice((other, one, one + ".0", one.replace("1", "2", 1)))) for one, other in zip(texts[::2], texts[1::2], strict=True)]
+        pairs = [
+            (one, chance.choice((other, one, one + ".0", one.replace("1", "2", 1))))
+            for one, other in zip(texts[::2], texts[1::2], strict=True)
+        ]
         data = "".join(f"{one}\n{other}\n" for one, other in pairs).encode()
         with tempfile.TemporaryDirectory() as folder:
             program, classes = Path(folder) / "versions", Path(folder) / "classes"
@@ -79,7 +103,8 @@ class Versions(unittest.TestCase):
             subprocess.run(["cc", *flags, Path(__file__).with_name("versions.c"), *sources, "-o", program], check=True)
             java = content.REPOSITORY / "tests/content/java"
             subprocess.run(
-                ["javac", "-d", classes, "-sourcepath", f"{JAVA}:{java}", java / "org/metaotamgr/agent/Versions.java"], check=True
+                ["javac", "-d", classes, "-sourcepath", f"{JAVA}:{java}", java / "org/metaotamgr/agent/Versions.java"],
+                check=True,
             )
             library = content.REPOSITORY / "recipes-ota/sysupgrade/files/boot-state.sh"
             commands = {"C": [program], "Java": ["java", "-cp", classes, "org.metaotamgr.agent.Versions"]}

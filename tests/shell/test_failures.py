@@ -19,8 +19,8 @@ from board import (
     engine_meets,
     engine_pauses_before,
     executable,
-    fill_up,
     file_system_header,
+    fill_up,
     run,
 )
 from promises import equal, promise, true
@@ -714,7 +714,7 @@ def not_kept(factory, what):
 
     image = factory.image("ext4.gz", factory.system_variant("clash", lambda root: (root / "etc/clash").mkdir()))
     if early:
-        words = "zero bytes" if "\0" in line else line.strip("\ufeff\"")
+        words = "zero bytes" if "\0" in line else line.strip('\ufeff"')
         image_refused(factory, image, 16, words, change=fill)
     else:
         board = new_board(factory, change=fill)
@@ -923,11 +923,18 @@ def full_folder(factory, place):
 def wrong_clock(factory, day):
     for kind in ("ext4.gz", "tar.gz"):
         board = new_board(factory)
-        board.replace("bin/date", f'#!/bin/sh\ncase "$*" in *%H%M*) echo {day.replace("-", "")}T000010Z ;; *) echo {day}T00:00:10Z ;; esac\n')
+        board.replace(
+            "bin/date",
+            f'#!/bin/sh\ncase "$*" in *%H%M*) echo {day.replace("-", "")}T000010Z ;; *) echo {day}T00:00:10Z ;; esac\n',
+        )
         seconds = "10" if day.startswith("1970") else "4115404800"
-        result = board.sysupgrade("--no-reboot", board.deliver(factory.image(kind)), environment={"E2FSPROGS_FAKE_TIME": seconds})
+        result = board.sysupgrade(
+            "--no-reboot", board.deliver(factory.image(kind)), environment={"E2FSPROGS_FAKE_TIME": seconds}
+        )
         armed(board, result)
         header = file_system_header(board.loops["b"])
-        equal(int(header["Block count"]) * int(header["Block size"]), SLOT["b"][1], f"size of the file system from {kind}")
+        equal(
+            int(header["Block count"]) * int(header["Block size"]), SLOT["b"][1], f"size of the file system from {kind}"
+        )
         true(board.journal()[-1].startswith(day), f"journal: {board.journal()[-1]}")
         factory.close_boards()
