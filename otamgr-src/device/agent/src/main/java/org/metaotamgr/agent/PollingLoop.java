@@ -4,7 +4,6 @@ package org.metaotamgr.agent;
 import java.time.Duration;
 import java.time.LocalDateTime;
 import java.time.ZoneId;
-import java.util.Optional;
 import java.util.function.DoubleSupplier;
 import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.EventLog;
@@ -15,9 +14,6 @@ import org.metaotamgr.device.Printable;
  * {@link #run()}.
  */
 public final class PollingLoop {
-    private static final Duration SHORTEST = Duration.ofSeconds(5);
-    private static final Duration LONGEST = Duration.ofDays(30);
-    private static final Duration LONGEST_FIRST = Duration.ofSeconds(30);
     private static final long MEGABYTE = 1_000_000;
     private static final long NANOS_OF_MILLI = 1_000_000;
 
@@ -96,7 +92,7 @@ public final class PollingLoop {
     private final Polling polling;
     private final Time time;
     private final MeteredLink link;
-    private final DoubleSupplier random;
+    private final Rhythm rhythm;
     private final Listener listener;
     private final EventLog log;
     private final Backoff backoff;
@@ -126,7 +122,7 @@ public final class PollingLoop {
         this.polling = polling;
         this.time = time;
         this.link = link;
-        this.random = random;
+        this.rhythm = new Rhythm(polling, random);
         this.listener = listener;
         this.log = log;
         this.backoff = new Backoff(polling.firstBackoff(), polling.longestBackoff());
@@ -143,10 +139,7 @@ public final class PollingLoop {
             listener.answered();
             return;
         }
-        Duration spread =
-                polling.interval().multipliedBy(polling.jitterPercent()).dividedBy(100);
-        Duration first = spread.compareTo(LONGEST_FIRST) > 0 ? LONGEST_FIRST : spread;
-        time.pause(Duration.ofMillis((long) (first.toMillis() * random.getAsDouble())));
+        time.pause(rhythm.first());
         while (!isOver) {
             Duration wait;
             try {
@@ -156,7 +149,7 @@ public final class PollingLoop {
                 StackTraceElement[] trace = e.getStackTrace();
                 log.error("internal_error:exception=" + Printable.of(e.toString())
                         + (trace.length == 0 ? "" : ",at=" + trace[0]));
-                wait = jittered(backoff.next());
+                wait = rhythm.jittered(backoff.next());
             }
             if (!isOver) {
                 time.pause(wait);
@@ -181,7 +174,7 @@ public final class PollingLoop {
         if (result.problem().isEmpty()) {
             listener.answered();
         }
-        Duration usual = usualWait(checkIn.askAgain());
+        Duration usual = rhythm.usual(checkIn.askAgain());
         if (checkIn.selected().isEmpty() || polling.automatic() == Polling.Automatic.CHECK || !listener.mayTake()) {
             backoff.reset();
             return usual;
@@ -234,9 +227,9 @@ public final class PollingLoop {
     }
 
     private Duration after(SourceException problem) {
-        Duration wait = jittered(backoff.next());
+        Duration wait = rhythm.jittered(backoff.next());
         Duration asked = problem.retryAfter().orElse(Duration.ZERO);
-        wait = asked.compareTo(wait) > 0 ? bounded(asked) : wait;
+        wait = asked.compareTo(wait) > 0 ? Rhythm.bounded(asked) : wait;
         log.info("source_again:seconds=" + wait.toSeconds() + ",reason=" + problem.reason());
         return wait;
     }
@@ -275,18 +268,5 @@ public final class PollingLoop {
             lastDeferral = line;
             log.info(line);
         }
-    }
-
-    private Duration usualWait(Optional<Duration> askAgain) {
-        return jittered(bounded(askAgain.orElse(polling.interval())));
-    }
-
-    private static Duration bounded(Duration wait) {
-        return wait.compareTo(SHORTEST) < 0 ? SHORTEST : wait.compareTo(LONGEST) > 0 ? LONGEST : wait;
-    }
-
-    private Duration jittered(Duration wait) {
-        double factor = 1 + (2 * random.getAsDouble() - 1) * polling.jitterPercent() / 100;
-        return Duration.ofMillis((long) (wait.toMillis() * factor));
     }
 }

@@ -3,6 +3,7 @@ package org.metaotamgr.agent;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
@@ -113,6 +114,19 @@ class PollingLoopTest {
         assertEquals(270, loop.round().toSeconds());
         random = 1;
         assertEquals(330, loop.round().toSeconds());
+    }
+
+    @Test
+    void whoWasSwitchedOnTogetherDoesNotAskTogether() throws Exception {
+        random = 0.25;
+        assertThrows(InterruptedException.class, () -> loop(polling(Polling.Automatic.INSTALL))
+                .run());
+        assertEquals(List.of(7L, 75L, 285L, 285L), pauses.subList(0, 4));
+        random = 0;
+        pauses.clear();
+        assertThrows(InterruptedException.class, () -> loop(polling(Polling.Automatic.INSTALL))
+                .run());
+        assertEquals(List.of(0L, 5L, 270L), pauses.subList(0, 3));
     }
 
     @Test

@@ -243,14 +243,18 @@ public final class TufClient {
     // ---- root (5.2, 5.3) ----
 
     private Root trustedRoot() throws TufException {
-        Optional<Root> stored = storedRoot();
+        Optional<byte[]> content = store.read(file(ROOT), limits.rootBytes());
+        Optional<Root> stored = content.flatMap(TufClient::storedRoot);
         if (shippedRoot.isEmpty()) {
             return stored.orElseThrow(
                     () -> new TufException(
                             Reason.NOT_TRUSTED,
                             "root.json: expected a trusted root to begin with, found none, or one that is not signed by its own keys"));
         }
-        Root shipped = selfSigned("the root of this system", shippedRoot.get());
+        // As long as there was no other root the stored one is the shipped one; a signature costs a slow device some
+        // time.
+        boolean isShipped = stored.isPresent() && Arrays.equals(content.get(), shippedRoot.get());
+        Root shipped = isShipped ? stored.get() : selfSigned("the root of this system", shippedRoot.get());
         if (stored.isPresent()
                 && stored.get().version() >= shipped.version()
                 && history().contains(historyLine(shipped.version(), shippedRoot.get()))) {
@@ -260,15 +264,13 @@ public final class TufClient {
         return shipped;
     }
 
-    private Optional<Root> storedRoot() {
-        return store.read(file(ROOT), limits.rootBytes()).flatMap(content -> {
-            try {
-                return Optional.of(selfSigned("root.json", content));
-            } catch (TufException e) {
-                // Torn or lost: the shipped root and the repository's chain bring it back.
-                return Optional.empty();
-            }
-        });
+    private static Optional<Root> storedRoot(byte[] content) {
+        try {
+            return Optional.of(selfSigned("root.json", content));
+        } catch (TufException e) {
+            // Torn or lost: the shipped root and the repository's chain bring it back.
+            return Optional.empty();
+        }
     }
 
     private static Root selfSigned(String name, byte[] content) throws TufException {
@@ -353,8 +355,15 @@ public final class TufClient {
 
     private void refreshTimestamp() throws TufException, InterruptedException {
         String name = file(TIMESTAMP);
-        Optional<Timestamp> before = store.read(name, limits.timestampBytes()).flatMap(this::storedTimestamp);
+        Optional<byte[]> stored = store.read(name, limits.timestampBytes());
+        Optional<Timestamp> before = stored.flatMap(this::storedTimestamp);
         byte[] content = transport.metadata(name, limits.timestampBytes());
+        if (before.isPresent() && Arrays.equals(stored.get(), content)) {
+            // Nothing new, as nearly always: that its signatures are right is known.
+            timestamp = before.get();
+            requireCurrent(name, timestamp);
+            return;
+        }
         Metadata<Timestamp> read = MetadataReader.timestamp(name, content);
         requireSigned(name, read, root.role(TIMESTAMP));
         requireSameRepository(name, read.signed());

@@ -83,11 +83,23 @@ public final class Artifact {
         return size;
     }
 
-    String hash(String algorithm) {
+    /**
+     * Its hash.
+     *
+     * @param algorithm MD5, SHA-1 or SHA-256
+     * @return hex digits
+     */
+    public String hash(String algorithm) {
         return hashes.get(algorithm);
     }
 
-    InputStream open() throws IOException {
+    /**
+     * Its content.
+     *
+     * @return a new stream of it
+     * @throws IOException if it cannot be read
+     */
+    public InputStream open() throws IOException {
         return opener.open();
     }
 }
