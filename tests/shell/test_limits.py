@@ -2,7 +2,10 @@
 """Programs that hang: whoever waits for one ends it, and says what the step's code is."""
 
 import re
+import shutil
+import time
 
+import injections
 from board import FILES, SLOT, executable, file_system_header
 from promises import equal, promise, true
 from test_failures import new_board
@@ -91,6 +94,17 @@ def children_end_too(factory):
         equal(board.run(engine, *words, progress=None).code, code, f"status of {words}")
     left = [pid for pid in board.everything_running() if not board._is_zombie(pid)]
     equal(left, [], "processes left")
+
+
+@promise("a limit whose own waiting is interrupted or fails ends with the program, and not at the limit")
+def interrupted_wait(factory):
+    board = factory.board()
+    shutil.copy(injections.built(factory), board.root / "tmp/inject")
+    began = time.monotonic()
+    for number in ("1", "2"):
+        words = ("--fail", "ota-content", "wait", number, "EINTR", "/usr/lib/otamgr/ota-content", "limit", "100", "--", "sleep", "1")
+        equal(board.run("/tmp/inject", *words, progress=None).code, 0, "status")
+    true(time.monotonic() - began < 60, "waited for the limit")
 
 
 @promise("every program that the scripts wait for, and that touches a medium, has a limit")

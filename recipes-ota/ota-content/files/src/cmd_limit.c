@@ -30,6 +30,12 @@ static int waited_for(pid_t child, time_t seconds, const sigset_t *signals) {
         if (ended == child) {
             return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
         }
+        if (ended < 0 && errno == EINTR) {
+            continue;
+        }
+        if (ended < 0) {
+            return CODE_UNEXPECTED;
+        }
         time_t left = end - now();
         if (left <= 0) {
             return -1;

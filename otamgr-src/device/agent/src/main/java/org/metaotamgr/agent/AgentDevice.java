@@ -254,9 +254,8 @@ public record AgentDevice(
                 .map(AgentState.Installed::target)
                 .filter(target ->
                         version.isEmpty() || new Version(version.get()).isSame(new Version(target.version())));
-        Optional<String> name = remembered
-                .map(Target::name)
-                .or(() -> version.map(text -> Target.nameOf(compatible, text)));
+        Optional<String> name =
+                remembered.map(Target::name).or(() -> version.map(text -> Target.nameOf(compatible, text)));
         return new InstalledSystem(
                 name, version.or(() -> remembered.map(Target::version)), compatible, Optional.empty());
     }

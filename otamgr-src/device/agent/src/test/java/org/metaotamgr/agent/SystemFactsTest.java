@@ -60,7 +60,7 @@ class SystemFactsTest {
         assertEquals("_x_-1", Target.nameOf(Optional.of(".x/"), "1"));
         assertEquals("2.0-rc1", Target.nameOf(Optional.empty(), "2.0-rc1"));
         assertTrue(Target.isName(Target.nameOf(Optional.of("!".repeat(64)), "1-" + "x".repeat(32))));
-        assertTrue(Target.isName(Target.nameOf(
-                Optional.of("b".repeat(64)), "123456789.".repeat(7) + "123456789-" + "x".repeat(32))));
+        assertTrue(Target.isName(
+                Target.nameOf(Optional.of("b".repeat(64)), "123456789.".repeat(7) + "123456789-" + "x".repeat(32))));
     }
 }
