@@ -102,7 +102,19 @@ def interrupted_wait(factory):
     shutil.copy(injections.built(factory), board.root / "tmp/inject")
     began = time.monotonic()
     for number in ("1", "2"):
-        words = ("--fail", "ota-content", "wait", number, "EINTR", "/usr/lib/otamgr/ota-content", "limit", "100", "--", "sleep", "1")
+        words = (
+            "--fail",
+            "ota-content",
+            "wait",
+            number,
+            "EINTR",
+            "/usr/lib/otamgr/ota-content",
+            "limit",
+            "100",
+            "--",
+            "sleep",
+            "1",
+        )
         equal(board.run("/tmp/inject", *words, progress=None).code, 0, "status")
     true(time.monotonic() - began < 60, "waited for the limit")
 
