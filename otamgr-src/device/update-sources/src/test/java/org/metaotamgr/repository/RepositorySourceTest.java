@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -233,6 +234,40 @@ class RepositorySourceTest {
         tool("remove", "qemuarm64-2.0.bundle");
         publish();
         assertInstanceOf(CheckResult.Nothing.class, source().check(DEVICE));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "ci"})
+    void aRepositoryThatPythonTufMadeWithoutOurToolServesADevice(String manner) throws Exception {
+        Path scripts = Path.of(Workshop.script("ota-repository")).getParent();
+        String script = Path.of(
+                        getClass().getResource("/python_tuf_repository.py").toURI())
+                .toString();
+        Files.createDirectories(folder.resolve("media"));
+        // Where the tool has put the library, which each test has run.
+        workshop.run(Stream.of(
+                        scripts.getParent()
+                                .resolve("build/repository-venv/bin/python")
+                                .toString(),
+                        "-B",
+                        script,
+                        "media/plain",
+                        version2.toString(),
+                        manner)
+                .filter(word -> !word.isEmpty())
+                .toArray(String[]::new));
+        Files.copy(
+                folder.resolve("media/plain/root.json"),
+                folder.resolve("repo/root.json"),
+                StandardCopyOption.REPLACE_EXISTING);
+        UpdateSource source = source("'directories': ['" + folder.resolve("media") + "']");
+        Target target = assertInstanceOf(CheckResult.Offers.class, source.check(DEVICE))
+                .targets()
+                .get(0);
+        assertEquals("2.0", target.version());
+        assertArrayEquals(
+                Files.readAllBytes(version2), Files.readAllBytes(source.pull(target, storage(), bytes -> {})));
+        assertTrue(source.isStillOffered(target));
     }
 
     // ---- a stick ----
