@@ -8,6 +8,8 @@ from . import layout
 
 UPDATE_TYPES = ("ext4", "ext4.gz", "ext4.xz", "ext4.zst", "tar", "tar.gz", "tar.xz", "tar.zst")
 INIT_MANAGERS = ("sysvinit", "systemd")
+# Machines that start by EFI, and name a U-Boot only for QEMU.
+UBOOT_OF_QEMU = ("genericarm64",)
 # Features of an image that take /etc away from the slot, with the reason.
 FEATURES = {
     "read-only-rootfs": "the header of an update is placed in /etc of the new system, and hubby writes its profiles there",
@@ -29,11 +31,13 @@ def refusals(settings, own_layout=""):
             f'OTA_ENABLE:{machine} = "1"'
         ]
     found = list(layout.problems(settings))
-    if (
-        not _words(settings, "UBOOT_MACHINE")
-        and not _words(settings, "UBOOT_CONFIG")
-        and settings.getVar("OTA_UBOOT_EXTERNAL") != on
-    ):
+    has_uboot = _words(settings, "UBOOT_MACHINE") or _words(settings, "UBOOT_CONFIG")
+    if has_uboot and machine in UBOOT_OF_QEMU and settings.getVar("OTA_UBOOT_EXTERNAL") != on:
+        found.append(
+            f'MACHINE "{machine}" starts by EFI, and the U-Boot that it names is for QEMU only; if your board has one of its own, set '
+            'OTA_UBOOT_EXTERNAL = "1"'
+        )
+    elif not has_uboot and settings.getVar("OTA_UBOOT_EXTERNAL") != on:
         found.append(
             f'MACHINE "{machine}" has no U-Boot (neither UBOOT_MACHINE nor UBOOT_CONFIG is set), which picks the slot and goes back; if one is '
             'flashed that this build does not make, set OTA_UBOOT_EXTERNAL = "1"'

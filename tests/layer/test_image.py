@@ -64,6 +64,13 @@ class Image(MetadataCase):
             self.assertIn(f'MACHINE "{machine}" has no U-Boot', self.refused(machine, OTA_ENABLE="1", UBOOT_MACHINE=""))
             self.assertEqual("", self.refused(machine, OTA_ENABLE="1", UBOOT_MACHINE="", OTA_UBOOT_EXTERNAL="1"))
 
+    def test_a_machine_that_names_a_u_boot_for_qemu_only_is_refused(self):
+        values = {"OTA_ENABLE": "1", "UBOOT_MACHINE": "qemu_arm64_defconfig", "OTA_RAW_AREAS_CHECKED": "1"}
+        self.assertIn(
+            "starts by EFI, and the U-Boot that it names is for QEMU only", self.refused("genericarm64", **values)
+        )
+        self.assertEqual("", self.refused("genericarm64", **values, OTA_UBOOT_EXTERNAL="1"))
+
     def test_an_init_without_start_scripts_of_ours_is_refused(self):
         self.assertIn(
             'makes "busybox" the init of this system', self.refused(**{"VIRTUAL-RUNTIME_init_manager": "busybox"})
