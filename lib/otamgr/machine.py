@@ -10,6 +10,8 @@ UPDATE_TYPES = ("ext4", "ext4.gz", "ext4.xz", "ext4.zst", "tar", "tar.gz", "tar.
 INIT_MANAGERS = ("sysvinit", "systemd")
 # Machines that start by EFI, and name a U-Boot only for QEMU.
 UBOOT_OF_QEMU = ("genericarm64",)
+# Machines that bring a layout which starts nothing of ours: their U-Boot comes from elsewhere than the disk.
+LAYOUT_OF_NO_USE = ("qemux86-64",)
 # Features of an image that take /etc away from the slot, with the reason.
 FEATURES = {
     "read-only-rootfs": "the header of an update is placed in /etc of the new system, and hubby writes its profiles there",
@@ -78,7 +80,7 @@ def _init_problems(settings):
 
 
 def _layout_problems(settings, machine, own_layout):
-    if not own_layout or machine in _words(settings, "OTA_MACHINES"):
+    if not own_layout or machine in (*_words(settings, "OTA_MACHINES"), *LAYOUT_OF_NO_USE):
         return []
     table = settings.getVar("OTA_PARTITION_TABLE")
     asked = (

@@ -71,6 +71,11 @@ class Image(MetadataCase):
         )
         self.assertEqual("", self.refused("genericarm64", **values, OTA_UBOOT_EXTERNAL="1"))
 
+    def test_the_one_line_of_qemux86_64_is_enough_although_the_machine_brings_a_layout(self):
+        values = {"OTA_ENABLE": "1", "UBOOT_MACHINE": "qemu-x86_64_defconfig", "WKS_FILE": "qemux86-directdisk.wks"}
+        self.assertEqual("", self.refused("qemux86-64", **values))
+        self.assertIn("a disk layout of its own", self.refused("some-board", **values))
+
     def test_an_init_without_start_scripts_of_ours_is_refused(self):
         self.assertIn(
             'makes "busybox" the init of this system', self.refused(**{"VIRTUAL-RUNTIME_init_manager": "busybox"})
