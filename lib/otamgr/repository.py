@@ -17,6 +17,7 @@ import contextlib
 import datetime
 import fcntl
 import fnmatch
+import getpass
 import hashlib
 import json
 import os
@@ -66,6 +67,11 @@ class Expired(RepositoryProblem):
 
 def now():
     return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+
+
+def _secret(name):
+    """The PIN of a token, or the password of a key: from the environment where nobody sits, else asked for."""
+    return os.environ.get("OTA_REPOSITORY_PIN") or getpass.getpass(f"{name} of the signer: ")
 
 
 def _replace(path, content):
@@ -196,7 +202,7 @@ class Repository:
                 return None
             uri = f"file2:{path}"
         try:
-            return Signer.from_priv_key_uri(uri, key)
+            return Signer.from_priv_key_uri(uri, key, _secret)
         except Exception as e:
             raise RepositoryProblem(f"{uri}: expected a signer, found: {e}") from None
 
@@ -206,8 +212,17 @@ class Repository:
             for keyid in delegator.roles[role].keyids:
                 signer = self.signer(delegator.keys[keyid])
                 if signer and not self._has_signed(metadata, delegator.keys[keyid]):
-                    metadata.sign(signer, append=True)
+                    self._sign_with(metadata, signer, self._uris()[keyid])
         return max(self._missing(metadata, role, delegator) for delegator in delegators)
+
+    @staticmethod
+    def _sign_with(metadata, signer, uri):
+        try:
+            metadata.sign(signer, append=True)
+        except UnsignedMetadataError as e:
+            raise RepositoryProblem(
+                f"{uri}: expected a signature, found: {e}; is the token there, the PIN right (OTA_REPOSITORY_PIN)?"
+            ) from None
 
     @staticmethod
     def _has_signed(metadata, key):
