@@ -343,6 +343,12 @@ class Repository:
         with bundle.open_bundle(path) as opened:
             opened.check_image()
             manifest = opened.values()
+            # What is pulled in parts cannot be hashed whole: it is known by its manifest, which signs the hash of the index.
+            in_parts = (
+                {"manifest-sha256": hashlib.sha256(opened.manifest).hexdigest()}
+                if manifest["format"] == bundle.FORMAT_2
+                else {}
+            )
         name = name or f"{manifest['compatible']}-{manifest['version']}.bundle".replace(",", "_")
         if not NAME.fullmatch(name):
             raise RepositoryProblem(
@@ -351,6 +357,7 @@ class Repository:
         custom = {
             "compatible": manifest["compatible"],
             "version": manifest["version"],
+            **in_parts,
             **({"minimum": minimum} if minimum else {}),
         }
         entry = {"length": Path(path).stat().st_size, "sha256": _sha256(path), "custom": {CUSTOM: custom}}
@@ -563,9 +570,9 @@ class Repository:
                 with bundle.open_bundle(place) as opened:
                     opened.signed_by(bundle_keys)
                     opened.check_image()
-                    manifest = opened.values()
-                for key in ("version", "compatible"):
-                    if manifest[key] != target.custom[CUSTOM][key]:
+                    manifest = {**opened.values(), "manifest-sha256": hashlib.sha256(opened.manifest).hexdigest()}
+                for key in ("version", "compatible", "manifest-sha256"):
+                    if manifest[key] != target.custom[CUSTOM].get(key, manifest[key]):
                         raise RepositoryProblem(
                             f"{place}: expected {key} {target.custom[CUSTOM][key]} as published, found {manifest[key]}"
                         )

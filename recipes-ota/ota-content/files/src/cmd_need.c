@@ -14,7 +14,7 @@
 enum {
     RANGES_LIMIT = 1024,
     /* What lies between two ranges and costs less than another request. */
-    GAP = 2048,
+    GAP = 1024,
 };
 
 /* Prints the ranges, or only counts them. Those with less than `gap` between them are one. */

@@ -26,9 +26,16 @@ public final class AgentStore {
     static final String STATE = "agent.json";
     static final String CURRENT_TARGET = "current-target";
     static final String UPDATES = "updates";
+    /** In a target's folder: the bundle is to be pulled whole, and not in parts. */
+    public static final String WHOLE = "update.whole";
+
     private static final String TARGET = "target.json";
     private static final String COMPLETE = "complete";
     private static final String TRIES = "tries";
+    private static final String LACKING = "lacking";
+    /** How often more of a bundle may be needed than was pulled, before it is pulled whole. */
+    private static final int MAX_LACKING = 3;
+
     private static final int MAX_FILE_SIZE = 1 << 20;
 
     private final Path folder;
@@ -199,12 +206,8 @@ public final class AgentStore {
     int failedAgain(Target target) {
         int tries = 1;
         try {
-            Path file = folderFor(target).resolve(TRIES);
-            if (Files.exists(file)) {
-                tries = Math.max(0, Integer.parseInt(new String(read(file), StandardCharsets.US_ASCII).strip())) + 1;
-            }
-            new DurableFile(file, files).write((tries + "\n").getBytes(StandardCharsets.US_ASCII));
-        } catch (IOException | NumberFormatException e) {
+            tries = counted(folderFor(target).resolve(TRIES));
+        } catch (IOException e) {
             log.warning("agent_updates:folder=" + folder.resolve(UPDATES) + ",error=" + Printable.of(e.toString()));
         }
         return tries;
@@ -216,6 +219,29 @@ public final class AgentStore {
         } catch (IOException e) {
             log.warning("agent_updates:folder=" + folder.resolve(UPDATES) + ",error=" + Printable.of(e.toString()));
         }
+    }
+
+    /**
+     * Notes that a target has to be pulled again, because blocks are needed that were not when it was pulled. What is there
+     * stays; after some times it is to be pulled whole.
+     */
+    void lacks(Target target) throws IOException {
+        Path own = folderFor(target);
+        Files.deleteIfExists(own.resolve(COMPLETE));
+        if (counted(own.resolve(LACKING)) >= MAX_LACKING) {
+            new DurableFile(own.resolve(WHOLE), files).write(new byte[0]);
+        }
+        files.syncFolder(own);
+    }
+
+    private int counted(Path file) throws IOException {
+        int count = 1;
+        if (Files.exists(file)) {
+            String text = new String(read(file), StandardCharsets.US_ASCII).strip();
+            count = text.matches("[0-9]{1,3}") ? Integer.parseInt(text) + 1 : 1;
+        }
+        new DurableFile(file, files).write((count + "\n").getBytes(StandardCharsets.US_ASCII));
+        return count;
     }
 
     /** Removes what was pulled of a target. */

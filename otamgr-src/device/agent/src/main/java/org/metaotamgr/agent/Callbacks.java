@@ -74,6 +74,13 @@ public final class Callbacks {
         /** It went well. */
         record Ok() implements Result {}
 
+        /**
+         * A pull went well.
+         *
+         * @param fetched how many bytes were fetched for it
+         */
+        record Pulled(long fetched) implements Result {}
+
         /** It went well, and a reboot has to complete it. */
         record NeedsCompletion() implements Result {}
 
@@ -178,6 +185,9 @@ public final class Callbacks {
         currentName.get().ifPresent(name -> environment.put("CURRENT_TARGET_NAME", Printable.of(name)));
         target.ifPresent(name -> environment.put("INSTALL_TARGET_NAME", Printable.of(name)));
         result.ifPresent(how -> environment.put("RESULT", text(message, how)));
+        if (result.isPresent() && result.get() instanceof Result.Pulled pulled) {
+            environment.put("FETCHED_BYTES", Long.toString(pulled.fetched()));
+        }
         log.info("callback:message=" + message.text()
                 + target.map(name -> ",target=" + Printable.of(name)).orElse("")
                 + result.map(how -> ",result=" + text(message, how)).orElse(""));
@@ -197,7 +207,7 @@ public final class Callbacks {
     }
 
     private String text(Message message, Result result) {
-        if (result instanceof Result.Ok) {
+        if (result instanceof Result.Ok || result instanceof Result.Pulled) {
             return "OK";
         } else if (result instanceof Result.NeedsCompletion) {
             return "NEEDS_COMPLETION";

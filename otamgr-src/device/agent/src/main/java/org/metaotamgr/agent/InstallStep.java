@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.agent;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.Consumer;
 import org.metaotamgr.agent.Agent.Attempt;
 import org.metaotamgr.agent.Callbacks.Message;
+import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.ProgressLine;
 import org.metaotamgr.device.SlotStatus;
 import org.metaotamgr.device.SysupgradeExit;
@@ -123,6 +125,9 @@ final class InstallStep {
             device.failures().notArmed(txn);
             return new Result(ExitCode.IN_PROGRESS, outcome.reason());
         }
+        if (outcome.exitStatus() == SysupgradeExit.NEEDS_MORE.status() && !source.isPushing()) {
+            return lacking(target, txn, outcome);
+        }
         if (SysupgradeExit.isOfImage(outcome.exitStatus())) {
             device.failures()
                     .refused(
@@ -154,6 +159,27 @@ final class InstallStep {
                         Optional.of(new Callbacks.Result.Failed(outcome.reason())));
         reports.report(target, new UpdateEvent.Failed(outcome.reason()));
         return new Result(code(outcome.exitStatus()), outcome.reason());
+    }
+
+    /** The slots have changed since it was pulled. Nothing has failed: the rest is pulled, and then it is installed. */
+    private Result lacking(Target target, String txn, Installer.Outcome outcome) throws InterruptedException {
+        device.failures().notArmed(txn);
+        device.finalisation().notArmed(txn);
+        try {
+            device.store().lacks(target);
+        } catch (IOException e) {
+            device.log().warning("agent_updates:target=" + target.name() + ",error=" + Printable.of(e.toString()));
+            device.store().remove(target);
+        }
+        device.log().info("install_lacks:target=" + target.name() + ",txn=" + txn + ",reason=" + outcome.reason());
+        device.callbacks()
+                .call(
+                        Message.INSTALL_POST,
+                        Optional.of(target.name()),
+                        Optional.of(new Callbacks.Result.Failed(outcome.reason())));
+        return new Result(
+                ExitCode.NOT_PULLED,
+                target.name() + " has to be pulled again, as more of it is needed than before: " + outcome.reason());
     }
 
     private static ExitCode code(int exitStatus) {

@@ -8,7 +8,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.Programs;
 import org.metaotamgr.device.ProgressLine;
 import org.metaotamgr.device.SysupgradeExit;
@@ -53,6 +56,77 @@ public final class Installer {
         this.command = List.copyOf(command);
         this.programs = programs;
         this.log = log;
+    }
+
+    /**
+     * Which bytes of a bundle are still to be fetched, as {@code sysupgrade --needs} says.
+     *
+     * @param bundle a bundle of format 2 that is fetched in parts
+     * @return the pieces; empty if sysupgrade cannot say it, or not now
+     * @throws SourceException if the bundle is nothing for this device
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public Optional<List<Needs.Span>> needs(Path bundle) throws SourceException, InterruptedException {
+        List<String> full = new ArrayList<>(command);
+        full.addAll(List.of("--needs", "-q", bundle.toString()));
+        Asked asked = new Asked();
+        Programs.Outcome outcome = programs.run(full, Map.of(), Timeouts.SYSUPGRADE, asked);
+        return outcome.isSuccess() ? asked.spans(bundle) : asked.refused(bundle, outcome);
+    }
+
+    /** What {@code sysupgrade --needs} says; it comes on two threads. */
+    private final class Asked implements Programs.Output {
+        private static final Pattern RANGE = Pattern.compile("range=([0-9]{1,15}) ([1-9][0-9]{0,14})");
+        private static final int MAX_RANGES = 4096;
+
+        private final List<Needs.Span> spans = new ArrayList<>();
+        private String complaint = "";
+        private boolean isWrong;
+
+        @Override
+        public synchronized void stdout(String line) {
+            Matcher range = RANGE.matcher(line);
+            if (range.matches()) {
+                Needs.Span span = new Needs.Span(Long.parseLong(range.group(1)), Long.parseLong(range.group(2)));
+                isWrong |= spans.size() == MAX_RANGES
+                        || !spans.isEmpty() && spans.get(spans.size() - 1).end() >= span.offset();
+                if (!isWrong) {
+                    spans.add(span);
+                }
+            } else {
+                isWrong |= line.startsWith("range=");
+            }
+        }
+
+        @Override
+        public synchronized void stderr(String line) {
+            complaint = Printable.of(line);
+        }
+
+        synchronized Optional<List<Needs.Span>> spans(Path bundle) {
+            if (isWrong) {
+                log.warning("needs:file=" + bundle + ",error=expected ascending ranges, found others");
+                return Optional.empty();
+            }
+            return Optional.of(List.copyOf(spans));
+        }
+
+        synchronized Optional<List<Needs.Span>> refused(Path bundle, Programs.Outcome outcome) throws SourceException {
+            log.info("needs:file=" + bundle + "," + outcome + ",reason=" + complaint);
+            Optional<SourceException.Reason> reason = SysupgradeExit.of(outcome.exitStatus())
+                    .map(exit -> switch (exit) {
+                        case SIGNATURE, IMAGE_UNKNOWN, TOO_LARGE -> SourceException.Reason.BAD_BUNDLE;
+                        case IMAGE_CORRUPT -> SourceException.Reason.DAMAGED;
+                        case WRONG_BOARD -> SourceException.Reason.FOREIGN;
+                        case TOO_OLD -> SourceException.Reason.DOWNGRADE;
+                            // An older sysupgrade, a trial, or another one that runs.
+                        default -> null;
+                    });
+            if (reason.isPresent()) {
+                throw new SourceException(reason.get(), complaint);
+            }
+            return Optional.empty();
+        }
     }
 
     /**

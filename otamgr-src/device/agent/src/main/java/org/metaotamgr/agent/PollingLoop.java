@@ -4,6 +4,7 @@ package org.metaotamgr.agent;
 import java.time.Duration;
 import java.time.LocalDateTime;
 import java.time.ZoneId;
+import java.util.Optional;
 import java.util.function.DoubleSupplier;
 import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.EventLog;
@@ -14,6 +15,9 @@ import org.metaotamgr.device.Printable;
  * {@link #run()}.
  */
 public final class PollingLoop {
+    /** A bundle that is pulled in parts lacks some, when a slot has changed since. */
+    private static final int MAX_PULLS = 5;
+
     private static final long MEGABYTE = 1_000_000;
     private static final long NANOS_OF_MILLI = 1_000_000;
 
@@ -183,8 +187,17 @@ public final class PollingLoop {
     }
 
     private Duration take(Target target, Duration usual) throws InterruptedException {
+        Optional<Duration> wait = Optional.empty();
+        for (int pulls = 0; wait.isEmpty() && pulls < MAX_PULLS; pulls++) {
+            wait = pulledAndInstalled(target, usual);
+        }
+        return wait.orElse(usual);
+    }
+
+    /** Returns how long to wait for the next round; nothing if more has to be pulled than there was. */
+    private Optional<Duration> pulledAndInstalled(Target target, Duration usual) throws InterruptedException {
         if (polling.windowForPull() && !isOpen()) {
-            return untilOpen(usual, "pull", target);
+            return Optional.of(untilOpen(usual, "pull", target));
         }
         Result pulled;
         try {
@@ -192,25 +205,25 @@ public final class PollingLoop {
             pulled = agent.pull(target, bytes -> mayGoOn(target));
         } catch (SourceException e) {
             deferred("pull", target, e.getMessage());
-            return usual;
+            return Optional.of(usual);
         }
         if (pulled.code() != ExitCode.OK) {
-            return waitAfter(pulled, usual);
+            return Optional.of(waitAfter(pulled, usual));
         }
         backoff.reset();
         if (polling.automatic() != Polling.Automatic.INSTALL) {
-            return usual;
+            return Optional.of(usual);
         }
         if (!isOpen()) {
-            return untilOpen(usual, "install", target);
+            return Optional.of(untilOpen(usual, "install", target));
         }
         Result installed = agent.install(target, progress -> {});
         if (installed.code() == ExitCode.NEEDS_REBOOT) {
             isOver = true;
             listener.armed(installed);
-            return usual;
+            return Optional.of(usual);
         }
-        return waitAfter(installed, usual);
+        return installed.code() == ExitCode.NOT_PULLED ? Optional.empty() : Optional.of(waitAfter(installed, usual));
     }
 
     private Duration waitAfter(Result result, Duration usual) {

@@ -13,4 +13,12 @@ public interface PullProgress {
      *     and keeps the part
      */
     void pulled(long bytes) throws SourceException;
+
+    /**
+     * Called after each piece that was fetched, before {@link #pulled}: what is there may also be left from an earlier pull, or
+     * not be needed on this device. The default is to do nothing.
+     *
+     * @param bytes how many bytes were fetched since the last call
+     */
+    default void fetched(long bytes) {}
 }

@@ -41,24 +41,27 @@ final class PullStep {
             return Result.putOff();
         }
         Result result;
+        Counter counter = new Counter(target, progress);
         try {
             device.store().keepOnly(target);
             Path folder = device.store().folderFor(target);
-            needRoom(target, folder);
+            if (!source.looksForRoom()) {
+                needRoom(target, folder);
+            }
             reports.report(
                     target,
                     new UpdateEvent.Pulling(Math.min(source.there(target, folder), target.bytes()), target.bytes()));
-            long[] reported = {nanoTime.getAsLong()};
-            Path file = source.pull(target, folder, bytes -> {
-                progress.pulled(bytes);
-                if (nanoTime.getAsLong() - reported[0] >= REPORT_NANOS) {
-                    reported[0] = nanoTime.getAsLong();
-                    reportWhilePulling(target, bytes);
-                }
-            });
+            Path file = source.pull(target, folder, counter);
             device.store().pulled(target, file);
-            result = new Result(ExitCode.OK, target.name() + " is pulled");
-            device.log().info("pulled:target=" + target.name() + ",bytes=" + target.bytes());
+            result = new Result(
+                    ExitCode.OK,
+                    target.name() + " is pulled"
+                            + (counter.fetched > 0 && counter.fetched < target.bytes()
+                                    ? "; " + counter.fetched + " of its " + target.bytes() + " bytes were fetched"
+                                    : ""));
+            device.log()
+                    .info("pulled:target=" + target.name() + ",bytes=" + target.bytes() + ",fetched="
+                            + counter.fetched);
         } catch (SourceException e) {
             result = Result.of(e);
         } catch (IOException e) {
@@ -75,7 +78,9 @@ final class PullStep {
                         Message.DOWNLOAD_POST,
                         Optional.of(target.name()),
                         Optional.of(
-                                isPulled ? new Callbacks.Result.Ok() : new Callbacks.Result.Failed(result.message())));
+                                isPulled
+                                        ? new Callbacks.Result.Pulled(counter.fetched)
+                                        : new Callbacks.Result.Failed(result.message())));
         if (isPulled) {
             reports.report(target, new UpdateEvent.Pulled());
         } else if (result.code() == ExitCode.CANCELLED) {
@@ -154,6 +159,33 @@ final class PullStep {
             throw new SourceException(
                     SourceException.Reason.NO_SPACE,
                     target.name() + ": expected " + needed + " free bytes in " + folder + ", found " + free);
+        }
+    }
+
+    /** Passes on how far a pull is, tells the source's server now and then, and counts what was fetched. */
+    private final class Counter implements PullProgress {
+        private final Target target;
+        private final PullProgress progress;
+        private long reported = nanoTime.getAsLong();
+        private long fetched;
+
+        Counter(Target target, PullProgress progress) {
+            this.target = target;
+            this.progress = progress;
+        }
+
+        @Override
+        public void pulled(long bytes) throws SourceException {
+            progress.pulled(bytes);
+            if (nanoTime.getAsLong() - reported >= REPORT_NANOS) {
+                reported = nanoTime.getAsLong();
+                reportWhilePulling(target, bytes);
+            }
+        }
+
+        @Override
+        public void fetched(long bytes) {
+            fetched += bytes;
         }
     }
 

@@ -15,5 +15,7 @@ import org.metaotamgr.device.FileOperations;
  * @param stateDirectory a folder that survives updates, for what a source has to remember; it exists. File names begin
  *     with the name of the source
  * @param verifier checks signatures with the keys of the device
+ * @param needs says which bytes of a bundle the device lacks
  */
-public record SourceContext(EventLog log, Clock clock, FileOperations files, Path stateDirectory, Verifier verifier) {}
+public record SourceContext(
+        EventLog log, Clock clock, FileOperations files, Path stateDirectory, Verifier verifier, Needs needs) {}

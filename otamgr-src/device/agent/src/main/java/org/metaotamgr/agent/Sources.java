@@ -50,6 +50,11 @@ public final class Sources {
                             + ",meaning=nothing can be pulled");
         }
         return new SourceContext(
-                device.log(), device.clock(), new FileOperations.Real(), config.storage(), device.verifier());
+                device.log(),
+                device.clock(),
+                new FileOperations.Real(),
+                config.storage(),
+                device.verifier(),
+                device.installer()::needs);
     }
 }

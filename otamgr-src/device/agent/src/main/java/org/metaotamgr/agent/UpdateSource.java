@@ -102,6 +102,16 @@ public interface UpdateSource extends AutoCloseable {
     }
 
     /**
+     * Whether a pull looks by itself whether there is room for what it fetches, which may be less than the target has. The
+     * default is no: there has to be room for the whole target.
+     *
+     * @return whether it does
+     */
+    default boolean looksForRoom() {
+        return false;
+    }
+
+    /**
      * Whether a target is still wanted, asked right before it is installed, which may be long after it was offered.
      * The default is yes.
      *

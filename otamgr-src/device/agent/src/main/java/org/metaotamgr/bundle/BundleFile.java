@@ -89,6 +89,42 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
         return new Reader(channel).read(file);
     }
 
+    /**
+     * What comes before the image.
+     *
+     * @param bytes up to where the image begins; or, if that is not known yet, how many bytes have to be there to go on
+     * @param isComplete whether the image begins there, and all before it is there
+     * @param hasIndex whether there is a block index among it
+     */
+    record Beginning(long bytes, boolean isComplete, boolean hasIndex) {}
+
+    /**
+     * Looks how far the beginning of a bundle goes that is still on its way.
+     *
+     * @throws IOException if it is not laid out as a bundle
+     */
+    static Beginning beginning(SeekableByteChannel channel) throws IOException {
+        Reader reader = new Reader(channel);
+        boolean hasIndex = false;
+        for (int members = 0; members <= NOT_AN_IMAGE.size(); members++) {
+            if (reader.at > reader.length - BLOCK) {
+                return new Beginning(reader.at + BLOCK, false, hasIndex);
+            }
+            byte[] header = reader.header();
+            String name = name(header);
+            if (!NOT_AN_IMAGE.contains(name)) {
+                return new Beginning(reader.at + BLOCK, true, hasIndex);
+            }
+            if (size(header) < 1 || size(header) > MAX_INDEX) {
+                throw new IOException("expected " + name + " of 1 to " + MAX_INDEX + " bytes at byte " + reader.at
+                        + ", found " + size(header));
+            }
+            hasIndex |= name.equals("index");
+            reader.member(name, header);
+        }
+        throw new IOException("expected an image after at most " + NOT_AN_IMAGE.size() + " members, found none");
+    }
+
     /** Goes from member to member. */
     private static final class Reader {
         private final SeekableByteChannel channel;

@@ -53,6 +53,20 @@ public final class BundleImage {
                         manifest.value("image-sha256").orElse(""));
     }
 
+    /**
+     * Compares what comes before the image with what the manifest says, for a bundle of format 2 that is pulled in parts.
+     *
+     * @param bundle the bundle, of its full length
+     * @param manifest its manifest, verified
+     * @return what is wrong, or empty if it is what was signed
+     * @throws IOException if the bundle cannot be read, or is not laid out as one
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public static Optional<String> problemBeforeImage(Path bundle, Manifest manifest)
+            throws IOException, InterruptedException {
+        return indexProblem(BundleFile.open(bundle), manifest);
+    }
+
     private static Optional<String> indexProblem(BundleFile file, Manifest manifest)
             throws IOException, InterruptedException {
         String format = manifest.value("format").orElse("");

@@ -161,7 +161,32 @@ final class BundleSource implements UpdateSource {
     }
 
     @Override
+    public boolean looksForRoom() {
+        return true;
+    }
+
+    @Override
     public Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException {
+        Optional<Path> parts = new PullInParts(
+                        target, storage, new FileOriginal(find(target)), this::proveBeginning, context, progress)
+                .bring(Optional.of(target.id()));
+        return parts.isPresent() ? parts.get() : whole(target, storage, progress);
+    }
+
+    private void proveBeginning(Path part) throws SourceException, InterruptedException {
+        try {
+            Optional<String> problem =
+                    BundleImage.problemBeforeImage(part, context.verifier().verifyBundle(part));
+            if (problem.isPresent()) {
+                throw new SourceException(Reason.DAMAGED, part + ": " + problem.get());
+            }
+        } catch (IOException e) {
+            throw new SourceException(Reason.BAD_BUNDLE, part + ": " + e.getMessage());
+        }
+    }
+
+    private Path whole(Target target, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException {
         Path part = storage.resolve(PART_NAME);
         Path file = storage.resolve(FILE_NAME);
         try {

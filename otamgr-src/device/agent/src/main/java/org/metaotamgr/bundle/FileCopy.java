@@ -4,6 +4,7 @@ package org.metaotamgr.bundle;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import org.metaotamgr.agent.PullProgress;
@@ -14,6 +15,9 @@ public final class FileCopy {
     private static final int CHUNK = 256 * 1024;
     /** As much as a power cut may cost. */
     private static final long SYNC_EVERY = 8L << 20;
+
+    /** What the file system needs beside the file. */
+    private static final long SPARE_BYTES = 1 << 20;
 
     private FileCopy() {}
 
@@ -33,6 +37,12 @@ public final class FileCopy {
         try (FileChannel in = FileChannel.open(from, StandardOpenOption.READ);
                 FileChannel out = FileChannel.open(to, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
             long done = Math.min(out.size(), length) / CHUNK * CHUNK;
+            long free = Files.getFileStore(to).getUsableSpace();
+            if (length - out.size() + SPARE_BYTES > free) {
+                throw new SourceException(
+                        SourceException.Reason.NO_SPACE,
+                        to + ": expected " + (length - out.size() + SPARE_BYTES) + " free bytes, found " + free);
+            }
             out.truncate(done);
             out.position(done);
             in.position(done);
@@ -48,6 +58,7 @@ public final class FileCopy {
                     throw new IOException("expected " + length + " bytes, found " + done);
                 }
                 chunk.flip();
+                progress.fetched(chunk.remaining());
                 while (chunk.hasRemaining()) {
                     done += out.write(chunk);
                 }

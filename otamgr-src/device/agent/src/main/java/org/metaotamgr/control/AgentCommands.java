@@ -23,6 +23,9 @@ import org.metaotamgr.device.SlotStatus;
 
 /** The commands {@code check}, {@code pull}, {@code install}, {@code run}, {@code status}, {@code list}, {@code rollback}. */
 public final class AgentCommands implements ControlServer.Handler {
+    /** A bundle that is pulled in parts lacks some, when a slot has changed since. */
+    private static final int MAX_PULLS = 4;
+
     /** What {@code otamgr --help} says about them. */
     public static final String USAGE =
             """
@@ -267,10 +270,19 @@ public final class AgentCommands implements ControlServer.Handler {
         if (target.isEmpty()) {
             return checkIn.result();
         }
-        long bytes = target.get().bytes();
-        String shown = target.get().name();
+        return pulled(target.get(), answer);
+    }
+
+    private Result installed(Target target, Answer answer) throws InterruptedException {
+        return agent.get()
+                .install(target, progress -> answer.progress(progress.phase() + " " + progress.number() + " %"));
+    }
+
+    private Result pulled(Target target, Answer answer) throws InterruptedException {
+        long bytes = target.bytes();
+        String shown = target.name();
         long[] percent = {-1};
-        return agent.get().pull(target.get(), done -> {
+        return agent.get().pull(target, done -> {
             if (!answer.isWanted()) {
                 throw new SourceException(SourceException.Reason.DEFERRED, "whoever gave the command has gone away");
             }
@@ -299,8 +311,14 @@ public final class AgentCommands implements ControlServer.Handler {
         if (name.isPresent()) {
             agent.get().named(target.get());
         }
-        Result result = agent.get()
-                .install(target.get(), progress -> answer.progress(progress.phase() + " " + progress.number() + " %"));
+        Result result = installed(target.get(), answer);
+        for (int pulls = 0; result.code() == ExitCode.NOT_PULLED && pulls < MAX_PULLS; pulls++) {
+            Result again = pulled(target.get(), answer);
+            if (again.code() != ExitCode.OK) {
+                return again;
+            }
+            result = installed(target.get(), answer);
+        }
         if (result.code() == ExitCode.NEEDS_REBOOT) {
             host.armedByCommand();
         }

@@ -165,6 +165,25 @@ class AgentTest {
     }
 
     @Test
+    void whatLacksBlocksIsPulledAgainAndWholeAfterSomeTimes() throws Exception {
+        Files.writeString(device.folder.resolve("sysupgrade-fails"), "22");
+        Path storage = device.folder.resolve("storage/updates/" + TARGET.id());
+        for (int times = 1; times <= 3; times++) {
+            assertEquals(ExitCode.OK, agent().pull(TARGET, bytes -> {}).code());
+            assertFalse(Files.exists(storage.resolve("update.whole")));
+            assertEquals(
+                    ExitCode.NOT_PULLED, agent().install(TARGET, line -> {}).code());
+            assertEquals(List.of(), agent().pulled());
+            assertTrue(Files.exists(storage.resolve("update.bundle")), "what is there stays");
+            assertTrue(device.open().finalisation().pending().isEmpty());
+        }
+        assertTrue(Files.exists(storage.resolve("update.whole")));
+        assertTrue(source.reports.stream().noneMatch(report -> report.contains("Failed")), source.reports.toString());
+        Files.delete(device.folder.resolve("sysupgrade-fails"));
+        pulledAndInstalled();
+    }
+
+    @Test
     void aHandlerThatKnowsTheBareWordGetsIt() throws Exception {
         device.withoutReasons();
         source.pullFails = Optional.of(new SourceException(SourceException.Reason.DOWNLOAD_FAILED, "cable"));

@@ -107,6 +107,18 @@ class PollingLoopTest {
     }
 
     @Test
+    void whatLacksBlocksIsPulledAgainAtOnceButNotForEver() throws Exception {
+        source.offers.add(ScriptedSource.target("2.0"));
+        Path fails = Files.writeString(folder.resolve("sysupgrade-fails"), "22");
+        assertEquals(300, loop(polling(Polling.Automatic.INSTALL)).round().toSeconds());
+        assertEquals(5, source.pulls);
+        Files.delete(fails);
+        loop(polling(Polling.Automatic.INSTALL)).round();
+        assertEquals(6, source.pulls);
+        assertEquals(List.of("answered", "answered", "armed"), told);
+    }
+
+    @Test
     void theIntervalIsSpreadAtRandomAndTheServerMayNameAnother() throws Exception {
         PollingLoop loop = loop(polling(Polling.Automatic.INSTALL));
         assertEquals(300, loop.round().toSeconds());

@@ -80,7 +80,8 @@ class BundleSourceTest {
                         Clock.systemUTC(),
                         new FileOperations.Real(),
                         storage,
-                        verifier));
+                        verifier,
+                        part -> Optional.empty()));
     }
 
     private static byte[] image(int bytes) {

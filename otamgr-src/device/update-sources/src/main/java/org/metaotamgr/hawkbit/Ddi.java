@@ -11,6 +11,7 @@ import java.util.regex.Pattern;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.http.Http;
+import org.metaotamgr.http.HttpOriginal;
 import org.metaotamgr.http.Json;
 import org.metaotamgr.http.Urls;
 
@@ -43,6 +44,11 @@ final class Ddi {
         this.http = http;
         this.controller =
                 base.resolve("./" + Urls.segment(tenant) + "/controller/v1/" + Urls.segment(controllerId) + "/");
+    }
+
+    /** An artifact, to be fetched in pieces. */
+    HttpOriginal original(URI uri, long bytes) {
+        return new HttpOriginal(http, uri, bytes);
     }
 
     /**

@@ -23,12 +23,14 @@ import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.UpdateEvent;
 import org.metaotamgr.agent.UpdateSource;
 import org.metaotamgr.agent.Version;
+import org.metaotamgr.bundle.PullInParts;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.hawkbit.ActionLog.Stage;
 import org.metaotamgr.hawkbit.Ddi.Execution;
 import org.metaotamgr.hawkbit.Ddi.Finished;
 import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Download;
+import org.metaotamgr.http.HttpOriginal;
 import org.metaotamgr.http.Json;
 import org.metaotamgr.http.Urls;
 import org.metaotamgr.repository.SignedRollouts;
@@ -41,6 +43,9 @@ import org.metaotamgr.repository.Turn;
  */
 final class HawkbitSource implements UpdateSource {
     static final String NAME = "hawkbit";
+    /** To look what an artifact is would be a large part of a small one. */
+    private static final long LEAST_IN_PARTS = 1 << 20;
+
     private static final String DEPLOYMENT = "deploymentBase";
     private static final String CANCEL = "cancelAction";
     /** hawkBit keeps a bounded number of messages for each action. */
@@ -333,23 +338,66 @@ final class HawkbitSource implements UpdateSource {
         URI uri = Urls.parse(target.details().getOrDefault("url", ""))
                 .orElseThrow(() -> new SourceException(
                         Reason.NOT_FOUND, target.name() + ": expected a URL, found none; check again"));
-        long[] asked = {nanoTime.getAsLong()};
+        PullProgress watched = new Watched(target, action, progress);
+        if (target.bytes() >= LEAST_IN_PARTS) {
+            Optional<Path> parts;
+            try (HttpOriginal original = ddi.original(uri, target.bytes())) {
+                parts = new PullInParts(
+                                target,
+                                storage,
+                                original,
+                                part -> BundleProof.checkBeginning(part, target, context.verifier()),
+                                context,
+                                watched)
+                        .bring(Optional.empty());
+            }
+            if (parts.isPresent()) {
+                return parts.get();
+            }
+        }
         return download.bring(
                 new Download.Wanted(uri, target.bytes(), target.sha256(), target.id()),
                 storage,
-                bytes -> {
-                    progress.pulled(bytes);
-                    if (nanoTime.getAsLong() - asked[0] >= options.cancelPoll().toNanos()) {
-                        asked[0] = nanoTime.getAsLong();
-                        refuseWithdrawn(target, action);
-                    }
-                },
+                watched,
                 file -> BundleProof.check(
                         file,
                         target,
                         context.verifier(),
                         // Without a hash nothing would prove an image.
                         options.mayBeImage() && target.sha256().isPresent()));
+    }
+
+    /** Asks the server now and then whether an update is still wanted. */
+    private final class Watched implements PullProgress {
+        private final Target target;
+        private final String action;
+        private final PullProgress progress;
+        private long asked = nanoTime.getAsLong();
+
+        Watched(Target target, String action, PullProgress progress) {
+            this.target = target;
+            this.action = action;
+            this.progress = progress;
+        }
+
+        @Override
+        public void pulled(long bytes) throws SourceException {
+            progress.pulled(bytes);
+            if (nanoTime.getAsLong() - asked >= options.cancelPoll().toNanos()) {
+                asked = nanoTime.getAsLong();
+                refuseWithdrawn(target, action);
+            }
+        }
+
+        @Override
+        public void fetched(long bytes) {
+            progress.fetched(bytes);
+        }
+    }
+
+    @Override
+    public boolean looksForRoom() {
+        return true;
     }
 
     private void refuseWithdrawn(Target target, String action) throws SourceException {

@@ -43,14 +43,22 @@ final class AnswerReader {
      *
      * @param status 200 to 599
      * @param headers their names in lower case; of one that came more than once the first
+     * @param isOld whether it is of HTTP/1.0
      */
-    record Head(int status, Map<String, String> headers) {
+    record Head(int status, Map<String, String> headers, boolean isOld) {
         Head {
             headers = Collections.unmodifiableMap(new LinkedHashMap<>(headers));
         }
 
         Optional<String> header(String name) {
             return Optional.ofNullable(headers.get(name.toLowerCase(Locale.ROOT)));
+        }
+
+        /** Whether another request may follow on the connection, once the body is over. */
+        boolean keeps() {
+            return !isOld
+                    && (isChunked() || length() >= 0)
+                    && !header("connection").orElse("").toLowerCase(Locale.ROOT).contains("close");
         }
 
         boolean isChunked() {
@@ -68,10 +76,11 @@ final class AnswerReader {
     /** Reads up to the body. */
     Head head() throws IOException {
         for (int interim = 0; interim <= MAX_INTERIM; interim++) {
-            int status = status(headLine());
+            String line = headLine();
+            int status = status(line);
             Map<String, String> headers = headers();
             if (status >= 200) {
-                return new Head(status, headers);
+                return new Head(status, headers, line.startsWith("HTTP/1.0"));
             }
             if (status == 101) {
                 throw unexpected("a change of the protocol");

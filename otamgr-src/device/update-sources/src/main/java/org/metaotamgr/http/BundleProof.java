@@ -36,6 +36,25 @@ public final class BundleProof {
         if (mayBeImage && !isBundle(file)) {
             return;
         }
+        prove(file, target, verifier, false);
+    }
+
+    /**
+     * Checks what comes before the frames of a bundle of format 2 that is pulled in parts.
+     *
+     * @param file the bundle, of its full length
+     * @param target what was offered
+     * @param verifier checks the signature
+     * @throws SourceException if it is not the one
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public static void checkBeginning(Path file, Target target, Verifier verifier)
+            throws SourceException, InterruptedException {
+        prove(file, target, verifier, true);
+    }
+
+    private static void prove(Path file, Target target, Verifier verifier, boolean isInParts)
+            throws SourceException, InterruptedException {
         Manifest manifest = verifier.verifyBundle(file);
         String version = manifest.value("version").orElse("");
         if (!new Version(version).isSame(new Version(target.version()))) {
@@ -54,7 +73,8 @@ public final class BundleProof {
         }
         try {
             // Whoever offered it may have hashed what somebody had changed before.
-            Optional<String> problem = BundleImage.problem(file, manifest);
+            Optional<String> problem =
+                    isInParts ? BundleImage.problemBeforeImage(file, manifest) : BundleImage.problem(file, manifest);
             if (problem.isPresent()) {
                 throw new SourceException(Reason.DAMAGED, target.name() + ": " + problem.get());
             }

@@ -23,7 +23,7 @@ import javax.net.ssl.SSLSocketFactory;
 import org.metaotamgr.device.Proxies;
 
 /**
- * One request of HTTP/1.1 and its answer, on a connection of their own.
+ * Requests of HTTP/1.1 and their answers, one after the other on one connection.
  *
  * <p>Neither of Java's clients bounds what it reads: trailers without end fill the memory of {@code HttpURLConnection}. Nor
  * does either leave a request alone that a broken connection has ended.
@@ -37,6 +37,10 @@ final class Connection implements AutoCloseable {
     private volatile Socket socket = new Socket(Proxy.NO_PROXY);
 
     private volatile boolean isClosed;
+    /** What is above the socket, once it is connected. */
+    private Optional<Streams> streams = Optional.empty();
+
+    private record Streams(InputStream in, OutputStream out) {}
 
     /**
      * What to connect to, and how.
@@ -80,32 +84,41 @@ final class Connection implements AutoCloseable {
      * Sends the request and reads the answer up to its body.
      *
      * @param method its method
+     * @param uri a URL of the server that this is connected to
      * @param headers without Host and Content-Length, which come by themselves
      * @param body what to send
+     * @param isLast whether no other request will follow; else one may, when the answer was read and says so
      * @throws ProxyException if the proxy does not let it pass
      * @throws IOException if the connection breaks, or the answer is none
      */
-    Answer ask(String method, Map<String, String> headers, Optional<byte[]> body) throws IOException {
+    Answer ask(String method, URI uri, Map<String, String> headers, Optional<byte[]> body, boolean isLast)
+            throws IOException {
         boolean isSecure = Urls.isSecure(plan.uri());
-        connect();
-        Socket stream = isSecure ? secured() : socket;
+        if (streams.isEmpty()) {
+            connect();
+            Socket stream = isSecure ? secured() : socket;
+            streams = Optional.of(
+                    new Streams(new BufferedInputStream(stream.getInputStream()), stream.getOutputStream()));
+        }
         Map<String, String> all = new LinkedHashMap<>();
         all.put("Host", authority(plan.uri()));
         all.putAll(headers);
-        // One request needs no more than one connection, and polls are minutes apart.
-        all.put("Connection", "close");
+        if (isLast) {
+            // One request needs no more than one connection, and polls are minutes apart.
+            all.put("Connection", "close");
+        }
         body.ifPresent(content -> all.put("Content-Length", Integer.toString(content.length)));
-        String target = (plan.uri().getRawPath().isEmpty() ? "/" : plan.uri().getRawPath())
-                + (plan.uri().getRawQuery() == null ? "" : "?" + plan.uri().getRawQuery());
+        String target = (uri.getRawPath().isEmpty() ? "/" : uri.getRawPath())
+                + (uri.getRawQuery() == null ? "" : "?" + uri.getRawQuery());
         boolean isForProxy = plan.proxy().isPresent() && !isSecure;
         if (isForProxy) {
             target = "http://" + authority(plan.uri()) + target;
             plan.proxy().get().authorization().ifPresent(value -> all.put("Proxy-Authorization", value));
         }
-        OutputStream out = stream.getOutputStream();
+        OutputStream out = streams.get().out();
         out.write(head(method + " " + target, all, body.orElse(new byte[0])));
         out.flush();
-        AnswerReader reader = new AnswerReader(new BufferedInputStream(stream.getInputStream()));
+        AnswerReader reader = new AnswerReader(streams.get().in());
         AnswerReader.Head head = reader.head();
         if (isForProxy && head.status() == 407) {
             throw new ProxyException(plan.proxy().get(), 407);

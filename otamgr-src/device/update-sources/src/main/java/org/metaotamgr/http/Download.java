@@ -43,7 +43,6 @@ public final class Download {
     private static final long SPARE_BYTES = 1 << 20;
 
     private static final int MAX_ORIGIN = 4096;
-    private static final int MAX_DIGITS = 18;
     private static final int OK = 200;
     private static final int PARTIAL = 206;
     private static final int NO_SUCH_RANGE = 416;
@@ -252,8 +251,8 @@ public final class Download {
         return http.exchange(request, response -> {
             switch (response.status()) {
                 case PARTIAL -> {
-                    Optional<Range> range =
-                            Range.of(response.header("Content-Range").orElse(""), wanted.bytes());
+                    Optional<ContentRange> range =
+                            ContentRange.of(response.header("Content-Range").orElse(""), wanted.bytes());
                     if (range.isEmpty()
                             || range.get().first() > from
                             || response.length() >= 0
@@ -281,7 +280,7 @@ public final class Download {
                             response.body(),
                             wanted,
                             folder,
-                            new Range(0, wanted.bytes() - 1),
+                            new ContentRange(0, wanted.bytes() - 1),
                             response.length() >= 0,
                             progress);
                     return true;
@@ -292,41 +291,6 @@ public final class Download {
                 default -> throw Http.problem(request, response);
             }
         });
-    }
-
-    /**
-     * Which bytes of the file an answer holds.
-     *
-     * @param first the first one, from 0
-     * @param last the last one
-     */
-    private record Range(long first, long last) {
-        long length() {
-            return last - first + 1;
-        }
-
-        /** What Content-Range says; empty if it is not a part of a file of this length. */
-        static Optional<Range> of(String text, long total) {
-            int dash = text.indexOf('-');
-            int slash = text.indexOf('/');
-            if (!text.regionMatches(true, 0, "bytes ", 0, 6) || dash < 6 || slash < dash) {
-                return Optional.empty();
-            }
-            long first = number(text.substring(6, dash).strip());
-            long last = number(text.substring(dash + 1, slash).strip());
-            String whole = text.substring(slash + 1).strip();
-            boolean isOfFile = whole.equals("*") || number(whole) == total;
-            return isOfFile && first >= 0 && first <= last && last < total
-                    ? Optional.of(new Range(first, last))
-                    : Optional.empty();
-        }
-
-        private static long number(String digits) {
-            boolean isNumber = !digits.isEmpty()
-                    && digits.length() <= MAX_DIGITS
-                    && digits.chars().allMatch(one -> one >= '0' && one <= '9');
-            return isNumber ? Long.parseLong(digits) : -1;
-        }
     }
 
     /** Whether what is in the folder is a part of this file. */
@@ -357,7 +321,8 @@ public final class Download {
      * @param isSure whether the server has said how much it is, and that is right; else a first piece that is small is not
      *     taken, as it may as well be a page of somebody else
      */
-    private void take(InputStream in, Wanted wanted, Path folder, Range range, boolean isSure, PullProgress progress)
+    private void take(
+            InputStream in, Wanted wanted, Path folder, ContentRange range, boolean isSure, PullProgress progress)
             throws IOException, SourceException, InterruptedException {
         try (FileChannel out = FileChannel.open(
                 folder.resolve(PART), StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
@@ -385,6 +350,7 @@ public final class Download {
                                         + "; that may not be the file");
                     }
                     put(out, chunk, read, at);
+                    progress.fetched(read);
                     at += read;
                     if (at - synced >= SYNC_EVERY) {
                         out.force(false);

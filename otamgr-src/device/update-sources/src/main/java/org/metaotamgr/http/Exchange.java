@@ -4,6 +4,7 @@ package org.metaotamgr.http;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
+import java.net.URI;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
@@ -42,6 +43,11 @@ final class Exchange implements AutoCloseable {
     private long since = start;
     private long bytes;
     private Optional<Event.Broken> broken = Optional.empty();
+    /** Whether the answer was read to its end, and the connection is good for another one. */
+    private volatile boolean isWhole;
+
+    private boolean isOver;
+    private boolean isKept;
 
     /** What the thread has to tell. */
     private sealed interface Event {
@@ -59,14 +65,16 @@ final class Exchange implements AutoCloseable {
      *
      * @param method the method
      * @param headers what to say beside it
+     * @param uri to what
      * @param body what to send with it
+     * @param isLast whether nothing else will be asked on the connection
      */
-    record Call(String method, Map<String, String> headers, Optional<byte[]> body) {}
+    record Call(String method, URI uri, Map<String, String> headers, Optional<byte[]> body, boolean isLast) {}
 
     /**
      * Begins it.
      *
-     * @param connection not connected yet; closed with this
+     * @param connection not connected yet, or one that an exchange has left; closed with this unless it is kept
      * @param call what to say
      * @param deadline how long all of it may take; empty for a download, which only has to go on
      * @param pace how slow a download may be
@@ -85,10 +93,11 @@ final class Exchange implements AutoCloseable {
     private void run() {
         try {
             try {
-                Connection.Answer answer = connection.ask(call.method(), call.headers(), call.body());
+                Connection.Answer answer =
+                        connection.ask(call.method(), call.uri(), call.headers(), call.body(), call.isLast());
                 events.put(new Event.Head(answer.head()));
                 if (answer.head().status() < 300) {
-                    pass(answer.body());
+                    pass(answer);
                 }
             } catch (IOException e) {
                 events.put(new Event.Broken(e));
@@ -100,15 +109,21 @@ final class Exchange implements AutoCloseable {
             // Nobody waits for it any more.
             return;
         } finally {
-            connection.close();
+            if (!isWhole) {
+                connection.close();
+            }
         }
     }
 
-    private void pass(InputStream in) throws IOException, InterruptedException {
+    private void pass(Connection.Answer answer) throws IOException, InterruptedException {
+        long passed = 0;
         while (true) {
             byte[] buffer = free.take();
-            int read = in.read(buffer);
+            int read = answer.body().read(buffer);
+            passed += Math.max(read, 0);
             if (read < 0) {
+                long length = answer.head().length();
+                isWhole = !call.isLast() && answer.head().keeps() && (length < 0 || length == passed);
                 events.put(new Event.End());
                 return;
             }
@@ -175,7 +190,6 @@ final class Exchange implements AutoCloseable {
         return new InputStream() {
             private Event.Piece piece = new Event.Piece(new byte[0], 0);
             private int at;
-            private boolean isOver;
 
             @Override
             public int read() throws IOException {
@@ -224,9 +238,17 @@ final class Exchange implements AutoCloseable {
         };
     }
 
+    /** Leaves the connection for another exchange, if it is good for one; returns whether it is. */
+    boolean keep() {
+        isKept = isOver && isWhole;
+        return isKept;
+    }
+
     @Override
     public void close() {
-        thread.interrupt();
-        connection.close();
+        if (!isKept) {
+            thread.interrupt();
+            connection.close();
+        }
     }
 }

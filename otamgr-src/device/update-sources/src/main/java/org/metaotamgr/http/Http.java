@@ -195,17 +195,74 @@ public final class Http {
      * @throws InterruptedException if the thread was interrupted; that ends a request within a moment
      */
     public <T> T exchange(Request request, Handler<T> handler) throws SourceException, InterruptedException {
+        return exchange(request, handler, Optional.empty());
+    }
+
+    /**
+     * A connection on which requests follow one another, as long as the server wants it. For one thread.
+     */
+    static final class Line implements AutoCloseable {
+        private Optional<Connection> connection = Optional.empty();
+        private String server = "";
+
+        private Optional<Connection> take(String to) {
+            Optional<Connection> taken = server.equals(to) ? connection : Optional.empty();
+            if (taken.isPresent()) {
+                connection = Optional.empty();
+            }
+            return taken;
+        }
+
+        private void keep(Connection one, String to) {
+            close();
+            connection = Optional.of(one);
+            server = to;
+        }
+
+        @Override
+        public void close() {
+            connection.ifPresent(Connection::close);
+            connection = Optional.empty();
+        }
+    }
+
+    /**
+     * As {@link #exchange(Request, Handler)}, on a connection that is used again where the server allows that.
+     *
+     * @param <T> what becomes of the answer
+     * @param request the request
+     * @param handler reads the answer
+     * @param line the connection; empty for one that is closed behind this request
+     * @return what the handler made of it
+     * @throws SourceException if there is no answer, or if the handler says so
+     * @throws InterruptedException if the thread was interrupted
+     */
+    <T> T exchange(Request request, Handler<T> handler, Optional<Line> line)
+            throws SourceException, InterruptedException {
         URI uri = request.uri();
         for (int redirects = 0; ; redirects++) {
+            String server = origin(uri);
+            Optional<Connection> left = line.flatMap(one -> one.take(server));
+            Connection connection = left.isPresent() ? left.get() : new Connection(plan(uri));
             try (Exchange exchange = new Exchange(
-                    new Connection(plan(uri)),
-                    new Exchange.Call(request.method(), headers(request, uri), request.body()),
+                    connection,
+                    new Exchange.Call(request.method(), uri, headers(request, uri), request.body(), line.isEmpty()),
                     request.deadline(),
                     pace)) {
-                AnswerReader.Head head = exchange.head();
+                Optional<AnswerReader.Head> answered = head(exchange, left.isPresent());
+                if (answered.isEmpty()) {
+                    // The server had closed it meanwhile.
+                    redirects--;
+                    continue;
+                }
+                AnswerReader.Head head = answered.get();
                 if (!isRedirect(head.status()) || !request.method().equals("GET")) {
                     refuseCompressed(request, head);
-                    return handler.handle(new Answer(head, exchange));
+                    T made = handler.handle(new Answer(head, exchange));
+                    if (line.isPresent() && exchange.keep()) {
+                        line.get().keep(connection, server);
+                    }
+                    return made;
                 }
                 uri = redirected(uri, head.header("Location"), redirects, request);
             } catch (IOException e) {
@@ -214,6 +271,18 @@ public final class Http {
                 }
                 throw new SourceException(request.whenBroken(), text(uri) + ": " + meaning(e));
             }
+        }
+    }
+
+    private static Optional<AnswerReader.Head> head(Exchange exchange, boolean mayBeClosed)
+            throws IOException, InterruptedException {
+        try {
+            return Optional.of(exchange.head());
+        } catch (IOException e) {
+            if (mayBeClosed) {
+                return Optional.empty();
+            }
+            throw e;
         }
     }
 

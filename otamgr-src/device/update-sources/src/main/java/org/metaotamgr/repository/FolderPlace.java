@@ -15,6 +15,9 @@ import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.bundle.FileCopy;
+import org.metaotamgr.bundle.FileOriginal;
+import org.metaotamgr.bundle.Original;
+import org.metaotamgr.bundle.PullInParts;
 import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Hasher;
 import org.metaotamgr.tuf.Transport;
@@ -77,6 +80,25 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
     @Override
     public Path pull(Target target, String file, Path storage, PullProgress progress)
             throws SourceException, InterruptedException {
+        Optional<String> manifest = Optional.ofNullable(target.details().get(Offer.MANIFEST));
+        if (manifest.isPresent()) {
+            Optional<Path> parts = new PullInParts(
+                            target,
+                            storage,
+                            original(target, file),
+                            part -> BundleProof.checkBeginning(part, target, context.verifier()),
+                            context,
+                            progress)
+                    .bring(manifest);
+            if (parts.isPresent()) {
+                return parts.get();
+            }
+        }
+        return whole(target, file, storage, progress);
+    }
+
+    private Path whole(Target target, String file, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException {
         Path part = storage.resolve(PART);
         Path pulled = storage.resolve(FILE);
         try {
@@ -114,6 +136,10 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
         return Math.max(
                 storage.resolve(PART).toFile().length(),
                 storage.resolve(FILE).toFile().length());
+    }
+
+    private Original original(Target target, String file) throws SourceException {
+        return new FileOriginal(find(target, file));
     }
 
     private Path find(Target target, String file) throws SourceException {

@@ -5,10 +5,12 @@ import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.Version;
 import org.metaotamgr.http.Json;
@@ -29,6 +31,10 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
     /** Where its file is, below the repository's folder. */
     static final String FILE = "file";
 
+    /** The SHA-256 of its bundle's manifest, if it can be pulled in parts. */
+    static final String MANIFEST = "manifest";
+
+    private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
     private static final int MAX_PHASES = 100;
     private static final int WHOLE = 100_000;
 
@@ -46,11 +52,19 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
         }
         String where = "targets.json " + file.path();
         Json custom = new Json(where, file.custom().get()).object(CUSTOM);
-        custom.refuseOthersThan(Set.of("compatible", "version", "minimum", "rollout"));
+        custom.refuseOthersThan(Set.of("compatible", "version", "minimum", "rollout", "manifest-sha256"));
         String sha256 = file.hashes().get("sha256");
         if (sha256 == null) {
             throw new Json.MalformedException(
                     where + ": expected a SHA-256, found " + file.hashes().keySet());
+        }
+        Map<String, String> details = new HashMap<>(Map.of(PATH, file.path(), FILE, remote));
+        if (custom.has("manifest-sha256")) {
+            String manifest = custom.string("manifest-sha256");
+            if (!SHA256.matcher(manifest).matches()) {
+                throw custom.wrong("manifest-sha256", "64 hexadecimal digits in lower case");
+            }
+            details.put(MANIFEST, manifest);
         }
         try {
             Target target = new Target(
@@ -60,7 +74,7 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
                     file.length(),
                     sha256,
                     Optional.of(sha256),
-                    Map.of(PATH, file.path(), FILE, remote));
+                    details);
             return Optional.of(new Offer(
                     target,
                     custom.has("minimum") ? Optional.of(custom.string("minimum")) : Optional.empty(),

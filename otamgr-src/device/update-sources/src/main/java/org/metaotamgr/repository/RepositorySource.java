@@ -104,6 +104,11 @@ final class RepositorySource implements UpdateSource {
     }
 
     @Override
+    public boolean looksForRoom() {
+        return true;
+    }
+
+    @Override
     public Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException {
         String file = target.details().get(Offer.FILE);
         if (file == null || !target.details().containsKey(Offer.PATH)) {

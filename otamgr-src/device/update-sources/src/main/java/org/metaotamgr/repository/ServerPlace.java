@@ -3,13 +3,16 @@ package org.metaotamgr.repository;
 
 import java.net.URI;
 import java.nio.file.Path;
+import java.util.Optional;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.Target;
+import org.metaotamgr.bundle.PullInParts;
 import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Download;
 import org.metaotamgr.http.Http;
+import org.metaotamgr.http.HttpOriginal;
 import org.metaotamgr.tuf.Transport;
 
 /**
@@ -36,6 +39,23 @@ record ServerPlace(Http http, URI base, Download download, SourceContext context
             throws SourceException, InterruptedException {
         // Metadata may name what it likes; it stays below the folder of targets.
         URI uri = URI.create(base + "targets/" + PathSegments.encoded(file));
+        Optional<String> manifest = Optional.ofNullable(target.details().get(Offer.MANIFEST));
+        if (manifest.isPresent()) {
+            Optional<Path> parts;
+            try (HttpOriginal original = new HttpOriginal(http, uri, target.bytes())) {
+                parts = new PullInParts(
+                                target,
+                                storage,
+                                original,
+                                part -> BundleProof.checkBeginning(part, target, context.verifier()),
+                                context,
+                                progress)
+                        .bring(manifest);
+            }
+            if (parts.isPresent()) {
+                return parts.get();
+            }
+        }
         return download.bring(
                 new Download.Wanted(uri, target.bytes(), target.id()),
                 storage,

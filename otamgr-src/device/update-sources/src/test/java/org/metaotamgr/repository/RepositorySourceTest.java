@@ -20,6 +20,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.temporal.ChronoUnit;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -34,10 +35,12 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
+import org.metaotamgr.agent.Needs;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.UpdateSource;
+import org.metaotamgr.testing.Parts;
 import org.metaotamgr.testing.WebServer;
 import org.metaotamgr.testing.Workshop;
 
@@ -62,6 +65,7 @@ class RepositorySourceTest {
     private Workshop workshop;
     private WebServer server;
     private Clock clock = Clock.systemUTC();
+    private Needs needs = part -> Optional.empty();
     private String device = "0123456789abcdef0123456789abcdef";
 
     @BeforeAll
@@ -133,7 +137,7 @@ class RepositorySourceTest {
         return new RepositorySourceProvider()
                 .open(
                         Workshop.config(configuration),
-                        workshop.context(clock, new Workshop(bundles).verifier("release")));
+                        workshop.context(clock, new Workshop(bundles).verifier("release"), needs));
     }
 
     private List<Target> offers(InstalledSystem installed) throws Exception {
@@ -268,6 +272,62 @@ class RepositorySourceTest {
         assertArrayEquals(
                 Files.readAllBytes(version2), Files.readAllBytes(source.pull(target, storage(), bytes -> {})));
         assertTrue(source.isStillOffered(target));
+    }
+
+    // ---- in parts ----
+
+    /** A device that has all of a bundle's blocks but those of one file. */
+    private Parts deviceBefore(Path bundle) throws Exception {
+        Parts parts = new Parts(new Workshop(bundles), folder, "release");
+        byte[] image = Files.readAllBytes(bundles.resolve("image-5.0.ext4"));
+        byte[] before = image.clone();
+        Arrays.fill(before, image.length / 2, image.length / 2 + 100_000, (byte) 5);
+        parts.slot(before, image.length);
+        tool("add", bundle.toString());
+        publish();
+        needs = parts.needs();
+        return parts;
+    }
+
+    private Target offerOfVersion5() throws Exception {
+        return offers(DEVICE).stream()
+                .filter(target -> target.version().equals("5.0"))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    @Test
+    void aBundleOfFormat2IsPulledInParts() throws Exception {
+        Path bundle = new Workshop(bundles).makeFileSystemBundle("release", "qemuarm64", "5.0", 1_500_000);
+        Parts parts = deviceBefore(bundle);
+        Target target = offerOfVersion5();
+        server.sent.set(0);
+        Path pulled = pull(target);
+        assertTrue(server.sent.get() < 300_000, "sent " + server.sent + " of " + Files.size(bundle));
+        assertArrayEquals(Files.readAllBytes(bundles.resolve("image-5.0.ext4")), parts.install(pulled));
+        // Somebody signed another manifest with the key of the bundles, but not with that of the repository.
+        byte[] other = Files.readAllBytes(
+                new Workshop(bundles).bundleOf("image-5.0", "release", "qemuarm64", "5.0", "--description", "other"));
+        byte[] longer = Arrays.copyOf(other, (int) target.bytes());
+        server.put("releases/targets/" + target.details().get("file"), longer);
+        Files.delete(pulled);
+        assertEquals(
+                Reason.VERIFICATION_FAILED,
+                assertThrows(SourceException.class, () -> pull(target)).reason());
+    }
+
+    @Test
+    void aStickIsReadInPartsAsWell() throws Exception {
+        Path bundle = new Workshop(bundles).makeFileSystemBundle("release", "qemuarm64", "5.0", 1_500_000);
+        Parts parts = deviceBefore(bundle);
+        tool("export", "media/stick", "--for", "qemuarm64");
+        String place = "'directories': ['" + folder.resolve("media") + "']";
+        Target target = offerOfVersion5();
+        Path pulled = source(place).pull(target, storage(), bytes -> {});
+        long blocks = (long) Files.getAttribute(pulled, "unix:size");
+        assertEquals(target.bytes(), blocks);
+        assertTrue(workshop.log.stream().anyMatch(line -> line.startsWith("pull_in_parts:")));
+        assertArrayEquals(Files.readAllBytes(bundles.resolve("image-5.0.ext4")), parts.install(pulled));
     }
 
     // ---- a stick ----

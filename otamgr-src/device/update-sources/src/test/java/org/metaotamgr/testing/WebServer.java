@@ -18,6 +18,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import javax.net.ssl.SSLContext;
@@ -25,7 +26,7 @@ import javax.net.ssl.SSLParameters;
 
 /** A web server on a real socket with files, ETags and ranges, which misbehaves where it is told to. */
 public final class WebServer implements AutoCloseable {
-    private static final Pattern RANGE = Pattern.compile("bytes=(\\d+)-");
+    private static final Pattern RANGE = Pattern.compile("bytes=(\\d+)-(\\d*)");
 
     private final HttpServer server;
     private final String scheme;
@@ -36,6 +37,8 @@ public final class WebServer implements AutoCloseable {
     public final List<String> asked = new CopyOnWriteArrayList<>();
     /** The headers of what was asked. */
     public final List<Headers> headers = new CopyOnWriteArrayList<>();
+    /** Bytes of bodies that were sent. */
+    public final AtomicLong sent = new AtomicLong();
     /** After how many bytes of a body the connection is closed; negative for never. */
     public volatile int cutAfter = -1;
     /** Whether ranges are ignored, as simple servers do. */
@@ -128,6 +131,7 @@ public final class WebServer implements AutoCloseable {
             exchange.getResponseHeaders().set("ETag", tag);
         }
         int from = 0;
+        int end = content.length;
         Matcher matcher = RANGE.matcher(range == null ? "" : range);
         String ifRange = exchange.getRequestHeaders().getFirst("If-Range");
         boolean isPart = matcher.matches() && !ignoresRanges && (ifRange == null || ifRange.equals(tag));
@@ -137,12 +141,14 @@ public final class WebServer implements AutoCloseable {
                 exchange.sendResponseHeaders(416, -1);
                 return;
             }
+            end = matcher.group(2).isEmpty() ? end : Math.min(end, Integer.parseInt(matcher.group(2)) + 1);
             exchange.getResponseHeaders()
-                    .set("Content-Range", "bytes " + from + "-" + (content.length - 1) + "/" + content.length);
+                    .set("Content-Range", "bytes " + from + "-" + (end - 1) + "/" + content.length);
         }
-        int length = content.length - from;
+        int length = end - from;
         exchange.sendResponseHeaders(isPart ? 206 : 200, length);
         int sent = cutAfter < 0 ? length : Math.min(cutAfter, length);
+        this.sent.addAndGet(sent);
         exchange.getResponseBody().write(content, from, sent);
         exchange.getResponseBody().flush();
     }

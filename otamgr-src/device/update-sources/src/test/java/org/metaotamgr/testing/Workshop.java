@@ -16,14 +16,17 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.TreeSet;
 import java.util.concurrent.CopyOnWriteArrayList;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.Manifest;
+import org.metaotamgr.agent.Needs;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
@@ -112,12 +115,80 @@ public final class Workshop {
     /** A bundle of format 2: an ext4 file system with a random file of this many bytes. */
     public Path makeFileSystemBundle(String key, String compatible, String version, int bytes)
             throws IOException, InterruptedException {
-        Path tree = Files.createDirectories(folder.resolve("tree-" + version));
-        Files.write(tree.resolve("content"), random(bytes, version.hashCode()));
-        String image = "image-" + version + ".ext4";
-        run("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", tree.toString(), image, Math.max(2, bytes >> 19) + "M");
-        Path bundle = folder.resolve(compatible + "-" + version + "-" + key + ".blocks.bundle");
+        makeFileSystem("image-" + version, Map.of("content", random(bytes, version.hashCode())));
+        return bundleOf("image-" + version, key, compatible, version);
+    }
+
+    /** An ext4 file system with these files, NAME.ext4; the same files give the same bytes. */
+    public Path makeFileSystem(String name, Map<String, byte[]> files) throws IOException, InterruptedException {
+        Path tree = Files.createDirectories(folder.resolve("tree-" + name));
+        long bytes = 0;
+        for (String file : new TreeSet<>(files.keySet())) {
+            Files.write(tree.resolve(file), files.get(file));
+            bytes += files.get(file).length;
+        }
+        Path image = folder.resolve(name + ".ext4");
         run(
+                "mke2fs",
+                "-q",
+                "-t",
+                "ext4",
+                "-b",
+                "4096",
+                "-d",
+                tree.toString(),
+                image.toString(),
+                (4 + bytes / 500_000) + "M");
+        return image;
+    }
+
+    /**
+     * A system of some hundred files of text, NAME.ext4, changed: "byte" in one byte of each hundredth file, "grown" each of
+     * them by up to 8 KiB, "new" likewise and with a new file of 60 kB before the others; "" for not at all.
+     */
+    public Path makeSystem(String name, String change) throws IOException, InterruptedException {
+        Random random = new Random(11);
+        Path tree = Files.createDirectories(folder.resolve("tree-" + name));
+        String[] words = new String[3000];
+        for (int i = 0; i < words.length; i++) {
+            words[i] = Long.toString(random.nextLong() >>> 1, 36).substring(0, 3 + i % 7) + " ";
+        }
+        for (int at = 0; at < 700; at++) {
+            StringBuilder text = new StringBuilder();
+            int length = 2000 + random.nextInt(36_000);
+            while (text.length() < length) {
+                text.append(words[(int) (Math.pow(random.nextDouble(), 3) * words.length)]);
+            }
+            if (at % 100 == 50 && change.equals("byte")) {
+                text.setCharAt(length / 2, '#');
+            } else if (at % 100 == 50 && !change.isEmpty()) {
+                text.append(words[at].repeat(random(1, at)[0] + 200));
+            }
+            Files.writeString(tree.resolve("file-" + at), text);
+        }
+        if (change.equals("new")) {
+            Files.write(tree.resolve("a-new-one"), random(60_000, 5));
+        }
+        String uuid = "6f7a2c1e-58d4-4b3a-9d10-2f6c1d4e7a90";
+        Path image = folder.resolve(name + ".ext4");
+        run(
+                "sh",
+                "-euc",
+                "find \"$1\" -exec touch -h -d @1000000000 {} + ; rm -f \"$2\"; truncate -s 24M \"$2\"; "
+                        + "E2FSPROGS_FAKE_TIME=1000000000 mke2fs -q -F -t ext4 -b 4096 -U $3 "
+                        + "-E hash_seed=$3,lazy_itable_init=0 -O ^metadata_csum -d \"$1\" \"$2\"",
+                "sh",
+                tree.toString(),
+                image.toString(),
+                uuid);
+        return image;
+    }
+
+    /** The bundle of format 2 of a file system that was made. */
+    public Path bundleOf(String name, String key, String compatible, String version, String... more)
+            throws IOException, InterruptedException {
+        Path bundle = folder.resolve(compatible + "-" + version + "-" + key + ".blocks.bundle");
+        List<String> command = new ArrayList<>(List.of(
                 script("ota-bundle"),
                 "create",
                 "--format",
@@ -127,9 +198,10 @@ public final class Workshop {
                 "--compatible",
                 compatible,
                 "--version",
-                version,
-                image,
-                bundle.toString());
+                version));
+        command.addAll(List.of(more));
+        command.addAll(List.of(name + ".ext4", bundle.toString()));
+        run(command.toArray(String[]::new));
         return bundle;
     }
 
@@ -172,8 +244,12 @@ public final class Workshop {
     }
 
     public SourceContext context(Clock clock, Verifier verifier) throws IOException {
+        return context(clock, verifier, part -> Optional.empty());
+    }
+
+    public SourceContext context(Clock clock, Verifier verifier, Needs needs) throws IOException {
         Path state = Files.createDirectories(folder.resolve("state"));
-        return new SourceContext(eventLog, clock, new FileOperations.Real(), state, verifier);
+        return new SourceContext(eventLog, clock, new FileOperations.Real(), state, verifier, needs);
     }
 
     /** A configuration's object "source". */
