@@ -361,7 +361,9 @@ class Layout(MetadataCase):
             with self.subTest(name=name):
                 # As BitBake finds the recipes that a bbappend is for; one that is for none ends the parsing.
                 self.assertTrue(f"{name}_2023.07.bbappend".startswith(append.name.split("%")[0]))
-                d = self.configuration("sama5d2-xplained-emmc", SRC_URI="", PN=name)
+                provides = "u-boot virtual/bootloader" if expected else ""
+                # PN is that of the bbappend while that is read.
+                d = self.configuration("sama5d2-xplained-emmc", SRC_URI="", PN="u-boot-%", PROVIDES=provides)
                 d.setVar("THISDIR", "")
                 (self.folder / f"{name}_1.bb").write_text(append.read_text())
                 (self.folder / "ota-uboot-atmel.inc").write_text((append.parent / "ota-uboot-atmel.inc").read_text())
