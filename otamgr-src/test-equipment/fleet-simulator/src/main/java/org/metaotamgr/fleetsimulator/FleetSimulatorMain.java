@@ -19,6 +19,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.PriorityQueue;
 import java.util.Random;
 import java.util.concurrent.Callable;
@@ -140,7 +141,12 @@ public final class FleetSimulatorMain {
                     .open(
                             ConfigObject.of("fleet", configuration, System.err::println),
                             new SourceContext(
-                                    (severity, line) -> {}, clock, new FileOperations.Real(), state, new NoBundles()));
+                                    (severity, line) -> {},
+                                    clock,
+                                    new FileOperations.Real(),
+                                    state,
+                                    new NoBundles(),
+                                    part -> Optional.empty()));
             Random random = new Random(i);
             devices.add(new SimulatedDevice(
                     source, clock, polling, random, start.plusMillis((long) (1000.0 * spread * random.nextDouble()))));

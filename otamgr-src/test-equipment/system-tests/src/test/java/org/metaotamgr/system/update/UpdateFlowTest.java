@@ -96,8 +96,13 @@ class UpdateFlowTest {
                         .anyMatch(line -> line.startsWith("ota_upgrade_failed:path=" + update + ",txn=")
                                 && line.endsWith(",exit=14,name=read-back-differs,reason=the test wants it")),
                 daemon.log().toString());
+        // The slot was touched, so the same one has to wait; another one has not.
         board.offer(update);
-        board.awaitRun(2).end(0);
+        Path next = board.download("next", "another header");
+        board.offer(next);
+        Board.Run run = board.awaitRun(2);
+        assertEquals(next + ".img", run.image());
+        run.end(0);
         board.awaitLines("reboots", 1);
         assertEquals(List.of("reason=full_ota"), board.linesOf("reboots"));
     }
