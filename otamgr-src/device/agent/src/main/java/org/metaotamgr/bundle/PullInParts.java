@@ -92,48 +92,40 @@ public final class PullInParts {
      */
     public Optional<Path> bring(Optional<String> manifest) throws SourceException, InterruptedException {
         try {
-            if (WHOLE.stream().anyMatch(name -> Files.exists(folder.resolve(name)))) {
-                discard();
-                return Optional.empty();
-            }
-            if (Files.exists(folder.resolve(FILE))) {
-                // It was complete once. What is lacking now is seen below.
-                context.files().rename(folder.resolve(FILE), part);
-            }
-            try (FileChannel channel = FileChannel.open(
-                    part, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-                beginning(channel, manifest);
-                prove(manifest);
-                if (!frames(channel)) {
-                    return whole("the device cannot say what it lacks");
-                }
-                channel.force(true);
-            }
-            context.files().rename(part, folder.resolve(FILE));
-            context.files().syncFolder(folder);
-            return Optional.of(folder.resolve(FILE));
-        } catch (Original.OnlyWholeException e) {
-            return wholeIfPossible(e.getMessage());
+            return inParts(manifest);
         } catch (IOException e) {
             // An interrupt closes the file.
             if (Thread.interrupted()) {
                 throw new InterruptedException();
             }
-            throw failed(e);
+            throw new SourceException(Reason.DOWNLOAD_FAILED, "pulling " + target.name() + " to " + folder + ": " + e);
         }
     }
 
-    private SourceException failed(IOException problem) {
-        return new SourceException(
-                Reason.DOWNLOAD_FAILED, "pulling " + target.name() + " to " + folder + ": " + problem);
-    }
-
-    private Optional<Path> wholeIfPossible(String reason) throws SourceException {
-        try {
-            return whole(reason);
-        } catch (IOException e) {
-            throw failed(e);
+    private Optional<Path> inParts(Optional<String> manifest)
+            throws IOException, SourceException, InterruptedException {
+        if (WHOLE.stream().anyMatch(name -> Files.exists(folder.resolve(name)))) {
+            discard();
+            return Optional.empty();
         }
+        if (Files.exists(folder.resolve(FILE))) {
+            // It was complete once. What is lacking now is seen below.
+            context.files().rename(folder.resolve(FILE), part);
+        }
+        try (FileChannel channel =
+                FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            beginning(channel, manifest);
+            prove(manifest);
+            if (!frames(channel)) {
+                return whole("the device cannot say what it lacks");
+            }
+            channel.force(true);
+        } catch (Original.OnlyWholeException e) {
+            return whole(e.getMessage());
+        }
+        context.files().rename(part, folder.resolve(FILE));
+        context.files().syncFolder(folder);
+        return Optional.of(folder.resolve(FILE));
     }
 
     private Optional<Path> whole(String reason) throws IOException {
