@@ -72,7 +72,8 @@ class Plan:
         found = []
         if self.wanted.root and self.layout.slot_size < self.wanted.root * 3 // 2:
             found.append(
-                f"a root file system of {self.wanted.root // MIB} MiB has little room to grow in {self.layout.slot_size // MIB} MiB; no update makes "
+                f"a root file system of {self.wanted.root // MIB} MiB has little room to grow "
+                f"in {self.layout.slot_size // MIB} MiB; no update makes "
                 "a slot larger"
             )
         if (

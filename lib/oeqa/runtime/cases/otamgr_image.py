@@ -65,7 +65,10 @@ class OtamgrTest(OERuntimeTestCase):
             for block in iter(lambda: f.read(1 << 20), b""):
                 digest.update(block)
         header = (f"test header\nversion={version}\nat={time.time():f}\n").encode()
-        description = f"version={version}\nimage=update.img\nheader=update.hdr\nimageSha256={digest.hexdigest()}\nheaderSha256={hashlib.sha256(header).hexdigest()}\n"
+        description = (
+            f"version={version}\nimage=update.img\nheader=update.hdr\n"
+            f"imageSha256={digest.hexdigest()}\nheaderSha256={hashlib.sha256(header).hexdigest()}\n"
+        )
         self.on_device("mkdir -p /tmp/updates")
         self.target.copyTo(image, "/tmp/updates/update.img")
         for content, name in ((header, "update.hdr"), (description.encode(), "update.part")):
@@ -134,7 +137,8 @@ class OtamgrTest(OERuntimeTestCase):
         # The update keeps a health check that fails there; in the committed system no check runs.
         check, keep = "/etc/otamgr/health.d/99-never", "/lib/upgrade/keep.d/test"
         self.on_device(
-            f"mkdir -p /etc/otamgr/health.d && printf '#!/bin/sh\\necho never\\nexit 1\\n' > {check} && chmod 755 {check} && echo {check} > {keep}"
+            "mkdir -p /etc/otamgr/health.d && "
+            f"printf '#!/bin/sh\\necho never\\nexit 1\\n' > {check} && chmod 755 {check} && echo {check} > {keep}"
         )
         self.addCleanup(self.target.run, f"rm -f {check} {keep}")
         self.publish("1000.2")
