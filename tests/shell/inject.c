@@ -4,9 +4,10 @@
  *
  *   inject --list FILE COMMAND...                     every call that could fail: lines PROGRAM CALL COUNT, COUNT the last one of its kind
  *   inject --fail PROGRAM CALL NUMBER ERROR COMMAND... the NUMBERth such call of all processes with this name fails with ERROR
- *                                                     (EIO, ENOSPC, EROFS, ENOMEM, EINTR), or the process is killed (KILL)
+ *                                                     (EIO, ENOSPC, EROFS, ENOMEM, EINTR, EPIPE), or the process is killed (KILL)
  *
- * A call that fails is not done. `close` is done all the same, as Linux does it. What was met is said on descriptor 2 as `inject: ...`.
+ * Reads and writes of a pipe are calls of their own (read-pipe, write-pipe): no disk is behind it that could be full or worn out. Who meets EPIPE
+ * also gets the signal. A call that fails is not done. `close` is done all the same, as Linux does it. What was met is said on descriptor 2 as `inject: ...`.
  * PROGRAM is the name that the kernel has for the process, COMMAND's exit status is ours, 128 + N for one that a signal ended.
  */
 #define _GNU_SOURCE
@@ -111,7 +112,7 @@ enum { CALL_COUNT = sizeof CALLS / sizeof CALLS[0], KINDS = 4096 };
 static const struct error {
     const char *name;
     int number;
-} ERRORS[] = {{"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EROFS", EROFS}, {"ENOMEM", ENOMEM}, {"EINTR", EINTR}, {"KILL", 0}};
+} ERRORS[] = {{"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EROFS", EROFS}, {"ENOMEM", ENOMEM}, {"EINTR", EINTR}, {"EPIPE", EPIPE}, {"KILL", 0}};
 
 static struct kind {
     char program[16], call[16];
@@ -179,6 +180,14 @@ static void text_of(pid_t pid, unsigned long address, char text[200]) {
     }
 }
 
+/* Whether a descriptor of a process is a pipe or a socket. */
+static int is_pipe(pid_t pid, unsigned long fd) {
+    char place[64], target[16] = "";
+    snprintf(place, sizeof place, "/proc/%d/fd/%lu", (int)pid, fd);
+    ssize_t size = readlink(place, target, sizeof target - 1);
+    return size > 0 && (strncmp(target, "pipe:", 5) == 0 || strncmp(target, "socket:", 7) == 0);
+}
+
 static const struct call *call_of(long number) {
     for (size_t i = 0; i < CALL_COUNT; i++) {
         if (CALLS[i].number == number) {
@@ -228,6 +237,10 @@ static int call_met(pid_t pid, struct wanted *wanted) {
     const char *name = call->name;
     if (strcmp(name, "open") == 0 && (argument(&registers, call->path + 1) & (O_WRONLY | O_RDWR)) != 0) {
         name = "open-write";
+    } else if (strcmp(name, "read") == 0 && is_pipe(pid, registers.rdi)) {
+        name = "read-pipe";
+    } else if (strcmp(name, "write") == 0 && is_pipe(pid, registers.rdi)) {
+        name = "write-pipe";
     }
     char program[16], text[200] = "";
     if (call->path >= 0) {
@@ -243,7 +256,7 @@ static int call_met(pid_t pid, struct wanted *wanted) {
         return PTRACE_CONT;
     }
     wanted->met = 1;
-    if (strcmp(name, "write") == 0) {
+    if (strncmp(name, "write", 5) == 0) {
         text_of(pid, registers.rsi, text);
         text[registers.rdx < 199 ? registers.rdx : 199] = '\0';
     } else if (call->path < 0) {
@@ -253,6 +266,9 @@ static int call_met(pid_t pid, struct wanted *wanted) {
     if (wanted->error->number == 0) {
         kill(pid, SIGKILL);
         return PTRACE_CONT;
+    }
+    if (wanted->error->number == EPIPE) {
+        kill(pid, SIGPIPE);
     }
     if (call->number == SYS_close) {
         replaced_in = pid;

@@ -24,6 +24,8 @@ from test_bundle import BOARD_NAME, good_bundle, keys
 CHANGES = ("EIO", "EROFS", "ENOSPC")
 ERRORS = {
     "read": ("EIO", "EINTR", "KILL"),
+    "read-pipe": ("EINTR", "KILL"),
+    "write-pipe": ("EINTR", "EPIPE", "KILL"),
     "pread": ("EIO", "KILL"),
     "write": ("EIO", "ENOSPC", "EINTR", "KILL"),
     "pwrite": ("EIO", "ENOSPC", "KILL"),
@@ -49,12 +51,14 @@ FREQUENT = ("close", "stat", "mmap", "execve", "lseek")
 # Of sysupgrade and of the engine. 125 to 127: a shell that could not run a program that it had to become.
 KNOWN = {int(line.split("\t")[0]) for line in (FILES / "exit-codes").read_text().splitlines() if line[0] != "#"}
 KILLED = 128 + 9
+# Whoever reads what is said has gone.
+UNHEARD = 128 + 13
 NOT_BEGUN = (126, 127)
 
 
 def is_known(result, codes):
     """Whether the exit code is one that says what happened. 2 is also that of a shell that could not open its script."""
-    return result.code in (*codes, KILLED, *NOT_BEGUN) or (result.code == 2 and "can't open" in result.err)
+    return result.code in (*codes, KILLED, UNHEARD, *NOT_BEGUN) or (result.code == 2 and "can't open" in result.err)
 
 
 def prepared(board):
@@ -116,7 +120,7 @@ class Updating:
         if result.code == 0:
             true(is_armed, "exit 0, but nothing is armed")
         if is_armed:
-            true(result.code in (0, 17, KILLED), f"armed, but the exit code is {result.code}")
+            true(result.code in (0, 17, KILLED, UNHEARD), f"armed, but the exit code is {result.code}")
             equal((env["ota_slot"], env["ota_tries"], env["ota_txn"]), (board.running, "3", "T"), "environment")
             equal(self.installed(board), self.reference, "the system that is armed")
         else:
@@ -190,7 +194,7 @@ class Deciding:
             true(done, f"exit 0, but the environment says {env}")
         if done:
             # After a write that cannot be read back nobody knows.
-            true(result.code in (0, 17, KILLED), f"done, but the exit code is {result.code}")
+            true(result.code in (0, 17, KILLED, UNHEARD), f"done, but the exit code is {result.code}")
         else:
             equal(env, self.before, "environment of what is not done")
         events = [event.split()[0] for event in board.events()]
