@@ -459,7 +459,9 @@ class Board:
                 (folder / "partition").write_text(name[-1] + "\n")
             (folder / "uevent").write_text(uevent)
             (folder / "dev").write_text(number + "\n")
-            size = DISK_BYTES if part == "disk" else (DATA if part == "data" else SLOT[part])[1]
+            offset, size = (0, DISK_BYTES) if part == "disk" else DATA if part == "data" else SLOT[part]
+            if label:
+                (folder / "start").write_text(f"{offset // 512}\n")
             (folder / "size").write_text(f"{size // 512}\n")
             (numbers / number).symlink_to(os.path.relpath(folder, numbers))
 

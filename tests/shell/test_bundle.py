@@ -674,6 +674,30 @@ def meant_as_yes(factory, how):
 
 
 @promise(
+    "exit 6: whatever is in keys.d closes, for somebody meant it to: {}",
+    cases=["a certificate by another name", "a hidden file", "a folder", "a dangling link", "a file in its place"],
+)
+def meant_as_a_key(factory, what):
+    board = factory.board()
+    place = board.root / "etc/otamgr/keys.d"
+    if what == "a file in its place":
+        place.write_text(keys(factory).public("ed25519"))
+    else:
+        place.mkdir(exist_ok=True)
+        if what == "a folder":
+            (place / "release").mkdir()
+        elif what == "a dangling link":
+            (place / "release.pem").symlink_to("/etc/nowhere")
+        else:
+            name = "release.crt" if "certificate" in what else ".release.pem"
+            (place / name).write_text(keys(factory).public("ed25519"))
+    board.settle()
+    result = board.sysupgrade("-T", board.deliver(factory.image("ext4")))
+    equal(result.code, 6, f"exit code, said {result.err}")
+    true("keys.d" in result.err and "no signed bundle" in result.err, result.err)
+
+
+@promise(
     "the board's name is read without blanks, carriage returns and byte order mark, and the first line that is a name counts: {}",
     cases=[
         f"{BOARD_NAME}\r\n",

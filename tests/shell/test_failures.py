@@ -7,6 +7,7 @@ import shutil
 import signal
 import struct
 import subprocess
+from pathlib import Path
 
 from board import (
     ENV,
@@ -435,6 +436,7 @@ def second_update(factory):
         "a trial of the committed slot",
         "an environment on another disk",
         "an environment of one copy in the YAML form",
+        "slots.conf with slots of two disks",
     ],
 )
 def boot_state(factory, what):
@@ -461,6 +463,11 @@ def boot_state(factory, what):
 
         def change(root):
             (root / "etc/otamgr/slots.conf").write_text("SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE=/dev/null\n")
+
+    elif what == "slots.conf with slots of two disks":
+
+        def change(root):
+            (root / "etc/otamgr/slots.conf").write_text("SLOT_A_DEVICE=/dev/mmcblk0p2\nSLOT_B_DEVICE=/dev/mmcblk1p3\n")
 
     board = new_board(
         factory,
@@ -501,6 +508,19 @@ def boot_state(factory, what):
         (board.root / "etc/fw_env.config").write_text(text.replace("mmcblk0", "mmcblk1"))
         board.settle()
         words = "ENV_DEVICE=/dev/mmcblk1"
+    elif what == "slots.conf with slots of two disks":
+        # The name of the other card's partition, by which the file was written when there was one card.
+        folder = board.sys_folder("b")
+        other = folder.parent.parent / "mmcblk1/mmcblk1p3"
+        other.parent.mkdir()
+        (other.parent / "uevent").write_text("MAJOR=179\nMINOR=99\nDEVNAME=mmcblk1\nDEVTYPE=disk\n")
+        folder.rename(other)
+        (board.root / "sys/dev/block" / device_number(board.loops["b"])).unlink()
+        (board.root / "sys/dev/block" / device_number(board.loops["b"])).symlink_to(
+            Path("/") / other.relative_to(board.root)
+        )
+        board.make_node("mmcblk1p3", "b")
+        words = "slots on two disks"
     elif what == "a root that is no partition":
         (board.root / "sys/dev/block" / device_number(board.loops["a"])).unlink()
         words = "not on a partition"
@@ -509,6 +529,38 @@ def boot_state(factory, what):
         equal(board.run("/sbin/ota-slot", "status").code, 10, "exit code of ota-slot")
         (board.root / "etc/otamgr/sysupgrade.conf").write_text("ENV_DEVICE=/dev/mmcblk1\n")
         equal(board.sysupgrade("-T", board.deliver(factory.image("ext4"))).code, 0, "exit code with the exception")
+
+
+HALF = ENV_BYTES // 2
+BAD_PLACES = {
+    "in one place": ("overlap", f"/dev/mmcblk0 {ENV[0]:#x}", f"/dev/mmcblk0 {ENV[0]:#x}"),
+    "that overlap under two names": ("overlap", f"/dev/mmcblk0 {ENV[0]:#x}", f"/dev/card {ENV[0] + HALF:#x}"),
+    "of which one is inside a slot": (
+        "inside slot b",
+        f"/dev/mmcblk0 {ENV[0]:#x}",
+        f"/dev/mmcblk0 {SLOT['b'][0] + MIB:#x}",
+    ),
+    "of which one ends inside a slot": (
+        "inside slot a",
+        f"/dev/mmcblk0 {SLOT['a'][0] - HALF:#x}",
+        f"/dev/mmcblk0 {ENV[0]:#x}",
+    ),
+    "of which one is in a slot by its name": ("inside slot b", f"/dev/mmcblk0 {ENV[0]:#x}", "/dev/mmcblk0p3 0x0"),
+}
+
+
+@promise("exit 10: two copies of the environment {} stop an update", cases=list(BAD_PLACES))
+def environment_places(factory, where):
+    board = new_board(factory)
+    words, *places = BAD_PLACES[where]
+    (board.root / "dev/card").symlink_to("mmcblk0")
+    # What fw_printenv says of it is not the question here.
+    (board.root / "usr/bin/fw_printenv").rename(board.root / "usr/bin/fw_printenv.real")
+    executable(board.root / "usr/bin/fw_printenv", '#!/bin/sh\nexec fw_printenv.real -c /etc/text.config "$@"\n')
+    (board.root / "etc/fw_env.config").rename(board.root / "etc/text.config")
+    (board.root / "etc/fw_env.config").write_text("".join(f"{place} {ENV_BYTES:#x}\n" for place in places))
+    board.settle()
+    refused(board, board.sysupgrade("-F", board.deliver(factory.image("ext4"))), 10, words)
 
 
 @promise("exit 11: a mounted target slot is not written to")

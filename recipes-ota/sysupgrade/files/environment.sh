@@ -87,6 +87,41 @@ $environment_places
 END
 }
 
+# environment_is_apart: the two copies are two, and no update writes over them. One fw_setenv would otherwise lose both, or one update the
+# knowledge of what starts. To be called after slots_find.
+environment_is_apart() {
+    environment_placed=$(environment_places) || {
+        boot_error=$environment_placed
+        return 10
+    }
+    apart_number='' apart_offset=0 apart_size=0
+    while read -r copy_number copy_device _ copy_offset _ copy_size _; do
+        if [ "$copy_number" = "$apart_number" ] && ranges_overlap "$copy_offset" "$copy_size" "$apart_offset" "$apart_size"; then
+            boot_error="$ENVIRONMENT_CONFIG names two copies of the U-Boot environment that overlap (on $copy_device at $apart_offset and $copy_offset, $copy_size bytes each); a safe update needs two places"
+            return 10
+        fi
+        for copy_slot in "a $slot_a_number" "b $slot_b_number"; do
+            slot_number=${copy_slot#* }
+            if [ "$copy_number" != "$slot_number" ]; then
+                [ "$(cat "/sys/dev/block/$slot_number/../dev" 2>/dev/null)" = "$copy_number" ] || continue
+                slot_start=$(cat "/sys/dev/block/$slot_number/start" 2>/dev/null) || continue
+                slot_size=$(slot_bytes "$slot_number") || continue
+                ranges_overlap "$copy_offset" "$copy_size" "$((slot_start * 512))" "$slot_size" || continue
+            fi
+            boot_error="$ENVIRONMENT_CONFIG names a copy of the U-Boot environment inside slot ${copy_slot% *} ($copy_device at $copy_offset): an update would write over it; correct it, and CONFIG_ENV_OFFSET of U-Boot"
+            return 10
+        done
+        apart_number=$copy_number apart_offset=$copy_offset apart_size=$copy_size
+    done <<END
+$environment_placed
+END
+}
+
+# ranges_overlap START SIZE OTHER-START OTHER-SIZE
+ranges_overlap() {
+    [ "$1" -lt $(($3 + $4)) ] && [ "$3" -lt $(($1 + $2)) ]
+}
+
 # environment_is_free
 # fw_printenv and fw_setenv wait for their lock without a limit, and make its file so that everybody may open and lock it. Nobody but
 # root can use the environment, so a lock that no program of root's holds is none; one that root holds is waited for, with a limit.

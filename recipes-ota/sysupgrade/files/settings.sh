@@ -83,13 +83,15 @@ signatures_are_required() {
     no) return 1 ;;
     yes) signatures_why="$SETTINGS_UPDATE requires one (REQUIRE_SIGNATURE)" ;;
     '')
-        for signatures_key in "$SETTINGS_FOLDER"/keys.d/*.pem; do
+        # Whoever put a key.crt there, or a file in place of the folder, meant to be safe.
+        for signatures_key in "$SETTINGS_FOLDER"/keys.d/* "$SETTINGS_FOLDER"/keys.d/.[!.]*; do
             if [ -e "$signatures_key" ] || [ -L "$signatures_key" ]; then
                 signatures_why="$SETTINGS_FOLDER/keys.d holds keys, so one is required; to take images without: REQUIRE_SIGNATURE=no in $SETTINGS_UPDATE"
                 return 0
             fi
         done
-        return 1
+        if [ -d "$SETTINGS_FOLDER/keys.d" ] || { [ ! -e "$SETTINGS_FOLDER/keys.d" ] && [ ! -L "$SETTINGS_FOLDER/keys.d" ]; }; then return 1; fi
+        signatures_why="$SETTINGS_FOLDER/keys.d is no folder, expected keys *.pem in it; taken as REQUIRE_SIGNATURE=yes"
         ;;
     *) signatures_why="$SETTINGS_UPDATE: REQUIRE_SIGNATURE is '$(settings_value REQUIRE_SIGNATURE)', expected yes or no; taken as yes" ;;
     esac

@@ -128,4 +128,10 @@ slots_find_configured() {
     done
     slot_a_number=$(device_number "$slot_a_device") || return 10
     slot_b_number=$(device_number "$slot_b_device") || return 10
+    # The boot script looks for both where it found one. A name like mmcblk1 may be another card than it was when the file was written.
+    slot_a_disk=$(disk_of "$slot_a_number") && slot_b_disk=$(disk_of "$slot_b_number") || return 0
+    if [ "$slot_a_disk" != "$slot_b_disk" ] && [ -e "/sys/dev/block/$slot_a_number/partition" ] && [ -e "/sys/dev/block/$slot_b_number/partition" ]; then
+        boot_error="$SETTINGS_SLOTS names slots on two disks ($slot_a_device, $slot_b_device), and U-Boot starts both from one; correct it"
+        return 10
+    fi
 }
