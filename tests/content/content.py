@@ -76,6 +76,15 @@ def started(*words, image=None):
             os.close(held)
 
 
+def started_with_input(*words, image, stdin):
+    """The same with standard input; what it says is read."""
+    held, command, how = _command(words, image, {})
+    try:
+        return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
+    finally:
+        os.close(held)
+
+
 def facts(text):
     """KEY=VALUE lines as a dictionary."""
     return dict(line.split("=", 1) for line in text.splitlines())

@@ -4,12 +4,18 @@
 #define BLOCKS_H
 
 #include "check.h"
+#include "feed.h"
 #include "index.h"
 
-/* Bytes of the compressed payload, from descriptor 8. */
+/* Bytes of the compressed payload, from descriptor 8. Of a bundle that is streamed they come from the feed, but for the first frame: the check
+ * looks at it, and keeps it in FOLDER/first. */
 struct payload {
     struct provider from;
     uint64_t offset, bytes;
+    struct feed *feed; /* NULL: it is all on descriptor 8 */
+    uint8_t *first;
+    size_t first_bytes;
+    bool has_first;
 };
 
 /* What check, write, verify and need have in common. */
@@ -22,6 +28,8 @@ struct blocks {
 /* To be closed also when it fails. */
 int blocks_open(struct blocks *blocks, struct job *job, const struct facts *facts, struct reason *reason);
 void blocks_close(struct blocks *blocks);
+/* Without a feed nothing happens. check: asks for the first frame and keeps it. write: takes what the check has kept. */
+int payload_fed(struct blocks *blocks, struct feed *feed, const struct job *job, bool checks, struct reason *reason);
 int payload_read(const struct payload *payload, void *buffer, size_t size, uint64_t offset, struct reason *reason);
 /* A slot that cannot be read is none. */
 bool slot_opened_if_there(struct slot *slot, const char *name);

@@ -17,13 +17,14 @@ struct job {
     const char *folder, *slot_name, *running_name, *root;
     uint64_t slot_bytes; /* 0: that of the device */
     int progress_fd;
+    int requests_fd; /* where frames are asked for that are streamed; -1: none are */
     struct facts opened; /* check: FOLDER/opened */
     struct facts facts;  /* the others: FOLDER/facts */
 };
 
 enum { NEEDS_SLOT = 1, NEEDS_ROOT = 2, AFTER_CHECK = 4 };
 
-/* Reads --folder, --slot, --running, --slot-bytes, --root, --progress-fd, and what an earlier step left in the folder. To be closed
+/* Reads --folder, --slot, --running, --slot-bytes, --root, --progress-fd, --requests-fd, and what an earlier step left in the folder. To be closed
  * also when it fails. */
 int job_open(struct job *job, int argc, char **argv, int needs, struct reason *reason);
 void job_close(struct job *job);

@@ -20,6 +20,10 @@ enum {
     PACKED_BYTES = 262144,
     /* Frames that are unpacked in a row before the prefix moves back to the beginning of the memory. */
     WINDOW_FRAMES = 32,
+    /* Of what is streamed: compressed bytes that are taken at a time, and blocks after which all of it is known to be on the medium. What came
+     * since is fetched again after a cut, at most 256 KiB with what is in the pipe. */
+    FED_AT_ONCE = 16384,
+    FED_BLOCKS = 32,
     /* Zeros that the kernel writes. */
     ZEROS_AT_ONCE = 256,
 };
@@ -84,6 +88,10 @@ int blocks_open(struct blocks *blocks, struct job *job, const struct facts *fact
 }
 
 void blocks_close(struct blocks *blocks) {
+    if (blocks->payload.feed != NULL) {
+        feed_close(blocks->payload.feed);
+    }
+    free(blocks->payload.first);
     index_free(&blocks->index);
     free(blocks->bytes);
 }
@@ -99,7 +107,7 @@ static int head_unpacked(const struct blocks *blocks, uint8_t head[BLOCK], struc
     if (code == 0) {
         code = payload_read(&blocks->payload, packed, packed_bytes, 0, reason);
     }
-    if (code == 0 && is_zero(packed, packed_bytes)) {
+    if (code == 0 && blocks->payload.feed == NULL && is_zero(packed, packed_bytes)) {
         code = fail(reason, CODE_NEEDS_MORE, "the bundle was fetched in parts, and its first block is not among them; pull it again");
     }
     if (code == 0) {
@@ -161,8 +169,12 @@ static int groups_checked(const struct blocks *blocks, const struct plan *plan, 
  * tells of holes, in one whose groups are not as they should be. Whoever has all the frames that are needed can be installed from. */
 static int payload_checked(const struct blocks *blocks, struct plan *plan, struct slot *slot, struct slot *running, struct progress *progress,
                            struct reason *reason) {
-    struct there there;
+    struct there there = {0};
     struct reason trying = {0};
+    /* It is not there yet. */
+    if (blocks->payload.feed != NULL) {
+        return 0;
+    }
     bool in_parts = payload_has_holes(&blocks->payload);
     int code = in_parts ? 0 : groups_checked(blocks, plan, progress, reason);
     if (!in_parts && code != CODE_CORRUPT) {
@@ -221,6 +233,7 @@ bool slot_opened_if_there(struct slot *slot, const char *name) {
 
 int index_check(struct job *job, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason) {
     struct blocks blocks;
+    struct feed feed;
     struct plan plan = {0};
     struct slot slot, running;
     struct progress progress;
@@ -240,6 +253,9 @@ int index_check(struct job *job, uint64_t slot_bytes, struct facts_out *facts, s
     }
     if (code == 0 && image_bytes > slot_bytes) {
         code = fail(reason, CODE_TOO_BIG, "the image has %llu bytes, the slot has %llu", (unsigned long long)image_bytes, (unsigned long long)slot_bytes);
+    }
+    if (code == 0) {
+        code = payload_fed(&blocks, &feed, job, true, reason);
     }
     if (code == 0) {
         facts_add(facts, "format", "ext4");
@@ -298,6 +314,7 @@ struct writing {
     uint8_t *window;       /* the blocks before window_data, of which `window_blocks` are there */
     uint32_t window_data, window_blocks, window_room;
     bool undrained;
+    uint32_t unsettled; /* blocks that came from a feed and may not be on the medium */
     uint64_t zeroed, copied, needed;
     struct progress progress;
 };
@@ -433,7 +450,8 @@ static int frame_read(struct writing *writing, uint32_t frame, const uint8_t **b
         uint64_t offset = frame == writing->offset_frame ? writing->packed_offset : index_frame_offset(index, frame);
         size_t size = 0;
         uint32_t end = frame;
-        while (end < index->frames && size + index_frame_bytes(index, end) <= PACKED_BYTES && plan_frame_needed(&writing->plan, end)) {
+        size_t most = writing->blocks->payload.feed == NULL ? PACKED_BYTES : FED_AT_ONCE;
+        while (end < index->frames && (end == frame || size + index_frame_bytes(index, end) <= most) && plan_frame_needed(&writing->plan, end)) {
             size += index_frame_bytes(index, end);
             end++;
         }
@@ -451,7 +469,7 @@ static int frame_read(struct writing *writing, uint32_t frame, const uint8_t **b
     *bytes = writing->packed + writing->packed_at;
     writing->packed_at += index_frame_bytes(index, frame);
     writing->packed_frame++;
-    if (is_zero(*bytes, index_frame_bytes(index, frame))) {
+    if (writing->blocks->payload.feed == NULL && is_zero(*bytes, index_frame_bytes(index, frame))) {
         return fail(reason, CODE_NEEDS_MORE, "the slots changed after the check, and block %u is in neither of them nor in the parts of the bundle; pull it again",
                     (unsigned)index_place(index, frame * index->frame_blocks));
     }
@@ -490,11 +508,39 @@ static int frame_written(struct writing *writing, uint32_t frame, struct reason 
     return code;
 }
 
+static bool is_to_be_fed(const void *context, uint32_t frame) {
+    return frame > 0 && plan_frame_needed(context, frame);
+}
+
+/* All that is needed, as it is certain now: whatever the slots have is at its place. */
+static int frames_asked_for(struct writing *writing, struct reason *reason) {
+    const struct payload *payload = &writing->blocks->payload;
+    struct spans spans;
+    if (payload->feed == NULL) {
+        return 0;
+    }
+    int code = spans_made(&spans, &writing->blocks->index, payload->offset, is_to_be_fed, &writing->plan, reason);
+    return code == 0 ? feed_ask(payload->feed, spans, reason) : code;
+}
+
+/* The slot is all that is remembered of what came. */
+static int fed_is_settled(struct writing *writing, uint32_t frame, struct reason *reason) {
+    writing->unsettled += index_frame_blocks(&writing->blocks->index, frame);
+    if (writing->blocks->payload.feed == NULL || writing->unsettled < FED_BLOCKS) {
+        return 0;
+    }
+    writing->unsettled = 0;
+    writing->undrained = false;
+    int code = sink_drain(writing->sink, reason);
+    return code == 0 ? slot_settle(&writing->slot, reason) : code;
+}
+
 static int frames_written(struct writing *writing, struct reason *reason) {
-    int code = 0;
+    int code = frames_asked_for(writing, reason);
     for (uint32_t frame = 0; code == 0 && frame < writing->blocks->index.frames; frame++) {
         if (plan_frame_needed(&writing->plan, frame)) {
             code = frame_written(writing, frame, reason);
+            code = code == 0 ? fed_is_settled(writing, frame, reason) : code;
         }
     }
     return code == 0 ? sink_drain(writing->sink, reason) : code;
@@ -546,9 +592,13 @@ static int all_written(struct writing *writing, struct reason *reason) {
 
 int index_write(struct job *job, struct reason *reason) {
     struct blocks blocks;
+    struct feed feed;
     struct writing writing = {.blocks = &blocks, .slot = {.fd = -1, .direct = -1}};
     uint64_t written = 0, to_write = 0;
     int code = blocks_open(&blocks, job, &job->facts, reason);
+    if (code == 0) {
+        code = payload_fed(&blocks, &feed, job, false, reason);
+    }
     if (code == 0) {
         code = slot_open(&writing.slot, job->slot_name, true, reason);
     }

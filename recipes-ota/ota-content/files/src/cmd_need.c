@@ -9,52 +9,27 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "spans.h"
 #include "there.h"
 
-enum {
-    RANGES_LIMIT = 1024,
-    /* What lies between two ranges and costs less than another request. */
-    GAP = 1024,
-};
-
-/* Prints the ranges, or only counts them. Those with less than `gap` between them are one. */
-static uint32_t ranges_joined(const struct blocks *blocks, const struct there *there, uint64_t gap, bool printed, uint64_t *bytes) {
-    const struct index *index = &blocks->index;
-    uint64_t offset = 0, from = 0, to = 0;
-    uint32_t count = 0;
-    *bytes = 0;
-    for (uint32_t frame = 0; frame <= index->frames; frame++) {
-        bool is_last = frame == index->frames;
-        if (!is_last && there->is[frame] != FRAME_MISSING && there->is[frame] != FRAME_DAMAGED) {
-            offset += index_frame_bytes(index, frame);
-            continue;
-        }
-        if (to > from && (is_last || offset - to > gap)) {
-            count++;
-            *bytes += to - from;
-            if (printed) {
-                printf("range=%llu %llu\n", (unsigned long long)(blocks->payload.offset + from), (unsigned long long)(to - from));
-            }
-            from = offset;
-        }
-        if (!is_last) {
-            from = to > from ? from : offset;
-            offset += index_frame_bytes(index, frame);
-            to = offset;
-        }
-    }
-    return count;
+static bool is_lacking(const void *context, uint32_t frame) {
+    const struct there *there = context;
+    return there->is[frame] == FRAME_MISSING || there->is[frame] == FRAME_DAMAGED;
 }
 
-static void ranges_said(const struct blocks *blocks, const struct there *there) {
-    uint64_t gap = GAP, bytes;
-    uint32_t count;
-    while ((count = ranges_joined(blocks, there, gap, false, &bytes)) > RANGES_LIMIT) {
-        gap *= 2;
+static int ranges_said(const struct blocks *blocks, const struct there *there, struct reason *reason) {
+    struct spans spans;
+    int code = spans_made(&spans, &blocks->index, blocks->payload.offset, is_lacking, there, reason);
+    if (code == 0) {
+        say_number(stdout, "had", there->good);
+        say_number(stdout, "missing", spans.bytes);
+        say_number(stdout, "ranges", spans.count);
+        for (uint32_t i = 0; i < spans.count; i++) {
+            printf("range=%llu %llu\n", (unsigned long long)spans.at[i].offset, (unsigned long long)spans.at[i].bytes);
+        }
     }
-    say_number(stdout, "missing", bytes);
-    say_number(stdout, "ranges", count);
-    ranges_joined(blocks, there, gap, true, &bytes);
+    spans_free(&spans);
+    return code;
 }
 
 int cmd_need(int argc, char **argv, struct reason *reason) {
@@ -96,8 +71,7 @@ int cmd_need(int argc, char **argv, struct reason *reason) {
     }
     if (code == 0) {
         progress_end(&progress, progress.total, 0, 0);
-        say_number(stdout, "had", there.good);
-        ranges_said(&blocks, &there);
+        code = ranges_said(&blocks, &there, reason);
     }
     free(there.is);
     plan_free(&plan);

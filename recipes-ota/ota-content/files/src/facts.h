@@ -11,6 +11,7 @@
  * FOLDER/chunks   written by `check`: the tags of the payload's chunks (record.h)
  * FOLDER/ranges   written by `check` for ext4: the tags of the unpacked content's ranges (record.h)
  * FOLDER/index    format 2: the signed block index
+ * FOLDER/first    format 2, streamed: the first frame, written by `check`, read by `write`
  */
 #ifndef FACTS_H
 #define FACTS_H

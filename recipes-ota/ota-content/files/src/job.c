@@ -9,11 +9,11 @@
 static const struct option options[] = {
     {"folder", required_argument, NULL, 'f'},     {"slot", required_argument, NULL, 's'},        {"running", required_argument, NULL, 'r'},
     {"slot-bytes", required_argument, NULL, 'b'}, {"progress-fd", required_argument, NULL, 'p'}, {"root", required_argument, NULL, 'o'},
-    {NULL, 0, NULL, 0},
+    {"requests-fd", required_argument, NULL, 'q'}, {NULL, 0, NULL, 0},
 };
 
 int job_open(struct job *job, int argc, char **argv, int needs, struct reason *reason) {
-    *job = (struct job){.progress_fd = -1};
+    *job = (struct job){.progress_fd = -1, .requests_fd = -1};
     opterr = 0;
     optind = 1;
     int letter;
@@ -31,6 +31,11 @@ int job_open(struct job *job, int argc, char **argv, int needs, struct reason *r
         case 'p':
             if (!progress_fd_understood(optarg, &job->progress_fd)) {
                 return fail(reason, CODE_USAGE, "--progress-fd needs the number of an open descriptor, found %.40s", optarg);
+            }
+            break;
+        case 'q':
+            if (!progress_fd_understood(optarg, &job->requests_fd)) {
+                return fail(reason, CODE_USAGE, "--requests-fd needs the number of an open descriptor, found %.40s", optarg);
             }
             break;
         default: return fail(reason, CODE_USAGE, "%s: unknown option, or one without its value: %.100s", argv[0], argv[optind - 1]);

@@ -174,11 +174,19 @@ int slot_write(struct slot *slot, const void *buffer, size_t size, uint64_t offs
     return slot->direct < 0 ? written_back(slot, reason) : 0;
 }
 
-int slot_flush(struct slot *slot, struct reason *reason) {
+int slot_settle(struct slot *slot, struct reason *reason) {
     if (fsync(slot->fd) != 0) {
         return fail_errno(reason, CODE_WRITE, "what was written to the slot %s did not reach the medium", slot->name);
     }
     slot->dirty_from = slot->dirty_to = 0;
+    return 0;
+}
+
+int slot_flush(struct slot *slot, struct reason *reason) {
+    int code = slot_settle(slot, reason);
+    if (code != 0) {
+        return code;
+    }
     posix_fadvise(slot->fd, 0, 0, POSIX_FADV_DONTNEED);
     /* Refused for files. */
     ioctl(slot->fd, BLKFLSBUF, 0);

@@ -31,7 +31,9 @@ void *slot_buffer(size_t size);
 /* All of what was asked for, from the medium. Any offset and size; fast where they and the buffer are aligned. */
 int slot_read(struct slot *slot, void *buffer, size_t size, uint64_t offset, struct reason *reason);
 int slot_write(struct slot *slot, const void *buffer, size_t size, uint64_t offset, struct reason *reason);
-/* Everything is on the medium, and the page cache holds nothing of the slot. */
+/* Everything is on the medium. */
+int slot_settle(struct slot *slot, struct reason *reason);
+/* The same, and the page cache holds nothing of the slot. */
 int slot_flush(struct slot *slot, struct reason *reason);
 
 #endif
