@@ -447,6 +447,30 @@ class Refused(Case):
         data[1024 + 0x18] = 9
         self.assertIn("superblock is damaged", self.checked(self.deliver(data), 5))
 
+    def test_numbers_with_which_nothing_is_mounted(self):
+        without = file_system(self.folder, "old", IMAGE_BYTES, "-O", "none,has_journal,extent,filetype", "-b", "4096")
+        for at, form, value, code, words in (
+            (0x00, "<I", 17, 5, "number of inodes"),
+            (0x14, "<I", 1, 5, "first block"),
+            (0x20, "<I", 0, 5, "blocks in a group"),
+            (0x20, "<I", 32769, 5, "blocks in a group"),
+            (0x28, "<I", 0, 5, "inodes in a group"),
+            (0x4C, "<I", 2, 5, "revision"),
+            (0x58, "<H", 0, 5, "size of its inodes"),
+            (0x58, "<H", 8192, 5, "size of its inodes"),
+            (0x3A, "<H", 3, 4, "errors"),
+            (0xE0, "<I", 0, 4, "journal on another device"),
+        ):
+            with self.subTest(at=at, value=value):
+                data = bytearray(without.read_bytes())
+                struct.pack_into(form, data, 1024 + at, value)
+                self.assertIn(words, self.checked(self.deliver(data), code))
+        wide = bytearray(file_system(self.folder, "wide", IMAGE_BYTES, "-O", "none,extent,filetype,64bit").read_bytes())
+        struct.pack_into("<H", wide, 1024 + 0xFE, 32)
+        self.assertIn("descriptors", self.checked(self.deliver(wide), 5))
+        large = file_system(self.folder, "large", IMAGE_BYTES, "-b", str(2 * os.sysconf("SC_PAGESIZE")))
+        self.assertIn("larger than a page", self.checked(large, 4))
+
     def test_steps_without_the_one_before(self):
         image = self.deliver(self.data)
         self.assertIn("opened", self.step("check", image, 1))

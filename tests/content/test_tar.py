@@ -52,6 +52,7 @@ def packed(*members, form=tarfile.PAX_FORMAT, pax=None, **options):
     with tarfile.open(fileobj=out, mode="w", format=form, pax_headers=pax, **options) as archive:
         for name, *rest in members:
             info = tarfile.TarInfo(name)
+            info.mode = 0o755
             data = b""
             for one in rest:
                 if isinstance(one, bytes) and len(one) == 1 and one in b"0123456":
@@ -453,11 +454,18 @@ class Systems(Archives):
         for name in ("Image.gz", "vmlinuz"):
             self.assertIn(
                 f"/boot/{name} is there, which the boot script does not start",
-                self.lacking("kernel", *SYSTEM[:-1], ("boot/" + name, b"")),
+                self.lacking("kernel", *SYSTEM[:-1], ("boot/" + name, b"kernel")),
             )
         for name in ("zImage", "uImage", "fitImage", "bzImage"):
             self.taken(packed(*SYSTEM[:-1], ("boot/" + name, b"kernel")))
         self.lacking("kernel", *SYSTEM[:-1], ("boot/Image", DIR))
+        self.lacking("kernel", *SYSTEM[:-1], ("boot/Image", b""))
+        self.lacking("init", *SYSTEM[:2], *SYSTEM[3:], ("sbin/init", b""))
+        mode = {"mode": 0o644}
+        self.assertIn("may be executed", self.lacking("init", *SYSTEM[:2], *SYSTEM[3:], ("sbin/init", b"x", mode)))
+        self.lacking(
+            "init", *SYSTEM[:2], *SYSTEM[3:], ("bin/init", b"x", mode), ("sbin/init", LINK, {"linkname": "bin/init"})
+        )
 
     def test_links_are_followed_as_the_new_system_will(self):
         init, boot = SYSTEM[:1], SYSTEM[3:]
@@ -663,6 +671,9 @@ class Squashed(Archives):
             ("no etc", "etc", SYSTEM[1:]),
             ("no init", "init", (*SYSTEM[:2], *SYSTEM[3:])),
             ("no kernel", "kernel", SYSTEM[:-1]),
+            ("mode of init", "init", (*SYSTEM[:2], *SYSTEM[3:], ("sbin/init", b"x", {"mode": 0o644}))),
+            ("empty init", "init", (*SYSTEM[:2], *SYSTEM[3:], ("sbin/init", b""))),
+            ("empty kernel", "kernel", (*SYSTEM[:-1], ("boot/Image", b""))),
             (
                 "merged",
                 "",

@@ -40,8 +40,9 @@ inside_new_root() (
     printf '%s\n' "$new_root$resolved"
 )
 
+# new_root_has FILE: one that holds something
 new_root_has() {
-    found=$(inside_new_root "$1") && [ -f "$found" ]
+    found=$(inside_new_root "$1") && [ -f "$found" ] && [ -s "$found" ]
 }
 
 # incompatible REASON: what -F overrules
@@ -52,7 +53,11 @@ incompatible() {
 
 new_root_is_a_system() {
     { etc=$(inside_new_root /etc) && [ -d "$etc" ]; } || fail 7 'the new system has no /etc'
-    new_root_has /sbin/init || incompatible 'the new system has no /sbin/init'
+    if ! new_root_has /sbin/init; then
+        incompatible 'the new system has no /sbin/init'
+    elif [ ! -x "$found" ]; then
+        incompatible 'the new system has no /sbin/init that may be executed (its mode)'
+    fi
     for kernel in $KERNELS; do
         if new_root_has "/boot/$kernel"; then return 0; fi
     done

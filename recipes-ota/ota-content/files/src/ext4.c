@@ -2,6 +2,7 @@
 #include "ext4.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define SUPERBLOCK 1024
 #define SUPERBLOCK_BYTES 1024
@@ -70,6 +71,34 @@ static uint32_t crc32c(const unsigned char *bytes, size_t size) {
     return crc;
 }
 
+/* What Linux looks at before it mounts (ext4_fill_super), as far as it is in the superblock: numbers that no mke2fs makes. */
+static int geometry_judged(const unsigned char *super, bool wide, uint64_t blocks, uint64_t block_bytes, struct reason *reason) {
+    uint32_t revision = number_32(super + 0x4c), first_block = number_32(super + 0x14);
+    uint32_t per_group = number_32(super + 0x20), inodes_per_group = number_32(super + 0x28), inodes = number_32(super);
+    uint32_t inode_bytes = revision == 0 ? 128 : number_16(super + 0x58), descriptor_bytes = wide ? number_16(super + 0xfe) : 32;
+    /* A group has as many clusters as a block has bits. */
+    bool bigalloc = (number_32(super + 0x64) & 0x200) != 0;
+    uint32_t log_cluster = number_32(super + 0x1c), log_block = number_32(super + 0x18);
+    uint64_t ratio = bigalloc && log_cluster >= log_block && log_cluster - log_block < 16 ? UINT64_C(1) << (log_cluster - log_block) : 1;
+    const char *wrong = NULL;
+    if (revision > 1) {
+        wrong = "its revision";
+    } else if (inode_bytes < 128 || inode_bytes > block_bytes || (inode_bytes & (inode_bytes - 1)) != 0) {
+        wrong = "the size of its inodes";
+    } else if (per_group < 8 || per_group > block_bytes * 8 * ratio) {
+        wrong = "its blocks in a group";
+    } else if (inodes_per_group < block_bytes / inode_bytes || inodes_per_group > block_bytes * 8) {
+        wrong = "its inodes in a group";
+    } else if (descriptor_bytes < (wide ? 64 : 32) || descriptor_bytes > 1024 || (descriptor_bytes & (descriptor_bytes - 1)) != 0) {
+        wrong = "the size of its descriptors";
+    } else if (first_block >= blocks || first_block > (block_bytes == 1024 ? 1 : 0) || (block_bytes == 1024 && ratio == 1 && first_block == 0)) {
+        wrong = "its first block";
+    } else if ((blocks - first_block + per_group - 1) / per_group * inodes_per_group != inodes) {
+        wrong = "its number of inodes";
+    }
+    return wrong == NULL ? 0 : fail(reason, CODE_CORRUPT, "the image's ext4 superblock is damaged (%s cannot be)", wrong);
+}
+
 int ext4_judged(struct ext4 *ext4, const unsigned char *head, size_t size, struct reason *reason) {
     *ext4 = (struct ext4){0};
     if (size < SUPERBLOCK + SUPERBLOCK_BYTES) {
@@ -101,6 +130,12 @@ int ext4_judged(struct ext4 *ext4, const unsigned char *head, size_t size, struc
         return fail(reason, CODE_CORRUPT, "the image's ext4 superblock is damaged (%llu blocks of 1024 << %u bytes, %llu of them free)",
                     (unsigned long long)blocks, log_block, (unsigned long long)free_blocks);
     }
+    /* A journal alone has nothing of it, and is refused by its name. */
+    int code = (ext4->incompat & 8) != 0 ? 0 : geometry_judged(super, wide, blocks, UINT64_C(1024) << log_block, reason);
+    if (code != 0) {
+        return code;
+    }
+    ext4->has_errors = (number_16(super + 0x3a) & 2) != 0;
     ext4->blocks = blocks;
     ext4->block_bytes = UINT64_C(1024) << log_block;
     ext4->bytes = blocks * ext4->block_bytes;
@@ -108,6 +143,8 @@ int ext4_judged(struct ext4 *ext4, const unsigned char *head, size_t size, struc
     uint64_t kept = blocks / 50 > 4096 ? 4096 : blocks / 50;
     ext4->free_bytes = free_blocks > kept ? (free_blocks - kept) * ext4->block_bytes : 0;
     ext4->needs_recovery = (ext4->incompat & 4) != 0;
+    /* has_journal, without an inode that holds it. */
+    ext4->external_journal = (ext4->compat & 4) != 0 && number_32(super + 0xe0) == 0;
     ext4->resize_inode = (ext4->compat & 0x10) != 0;
     ext4->clean = (number_16(super + 0x3a) & 3) == 1;
     return 0;
@@ -129,6 +166,16 @@ int ext4_is_bootable(const struct ext4 *ext4, struct reason *reason) {
             return fail(reason, CODE_FORMAT, "the file system in the image has the feature %s, with which U-Boot cannot read the kernel; make it without (mke2fs -O ^%s)",
                         features[i].name, features[i].name);
         }
+    }
+    if (ext4->block_bytes > (uint64_t)sysconf(_SC_PAGESIZE)) {
+        return fail(reason, CODE_FORMAT, "the file system in the image has blocks of %llu bytes, larger than a page here (%ld), so it cannot be mounted; make it with mke2fs -b 4096",
+                    (unsigned long long)ext4->block_bytes, sysconf(_SC_PAGESIZE));
+    }
+    if (ext4->has_errors) {
+        return fail(reason, CODE_FORMAT, "the file system in the image is marked as one with errors; make the image anew, or repair it: e2fsck -f");
+    }
+    if (ext4->external_journal) {
+        return fail(reason, CODE_FORMAT, "the file system in the image has its journal on another device, so it cannot be mounted; make it with a journal inside");
     }
     if (left[INCOMPAT] != 0 || left[RO_COMPAT] != 0) {
         return fail(reason, CODE_FORMAT, "the file system in the image has features that neither Linux nor U-Boot are known to support (incompat %#x, ro_compat %#x); make it with mke2fs and fewer features",

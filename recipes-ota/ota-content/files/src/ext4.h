@@ -10,6 +10,7 @@
 struct ext4 {
     uint64_t bytes, blocks, block_bytes, free_bytes; /* free for files: without what the kernel keeps for itself */
     uint32_t compat, incompat, ro_compat;
+    bool external_journal, has_errors;
     bool needs_recovery, resize_inode, has_checksum, clean;
 };
 

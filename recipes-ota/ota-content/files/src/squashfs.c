@@ -175,6 +175,7 @@ static int metadata_sought(struct metadata *metadata, uint64_t table, uint64_t b
 
 struct inode {
     unsigned type; /* DIR to SOCKET */
+    unsigned mode;
     uint64_t size;
     uint64_t block, offset; /* DIR: of its list */
     bool xattrs;
@@ -201,6 +202,7 @@ static int inode_read(struct metadata *metadata, struct inode *inode, struct rea
     bool extended = type > EXTENDED;
     inode->type = extended ? type - EXTENDED : type;
     inode->size = 0;
+    inode->mode = (unsigned)little_endian(head + 2, 2);
     inode->xattrs = false;
     inode->text[0] = '\0';
     if (inode->type == DIR) {
@@ -342,7 +344,13 @@ static enum system_entry place_of(void *self, const char *path) {
     if (looking->code == 0) {
         looking->code = inode_at(looking->metadata, place, inode, looking->reason);
     }
-    return looking->code != 0 ? SYSTEM_NONE : inode->type == DIR ? SYSTEM_DIRECTORY : inode->type == REG ? SYSTEM_FILE : SYSTEM_OTHER;
+    if (looking->code != 0) {
+        return SYSTEM_NONE;
+    }
+    if (inode->type != REG || inode->size == 0) {
+        return inode->type == DIR ? SYSTEM_DIRECTORY : SYSTEM_OTHER;
+    }
+    return (inode->mode & 0111) != 0 ? SYSTEM_PROGRAM : SYSTEM_FILE;
 }
 
 int squashfs_judge(const struct squashfs *squashfs, struct squashfs_bytes bytes, struct squashfs_judgement *judgement,

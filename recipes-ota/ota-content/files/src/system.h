@@ -5,7 +5,8 @@
 
 #include <stddef.h>
 
-enum system_entry { SYSTEM_NONE, SYSTEM_DIRECTORY, SYSTEM_FILE, SYSTEM_OTHER };
+/* A file and a program, which may be executed, hold something; an empty file is something else. */
+enum system_entry { SYSTEM_NONE, SYSTEM_DIRECTORY, SYSTEM_FILE, SYSTEM_PROGRAM, SYSTEM_OTHER };
 
 struct system_lack {
     const char *what; /* "etc", "init", "kernel", or empty */

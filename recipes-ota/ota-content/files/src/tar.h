@@ -76,7 +76,8 @@ int tar_data(struct tar *tar, uint64_t *offset, const uint8_t **data, size_t *co
 
 struct tar_names;
 
-enum tar_entry { TAR_ENTRY_NONE, TAR_ENTRY_DIRECTORY, TAR_ENTRY_FILE, TAR_ENTRY_SYMLINK, TAR_ENTRY_OTHER };
+/* PROGRAM: a file that may be executed; an empty one is OTHER. */
+enum tar_entry { TAR_ENTRY_NONE, TAR_ENTRY_DIRECTORY, TAR_ENTRY_FILE, TAR_ENTRY_PROGRAM, TAR_ENTRY_SYMLINK, TAR_ENTRY_OTHER };
 
 #define TAR_NOT_REPLACED UINT64_MAX
 

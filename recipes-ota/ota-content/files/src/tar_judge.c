@@ -149,6 +149,7 @@ static enum system_entry place_of(void *self, const char *path) {
     case TAR_ENTRY_NONE: return SYSTEM_NONE;
     case TAR_ENTRY_DIRECTORY: return SYSTEM_DIRECTORY;
     case TAR_ENTRY_FILE: return SYSTEM_FILE;
+    case TAR_ENTRY_PROGRAM: return SYSTEM_PROGRAM;
     default: return SYSTEM_OTHER;
     }
 }

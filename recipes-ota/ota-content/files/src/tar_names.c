@@ -173,10 +173,11 @@ static int parents_added(struct tar_names *names, const char *name, struct reaso
 }
 
 int tar_names_add(struct tar_names *names, const struct tar_member *member, uint64_t *replaced, struct reason *reason) {
-    enum tar_entry entry = member->kind == TAR_DIRECTORY ? TAR_ENTRY_DIRECTORY
-                           : member->kind == TAR_SYMLINK ? TAR_ENTRY_SYMLINK
-                           : member->kind == TAR_FILE    ? TAR_ENTRY_FILE
-                                                         : TAR_ENTRY_OTHER;
+    enum tar_entry entry = member->kind == TAR_DIRECTORY                      ? TAR_ENTRY_DIRECTORY
+                           : member->kind == TAR_SYMLINK                      ? TAR_ENTRY_SYMLINK
+                           : member->kind != TAR_FILE || member->size == 0    ? TAR_ENTRY_OTHER
+                           : (member->mode & 0111) != 0                       ? TAR_ENTRY_PROGRAM
+                                                                              : TAR_ENTRY_FILE;
     uint8_t flags = 0;
     size_t length = strlen(member->name);
     int code;
