@@ -496,7 +496,7 @@ class Board:
         process = subprocess.Popen(
             [os.fsencode(part) for part in command],
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=options.pop("stdin", subprocess.DEVNULL),
             stdout=options.pop("stdout", subprocess.PIPE),
             stderr=options.pop("stderr", subprocess.PIPE),
             preexec_fn=prepare,

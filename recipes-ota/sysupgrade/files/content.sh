@@ -9,6 +9,8 @@
 
 CONTENT_ENGINE=/usr/lib/otamgr/ota-content
 CONTENT_KEYS=/etc/otamgr/keys.d
+# What the engine has as standard input.
+content_input=0
 
 # content PHASE MESSAGE SUB-COMMAND [OPTION]...: what it prints is in $work/said, its reason in $work/complaint, its code in
 # content_status. It works in $work/content.
@@ -28,7 +30,7 @@ content_started() {
         mkfifo "$work/json"
         progress_translated "$content_phase" "$content_message" <"$work/json" 8<&- 9>&- &
         translator_pid=$!
-        "$CONTENT_ENGINE" "$@" --folder "$work/content" --progress-fd 5 5>"$work/json" >"$content_output" 2>"$work/complaint" 4>&- &
+        "$CONTENT_ENGINE" "$@" --folder "$work/content" --progress-fd 5 <&"$content_input" 5>"$work/json" >"$content_output" 2>"$work/complaint" 4>&- &
     else
         "$CONTENT_ENGINE" "$@" --folder "$work/content" >"$content_output" 2>"$work/complaint" &
     fi

@@ -60,7 +60,8 @@ progress_opened() {
 progress_closed() {
     [ -n "$progress_open" ] || return 0
     progress_open=''
-    exec 4>&-
+    # The engine had 6 for what it asked for.
+    exec 4>&- 6>&-
     # The sleep must not keep the caller's descriptors open.
     (
         sleep 2

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""Bundles that are streamed into the slot: what is judged before, what is asked for, and what a stream that ends costs."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+
+from board import HEADER, KIB, MIB, SLOT, tree
+from promises import equal, promise, true
+from test_bundle import bundle_board, good_bundle, keys, make_bundle
+from test_failures import refused
+from test_parts import beginning, in_parts
+from test_pieces import full_image
+from test_sysupgrade import ADDED
+
+
+class Streamed:
+    """sysupgrade with a server of the bundle's bytes: result, progress, what was asked for, and how much was given."""
+
+    def __init__(self, board, content, *options, ends_after=None, killed_after=None, changed=None):
+        self.content, self.ends_after, self.killed_after, self.changed = content, ends_after, killed_after, changed
+        self.asked, self.progress, self.given = [], [], 0
+        lines, to_us = os.pipe()
+        self.process = board.start(
+            "/sbin/sysupgrade",
+            "--stream",
+            "--no-reboot",
+            *options,
+            "/tmp/update.blocks.part",
+            progress=to_us,
+            stdin=subprocess.PIPE,
+        )
+        os.close(to_us)
+        server = threading.Thread(target=self._serve, args=(lines,))
+        server.start()
+        self.out = self.process.stdout.read()
+        self.err = self.process.stderr.read()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        self.code = self.process.wait(120)
+        server.join()
+        self.out, self.err = self.out.decode(), self.err.decode(errors="replace")
+
+    def _serve(self, lines):
+        stream = self.process.stdin
+        with open(lines) as progress:
+            for line in progress:
+                self.progress.append(line.rstrip("\n"))
+                wanted = re.fullmatch(r"fetch 0 (\d+) (\d+)\n", line)
+                if wanted:
+                    at, size = map(int, wanted.groups())
+                    self.asked.append((at, size))
+                    if stream is not None and not self._give(stream, at, size):
+                        stream = None
+        if stream is not None:
+            stream.close()
+
+    def _give(self, stream, at, size):
+        data = bytearray(self.content[at : at + size])
+        if self.changed is not None and at <= self.changed < at + size:
+            data[self.changed - at] ^= 1
+        try:
+            for piece in range(0, size, KIB):
+                if self.killed_after is not None and self.given >= self.killed_after:
+                    self.process.send_signal(signal.SIGKILL)
+                    return False
+                if self.ends_after is not None and self.given >= self.ends_after:
+                    stream.close()
+                    return False
+                self.given += os.write(stream.fileno(), data[piece : piece + KIB])
+        except BrokenPipeError:
+            return False
+        return True
+
+
+def prepared(factory):
+    board = bundle_board(factory, floor="1.9.9")
+    board.target_before = board.slot_bytes("b")
+    content = good_bundle(factory, form=2, version="2.0.1")
+    path = in_parts(board, content)
+    (board.root / "tmp/x.hdr").write_bytes(HEADER)
+    return board, content, path
+
+
+def superblock(board):
+    board.flush()
+    with open(board.disk, "rb") as disk:
+        disk.seek(SLOT["b"][0])
+        return disk.read(4 * KIB)
+
+
+def installed(factory, board, streamed):
+    equal(streamed.code, 0, f"exit code, said {streamed.err}")
+    with board.mounted("b") as new:
+        equal(
+            tree(new, without=(*ADDED, "etc/otamgr", "etc/otamgr/manifest", "etc/x.hdr")),
+            tree(factory.new),
+            "new system",
+        )
+    equal(board.slot_bytes("a"), board.running_before, "the running slot")
+
+
+@promise("a bundle that is streamed installs exactly that system, and nothing of it is stored elsewhere")
+def streams(factory):
+    board, content, path = prepared(factory)
+    streamed = Streamed(board, content, "--header", "/tmp/x.hdr")
+    installed(factory, board, streamed)
+    equal(path.read_bytes()[beginning(content) :].strip(b"\0"), b"", "frames in the file")
+    true(streamed.given < len(content), "only what no slot has is asked for")
+    equal(streamed.progress[-1].split()[:2], ["done", "100"], "the end of the progress")
+    equal([line for line in board.events() if "streamed=yes" in line][:1] != [], True, "the journal says it")
+
+
+@promise("a stream that ends, or a sysupgrade that is killed, leaves a slot from which the next one goes on")
+def stream_cut(factory):
+    board, content, _ = prepared(factory)
+    needed = Streamed(board, content, "-T").given
+    total = 0
+    whole = sum(size for _, size in Streamed(bundle_again(factory), content).asked)
+    for how, at in (("ends_after", whole // 3), ("killed_after", whole // 2), ("ends_after", 2 * KIB + needed)):
+        cut = Streamed(board, content, **{how: at})
+        total += cut.given
+        if how == "ends_after":
+            equal(cut.code, 22, f"exit code, said {cut.err}")
+            true("nothing comes any more" in cut.err, cut.err)
+        board.kill_everything()
+        equal(superblock(board), bytes(4 * KIB), "the superblock")
+        equal(board.ota_env(), {"ota_floor": "1.9.9", "ota_slot": "a"}, "the environment")
+    last = Streamed(board, content, "--header", "/tmp/x.hdr")
+    installed(factory, board, last)
+    total += last.given
+    true(total <= whole + 3 * 256 * KIB, f"{total} bytes given, {whole} needed")
+
+
+def bundle_again(factory):
+    board = bundle_board(factory, floor="1.9.9")
+    in_parts(board, good_bundle(factory, form=2, version="2.0.1"))
+    return board
+
+
+@promise(
+    "a stream with {} is refused, and the slot cannot be started", cases=["a changed byte", "a changed first frame"]
+)
+def stream_changed(factory, what):
+    board, content, _ = prepared(factory)
+    first = beginning(content)
+    ranges = Streamed(bundle_again(factory), content).asked
+    changed = first + 7 if what == "a changed first frame" else ranges[-1][0] + ranges[-1][1] // 2
+    streamed = Streamed(board, content, changed=changed)
+    equal(streamed.code, 5, f"exit code, said {streamed.err}")
+    if what == "a changed first frame":
+        equal(board.slot_bytes("b"), board.target_before, "the slot")
+    else:
+        equal(superblock(board), bytes(4 * KIB), "the superblock")
+    equal(board.slot_bytes("a"), board.running_before, "the running slot")
+    equal(board.ota_env(), {"ota_floor": "1.9.9", "ota_slot": "a"}, "the environment")
+
+
+@promise(
+    "--stream refuses {} before it asks for anything or touches the slot",
+    cases=[
+        "a foreign board",
+        "an old version",
+        "a wrong signature",
+        "a bundle of format 1",
+        "an image that is too large",
+        "a file system without room",
+        "no reader of the progress",
+    ],
+)
+def stream_refused(factory, what):
+    board = bundle_board(factory, floor="3.0")
+    board.target_before = board.slot_bytes("b")
+    options, code, words = {
+        "a foreign board": ({"compatible": "other", "version": "4.0"}, 19, "for other"),
+        "an old version": ({"version": "2.9"}, 20, "2.9"),
+        "a wrong signature": ({"version": "4.0"}, 6, "signature"),
+        "a bundle of format 1": ({"version": "4.0", "form": 1}, 4, "format 2"),
+        "an image that is too large": ({"version": "4.0"}, 8, "the slot has"),
+        "a file system without room": ({"version": "4.0"}, 21, "kept files need"),
+        "no reader of the progress": ({"version": "4.0"}, 2, "progress"),
+    }[what]
+    if what == "a wrong signature":
+        content = make_bundle(factory, factory.image("ext4.gz"), keys(factory).private("mallory"), form=2, **options)
+    elif what == "an image that is too large":
+        image = factory.image("ext4", size=40 * MIB)
+        content = make_bundle(factory, image, keys(factory).private("ed25519"), form=2, **options)
+    elif what == "a file system without room":
+        content = make_bundle(factory, full_image(factory), keys(factory).private("ed25519"), form=2, **options)
+    else:
+        content = good_bundle(factory, **{"form": 2, **options})
+    if content.find(b".blocks") >= 0 and options.get("form") != 1:
+        in_parts(board, content)
+    else:
+        (board.root / "tmp/update.blocks.part").write_bytes(content)
+    if what == "no reader of the progress":
+        result = board.sysupgrade("--stream", "--no-reboot", "/tmp/update.blocks.part", progress=None)
+        refused(board, result, code, words)
+        return
+    streamed = Streamed(board, content)
+    refused(board, streamed, code, words)
+    # What the budget says of the new system is in its first block.
+    true(streamed.asked == [] or what == "a file system without room", f"asked for {streamed.asked}")
