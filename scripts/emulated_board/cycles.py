@@ -353,6 +353,8 @@ class Runner:
         variables = model.newest_environment(copies)
         if variables is None:
             raise Surprise("no copy of the environment is readable")
+        # The journal's; the model knows nothing of its bytes.
+        variables.pop("ota_log", None)
         return variables
 
     def _ask(self, command):

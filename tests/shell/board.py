@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import signal
 import stat
@@ -631,7 +632,8 @@ class Board:
         return dict(line.split("=", 1) for line in result.stdout.splitlines())
 
     def ota_env(self):
-        return {name: value for name, value in self.env().items() if name.startswith("ota_")}
+        """Without the link of the journal that it is bound to: test_log.py has that."""
+        return {name: value for name, value in self.env().items() if name.startswith("ota_") and name != "ota_log"}
 
     def set_env(self, **values):
         text = "".join(f"{name}={value}\n" for name, value in values.items())
@@ -651,8 +653,8 @@ class Board:
         return path.read_text(errors="replace").splitlines() if path.exists() else []
 
     def events(self):
-        """Journal lines without their time."""
-        return [line.partition(" ")[2] for line in self.journal()]
+        """Journal lines without their time and link."""
+        return [re.sub(r" link=\d+:[0-9a-f]{64}$", "", line.partition(" ")[2]) for line in self.journal()]
 
     def reboots(self):
         path = self.root / "tmp/reboots"

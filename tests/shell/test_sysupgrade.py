@@ -25,7 +25,9 @@ def armed(board, result, txn=None):
     equal(board.slot_bytes(board.running), board.running_before, "the running slot")
     equal(board.run("/sbin/ota-slot", "status").out.splitlines()[-1], "state=armed", "state")
     equal(
-        sorted(os.listdir(board.root / "run/otamgr")), ["armed", "new-root", "sysupgrade.lock"], "files in /run/otamgr"
+        sorted(os.listdir(board.root / "run/otamgr")),
+        ["armed", "journal.lock", "new-root", "sysupgrade.lock"],
+        "files in /run/otamgr",
     )
     run("e2fsck", "-fn", board.loops[board.target])
     return txn

@@ -12,6 +12,7 @@
 #   ota_failed      ota_txn of the last trial that U-Boot gave up
 #   ota_failed_why  U-Boot's reason, one word (load-failed, tries-used-up, ...)
 #   ota_floor       no bundle with an older version is installed; moves with a commit. U-Boot only keeps it
+#   ota_log         the journal's last link when a trial was armed or committed. U-Boot only keeps it
 # An unset variable and an empty one mean the same: libubootenv removes what is set to nothing.
 #
 # To be sourced after private.sh, settings.sh, journal.sh, slots.sh and environment.sh by a script that runs under `set -eu`. Functions
@@ -117,7 +118,8 @@ trial_arm() {
         boot_error="cannot write $BOOT_STATE_ARMED"
         return 17
     fi
-    boot_env_write "ota_trial=$1" "ota_tries=$2" "ota_txn=$3" ota_failed= ota_failed_why= || {
+    trial_bound=$(journal_bound) || trial_bound=''
+    boot_env_write "ota_trial=$1" "ota_tries=$2" "ota_txn=$3" ota_failed= ota_failed_why= ${trial_bound:+"$trial_bound"} || {
         # What could not be read back may have been written all the same; then the note says when.
         trial_error=$boot_error
         if boot_env_read && [ "$ota_trial:$ota_txn" != "$1:$3" ]; then rm -f "$BOOT_STATE_ARMED"; fi
@@ -131,11 +133,9 @@ trial_arm() {
 # version of the running system, never down: a power cut leaves the old slot with the old floor, or the new one with the new.
 trial_commit() {
     committed_version=$(manifest_value "$BOOT_STATE_MANIFEST" version)
-    if [ -z "$committed_version" ] || ! version_is_valid "$committed_version" || floor_is_above "$committed_version"; then
-        boot_env_write "ota_slot=$ota_trial" ota_trial= ota_tries=
-    else
-        boot_env_write "ota_slot=$ota_trial" ota_trial= ota_tries= "ota_floor=$committed_version"
-    fi
+    if ! version_is_valid "$committed_version" || floor_is_above "$committed_version"; then committed_version=''; fi
+    trial_bound=$(journal_bound) || trial_bound=''
+    boot_env_write "ota_slot=$ota_trial" ota_trial= ota_tries= ${committed_version:+"ota_floor=$committed_version"} ${trial_bound:+"$trial_bound"}
 }
 
 # version_floor: the version that no update may be below. After a lost environment it is that of the running system.

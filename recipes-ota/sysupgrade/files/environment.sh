@@ -8,7 +8,7 @@
 # return value, with the reason for people in $boot_error; nothing here exits.
 
 ENVIRONMENT_CONFIG=/etc/fw_env.config
-ENVIRONMENT_NAMES='ota_slot ota_trial ota_tries ota_txn ota_failed ota_failed_why ota_floor'
+ENVIRONMENT_NAMES='ota_slot ota_trial ota_tries ota_txn ota_failed ota_failed_why ota_floor ota_log'
 # Seconds that another program of root's may use the environment before that is called an error.
 ENVIRONMENT_PATIENCE=30
 environment_written=''
@@ -144,9 +144,9 @@ environment_is_free() {
     done
 }
 
-# boot_env_read: one fw_printenv; sets ota_slot, ota_trial, ota_tries, ota_txn, ota_failed, ota_failed_why, ota_floor.
+# boot_env_read: one fw_printenv; sets ota_slot, ota_trial, ota_tries, ota_txn, ota_failed, ota_failed_why, ota_floor, ota_log.
 boot_env_read() {
-    ota_slot='' ota_trial='' ota_tries='' ota_txn='' ota_failed='' ota_failed_why='' ota_floor=''
+    ota_slot='' ota_trial='' ota_tries='' ota_txn='' ota_failed='' ota_failed_why='' ota_floor='' ota_log=''
     environment_is_free || return 10
     # By name: a value of several lines of another variable could hold lines that look like ours. A fw_printenv that fails for a
     # variable which is not there shows the others, one without any environment shows none, or defaults from a file, and says so.
@@ -184,6 +184,7 @@ ota_'*) boot_env_readable=yes ;;
         ota_failed=*) ota_failed=${boot_env_line#*=} ;;
         ota_failed_why=*) ota_failed_why=${boot_env_line#*=} ;;
         ota_floor=*) ota_floor=${boot_env_line#*=} ;;
+        ota_log=*) ota_log=${boot_env_line#*=} ;;
         esac
     done <<END
 $boot_env_text
@@ -219,6 +220,7 @@ boot_env_value() {
     ota_failed) printf '%s\n' "$ota_failed" ;;
     ota_failed_why) printf '%s\n' "$ota_failed_why" ;;
     ota_floor) printf '%s\n' "$ota_floor" ;;
+    ota_log) printf '%s\n' "$ota_log" ;;
     *) return 1 ;;
     esac
 }

@@ -19,6 +19,8 @@ $1 !~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0
     whole = "yes"
     rest = $0
     sub(/^[ \t]*[^ \t]+[ \t]+[^ \t]+/, "", rest)
+    # What links the line to those before it is for who verifies the journal.
+    sub(/[ \t]link=[0-9]+:[0-9a-f]*$/, "", rest)
     for (;;) {
         sub(/^[ \t]+/, "", rest)
         if (rest == "") break

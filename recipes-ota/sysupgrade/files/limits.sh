@@ -13,7 +13,7 @@ if /usr/lib/otamgr/ota-content --version >/dev/null 2>&1; then limits_work=yes; 
 # limit_of PROGRAM: seconds. Not what is usual, but what no medium that is still good takes: the slowest SD cards write 2 MiB a second.
 limit_of() {
     case $1 in
-    fw_printenv | fw_setenv) echo 30 ;;
+    fw_printenv | fw_setenv | flock) echo 30 ;;
     # A journal is replayed, what is in memory is written.
     mount | umount) echo 120 ;;
     sync) echo 900 ;;

@@ -22,7 +22,9 @@ public enum ExitStatus {
     /** A local file or BitBake cannot be used. */
     LOCAL(8, "local"),
     /** Some of several devices did not get the image. */
-    PARTIAL(9, "partial");
+    PARTIAL(9, "partial"),
+    /** A log is not the one that its device wrote. */
+    ALTERED(10, "altered");
 
     private final int code;
     private final String word;
@@ -35,7 +37,7 @@ public enum ExitStatus {
     /**
      * The number that a shell sees.
      *
-     * @return 0 to 9
+     * @return 0 to 10
      */
     public int code() {
         return code;

@@ -30,6 +30,7 @@ import picocli.CommandLine.Option;
             Ota.ImageCommand.class,
             Ota.Deploy.class,
             Ota.Status.class,
+            LogCommands.class,
             AutoComplete.GenerateCompletion.class
         },
         footer = {
@@ -37,7 +38,8 @@ import picocli.CommandLine.Option;
             "Secrets: userpw and auth-string of the configuration may come from $" + Conf.PASSWORD_VARIABLE + " and $"
                     + Conf.AUTH_VARIABLE + ".",
             "Exit status: 0 success, 1 defect of the tool, 2 usage, 3 configuration, 4 authorisation, 5 conflict or something missing,",
-            "6 error of the service, 7 network, 8 local file or BitBake, 9 some devices did not get the image.",
+            "6 error of the service, 7 network, 8 local file or BitBake, 9 some devices did not get the image,",
+            "10 a log was altered.",
             "Completion for bash and zsh: source <(ota generate-completion)"
         })
 public final class Ota {
