@@ -241,9 +241,10 @@ class Guarding:
 
     def learnt(self, board, result):
         if self.reboots:
-            equal(
-                (result.code, board.reboots()), (20, ["reboot ", "reboot -f"]), f"end of the trial, said: {result.err}"
-            )
+            # On a busy machine its timekeeper finds it too slow, and forces the reboot as well.
+            reboots = board.reboots()
+            equal((result.code, reboots[:2]), (20, ["reboot ", "reboot -f"]), f"end of the trial, said: {result.err}")
+            true(len(reboots) <= 3 and reboots[-1] == "reboot -f", f"reboots: {reboots}")
         else:
             equal((result.code, board.reboots()), (0, []), f"end of the guard, said: {result.err}")
         self.wanted = state_of(board)
