@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,7 +15,33 @@
 
 #define HEADER_FD 7
 
-static const struct option options[] = {{"image", required_argument, NULL, 'i'}, {"header", required_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+enum { GROUPS = 64 };
+
+static const struct option options[] = {
+    {"image", required_argument, NULL, 'i'}, {"header", required_argument, NULL, 'h'}, {"as", required_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
+
+/* With whose rights files are opened: of somebody who may not read them root must not make a copy. */
+static int rights_taken(const char *name, gid_t own[GROUPS], int *count, struct reason *reason) {
+    gid_t theirs[GROUPS];
+    int their_count = GROUPS;
+    struct passwd *user = getpwnam(name);
+    if (user == NULL) {
+        return fail(reason, CODE_USAGE, "hold: there is no user %.100s", name);
+    }
+    *count = getgroups(GROUPS, own);
+    if (*count < 0 || getgrouplist(name, user->pw_gid, theirs, &their_count) < 0 || setgroups((size_t)their_count, theirs) != 0 ||
+        setegid(user->pw_gid) != 0 || seteuid(user->pw_uid) != 0) {
+        return fail_errno(reason, CODE_UNEXPECTED, "the rights of %.100s cannot be taken", name);
+    }
+    return 0;
+}
+
+static int rights_given_back(const gid_t own[GROUPS], int count, struct reason *reason) {
+    if (seteuid(getuid()) != 0 || setegid(getgid()) != 0 || setgroups((size_t)count, own) != 0) {
+        return fail_errno(reason, CODE_UNEXPECTED, "the own rights cannot be taken back");
+    }
+    return 0;
+}
 
 /* The descriptor, or -1 and why not. A FIFO or device must not make us wait, nor become a terminal of ours. */
 static int opened(const char *what, const char *name, struct reason *reason) {
@@ -68,7 +96,9 @@ static int moved(int fd) {
 }
 
 int cmd_hold(int argc, char **argv, struct reason *reason) {
-    const char *image = NULL, *header = NULL;
+    const char *image = NULL, *header = NULL, *as = NULL;
+    gid_t groups[GROUPS];
+    int group_count = 0, code = 0;
     opterr = 0;
     optind = 1;
     int letter;
@@ -76,6 +106,7 @@ int cmd_hold(int argc, char **argv, struct reason *reason) {
         switch (letter) {
         case 'i': image = optarg; break;
         case 'h': header = optarg; break;
+        case 'a': as = optarg; break;
         default: return fail(reason, CODE_USAGE, "hold: unknown option, or one without its value: %.100s", argv[optind - 1]);
         }
     }
@@ -83,9 +114,17 @@ int cmd_hold(int argc, char **argv, struct reason *reason) {
         return fail(reason, CODE_USAGE, "hold needs a command to run");
     }
     struct reason image_reason = {0}, header_reason = {0};
+    if (as != NULL && (code = rights_taken(as, groups, &group_count, reason)) != 0) {
+        return code;
+    }
     int image_fd = image == NULL ? -1 : moved(opened("image", image, &image_reason));
     int header_fd = header == NULL ? -1 : moved(opened("header", header, &header_reason));
-    int code = placed(image_fd, IMAGE_FD, "OTA_IMAGE_REFUSED", image_reason.code == 0 ? NULL : image_reason.text, reason);
+    if (as != NULL) {
+        code = rights_given_back(groups, group_count, reason);
+    }
+    if (code == 0) {
+        code = placed(image_fd, IMAGE_FD, "OTA_IMAGE_REFUSED", image_reason.code == 0 ? NULL : image_reason.text, reason);
+    }
     if (code == 0) {
         code = placed(header_fd, HEADER_FD, "OTA_HEADER_REFUSED", header_reason.code == 0 ? NULL : header_reason.text, reason);
     }

@@ -26,7 +26,7 @@ static const struct {
 
 static const char usage[] =
     "Usage: ota-content SUB-COMMAND ...        a part of sysupgrade; it reads the image from descriptor 8\n"
-    "  hold [--image NAME] [--header NAME] -- COMMAND ARGUMENT...\n"
+    "  hold [--as USER] [--image NAME] [--header NAME] -- COMMAND ARGUMENT...\n"
     "  open --keys DIR FOLDER\n"
     "  verify-file --keys DIR FILE SIGNATURE [CERTIFICATES]\n"
     "  check --folder FOLDER --slot DEVICE [--running DEVICE] [--slot-bytes N] [--progress-fd N] [--requests-fd N]\n"
