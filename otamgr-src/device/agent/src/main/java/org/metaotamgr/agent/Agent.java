@@ -215,6 +215,16 @@ public final class Agent implements AutoCloseable {
     }
 
     /**
+     * Whether the source waits to be told how an update has ended, or is going on.
+     *
+     * @return whether it does
+     */
+    boolean isAwaited() {
+        AgentState state = device.store().state();
+        return state.pending().isPresent() || !state.unreported().isEmpty();
+    }
+
+    /**
      * The name of the source.
      *
      * @return its name

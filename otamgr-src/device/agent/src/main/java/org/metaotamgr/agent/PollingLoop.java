@@ -143,7 +143,9 @@ public final class PollingLoop {
             listener.answered();
             return;
         }
-        time.pause(rhythm.first());
+        // A trial, an end that the source was not told, and somebody who plugs a stick in do not wait for a whole
+        // interval.
+        time.pause(rhythm.first(!agent.isRemote() || agent.isAwaited() || !listener.mayTake()));
         while (!isOver) {
             Duration wait;
             try {

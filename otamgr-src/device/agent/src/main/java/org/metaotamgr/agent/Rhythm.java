@@ -13,7 +13,6 @@ public final class Rhythm {
 
     private final Polling polling;
     private final DoubleSupplier random;
-    private boolean isScattering;
 
     /**
      * Makes it.
@@ -27,33 +26,31 @@ public final class Rhythm {
     }
 
     /**
-     * How long to wait after the start: not long, as somebody may wait for it. Those that started together are scattered by
-     * the wait after it.
+     * How long to wait after the start. Those that started together are scattered over the whole interval, so that the power which
+     * comes back to all of them is no burst for the server; jitter alone would need some hundred checks for that.
      *
+     * @param isAwaited whether somebody waits for this one: then it does not take long
      * @return the time
      */
-    public Duration first() {
-        isScattering = polling.jitterPercent() > 0;
-        Duration spread =
-                polling.interval().multipliedBy(polling.jitterPercent()).dividedBy(100);
-        Duration most = spread.compareTo(LONGEST_FIRST) > 0 ? LONGEST_FIRST : spread;
+    public Duration first(boolean isAwaited) {
+        if (polling.jitterPercent() == 0) {
+            return Duration.ZERO;
+        }
+        Duration most = polling.interval();
+        if (isAwaited && most.compareTo(LONGEST_FIRST) > 0) {
+            most = LONGEST_FIRST;
+        }
         return Duration.ofMillis((long) (most.toMillis() * random.getAsDouble()));
     }
 
     /**
-     * How long to wait for the next check. Jitter alone would need some hundred checks to scatter what began together, so
-     * the first of these waits may be anything up to the interval.
+     * How long to wait for the next check.
      *
      * @param asked what the source asked for, if anything
      * @return the time
      */
     public Duration usual(Optional<Duration> asked) {
-        Duration wait = bounded(asked.orElse(polling.interval()));
-        if (isScattering) {
-            isScattering = false;
-            return bounded(Duration.ofMillis((long) (wait.toMillis() * random.getAsDouble())));
-        }
-        return jittered(wait);
+        return jittered(bounded(asked.orElse(polling.interval())));
     }
 
     Duration jittered(Duration wait) {

@@ -32,6 +32,7 @@ class PollingLoopTest {
     private final List<Long> pauses = new ArrayList<>();
     private final List<String> told = new ArrayList<>();
     private double random = 0.5;
+    private boolean mayTake = true;
 
     @BeforeEach
     void aDevice() throws Exception {
@@ -68,6 +69,11 @@ class PollingLoopTest {
                     @Override
                     public void armed(Result result) {
                         told.add("armed");
+                    }
+
+                    @Override
+                    public boolean mayTake() {
+                        return mayTake;
                     }
                 },
                 device.eventLog());
@@ -130,15 +136,38 @@ class PollingLoopTest {
 
     @Test
     void whoWasSwitchedOnTogetherDoesNotAskTogether() throws Exception {
-        random = 0.25;
-        assertThrows(InterruptedException.class, () -> loop(polling(Polling.Automatic.INSTALL))
-                .run());
-        assertEquals(List.of(7L, 75L, 285L, 285L), pauses.subList(0, 4));
-        random = 0;
+        assertEquals(List.of(75L, 285L, 285L), pausesAtTheStart(0.25));
+        assertEquals(List.of(0L, 270L, 270L), pausesAtTheStart(0));
+        assertEquals(List.of(297L, 329L, 329L), pausesAtTheStart(0.99));
+    }
+
+    @Test
+    void whoPlugsAStickInDoesNotWaitForAWholeInterval() throws Exception {
+        source.isRemote = false;
+        assertEquals(List.of(29L, 329L, 329L), pausesAtTheStart(0.99));
+    }
+
+    @Test
+    void aTrialIsNotKeptWaiting() throws Exception {
+        mayTake = false;
+        assertEquals(List.of(29L, 329L, 329L), pausesAtTheStart(0.99));
+    }
+
+    @Test
+    void whatASourceWaitsToHearIsToldSoonAfterTheStart() throws Exception {
+        Agent agent = new Agent(source, device.open());
+        source.offers.add(ScriptedSource.target("2.0"));
+        agent.pull(ScriptedSource.target("2.0"), bytes -> {});
+        agent.install(ScriptedSource.target("2.0"), line -> {});
+        assertEquals(29L, pausesAtTheStart(0.99).get(0));
+    }
+
+    private List<Long> pausesAtTheStart(double drawn) throws Exception {
+        random = drawn;
         pauses.clear();
-        assertThrows(InterruptedException.class, () -> loop(polling(Polling.Automatic.INSTALL))
+        assertThrows(InterruptedException.class, () -> loop(polling(Polling.Automatic.CHECK))
                 .run());
-        assertEquals(List.of(0L, 5L, 270L), pauses.subList(0, 3));
+        return List.copyOf(pauses.subList(0, 3));
     }
 
     @Test

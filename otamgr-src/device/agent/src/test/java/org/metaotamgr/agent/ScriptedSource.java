@@ -18,6 +18,7 @@ final class ScriptedSource implements UpdateSource {
     Optional<SourceException> reportFails = Optional.empty();
     boolean isWithdrawn;
     boolean isAssigning;
+    boolean isRemote = true;
     int pulls;
 
     static Target target(String version) {
@@ -38,6 +39,11 @@ final class ScriptedSource implements UpdateSource {
     @Override
     public String name() {
         return "scripted";
+    }
+
+    @Override
+    public boolean isRemote() {
+        return isRemote;
     }
 
     @Override

@@ -21,7 +21,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.PriorityQueue;
-import java.util.Random;
+import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -40,7 +40,7 @@ import org.metaotamgr.device.FileOperations;
 import org.metaotamgr.repository.RepositorySourceProvider;
 
 /**
- * Simulates a fleet: {@code FOLDER DEVICES INTERVAL-SECONDS START-EPOCH SPREAD-SECONDS}. FOLDER has {@code repo}, whose folder
+ * Simulates a fleet: {@code FOLDER DEVICES INTERVAL-SECONDS START-EPOCH}. All devices are switched on at the start. FOLDER has {@code repo}, whose folder
  * {@code www} it serves on a port of this machine. Each number of seconds since 1970 on the standard input lets the time go on to that
  * moment; the answer is one line of JSON: how many devices began an update, how many requests there were in each minute.
  */
@@ -72,7 +72,7 @@ public final class FleetSimulatorMain {
     /**
      * Runs it.
      *
-     * @param words the folder, the number of devices, the interval, the start, and over how many seconds they are switched on
+     * @param words the folder, the number of devices, the interval, and the start
      * @throws IOException if a file cannot be used
      * @throws ConfigException never
      * @throws InterruptedException never
@@ -83,7 +83,7 @@ public final class FleetSimulatorMain {
         Path folder = Path.of(words[0]);
         Instant start = Instant.ofEpochSecond(Long.parseLong(words[3]));
         FleetSimulatorMain fleet = new FleetSimulatorMain(folder, start);
-        fleet.make(folder, Integer.parseInt(words[1]), Integer.parseInt(words[2]), start, Integer.parseInt(words[4]));
+        fleet.make(folder, Integer.parseInt(words[1]), Integer.parseInt(words[2]), start);
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             System.out.println(fleet.until(Instant.ofEpochSecond(Long.parseLong(line.strip()))));
@@ -113,8 +113,7 @@ public final class FleetSimulatorMain {
         }
     }
 
-    private void make(Path folder, int count, int interval, Instant start, int spread)
-            throws IOException, ConfigException {
+    private void make(Path folder, int count, int interval, Instant start) throws IOException, ConfigException {
         Polling polling = new Polling(
                 Polling.Automatic.INSTALL,
                 Duration.ofSeconds(interval),
@@ -147,9 +146,9 @@ public final class FleetSimulatorMain {
                                     state,
                                     new NoBundles(),
                                     part -> Optional.empty()));
-            Random random = new Random(i);
-            devices.add(new SimulatedDevice(
-                    source, clock, polling, random, start.plusMillis((long) (1000.0 * spread * random.nextDouble()))));
+            // Neighbouring seeds of the other generators draw nearly the same at first.
+            SplittableRandom random = new SplittableRandom(i);
+            devices.add(new SimulatedDevice(source, clock, polling, random, start));
         }
     }
 

@@ -8,7 +8,7 @@ import java.time.ZoneId;
 import java.time.ZoneOffset;
 import java.util.Comparator;
 import java.util.Optional;
-import java.util.Random;
+import java.util.SplittableRandom;
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.Polling;
@@ -30,7 +30,7 @@ final class SimulatedDevice {
     private final UpdateSource source;
     private final DeviceClock clock;
     private final Polling polling;
-    private final Random random;
+    private final SplittableRandom random;
     private Rhythm rhythm;
     private String version = "1.0";
     private Optional<Target> pulled = Optional.empty();
@@ -75,17 +75,17 @@ final class SimulatedDevice {
      * @param random what it draws from
      * @param start when it is switched on
      */
-    SimulatedDevice(UpdateSource source, DeviceClock clock, Polling polling, Random random, Instant start) {
+    SimulatedDevice(UpdateSource source, DeviceClock clock, Polling polling, SplittableRandom random, Instant start) {
         this.source = source;
         this.clock = clock;
         this.polling = polling;
         this.random = random;
-        switchOn(start);
+        switchOn(start, false);
     }
 
-    private void switchOn(Instant at) {
+    private void switchOn(Instant at, boolean isTrial) {
         rhythm = new Rhythm(polling, random::nextDouble);
-        next = at.plus(rhythm.first());
+        next = at.plus(rhythm.first(isTrial));
     }
 
     Instant next() {
@@ -126,7 +126,7 @@ final class SimulatedDevice {
             return Step.ASKED;
         }
         version = target.version();
-        switchOn(next.plus(INSTALL_AND_REBOOT));
+        switchOn(next.plus(INSTALL_AND_REBOOT), true);
         return Step.STARTED;
     }
 }
