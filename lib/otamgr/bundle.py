@@ -292,7 +292,7 @@ def verify_signature(path, signature, chain, trusted):
 
 
 @contextlib.contextmanager
-def _decompressed(path):
+def decompressed(path):
     """The image as a stream without its compression, which is recognised by content."""
     with open(path, "rb") as f:
         first = f.read(6)
@@ -335,7 +335,7 @@ def _hash(stream):
 
 def _is_file_system(path):
     """Whether an image is an ext4 file system; else it is a tar archive or a squashfs."""
-    with _decompressed(path) as stream:
+    with decompressed(path) as stream:
         head = stream.read(4096)
     if head[1080:1082] == b"\x53\xef":
         return True
@@ -357,7 +357,7 @@ def describe_image(path):
     if size >= IMAGE_LIMIT:
         raise BundleError(f"{path} has {size} bytes; an image in a bundle has less than {IMAGE_LIMIT}")
     if _is_file_system(path):
-        with _decompressed(path) as stream:
+        with decompressed(path) as stream:
             size, digest = _hash(stream)
         found.update({"rootfs-bytes": str(size), "rootfs-sha256": digest})
     return found
@@ -405,7 +405,7 @@ def content_engine():
 def _indexed(path, index, payload, level):
     """Writes the block index and the payload of a file system; returns the manifest's lines about them."""
     with contextlib.ExitStack() as opened:
-        stream = opened.enter_context(_decompressed(path))
+        stream = opened.enter_context(decompressed(path))
         words = [
             content_engine(),
             "index",
@@ -774,6 +774,17 @@ class Bundle:
         for key, value in found.items():
             if values.get(key) != value:
                 raise BundleError(f"{self.path}: the manifest has {key} {values.get(key)}, the bundle {value}")
+
+    @property
+    def image_offset(self):
+        """Where the image begins in the bundle."""
+        return self._image.at
+
+    def copy_index(self, path):
+        """Writes the block index of a bundle of format 2 into a file."""
+        with open(path, "wb") as output:
+            for piece in self._pieces(self._index):
+                output.write(piece)
 
     def copy_image(self, output):
         """Writes the image into an open file; that of a bundle of format 2 as its frames."""

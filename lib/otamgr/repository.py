@@ -37,13 +37,15 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import FetcherInterface, Updater
 
-from otamgr import bundle
+from otamgr import bundle, parts, settle
 
 ROLES = (Root.type, Timestamp.type, Snapshot.type, Targets.type)
 REPOSITORY_FIELD = "x-otamgr-repository"
 #: In the timestamp: since when it has been true, for devices without a clock.
 SIGNED_FIELD = "x-otamgr-signed"
 CUSTOM = "otamgr"
+#: In the custom part of targets that can be pulled in parts.
+MANIFEST = "manifest-sha256"
 #: Days that metadata holds, unless --days says otherwise.
 DAYS = {Root.type: 365, Targets.type: 180, Snapshot.type: 60, Timestamp.type: 1}
 #: What is signed again when less than this part of its time is left.
@@ -345,9 +347,7 @@ class Repository:
             manifest = opened.values()
             # What is pulled in parts cannot be hashed whole: it is known by its manifest, which signs the hash of the index.
             in_parts = (
-                {"manifest-sha256": hashlib.sha256(opened.manifest).hexdigest()}
-                if manifest["format"] == bundle.FORMAT_2
-                else {}
+                {MANIFEST: hashlib.sha256(opened.manifest).hexdigest()} if manifest["format"] == bundle.FORMAT_2 else {}
             )
         name = name or f"{manifest['compatible']}-{manifest['version']}.bundle".replace(",", "_")
         if not NAME.fullmatch(name):
@@ -570,8 +570,8 @@ class Repository:
                 with bundle.open_bundle(place) as opened:
                     opened.signed_by(bundle_keys)
                     opened.check_image()
-                    manifest = {**opened.values(), "manifest-sha256": hashlib.sha256(opened.manifest).hexdigest()}
-                for key in ("version", "compatible", "manifest-sha256"):
+                    manifest = {**opened.values(), MANIFEST: hashlib.sha256(opened.manifest).hexdigest()}
+                for key in ("version", "compatible", MANIFEST):
                     if manifest[key] != target.custom[CUSTOM].get(key, manifest[key]):
                         raise RepositoryProblem(
                             f"{place}: expected {key} {target.custom[CUSTOM][key]} as published, found {manifest[key]}"
@@ -600,28 +600,28 @@ class Repository:
         }
 
     def export(self, board, out, since=None, days=30):
-        """Copies metadata, and the targets of a board that are newer than a version, into a folder, for a stick. Its timestamp
-        holds for some days, as sticks travel slowly; for that the key of the timestamp has to be here."""
+        """Copies metadata, and the targets of a board, into a folder, for a stick; with a version, those that are newer, and of them what
+        devices on that version lack. Its timestamp holds for some days, as sticks travel slowly; for that the key of the timestamp has to
+        be here. Returns {target: [its bytes on the stick, the bytes of its bundle]}."""
         out = Path(out)
         targets, _ = self.verify()
-        metadata = out / "metadata"
-        metadata.mkdir(parents=True, exist_ok=True)
-        (out / "targets").mkdir(exist_ok=True)
-        chosen = []
-        for name, target in targets.items():
-            custom = target.custom[CUSTOM]
-            if custom["compatible"] == board and (
-                since is None or bundle.version_key(custom["version"]) > bundle.version_key(since)
-            ):
-                source = self.targets / f"{target.hashes['sha256']}.{name}"
-                place = out / "targets" / source.name
-                if not place.exists() or _sha256(place) != target.hashes["sha256"]:
-                    shutil.copyfile(source, place)
-                chosen.append(name)
+        chosen = {
+            name: target
+            for name, target in targets.items()
+            if target.custom[CUSTOM]["compatible"] == board
+            and (since is None or bundle.version_key(target.custom[CUSTOM]["version"]) > bundle.version_key(since))
+        }
         if not chosen:
             raise RepositoryProblem(
                 f"expected targets for {board}{' newer than ' + since if since else ''}, found none"
             )
+        metadata = out / "metadata"
+        metadata.mkdir(parents=True, exist_ok=True)
+        (out / "targets").mkdir(exist_ok=True)
+        copied = {}
+        for name, target in sorted(chosen.items()):
+            source = self.targets / f"{target.hashes['sha256']}.{name}"
+            copied[name] = [self._copied(source, target, board, out / "targets" / source.name, since), target.length]
         root, snapshot = self.root().signed, self.published(Snapshot.type).signed
         stick = self._body(Timestamp, Timestamp.type, root, snapshot_meta=MetaFile(snapshot.version))
         stick.signed.expires = self.clock() + datetime.timedelta(days=days)
@@ -641,7 +641,40 @@ class Repository:
         self._sign(made, Timestamp.type, [root])
         self._write(made, Timestamp.type)
         _replace(metadata / "timestamp.json", stick.to_bytes())
-        return sorted(chosen)
+        return copied
+
+    def _copied(self, source, target, board, place, since):
+        """Copies a target to its place, or what devices on a version lack of it; returns its bytes."""
+        in_parts = place.with_name(place.name + parts.SUFFIX)
+        if since is not None and MANIFEST in target.custom[CUSTOM]:
+            try:
+                size = parts.write(in_parts, source, self._bundle_of(board, since), since)
+            except settle.Unsettled as e:
+                raise RepositoryProblem(
+                    f"what devices on {since} lack cannot be said, as of their file system {e}; export without --since"
+                ) from None
+            # Devices prefer it.
+            place.unlink(missing_ok=True)
+            return size
+        in_parts.unlink(missing_ok=True)
+        if not place.exists() or _sha256(place) != target.hashes["sha256"]:
+            shutil.copyfile(source, place)
+        return target.length
+
+    def _bundle_of(self, board, version):
+        """The bundle of a version, published, drafted or removed: its file is still there."""
+        for place in sorted(self.targets.iterdir()):
+            try:
+                with bundle.open_bundle(place) as opened:
+                    values = opened.values()
+            except bundle.BundleError:
+                continue
+            if values["compatible"] == board and bundle.version_key(values["version"]) == bundle.version_key(version):
+                return place
+        raise RepositoryProblem(
+            f"{self.targets}: expected the bundle of {board} {version}, to know what its devices have, found none; add it (and remove it "
+            "again, if nobody shall get it), or export without --since"
+        )
 
 
 class _Folder(FetcherInterface):

@@ -3,6 +3,7 @@
 
 import io
 import json
+import random
 import shutil
 import subprocess
 import tarfile
@@ -213,6 +214,88 @@ def test_a_stick_holds_what_its_board_lacks(repo, bundles, tmp_path):
     on_stick = json.loads((stick / "metadata/timestamp.json").read_text())["signed"]["version"]
     assert version(repo, "timestamp") == on_stick + 1
     assert "found none" in run("ota-repository", "export", repo, stick, "--for", "board", "--since", "2.0", status=1)
+
+
+def system(folder, version, files):
+    """A bundle of a file system with these files."""
+    tree, image = folder / f"tree-{version}", folder / f"image-{version}.ext4"
+    for name, content in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(content)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", tree, image, "16M"], check=True)
+    made = folder / f"{version}.bundle"
+    run(
+        "ota-bundle",
+        "create",
+        "--key",
+        folder / "release.key",
+        "--compatible",
+        "board",
+        "--version",
+        version,
+        image,
+        made,
+    )
+    return made
+
+
+@pytest.fixture(scope="session")
+def systems(tmp_path_factory):
+    """Two versions of a system with a large file in common, and a file that devices change."""
+    folder = tmp_path_factory.mktemp("systems")
+    run("ota-bundle", "keygen", folder / "release.key")
+    draw = random.Random(20)
+    common, setting, new = draw.randbytes(3_000_000), draw.randbytes(20_000), draw.randbytes(200_000)
+    return [
+        system(folder, "2.0", {"usr/lib/common": common, "etc/setting": setting}),
+        system(folder, "2.1", {"usr/lib/common": common, "etc/setting": setting, "usr/lib/a-new-one": new}),
+    ]
+
+
+def read_parts(file):
+    """The lines of the head of a file of parts, its ranges, and what is in them."""
+    head, _, content = file.read_bytes().partition(b"\n\n")
+    lines = head.decode().split("\n")
+    ranges = [tuple(map(int, line[6:].split())) for line in lines if line.startswith("range=")]
+    assert len(content) == sum(length for _, length in ranges)
+    return [line for line in lines if not line.startswith("range=")], ranges, content
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+def test_a_stick_for_a_version_has_only_what_that_lacks(repo, systems, tmp_path, is_published):
+    for bundle in systems:
+        run("ota-repository", "add", repo, bundle)
+    if not is_published:
+        run("ota-repository", "remove", repo, "board-2.0.bundle")
+    run("ota-repository", "publish", repo)
+    stick = tmp_path / "stick"
+    run("ota-repository", "export", repo, stick, "--for", "board")
+    assert {place.suffix for place in (stick / "targets").iterdir()} == {".bundle"}
+    said = run("ota-repository", "export", repo, stick, "--for", "board", "--since", "2.0")
+    (made,) = [place for place in (stick / "targets").iterdir() if "2.1" in place.name]
+    whole = systems[1].read_bytes()
+    assert f"board-2.1.bundle ({made.stat().st_size} of {len(whole)} bytes: what 2.0 lacks)" in said
+    assert made.name.endswith(".board-2.1.bundle.parts")
+    # The new file, the one that devices change, what is about files, and the first 64 KiB.
+    assert 220_000 < made.stat().st_size < 400_000
+    head, ranges, content = read_parts(made)
+    assert head == ["otamgr-parts-1", "since=2.0", f"bytes={len(whole)}"]
+    assert ranges[0][0] == 0 and ranges == sorted(ranges)
+    at = 0
+    for offset, length in ranges:
+        assert content[at : at + length] == whole[offset : offset + length]
+        at += length
+    # A whole copy again, and nothing of the parts is left.
+    run("ota-repository", "export", repo, stick, "--for", "board")
+    assert not made.exists()
+
+
+def test_a_stick_for_a_version_that_nobody_knows_is_not_made(repo, systems, tmp_path):
+    run("ota-repository", "add", repo, systems[1])
+    run("ota-repository", "publish", repo)
+    said = run("ota-repository", "export", repo, tmp_path / "stick", "--for", "board", "--since", "1.7", status=1)
+    assert "expected the bundle of board 1.7" in said and "--since" in said
+    assert not (tmp_path / "stick/metadata/timestamp.json").exists()
 
 
 def test_a_rollout_is_planned_halted_and_recalled(repo, bundles):

@@ -139,19 +139,39 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
     }
 
     private Original original(Target target, String file) throws SourceException {
-        return new FileOriginal(find(target, file));
+        Optional<Path> whole = found(file);
+        Optional<Path> parts = whole.isPresent() ? Optional.empty() : found(file + PartsOriginal.SUFFIX);
+        return parts.isPresent()
+                ? PartsOriginal.open(parts.get(), target.bytes())
+                : new FileOriginal(whole.orElseThrow(() -> nowhere(target)));
     }
 
     private Path find(Target target, String file) throws SourceException {
+        Optional<Path> whole = found(file);
+        Optional<Path> parts = whole.isPresent() ? Optional.empty() : found(file + PartsOriginal.SUFFIX);
+        if (parts.isPresent()) {
+            throw new SourceException(
+                    Reason.DOWNLOAD_FAILED,
+                    target.name() + ": this device needs the whole bundle, found only what devices on version "
+                            + PartsOriginal.open(parts.get(), target.bytes()).since()
+                            + " lack; use a medium that was exported without --since");
+        }
+        return whole.orElseThrow(() -> nowhere(target));
+    }
+
+    private Optional<Path> found(String file) throws SourceException {
         String below = PathSegments.checked(file);
         return repositories().stream()
                 .map(place -> place.resolve("targets").resolve(below))
                 .filter(Files::isRegularFile)
-                .findFirst()
-                .orElseThrow(() -> new SourceException(
-                        Reason.DOWNLOAD_FAILED,
-                        "expected " + target.name() + " in one of " + directories
-                                + ", found it nowhere; plug the medium in again"));
+                .findFirst();
+    }
+
+    private SourceException nowhere(Target target) {
+        return new SourceException(
+                Reason.DOWNLOAD_FAILED,
+                "expected " + target.name() + " in one of " + directories
+                        + ", found it nowhere; plug the medium in again");
     }
 
     private Optional<SourceException> problemOf(Target target, Path copy) throws IOException, InterruptedException {

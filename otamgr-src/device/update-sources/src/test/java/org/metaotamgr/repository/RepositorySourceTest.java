@@ -64,6 +64,8 @@ class RepositorySourceTest {
 
     private Workshop workshop;
     private WebServer server;
+    private Path version6;
+    private Parts parts;
     private Clock clock = Clock.systemUTC();
     private Needs needs = part -> Optional.empty();
     private String device = "0123456789abcdef0123456789abcdef";
@@ -328,6 +330,121 @@ class RepositorySourceTest {
         assertEquals(target.bytes(), blocks);
         assertTrue(workshop.log.stream().anyMatch(line -> line.startsWith("pull_in_parts:")));
         assertArrayEquals(Files.readAllBytes(bundles.resolve("image-5.0.ext4")), parts.install(pulled));
+    }
+
+    /** The repository on a stick for devices on 5.0, which has 6.0 beside it; returns what a device on 5.0 has in its slot. */
+    private byte[] stickForVersion5() throws Exception {
+        Workshop workshop = new Workshop(bundles);
+        byte[] common = Workshop.random(1_500_000, 5);
+        byte[] before = Files.readAllBytes(workshop.makeFileSystem("since-5.0", Map.of("common", common)));
+        workshop.makeFileSystem("since-6.0", Map.of("common", common, "a-new-one", Workshop.random(100_000, 6)));
+        tool(
+                "add",
+                workshop.bundleOf("since-5.0", "release", "qemuarm64", "5.0").toString());
+        version6 = workshop.bundleOf("since-6.0", "release", "qemuarm64", "6.0");
+        tool("add", version6.toString());
+        publish();
+        tool("export", "media/stick", "--for", "qemuarm64", "--since", "5.0");
+        // A system that is installed is grown and gets a marker: what is about files is not that of its bundle.
+        byte[] content = Arrays.copyOf(common, 4096);
+        int files = Parts.indexOf(before, content, 0);
+        Arrays.fill(before, 0, files, (byte) 7);
+        parts = new Parts(workshop, folder, "release");
+        parts.slot(before, Files.readAllBytes(bundles.resolve("since-6.0.ext4")).length);
+        needs = parts.needs();
+        return before;
+    }
+
+    private UpdateSource stick() throws Exception {
+        return source("'directories': ['" + folder.resolve("media") + "']");
+    }
+
+    private Target version6OnTheStick() throws Exception {
+        return assertInstanceOf(CheckResult.Offers.class, stick().check(DEVICE)).targets().stream()
+                .filter(target -> target.version().equals("6.0"))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    private Path partsOnTheStick(Target target) {
+        return folder.resolve("media/stick/targets").resolve(target.details().get("file") + ".parts");
+    }
+
+    @Test
+    void aStickForAVersionIsEnoughForThatVersion() throws Exception {
+        stickForVersion5();
+        Target target = version6OnTheStick();
+        assertTrue(Files.size(partsOnTheStick(target)) < target.bytes() / 4);
+        assertFalse(Files.exists(
+                folder.resolve("media/stick/targets").resolve(target.details().get("file"))));
+        Path pulled = stick().pull(target, storage(), bytes -> {});
+        assertArrayEquals(Files.readAllBytes(bundles.resolve("since-6.0.ext4")), parts.install(pulled));
+    }
+
+    @Test
+    void aDeviceThatLacksMoreIsToldWhatTheStickIsFor() throws Exception {
+        byte[] before = stickForVersion5();
+        parts.slot(new byte[0], before.length * 2);
+        Target target = version6OnTheStick();
+        SourceException refused =
+                assertThrows(SourceException.class, () -> stick().pull(target, storage(), bytes -> {}));
+        assertEquals(Reason.DOWNLOAD_FAILED, refused.reason());
+        assertTrue(refused.getMessage().contains("devices on version 5.0 lack"), refused.getMessage());
+        // Whoever cannot pull in parts needs the whole.
+        parts.cannotSay();
+        refused = assertThrows(SourceException.class, () -> stick().pull(target, storage(), bytes -> {}));
+        assertTrue(refused.getMessage().contains("devices on version 5.0 lack"), refused.getMessage());
+        // The whole bundle beside it is taken.
+        tool("export", "media/second", "--for", "qemuarm64");
+        Path pulled = stick().pull(target, storage(), bytes -> {});
+        assertArrayEquals(Files.readAllBytes(version6), Files.readAllBytes(pulled));
+    }
+
+    @Test
+    void partsThatLieAreRefused() throws Exception {
+        stickForVersion5();
+        Target target = version6OnTheStick();
+        Path file = partsOnTheStick(target);
+        byte[] good = Files.readAllBytes(file);
+        int content = new String(good, java.nio.charset.StandardCharsets.ISO_8859_1).indexOf("\n\n") + 2;
+        String head = new String(good, 0, content, java.nio.charset.StandardCharsets.ISO_8859_1);
+        for (String wrong : List.of(
+                head.replace("parts-1", "parts-2"),
+                head.replace("since=5.0\n", ""),
+                head.replace("bytes=" + target.bytes(), "bytes=" + (target.bytes() - 1)),
+                head.replaceFirst("range=0 ", "range=-1 "),
+                head.replaceFirst("range=0 [0-9]+", "range=0 999999999999999"),
+                head.replaceFirst("range=0 [0-9]+", "range=0 0"),
+                head.replaceFirst("(range=0 [0-9]+)", "$1\n$1"),
+                head.replace("\n\n", "\nmore=1\n\n"),
+                head.replace("\n\n", "\n"),
+                head.replace("\n", "\r\n"),
+                "")) {
+            byte[] changed = wrong.getBytes(java.nio.charset.StandardCharsets.ISO_8859_1);
+            byte[] all = Arrays.copyOf(changed, changed.length + good.length - content);
+            System.arraycopy(good, content, all, changed.length, good.length - content);
+            Files.write(file, wrong.isEmpty() ? new byte[0] : all);
+            SourceException refused =
+                    assertThrows(SourceException.class, () -> stick().pull(target, storage(), bytes -> {}), wrong);
+            assertEquals(Reason.DOWNLOAD_FAILED, refused.reason(), wrong);
+            assertTrue(refused.getMessage().contains("expected"), refused.getMessage());
+        }
+        // A byte of the manifest, and one of a block.
+        for (int at : new int[] {content + 700, good.length - 5000}) {
+            byte[] flipped = good.clone();
+            flipped[at] ^= 1;
+            Files.write(file, flipped);
+            assertEquals(
+                    Reason.VERIFICATION_FAILED,
+                    assertThrows(SourceException.class, () -> stick().pull(target, storage(), bytes -> {}))
+                            .reason(),
+                    "byte " + at);
+        }
+        Files.write(file, Arrays.copyOf(good, good.length - 1));
+        assertEquals(
+                Reason.DOWNLOAD_FAILED,
+                assertThrows(SourceException.class, () -> stick().pull(target, storage(), bytes -> {}))
+                        .reason());
     }
 
     // ---- a stick ----
