@@ -2,6 +2,7 @@
 """What the update agent's demo installs: systems with a handler, and bundles of them, good and bad."""
 
 import json
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ CALLBACK = layer.RECIPES / "otamgr-callback/files"
 # Hosts of the emulated network, as the board reaches them; the certificate of the repository has this name.
 REPOSITORY_HOST, REPOSITORY_PORT = "updates.example", 18443
 HAWKBIT_PORT = 18080
+NEW_BYTES = 8 << 20
 HAWKBIT_TOKEN = "secret-of-board-1"
 SOURCES = {
     "bundle": {"type": "bundle", "directories": ["/run/bundles"]},
@@ -109,6 +111,10 @@ def _old(tree):
 
 def _new(tree):
     _with_agent(tree, "2.0")
+    # What version 1.0 does not have and no compressor shortens, so that a pull takes a while.
+    path = tree / "usr/share/board/new-in-2.0"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(random.Random(2).randbytes(NEW_BYTES))
 
 
 def _unhealthy(tree):

@@ -19,7 +19,6 @@ class Stick:
     name = "bundle"
     goes_back = True
     network = False
-    resumed = r"bundle_resumed:target=emulated-board-2\.0,bytes=[1-9]"
     # Case, the command that refuses it, its exit status.
     refusals = (
         ("good", "check", 0),
@@ -40,7 +39,7 @@ class Stick:
             (tree / case).mkdir()
             shutil.copy(file, tree / case / "update.bundle")
         self.stick = FOLDER / "stick.ext4"
-        build.make_filesystem(tree, self.stick, "stick")
+        build.make_filesystem(tree, self.stick, "stick", room_mib=64)
         self._case = "none"
         screen.line("stick", f"{', '.join(sorted(p.name for p in tree.iterdir()))}: one folder each")
 
@@ -67,7 +66,6 @@ class Repository:
     goes_back = False
     network = True
     stick = None
-    resumed = r"download_resumed:url=https\S+,bytes=[1-9]"
     refusals = (
         ("good", "check", 0),
         ("none", "check", 14),
@@ -212,7 +210,6 @@ class Hawkbit:
     goes_back = False
     network = True
     stick = None
-    resumed = r"download_resumed:url=http\S+,bytes=[1-9]"
     refusals = (
         ("none", "check", 0),
         ("cancelled", "check", 0),
