@@ -25,6 +25,9 @@ OTA_BUNDLE_CERT ?= ""
 OTA_BUNDLE_TRUST ?= ""
 # root.json of the TUF repository (scripts/ota-repository init), for devices that take their updates from one.
 OTA_TUF_ROOT ?= ""
+# An SBOM and a report of vulnerabilities, files whose hashes the bundle's manifest is to have. The list of packages is always bound.
+OTA_BUNDLE_SBOM ?= ""
+OTA_BUNDLE_VEX ?= ""
 # Numbers with dots. Empty: the version of the OTA record, else 0. Devices refuse what is older than the newest they have committed.
 OTA_BUNDLE_VERSION ?= ""
 # 2: a signed index of the blocks of a file system. 1: the image as it is, and what devices before format 2 take. Empty: 2 for file systems, 1
@@ -125,7 +128,7 @@ def ota_bundle_version(d):
 
 python ota_bundle_make () {
     import os
-    from otamgr import bundle, judge
+    from otamgr import bundle, judge, sbom
     if not bb.data.inherits_class('ota-image', d):
         return
     folder = d.getVar('IMGDEPLOYDIR')
@@ -135,16 +138,19 @@ python ota_bundle_make () {
     image = os.path.realpath(os.path.join(folder, '%s.%s' % (d.getVar('IMAGE_LINK_NAME'), d.getVar('OTA_UPDATE_TYPE'))))
     name = d.getVar('IMAGE_NAME') + '.bundle'
     try:
+        extra = sbom.extra_lines(d.getVar('OTA_SUPPORT_UNTIL'), d.getVar('OTA_SECURITY_CONTACT'),
+                                 packages=os.path.join(folder, d.getVar('IMAGE_LINK_NAME') + '.packages.gz'),
+                                 sbom=d.getVar('OTA_BUNDLE_SBOM'), vex=d.getVar('OTA_BUNDLE_VEX'))
         made = bundle.create(os.path.join(folder, name), image, d.getVar('OTA_BUNDLE_KEY'), d.getVar('OTA_COMPATIBLE'), ota_bundle_version(d),
                              d.getVar('OTA_BUNDLE_CERT') or None, d.getVar('OTA_BUNDLE_DESCRIPTION'),
-                             form=bundle.form_named(d.getVar('OTA_BUNDLE_FORMAT')),
+                             extra=extra, form=bundle.form_named(d.getVar('OTA_BUNDLE_FORMAT')),
                              judge=lambda made: judge.as_device(made, d.getVar('OTA_BUNDLE_KEY'), bb.warn))
         with bundle.open_bundle(os.path.join(folder, name)) as opened:
             signer = opened.signed_by([os.path.join(d.getVar('OTA_TRUST'), 'keys.d')])
     except bundle.SignatureError as e:
         bb.fatal('The devices of this image would refuse its bundle: %s (OTA_BUNDLE_KEY %s, OTA_BUNDLE_CERT "%s", OTA_BUNDLE_TRUST "%s")'
                  % (e, d.getVar('OTA_BUNDLE_KEY'), d.getVar('OTA_BUNDLE_CERT'), d.getVar('OTA_BUNDLE_TRUST')))
-    except bundle.BundleError as e:
+    except (bundle.BundleError, sbom.SbomError, OSError) as e:
         bb.fatal('The bundle cannot be made: %s' % e)
     link = os.path.join(folder, d.getVar('OTA_BUNDLE_NAME'))
     bb.utils.remove(link)

@@ -163,6 +163,37 @@ python ota_image_size () {
 }
 IMAGE_POSTPROCESS_COMMAND:append = " ota_update_link ota_disk_check ota_image_size"
 
+# ---- what is in it, for auditors ------------------------------------------------------------------------------------
+
+# Until when its maker mends it, a date such as 2031-12-31, and who is told of weaknesses, mailto: or https:. In the image, and in the manifest
+# of its bundle.
+OTA_SUPPORT_UNTIL ?= ""
+OTA_SECURITY_CONTACT ?= ""
+
+# After the list of what is installed was written, and before the images are made.
+python ota_packages () {
+    import os
+    from otamgr import sbom
+    try:
+        with open(d.getVar('IMAGE_MANIFEST')) as f:
+            content = sbom.packed(sbom.packages_text([line for line in f if line.strip()], d.getVar('PKGDATA_DIR')))
+        about = sbom.extra_lines(d.getVar('OTA_SUPPORT_UNTIL'), d.getVar('OTA_SECURITY_CONTACT'))
+    except sbom.SbomError as e:
+        bb.fatal('The image cannot tell what is in it: %s' % e)
+    folder = d.getVar('IMAGE_ROOTFS') + d.getVar('datadir') + '/otamgr'
+    bb.utils.mkdirhier(folder)
+    name = d.getVar('IMAGE_NAME') + '.packages.gz'
+    for path in (os.path.join(folder, 'packages.gz'), os.path.join(d.getVar('IMGDEPLOYDIR'), name)):
+        with open(path, 'wb') as f:
+            f.write(content)
+    link = os.path.join(d.getVar('IMGDEPLOYDIR'), d.getVar('IMAGE_LINK_NAME') + '.packages.gz')
+    bb.utils.remove(link)
+    os.symlink(name, link)
+    with open(os.path.join(folder, 'support'), 'w') as f:
+        f.write(''.join('%s=%s\n' % (key[2:], value) for key, value in about.items()))
+}
+ROOTFS_POSTUNINSTALL_COMMAND:append = " ota_packages"
+
 # ---- runqemu ---------------------------------------------------------------------------------------------------------
 
 # U-Boot starts the disk image, as on a board.

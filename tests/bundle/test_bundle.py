@@ -19,7 +19,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "lib"))
 sys.dont_write_bytecode = True
-from otamgr import bundle  # noqa: E402
+from otamgr import bundle, sbom  # noqa: E402
 
 TOOL = REPOSITORY / "scripts/ota-bundle"
 
@@ -491,6 +491,118 @@ class Tool(Folder):
         self.assertIn("exists", result.stderr)
 
 
+class Packages(Folder):
+    """What is in a system, and what an update changes in it."""
+
+    def bundle_of(self, version, packages, issues=None, name=None):
+        output = self.folder / f"{version}.bundle"
+        listed, report = self.folder / f"{version}.packages.gz", self.folder / f"{version}.vex.json"
+        listed.write_bytes(sbom.packed(sbom.HEADER + "".join("\t".join(line) + "\n" for line in packages)))
+        words = [
+            "--packages",
+            listed,
+            "--support-until",
+            "2031-12-31",
+            "--security-contact",
+            "https://example.com/security",
+        ]
+        if issues is not None:
+            report.write_text(
+                json.dumps(
+                    {
+                        "version": "1",
+                        "package": [
+                            {"name": recipe, "issue": [{"id": cve, "status": status}]} for recipe, cve, status in issues
+                        ],
+                    }
+                )
+            )
+            words += ["--vex", report]
+        words += ["--key", self.shared / "ed25519.key", "--compatible", "board", "--version", version]
+        done = self.tool("create", *words, self.image, output)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        return output
+
+    def pair(self):
+        before = self.bundle_of(
+            "1.0",
+            [
+                ("busybox", "1.36.1", "busybox", "GPL-2.0-only"),
+                ("old", "1", "old", "MIT"),
+                ("zlib", "1.3", "zlib", "Zlib"),
+            ],
+            [
+                ("zlib", "CVE-2026-1", "Unpatched"),
+                ("busybox", "CVE-2026-2", "Unpatched"),
+                ("busybox", "CVE-2026-4", "Patched"),
+            ],
+        )
+        after = self.bundle_of(
+            "1.1",
+            [
+                ("busybox", "1.36.1", "busybox", "GPL-2.0-or-later"),
+                ("new", "2", "new", "MIT"),
+                ("zlib", "1.3.1", "zlib", "Zlib"),
+            ],
+            [
+                ("zlib", "CVE-2026-1", "Patched"),
+                ("busybox", "CVE-2026-2", "Unpatched"),
+                ("new", "CVE-2026-3", "Unpatched"),
+            ],
+        )
+        return before, after
+
+    def test_diff_shows_packages_and_cves_that_an_update_changes(self):
+        done = self.tool("diff", "--keys", self.shared / "ed25519.pem", *self.pair())
+        self.assertEqual(
+            "1.0 -> 1.1\nsupported until: 2031-12-31\n+ new 2\n- old 1\n  zlib 1.3 -> 1.3.1\n"
+            "  busybox: licence GPL-2.0-only -> GPL-2.0-or-later\nclosed: CVE-2026-1 in zlib\nopened: CVE-2026-3 in new\n"
+            "open: CVE-2026-2 in busybox\n1 added, 1 removed, 1 changed, 1 CVEs closed, 1 CVEs opened, 1 CVEs open\n",
+            done.stdout,
+        )
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        done = self.tool("diff", "--json", *self.pair())
+        self.assertEqual([{"package": "zlib", "from": "1.3", "to": "1.3.1"}], json.loads(done.stdout)["changed"])
+
+    def test_a_list_or_report_that_the_signature_does_not_cover_is_refused(self):
+        before, after = self.pair()
+        for path in (self.folder / "1.1.packages.gz", self.folder / "1.0.vex.json"):
+            content = path.read_bytes()
+            path.write_bytes(content + b" ")
+            done = self.tool("diff", before, after)
+            self.assertEqual(1, done.returncode)
+            self.assertIn("is not what the manifest binds", done.stderr)
+            path.write_bytes(content)
+        (self.folder / "1.1.packages.gz").unlink()
+        self.assertIn("expected its list of packages beside it", self.tool("diff", before, after).stderr)
+        other = self.tool("diff", "--keys", self.shared / "p256.pem", before, after)
+        self.assertEqual(6, other.returncode)
+
+    def test_without_reports_of_vulnerabilities_it_says_so(self):
+        lines = [("busybox", "1.36.1", "busybox", "GPL-2.0-only")]
+        done = self.tool("diff", self.bundle_of("1.0", lines), self.bundle_of("1.1", lines))
+        self.assertIn("signatures not verified", done.stdout)
+        self.assertIn("CVEs: no NAME.vex.json beside both bundles", done.stdout)
+
+    def test_an_image_of_five_hundred_packages_has_a_list_of_at_most_30_kb_and_the_same_bytes_each_time(self):
+        data = self.folder / "pkgdata/runtime-reverse"
+        data.mkdir(parents=True)
+        installed = []
+        for number in range(500):
+            name = f"lib{hashlib.sha256(bytes([number % 256, number // 256])).hexdigest()[:12]}-{number}"
+            (data / name).write_text(f"PN: recipe-{number}\nLICENSE:{name}: GPL-2.0-only & LGPL-2.1-or-later\n")
+            installed.append(f"{name} cortexa57 {number % 7}.{number % 13}.{number}-r0\n")
+        text = sbom.packages_text(reversed(installed), self.folder / "pkgdata")
+        packed = sbom.packed(text)
+        self.assertLessEqual(len(packed), 30_000)
+        self.assertEqual(packed, sbom.packed(sbom.packages_text(installed, self.folder / "pkgdata")))
+        found = sbom.read_packages(packed, "list")
+        self.assertEqual(500, len(found))
+        self.assertIn(sbom.Package("1.1.1-r0", "recipe-1", "GPL-2.0-only & LGPL-2.1-or-later"), found.values())
+        with self.assertRaisesRegex(sbom.SbomError, "keeps at most 30000"):
+            sbom.packed("".join(hashlib.sha256(bytes([n % 256, n // 256])).hexdigest() for n in range(2000)))
+
+
 class Fatal(Exception):
     pass
 
@@ -505,6 +617,7 @@ class Build(Folder):
         deploy = self.folder / "deploy"
         deploy.mkdir()
         (deploy / "image-board.ext4.gz").symlink_to(self.image)
+        (deploy / "image-board.packages.gz").write_bytes(sbom.packed(sbom.HEADER))
         self.values |= {
             "TOPDIR": str(self.folder),
             "TMPDIR": str(self.folder / "tmp"),
@@ -579,6 +692,30 @@ class Build(Folder):
             self.assertEqual("1.0.7", opened.values()["version"])
         self.assertEqual([], self.warnings)
         self.assertEqual("REQUIRE_SIGNATURE=yes\n", Path(self.getVar("OTA_TRUST"), "sysupgrade.conf").read_text())
+
+    def test_the_manifest_binds_the_list_of_packages_and_says_how_long_the_system_is_supported(self):
+        report = self.folder / "vex.json"
+        report.write_text('{"version": "1", "package": []}')
+        self.values |= {
+            "OTA_SUPPORT_UNTIL": "2031-12-31",
+            "OTA_SECURITY_CONTACT": "mailto:security@example.com",
+            "OTA_BUNDLE_VEX": str(report),
+        }
+        made = self.build()
+        with bundle.open_bundle(made) as opened:
+            values = opened.values()
+        self.assertEqual("2031-12-31", values["x-support-until"])
+        self.assertEqual("mailto:security@example.com", values["x-security-contact"])
+        self.assertEqual(sbom.sha256(report), values["x-vex-sha256"])
+        listed = Path(self.getVar("IMGDEPLOYDIR"), "image-board.packages.gz")
+        self.assertEqual(sbom.sha256(listed), values["x-packages-sha256"])
+        for setting, value in (
+            ("OTA_SUPPORT_UNTIL", "31.12.2031"),
+            ("OTA_SUPPORT_UNTIL", "2031-02-30"),
+            ("OTA_SECURITY_CONTACT", "security@example.com"),
+        ):
+            with self.subTest(value=value), unittest.mock.patch.dict(self.values, {setting: value}):
+                self.assertRaisesRegex(Fatal, "expected .*, found", self.build)
 
     def test_an_image_whose_devices_would_refuse_its_bundle_is_not_built(self):
         self.values |= {

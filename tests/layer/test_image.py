@@ -225,6 +225,29 @@ class Image(MetadataCase):
         self.assertRegex(text, r"one +16 KiB +0 KiB")
         self.assertRegex(text, r"together +80 KiB +%d KiB" % (5 * len(zlib.compress(content, 6)) // 1024))
 
+    def test_the_image_carries_the_list_of_its_packages_and_who_supports_it_until_when(self):
+        manifest = self.folder / "image.manifest"
+        manifest.write_text("zlib cortexa57 1.3.1\nbusybox cortexa57 1.36.1\n")
+        d = self.image(
+            IMAGE_MANIFEST=str(manifest),
+            OTA_SUPPORT_UNTIL="2031-12-31",
+            OTA_SECURITY_CONTACT="https://example.com/security",
+            datadir="/usr/share",
+        )
+        (self.folder / "pkgdata/runtime-reverse").mkdir(exist_ok=True)
+        (self.folder / "pkgdata/runtime/zlib").write_text("PN: zlib\nLICENSE:zlib: Zlib\n")
+        self.run_function("ota_packages", d)
+        content = (self.folder / "rootfs/usr/share/otamgr/packages.gz").read_bytes()
+        self.assertEqual(content, (self.folder / "deploy/image.packages.gz").read_bytes())
+        self.assertEqual(
+            "# otamgr-packages 1: name, version, recipe, licence\nbusybox\t1.36.1\t\t\nzlib\t1.3.1\tzlib\tZlib\n",
+            zlib.decompress(content, 31).decode(),
+        )
+        self.assertEqual(
+            "support-until=2031-12-31\nsecurity-contact=https://example.com/security\n",
+            (self.folder / "rootfs/usr/share/otamgr/support").read_text(),
+        )
+
     def test_an_image_that_is_to_have_no_class_archive_loses_that_of_an_earlier_build(self):
         archive = self.folder / "rootfs/usr/lib/otamgr/otamgr.jsa"
         archive.parent.mkdir(parents=True)

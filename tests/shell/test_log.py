@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The journal is linked line by line, the environment knows a link, and what ota-why --export writes tells of every change."""
 
+import gzip
 import hashlib
 import re
+import time
 
 from board import run
 from promises import equal, promise, true
@@ -185,3 +187,32 @@ def export(factory):
     true("\notamgr-log-end environment=unreadable\n" in exported(board), "an unreadable environment")
     (board.root / "data/otamgr/journal").unlink()
     true(" bytes=0\n\notamgr-log-end" in exported(board), "no journal")
+
+
+@promise(
+    "ota-why --packages shows the list of this system within a second, and refuses one that its signed manifest does not name"
+)
+def packages(factory):
+    board = factory.board()
+    equal(board.run("/sbin/ota-why", "--packages").code, 3, "without a list")
+    text = "# otamgr-packages 1: name, version, recipe, licence\n" + "".join(
+        f"lib{hashlib.sha256(bytes([number % 256, number // 256])).hexdigest()[:12]}\t1.{number}\trecipe\tMIT\n"
+        for number in range(800)
+    )
+    listed = board.root / "usr/share/otamgr/packages.gz"
+    listed.parent.mkdir(parents=True)
+    listed.write_bytes(gzip.compress(text.encode(), mtime=0))
+    began = time.monotonic()
+    result = board.run("/sbin/ota-why", "--packages")
+    true(time.monotonic() - began <= 1, f"took {time.monotonic() - began} s")
+    equal((result.code, result.out == text), (0, True), "without a manifest")
+    true("no signed manifest" in result.err, result.err)
+    manifest = board.root / "etc/otamgr/manifest"
+    manifest.parent.mkdir(exist_ok=True)
+    manifest.write_text(f"version=1.0\nx-packages-sha256={hashlib.sha256(listed.read_bytes()).hexdigest()}\n")
+    result = board.run("/sbin/ota-why", "--packages")
+    equal((result.code, result.out == text, result.err), (0, True, ""), "with its manifest")
+    listed.write_bytes(gzip.compress(text.replace("1.7\t", "1.8\t").encode(), mtime=0))
+    result = board.run("/sbin/ota-why", "--packages")
+    equal((result.code, result.out), (4, ""), "a changed list")
+    true("the list was changed" in result.err, result.err)
