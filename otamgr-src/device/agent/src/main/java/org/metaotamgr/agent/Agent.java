@@ -2,6 +2,7 @@
 package org.metaotamgr.agent;
 
 import java.time.Duration;
+import java.time.LocalDateTime;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -26,6 +27,21 @@ public final class Agent implements AutoCloseable {
     private final PullStep pull;
     private final InstallStep install;
     private final FinaliseStep finalise;
+    private volatile Optional<LocalDateTime> nextCheck = Optional.empty();
+
+    /** Whoever asks by itself says when it does again. */
+    void checksAgainAt(LocalDateTime when) {
+        nextCheck = Optional.of(when);
+    }
+
+    /**
+     * When the source is asked again without a command.
+     *
+     * @return local time of the device; empty if only commands ask
+     */
+    public Optional<LocalDateTime> nextCheck() {
+        return nextCheck;
+    }
 
     /**
      * Makes an agent.

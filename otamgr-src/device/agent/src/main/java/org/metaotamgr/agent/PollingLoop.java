@@ -145,7 +145,7 @@ public final class PollingLoop {
         }
         // A trial, an end that the source was not told, and somebody who plugs a stick in do not wait for a whole
         // interval.
-        time.pause(rhythm.first(!agent.isRemote() || agent.isAwaited() || !listener.mayTake()));
+        pause(rhythm.first(!agent.isRemote() || agent.isAwaited() || !listener.mayTake()));
         while (!isOver) {
             Duration wait;
             try {
@@ -158,9 +158,14 @@ public final class PollingLoop {
                 wait = rhythm.jittered(backoff.next());
             }
             if (!isOver) {
-                time.pause(wait);
+                pause(wait);
             }
         }
+    }
+
+    private void pause(Duration wait) throws InterruptedException {
+        agent.checksAgainAt(time.now().plus(wait));
+        time.pause(wait);
     }
 
     /** One round; returns how long to wait for the next one. */

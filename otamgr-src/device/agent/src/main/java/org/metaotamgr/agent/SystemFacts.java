@@ -27,6 +27,17 @@ public record SystemFacts(Path folder) {
         return Manifest.of(lines("manifest")).value("version").filter(Target::isVersion);
     }
 
+    /**
+     * Until when its maker mends this system.
+     *
+     * @return a date such as 2031-12-31; empty if the bundle that made the system did not say
+     */
+    public Optional<String> supportedUntil() {
+        return Manifest.of(lines("manifest"))
+                .value("x-support-until")
+                .filter(date -> date.matches("[0-9]{4}-[0-9]{2}-[0-9]{2}"));
+    }
+
     /** As sysupgrade reads it: the first line that is a name. Nothing of a file with zero bytes, such as one in UTF-16. */
     Optional<String> compatible() {
         try (InputStream in = Files.newInputStream(folder.resolve("compatible"))) {

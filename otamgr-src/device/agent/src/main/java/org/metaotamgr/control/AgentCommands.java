@@ -5,6 +5,8 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import java.io.IOException;
 import java.io.StringWriter;
+import java.time.LocalDateTime;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -338,6 +340,7 @@ public final class AgentCommands implements ControlServer.Handler {
         InstalledSystem installed = device.installed();
         Optional<Target> pending = device.finalisation().pending();
         Optional<String> last = device.finalisation().lastEnd();
+        Optional<String> supportedUntil = device.facts().supportedUntil();
         List<Target> pulled = device.store().pulled();
         if (json) {
             answer.out(json(generator -> {
@@ -351,6 +354,9 @@ public final class AgentCommands implements ControlServer.Handler {
                 generator.writeStringField("floor", slot.floor().orElse(""));
                 generator.writeEndObject();
                 generator.writeStringField("source", sourceName());
+                generator.writeStringField(
+                        "nextCheck", nextCheck().map(LocalDateTime::toString).orElse(""));
+                generator.writeStringField("supportedUntil", supportedUntil.orElse(""));
                 generator.writeObjectFieldStart("installed");
                 generator.writeStringField("name", installed.name().orElse(""));
                 generator.writeStringField("version", installed.version().orElse(""));
@@ -370,6 +376,10 @@ public final class AgentCommands implements ControlServer.Handler {
             answer.out("slot       " + sentence(slot));
             slot.floor().ifPresent(floor -> answer.out("floor      " + floor + "  (nothing older is installed)"));
             answer.out("source     " + sourceName());
+            nextCheck()
+                    .ifPresent(
+                            when -> answer.out("next check " + when.toString().replace('T', ' ')));
+            supportedUntil.ifPresent(date -> answer.out("supported  until " + date));
             pulled.forEach(target -> answer.out("pulled     " + line(target)));
             pending.ifPresent(target -> answer.out("pending    " + line(target)));
             last.ifPresent(end -> answer.out("last       " + end));
@@ -389,6 +399,10 @@ public final class AgentCommands implements ControlServer.Handler {
             case MISMATCH -> slot.running() + " runs, but " + slot.committed() + " is committed; try: ota-doctor";
             case UNKNOWN -> "the boot state cannot be read; try: ota-doctor";
         };
+    }
+
+    private Optional<LocalDateTime> nextCheck() {
+        return agent.flatMap(Agent::nextCheck).map(when -> when.truncatedTo(ChronoUnit.SECONDS));
     }
 
     private String sourceName() {

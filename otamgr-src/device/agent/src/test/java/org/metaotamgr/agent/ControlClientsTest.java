@@ -2,6 +2,7 @@
 package org.metaotamgr.agent;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.charset.StandardCharsets;
@@ -156,6 +157,12 @@ class ControlClientsTest {
                 .out()
                 .contains("slot       a runs; b is armed: the next reboot starts its trial\n"));
         assertTrue(ask(client, "status").out().contains("floor      0.9  (nothing older is installed)\n"));
+        Files.writeString(folder.resolve("etc/manifest"), "version=1.0\nx-support-until=2031-12-31\n");
+        assertTrue(ask(client, "status").out().contains("supported  until 2031-12-31\n"));
+        assertTrue(
+                ask(client, "status", "--json").out().contains("\"nextCheck\":\"\",\"supportedUntil\":\"2031-12-31\""));
+        Files.writeString(folder.resolve("etc/manifest"), "version=1.0\nx-support-until=for ever\n");
+        assertFalse(ask(client, "status").out().contains("supported"));
         Files.delete(folder.resolve("slot"));
         Call unknown = ask(client, "status");
         assertEquals(ExitCode.UNKNOWN.status(), unknown.status());

@@ -31,6 +31,8 @@ class PollingLoopTest {
     private LocalDateTime now = LocalDateTime.of(2026, 3, 2, 12, 0);
     private final List<Long> pauses = new ArrayList<>();
     private final List<String> told = new ArrayList<>();
+    private final List<Optional<LocalDateTime>> expected = new ArrayList<>();
+    private Agent agent;
     private double random = 0.5;
     private boolean mayTake = true;
 
@@ -40,8 +42,9 @@ class PollingLoopTest {
     }
 
     private PollingLoop loop(Polling polling) throws Exception {
+        agent = new Agent(source, device.open());
         return new PollingLoop(
-                new Agent(source, device.open()),
+                agent,
                 polling,
                 new PollingLoop.Time() {
                     @Override
@@ -53,6 +56,7 @@ class PollingLoopTest {
                     public void pause(Duration time) throws InterruptedException {
                         pauses.add(time.toSeconds());
                         now = now.plus(time);
+                        expected.add(agent.nextCheck().filter(when -> when.equals(now)));
                         if (pauses.size() > 20) {
                             throw new InterruptedException("long enough");
                         }
@@ -92,6 +96,17 @@ class PollingLoopTest {
                 false,
                 List.of("wwan"),
                 5);
+    }
+
+    @Test
+    void whenTheSourceIsAskedAgainIsKnownDuringEachPause() throws Exception {
+        assertThrows(InterruptedException.class, () -> loop(polling(Polling.Automatic.CHECK))
+                .run());
+        assertEquals(21, expected.size());
+        assertTrue(expected.stream().allMatch(Optional::isPresent), expected.toString());
+        expected.clear();
+        loop(polling(Polling.Automatic.OFF)).run();
+        assertEquals(Optional.empty(), agent.nextCheck());
     }
 
     @Test
