@@ -13,8 +13,8 @@ class Manual(MetadataCase):
     def setUp(self):
         super().setUp()
         d = self.parsed(
-            "recipes-ota/sysupgrade/sysupgrade_0.1.0.bb",
-            self.configuration(PV="0.1.0", UNPACKDIR=str(ROOT / "recipes-ota/sysupgrade/files")),
+            "recipes-ota/sysupgrade/sysupgrade_0.2.0.bb",
+            self.configuration(PV="0.2.0", UNPACKDIR=str(ROOT / "recipes-ota/sysupgrade/files")),
         )
         self.run_function("ota_man_install", d)
         self.pages = {path.stem: path for path in (self.folder / "image/usr/share/man/man8").iterdir()}
@@ -23,7 +23,7 @@ class Manual(MetadataCase):
         }
 
     def test_every_command_that_the_recipe_installs_has_both(self):
-        text = (ROOT / "recipes-ota/sysupgrade/sysupgrade_0.1.0.bb").read_text()
+        text = (ROOT / "recipes-ota/sysupgrade/sysupgrade_0.2.0.bb").read_text()
         installed = re.search(r"install -m 0755 (.*) \$\{D\}\$\{base_sbindir\}", text)[1].replace("${S}/", "").split()
         self.assertEqual(sorted(installed), sorted(self.pages))
         self.assertEqual(sorted(installed), sorted(self.completions))

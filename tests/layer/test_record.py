@@ -5,7 +5,7 @@ import json
 
 from metadata import Failure, MetadataCase
 
-RECIPE = "recipes-ota/ota-record/ota-record_0.1.0.bb"
+RECIPE = "recipes-ota/ota-record/ota-record_0.2.0.bb"
 RECORD = {"version": "1.2.3", "versionNumber": "123"}
 
 

@@ -145,7 +145,7 @@ class Services(unittest.TestCase):
 
         data, guard, daemon = (
             order(recipe)
-            for recipe in ("ota-data/ota-data_0.1.0.bb", "sysupgrade/sysupgrade_0.1.0.bb", "otamgr/otamgr_0.1.0.bb")
+            for recipe in ("ota-data/ota-data_0.2.0.bb", "sysupgrade/sysupgrade_0.2.0.bb", "otamgr/otamgr_0.2.0.bb")
         )
         self.assertLess(data, guard)
         self.assertLess(guard, daemon)
