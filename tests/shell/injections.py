@@ -229,8 +229,8 @@ class Guarding:
         text = (
             (FILES / "ota-trial-guard")
             .read_text()
-            .replace("PATIENCE_WITH_ITSELF=30", "PATIENCE_WITH_ITSELF=1")
-            .replace("napped 10", "napped 2")
+            .replace("PATIENCE_WITH_ITSELF=30", "PATIENCE_WITH_ITSELF=4")
+            .replace("napped 10", "napped 6")
         )
         (board.root / "tmp/guard").write_text(text)
         self.before = state_of(board)
@@ -241,10 +241,9 @@ class Guarding:
 
     def learnt(self, board, result):
         if self.reboots:
-            # On a busy machine its timekeeper finds it too slow, and forces the reboot as well.
-            reboots = board.reboots()
-            equal((result.code, reboots[:2]), (20, ["reboot ", "reboot -f"]), f"end of the trial, said: {result.err}")
-            true(len(reboots) <= 3 and reboots[-1] == "reboot -f", f"reboots: {reboots}")
+            # On a busy machine its timekeeper finds it too slow, and forces the reboot as well, perhaps before.
+            equal(result.code, 20, f"exit code, said: {result.err}")
+            equal(set(board.reboots()), {"reboot ", "reboot -f"}, f"end of the trial, said: {result.err}")
         else:
             equal((result.code, board.reboots()), (0, []), f"end of the guard, said: {result.err}")
         self.wanted = state_of(board)
