@@ -4,6 +4,7 @@ package org.metaotamgr.agent;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.metaotamgr.device.ConfigException;
@@ -32,8 +33,8 @@ public record AgentConfig(
     /** The kind of source that is none to be asked: hubby brings updates by itself. */
     public static final String HUBBY = "hubby";
     /** The keys of the outermost object that are read here. */
-    public static final Set<String> KEYS =
-            Set.of("storage", "sysupgrade", "otaSlot", "otaVerify", "retry", "callback", "source", "polling");
+    public static final Set<String> KEYS = Set.of(
+            "storage", "sysupgrade", "otaSlot", "otaVerify", "retry", "callback", "source", "polling", RootHelper.KEY);
 
     private static final Set<String> RETRY_KEYS = Set.of("directory", "attempts", "backoffSeconds");
     private static final Set<String> CALLBACK_KEYS =
@@ -51,10 +52,11 @@ public record AgentConfig(
      */
     public static AgentConfig of(ConfigObject root) throws ConfigException {
         Path storage = root.path("storage", Path.of("/data/otamgr"));
+        Optional<RootHelper> helper = RootHelper.of(root);
         return new AgentConfig(
                 storage,
-                root.program("sysupgrade", List.of("/sbin/sysupgrade"), false),
-                root.program("otaSlot", List.of("/sbin/ota-slot"), false),
+                root.program("sysupgrade", RootHelper.program(helper, "sysupgrade", "/sbin/sysupgrade"), false),
+                root.program("otaSlot", RootHelper.program(helper, "ota-slot", "/sbin/ota-slot"), false),
                 root.program("otaVerify", List.of("/sbin/ota-verify"), false),
                 retry(root.object("retry").warnAboutOthersThan(RETRY_KEYS), storage),
                 callbacks(root.object("callback").warnAboutOthersThan(CALLBACK_KEYS)),

@@ -34,6 +34,7 @@ public final class HealthDirectory implements Agent.Health {
     private static final int MAX_CHECKS = 100;
 
     private final Path directory;
+    private final Optional<RootHelper> helper;
     private final Duration timeout;
     private final Programs programs;
     private final LongSupplier clock;
@@ -44,13 +45,21 @@ public final class HealthDirectory implements Agent.Health {
      * Makes it.
      *
      * @param directory the folder, which may be missing
+     * @param helper runs them as root if the daemon is somebody else
      * @param timeout how long one check may take
      * @param programs runs the checks
      * @param clock nanoseconds that pass
      * @param log where to tell about it
      */
-    public HealthDirectory(Path directory, Duration timeout, Programs programs, LongSupplier clock, EventLog log) {
+    public HealthDirectory(
+            Path directory,
+            Optional<RootHelper> helper,
+            Duration timeout,
+            Programs programs,
+            LongSupplier clock,
+            EventLog log) {
         this.directory = directory;
+        this.helper = helper;
         this.timeout = timeout;
         this.programs = programs;
         this.clock = clock;
@@ -66,8 +75,21 @@ public final class HealthDirectory implements Agent.Health {
      * @return the checks
      */
     public static HealthDirectory real(Path directory, Duration timeout, EventLog log) {
+        return real(directory, Optional.empty(), timeout, log);
+    }
+
+    /**
+     * The checks of the real device.
+     *
+     * @param directory the folder, usually {@code /etc/otamgr/health.d}
+     * @param helper runs them as root if the daemon is somebody else
+     * @param timeout how long one check may take
+     * @param log where to tell about it
+     * @return the checks
+     */
+    public static HealthDirectory real(Path directory, Optional<RootHelper> helper, Duration timeout, EventLog log) {
         return new HealthDirectory(
-                directory, timeout, new Programs(new SystemProcessRunner(log)), System::nanoTime, log);
+                directory, helper, timeout, new Programs(new SystemProcessRunner(log)), System::nanoTime, log);
     }
 
     /** Lines of output that are logged for each run of a check. */
@@ -111,7 +133,7 @@ public final class HealthDirectory implements Agent.Health {
             boolean isCutOff = left.compareTo(timeout) < 0;
             Said said = new Said(name);
             Programs.Outcome outcome = programs.run(
-                    List.of(check.toString()),
+                    helper.map(one -> one.asked("health", name)).orElse(List.of(check.toString())),
                     Map.of("OTA_SLOT", trial.running(), "OTA_TXN", trial.txn()),
                     isCutOff ? left : timeout,
                     said,

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.LockSupport;
@@ -36,6 +37,7 @@ public final class AttributeClient implements AutoCloseable {
     private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(15);
 
     private final Path socket;
+    private final Optional<Path> through;
     private final Message.Open open;
     private final AttributeHandler handler;
     private final Backoff backoff;
@@ -59,6 +61,7 @@ public final class AttributeClient implements AutoCloseable {
 
     private AttributeClient(Builder builder) {
         socket = builder.socket;
+        through = builder.through;
         open = new Message.Open(builder.ownName, builder.ranges);
         handler = builder.handler;
         backoff = new Backoff(builder.firstWait, builder.longestWait, new Random());
@@ -272,7 +275,7 @@ public final class AttributeClient implements AutoCloseable {
         String lastFailure = "";
         while (true) {
             Link next = new Link(this, lock, open, order, nanoClock, ids, handler, events, answers, log);
-            String failure = next.connect(socket);
+            String failure = next.connect(socket, through);
             if (failure == null) {
                 lastFailure = "";
                 synchronized (lock) {
@@ -368,6 +371,7 @@ public final class AttributeClient implements AutoCloseable {
         private final Path socket;
         private final String ownName;
         private final List<ListenRange> ranges = new ArrayList<>();
+        private Optional<Path> through = Optional.empty();
         private AttributeHandler handler = new AttributeHandler() {};
         private Duration firstWait = Duration.ofMillis(500);
         private Duration longestWait = Duration.ofSeconds(30);
@@ -432,6 +436,17 @@ public final class AttributeClient implements AutoCloseable {
          */
         public Builder handler(AttributeHandler handler) {
             this.handler = handler;
+            return this;
+        }
+
+        /**
+         * Has somebody who may connect do it, and hand the connected descriptor over: {@code otamgr-root}.
+         *
+         * @param helper its socket; the one of the daemon is then its affair
+         * @return this
+         */
+        public Builder through(Path helper) {
+            through = Optional.of(helper);
             return this;
         }
 

@@ -121,10 +121,14 @@ final class Link implements Conversation.Output, Conversation.Listener {
      *
      * @return why it did not work, null if it did
      */
-    String connect(Path path) {
+    String connect(Path path, Optional<Path> through) {
         try {
-            socket = AFUNIXSocket.newInstance();
-            socket.connect(AFUNIXSocketAddress.of(path));
+            if (through.isPresent()) {
+                socket = HandedOver.connect(through.get());
+            } else {
+                socket = AFUNIXSocket.newInstance();
+                socket.connect(AFUNIXSocketAddress.of(path));
+            }
             in = socket.getInputStream();
             out = socket.getOutputStream();
             AFUNIXSocketCredentials credentials = socket.getPeerCredentials();

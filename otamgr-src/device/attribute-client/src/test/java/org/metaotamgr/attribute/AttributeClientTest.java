@@ -40,6 +40,9 @@ import org.metaotamgr.wire.Incoming;
 import org.metaotamgr.wire.ListenRange;
 import org.metaotamgr.wire.Message;
 import org.metaotamgr.wire.Opcode;
+import org.newsclub.net.unix.AFUNIXServerSocket;
+import org.newsclub.net.unix.AFUNIXSocket;
+import org.newsclub.net.unix.AFUNIXSocketAddress;
 
 @DisplayName("The attribute client")
 @Timeout(120)
@@ -161,6 +164,54 @@ class AttributeClientTest {
     }
 
     // ---- connecting ----
+
+    @Test
+    @DisplayName("a connection that somebody else has made is used as an own one, and asked for again when it is gone")
+    void handedOver() throws Exception {
+        Path place = directory.resolve("helper");
+        try (AFUNIXServerSocket helper = AFUNIXServerSocket.newInstance()) {
+            helper.bind(AFUNIXSocketAddress.of(place));
+            Thread helping = new Thread(() -> {
+                try {
+                    handOver(helper, false);
+                    handOver(helper, true);
+                    handOver(helper, true);
+                } catch (IOException e) {
+                    // The test has ended.
+                    log(e.toString());
+                }
+            });
+            helping.setDaemon(true);
+            helping.start();
+            Recorder told = new Recorder();
+            client = builder(told).through(place).build();
+            client.start();
+            FakeDaemon.Connection connection = daemon.acceptOpen();
+            told.expect("connected");
+            synchronized (log) {
+                assertTrue(log.stream().anyMatch(line -> line.contains("refused attrd: No such file")), log.toString());
+            }
+            connection.close();
+            daemon.acceptOpen();
+        }
+    }
+
+    /** What otamgr-root does for {@code attrd}. */
+    private void handOver(AFUNIXServerSocket helper, boolean isThere) throws IOException {
+        try (AFUNIXSocket asked = helper.accept()) {
+            assertArrayEquals(
+                    "attrd\0\0".getBytes(StandardCharsets.US_ASCII),
+                    asked.getInputStream().readNBytes(7));
+            if (isThere) {
+                // Closing it here would shut it down for both.
+                AFUNIXSocket made = AFUNIXSocket.connectTo(AFUNIXSocketAddress.of(socket));
+                asked.setOutboundFileDescriptors(made.getFileDescriptor());
+                asked.getOutputStream().write("attrd\n".getBytes(StandardCharsets.US_ASCII));
+            } else {
+                asked.getOutputStream().write("refused attrd: No such file\n".getBytes(StandardCharsets.US_ASCII));
+            }
+        }
+    }
 
     @Test
     @DisplayName("opens with its name and ranges before anything else and tells who is at the other end")

@@ -40,6 +40,7 @@ record Assembly(Orders orders, Trial trial, OtaAttributes attributes, Engine eng
                 new OtaAttributes(on.runner(), config, orders, links, on.getter(), on.boot(), on.log());
         HealthDirectory checks = new HealthDirectory(
                 config.commit().healthDirectory(),
+                config.rootHelper(),
                 config.commit().checkTimeout(),
                 on.programs(),
                 on.nanoTime(),

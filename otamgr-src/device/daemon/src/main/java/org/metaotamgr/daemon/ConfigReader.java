@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.Set;
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.ConfigObject;
+import org.metaotamgr.agent.RootHelper;
 import org.metaotamgr.device.ConfigException;
 
 /** Makes the configuration of what the files say. */
@@ -47,6 +48,7 @@ final class ConfigReader {
         root.warnAboutOthersThan(keys());
         ConfigObject commit = root.object("commit").warnAboutOthersThan(COMMIT_KEYS);
         AgentConfig agent = AgentConfig.of(root);
+        Optional<RootHelper> helper = RootHelper.of(root);
         boolean isHubby = agent.sourceType().equals(AgentConfig.HUBBY);
         // Other sources are for products that have no attribute daemon.
         boolean attributes = root.flag("attributes", isHubby);
@@ -58,7 +60,7 @@ final class ConfigReader {
                 allowed,
                 agent.sysupgrade(),
                 agent.otaSlot(),
-                root.program("reboot", List.of("/sbin/reboot"), false),
+                root.program("reboot", RootHelper.program(helper, "reboot", "/sbin/reboot"), false),
                 root.seconds("rebootDelaySeconds", 0, MAX_REBOOT_DELAY_SECONDS, Duration.ofSeconds(5)),
                 root.program("factoryTest", List.of(), true),
                 root.program("pushLogs", List.of(), true),
@@ -67,6 +69,7 @@ final class ConfigReader {
                 agent.retry(),
                 attributes,
                 socket(root, "control", Path.of("/run/otamgr/control")),
+                helper,
                 agent);
     }
 

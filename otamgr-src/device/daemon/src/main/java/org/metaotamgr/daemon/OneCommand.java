@@ -29,7 +29,10 @@ final class OneCommand {
                 ? Optional.empty()
                 : Optional.of(new Agent(Sources.open(config.agent(), device), device));
         HealthDirectory health = HealthDirectory.real(
-                config.commit().healthDirectory(), config.commit().checkTimeout(), log);
+                config.commit().healthDirectory(),
+                config.rootHelper(),
+                config.commit().checkTimeout(),
+                log);
         AgentCommands.Host host = new AgentCommands.Host() {
             @Override
             public Result finalise(Answer answer) throws InterruptedException {

@@ -92,8 +92,9 @@ public final class Otamgr implements AutoCloseable {
 
     private void connect(
             OtamgrConfig config, OtaAttributes attributes, AtomicReference<AttributeClient> client, EventLog log) {
-        client.set(AttributeClient.builder(config.attrdSocket(), OWN_NAME)
-                .listen(Attributes.HUBBY_STATE, Attributes.HUBBY_OTA_UPGRADE_PATH)
+        AttributeClient.Builder builder = AttributeClient.builder(config.attrdSocket(), OWN_NAME);
+        config.rootHelper().ifPresent(helper -> builder.through(helper.socket()));
+        client.set(builder.listen(Attributes.HUBBY_STATE, Attributes.HUBBY_OTA_UPGRADE_PATH)
                 .listen(Attributes.HUBBY_COMMAND, Attributes.HUBBY_COMMAND)
                 .handler(attributes)
                 .backoff(FIRST_RECONNECT, LONGEST_RECONNECT)

@@ -4,10 +4,12 @@ package org.metaotamgr.daemon;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.ConfigFiles;
 import org.metaotamgr.agent.ConfigObject;
 import org.metaotamgr.agent.RetryPolicy;
+import org.metaotamgr.agent.RootHelper;
 import org.metaotamgr.device.ConfigException;
 
 /**
@@ -28,6 +30,7 @@ import org.metaotamgr.device.ConfigException;
  * @param retry what happens to updates that failed
  * @param attributes whether otamgr talks to the attribute daemon at all
  * @param control the socket for commands
+ * @param rootHelper does what needs root, if the daemon is not root
  * @param agent what the agent does with sources of updates
  */
 public record OtamgrConfig(
@@ -45,6 +48,7 @@ public record OtamgrConfig(
         RetryPolicy retry,
         boolean attributes,
         Path control,
+        Optional<RootHelper> rootHelper,
         AgentConfig agent) {
 
     /**

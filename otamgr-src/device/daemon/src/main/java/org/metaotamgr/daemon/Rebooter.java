@@ -60,7 +60,13 @@ final class Rebooter {
         waiting.await(() -> false, time);
     }
 
-    private void writeReason(String reason) {
+    private void writeReason(String reason) throws InterruptedException {
+        if (config.rootHelper().isPresent()) {
+            Programs.Outcome outcome = run(config.rootHelper().get().asked("reason", reason), Timeouts.OTA_SLOT);
+            log.info("reboot_reason:reason=" + reason
+                    + (outcome.isSuccess() ? "" : "," + outcome + ",rebooting without it"));
+            return;
+        }
         try {
             reasons.write(reason);
             log.info("reboot_reason:reason=" + reason);

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -22,6 +23,7 @@ import org.metaotamgr.agent.Callbacks;
 import org.metaotamgr.agent.ConfigFiles;
 import org.metaotamgr.agent.Polling;
 import org.metaotamgr.agent.RetryPolicy;
+import org.metaotamgr.agent.RootHelper;
 import org.metaotamgr.agent.Window;
 import org.metaotamgr.device.ConfigException;
 
@@ -65,7 +67,7 @@ class ConfigTest {
                  "healthDirectory": "/opt/health",
                  "checkTimeoutSeconds": 7, "deadlineSeconds": 100},
                  "retry": {"directory": "/data/memory", "attempts": 5, "backoffSeconds": 60},
-                 "attributes": true, "control": "/run/c", "storage": "/data/agent", "otaVerify": ["/bin/verify"],
+                 "attributes": true, "control": "/run/c", "rootHelper": {"ask": ["/bin/ask", "x"], "socket": "/run/h"}, "storage": "/data/agent", "otaVerify": ["/bin/verify"],
                  "callback": {"program": ["/bin/handler", "-x"], "timeoutSeconds": 9, "vetoExitStatus": 75,
                  "vetoSeconds": 30, "reasons": false},
                  "polling": {"automatic": "pull", "intervalSeconds": 60, "jitterPercent": 5, "backoffSeconds": 2,
@@ -117,9 +119,26 @@ class ConfigTest {
                         new RetryPolicy(Path.of("/data/memory"), 5, Duration.ofSeconds(60)),
                         true,
                         Path.of("/run/c"),
+                        Optional.of(new RootHelper(List.of("/bin/ask", "x"), Path.of("/run/h"))),
                         agent),
                 config);
         assertEquals(List.of(), warnings);
+    }
+
+    @Test
+    void whereTheDaemonIsNotRootSomebodyElseIsAskedUnlessProgramsAreNamed() throws ConfigException {
+        OtamgrConfig config = read("{\"rootHelper\": {}, \"reboot\": [\"/bin/own\"]}");
+        String helper = "/usr/lib/otamgr/otamgr-root";
+        assertEquals(List.of(helper, "ask", "sysupgrade"), config.sysupgrade());
+        assertEquals(List.of(helper, "ask", "ota-slot"), config.otaSlot());
+        assertEquals(List.of("/bin/own"), config.reboot());
+        assertEquals(
+                Path.of("/run/otamgr-root"), config.rootHelper().orElseThrow().socket());
+        assertEquals(
+                List.of(helper, "ask", "reboot"), read("{\"rootHelper\": {}}").reboot());
+        assertEquals(Optional.empty(), OtamgrConfig.defaults().rootHelper());
+        assertThrows(ConfigException.class, () -> read("{\"rootHelper\": true}"));
+        assertThrows(ConfigException.class, () -> read("{\"rootHelper\": {\"ask\": []}}"));
     }
 
     @Test

@@ -22,6 +22,7 @@ import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.Callbacks;
 import org.metaotamgr.agent.RetryPolicy;
+import org.metaotamgr.agent.RootHelper;
 import org.metaotamgr.agent.SystemFacts;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.attribute.Peer;
@@ -57,12 +58,17 @@ final class Device {
     }
 
     Device(Path folder, boolean needsHubby, List<String> factoryTest, List<String> pushLogs) {
-        this(folder, needsHubby, factoryTest, pushLogs, "boot-1", Duration.ZERO);
+        this(folder, needsHubby, factoryTest, pushLogs, "boot-1", Duration.ZERO, Optional.empty());
     }
 
     /** One whose hubby has to be connected for a time. */
     Device(Path folder, Duration hubbyStable) {
-        this(folder, true, List.of(), List.of(), "boot-1", hubbyStable);
+        this(folder, true, List.of(), List.of(), "boot-1", hubbyStable, Optional.empty());
+    }
+
+    /** One whose daemon is not root. */
+    static Device asking(Path folder, RootHelper helper) {
+        return new Device(folder, true, List.of(), List.of(), "boot-1", Duration.ZERO, Optional.of(helper));
     }
 
     /** The device as it comes up in another boot. */
@@ -73,7 +79,8 @@ final class Device {
                 List.of(),
                 List.of(),
                 bootId,
-                config.commit().hubbyStable());
+                config.commit().hubbyStable(),
+                config.rootHelper());
         next.numbers = numbers + 100;
         return next;
     }
@@ -84,7 +91,8 @@ final class Device {
             List<String> factoryTest,
             List<String> pushLogs,
             String bootId,
-            Duration hubbyStable) {
+            Duration hubbyStable,
+            Optional<RootHelper> rootHelper) {
         this.folder = folder;
         OtamgrConfig defaults = OtamgrConfig.defaults();
         OtamgrConfig.Commit commit = defaults.commit();
@@ -124,6 +132,7 @@ final class Device {
                 retry,
                 true,
                 defaults.control(),
+                rootHelper,
                 new AgentConfig(
                         folder.resolve("agent"),
                         defaults.sysupgrade(),

@@ -19,11 +19,14 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.metaotamgr.agent.Installer;
+import org.metaotamgr.agent.RootHelper;
 import org.metaotamgr.device.Programs;
 import org.metaotamgr.device.SysupgradeExit;
 import org.metaotamgr.device.Timeouts;
 
 class EngineTest {
+    private static final RootHelper ASKED = new RootHelper(List.of("/bin/ask"), Path.of("/run/h"));
+
     @TempDir
     private Path folder;
 
@@ -208,6 +211,29 @@ class EngineTest {
                             "exec /sbin/reboot"),
                     device.events);
             assertEquals(Optional.of("full_ota"), device.rebootReason());
+        }
+
+        @Test
+        void aDaemonThatIsNotRootHasTheReasonWritten() {
+            Device asking = Device.asking(folder, ASKED);
+            asking.started("committed").offers("a");
+            asking.sysupgrade().ends(0);
+            asking.programs.running("/bin/ask", "reason", "full_ota").ends(0);
+            assertEquals(Optional.empty(), asking.rebootReason());
+            asking.pass(5);
+            assertEquals(1, asking.reboots());
+            assertEquals(1, asking.log.count("reboot_reason:reason=full_ota"));
+        }
+
+        @Test
+        void aReasonThatCannotBeWrittenStopsNoReboot() {
+            Device asking = Device.asking(folder, ASKED);
+            asking.started("committed").offers("a");
+            asking.sysupgrade().ends(0);
+            asking.programs.running("/bin/ask", "reason", "full_ota").ends(126);
+            asking.pass(5);
+            assertEquals(1, asking.reboots());
+            assertEquals(1, asking.log.count("reboot_reason:reason=full_ota,exit=126,rebooting without it"));
         }
 
         @Test

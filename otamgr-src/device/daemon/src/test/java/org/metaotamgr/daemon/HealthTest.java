@@ -21,6 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.metaotamgr.agent.RootHelper;
 
 class HealthTest {
     @TempDir
@@ -85,6 +86,17 @@ class HealthTest {
             connectedTrial();
             assertEquals(Map.of("OTA_SLOT", "b", "OTA_TXN", "T1"), device.programs.running(check).environment);
             assertEquals(List.of(check), device.programs.running(check).command);
+        }
+
+        @Test
+        void whereTheDaemonIsNotRootTheyAreAskedForByTheirNames() throws IOException {
+            device = Device.asking(folder.toRealPath(), new RootHelper(List.of("/bin/ask"), Path.of("/run/h")));
+            device.hasCheck("50-check");
+            connectedTrial();
+            FakePrograms.Start asked = device.programs.running("/bin/ask", "health", "50-check");
+            assertEquals(Map.of("OTA_SLOT", "b", "OTA_TXN", "T1"), asked.environment);
+            asked.ends(0);
+            assertEquals(1, commits());
         }
 
         @Test
