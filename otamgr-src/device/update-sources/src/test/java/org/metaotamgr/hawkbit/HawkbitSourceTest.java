@@ -469,6 +469,9 @@ class HawkbitSourceTest {
                 Reason.DEFERRED,
                 assertThrows(SourceException.class, () -> source().isStillOffered(target))
                         .reason());
+        // By the server's rules the device has this set already.
+        assertEquals(-1, server.assign(update()));
+        server.forget(update());
         long next = server.assign(update());
         Target again = offered();
         assertEquals(target.id(), again.id());
@@ -722,6 +725,7 @@ class HawkbitSourceTest {
         SourceException later =
                 assertThrows(SourceException.class, () -> source(policy).isStillOffered(target));
         assertEquals(Reason.DEFERRED, later.reason());
+        server.forget(update());
         server.assign(update());
         source(policy).check(DEVICE);
         assertTrue(source(policy).isStillOffered(offered(policy)));

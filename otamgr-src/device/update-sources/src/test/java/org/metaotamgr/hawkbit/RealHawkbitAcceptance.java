@@ -42,7 +42,7 @@ class RealHawkbitAcceptance {
             new InstalledSystem(Optional.empty(), Optional.of("1.0"), Optional.of("qemuarm64"), Optional.empty());
     private static final String DOWNLOAD = "download: pulled 0 of %d bytes";
     private static final String DOWNLOADED = "downloaded: pulled, and its hash is right";
-    private static final String WRITING = "running: writing it to the other slot";
+    private static final String WRITING = "running: writing it into the inactive slot";
     private static final String ARMED = "running: written; the next reboot starts its trial";
 
     @TempDir

@@ -194,6 +194,8 @@ class AgentFlowTest {
         assertEquals(ExitCode.DEFERRED, agent().install(target, line -> {}).code());
         assertEquals(ExitCode.OK, agent().checkIn().result().code());
         assertEquals(1, agent().pulled().size());
+        assertEquals(-1, server.assign(Assignment.forced("system", "2.0", bundle)));
+        server.forget(Assignment.forced("system", "2.0", bundle));
         server.assign(Assignment.forced("system", "2.0", bundle));
         install(offered());
         assertEquals(

@@ -7,6 +7,7 @@ import java.util.List;
 /** An update that is assigned to the device, in the server's words. Only used under the server's lock. */
 final class Action {
     final long id;
+    final long set;
     final Assignment assignment;
     private Status status;
     private boolean windowOpen;
@@ -38,10 +39,16 @@ final class Action {
         boolean isActive() {
             return isActive;
         }
+
+        /** Whether the device counts as one that has the set, or will have it. */
+        boolean isAssigned() {
+            return this != ERROR && this != CANCELED;
+        }
     }
 
-    Action(long id, Assignment assignment) {
+    Action(long id, long set, Assignment assignment) {
         this.id = id;
+        this.set = set;
         this.assignment = assignment;
         this.status = assignment.needsConfirmation() ? Status.WAIT_FOR_CONFIRMATION : Status.RUNNING;
     }

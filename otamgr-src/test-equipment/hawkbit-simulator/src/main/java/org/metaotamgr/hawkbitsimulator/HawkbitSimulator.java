@@ -21,6 +21,7 @@ import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -60,6 +61,10 @@ public final class HawkbitSimulator implements AutoCloseable {
     private boolean onlySha1;
     private String sleep = "00:05:00";
     private long nextId = 11;
+    /** Distribution sets, by version and content. */
+    private final Map<String, Long> sets = new HashMap<>();
+
+    private long nextSet = 1;
 
     /**
      * The device that is known to the server.
@@ -135,18 +140,38 @@ public final class HawkbitSimulator implements AutoCloseable {
     // ---- the management side ----
 
     /**
-     * Assigns an update. What was assigned before is cancelled, as hawkBit does it.
+     * Assigns an update. What was assigned before is cancelled, as hawkBit does it. A set that the device was assigned last is assigned
+     * already, unless that failed or was cancelled; also if it was only to be downloaded then, and so cannot be installed any more
+     * (seen with hawkBit 1.0.4).
      *
-     * @param assignment the update
-     * @return the id of the action
+     * @param assignment the update; the same version with the same content is the same distribution set
+     * @return the id of the action; -1 if there is none, as it is assigned already
      */
     public synchronized long assign(Assignment assignment) {
+        long set = sets.computeIfAbsent(key(assignment), any -> nextSet++);
+        Optional<Action> last = actions.values().stream().reduce((one, later) -> later);
+        if (last.isPresent() && last.get().set == set && last.get().status().isAssigned()) {
+            return -1;
+        }
         actions.values().stream()
                 .filter(Action::isActive)
                 .forEach(action -> action.become(Action.Status.CANCELING, "superseded"));
-        Action action = new Action(nextId++, assignment);
+        Action action = new Action(nextId++, set, assignment);
         actions.put(action.id, action);
         return action.id;
+    }
+
+    private static String key(Assignment assignment) {
+        return assignment.version() + " " + assignment.content().hash("SHA-256");
+    }
+
+    /**
+     * Makes the next assignment of an update another set with the same content.
+     *
+     * @param assignment the update
+     */
+    public synchronized void forget(Assignment assignment) {
+        sets.remove(key(assignment));
     }
 
     /**

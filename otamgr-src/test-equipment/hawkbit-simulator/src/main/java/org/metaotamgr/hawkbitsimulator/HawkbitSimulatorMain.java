@@ -64,8 +64,11 @@ public final class HawkbitSimulatorMain {
     }
 
     private synchronized long assign(String version, Path file, Map<String, String> metadata) throws IOException {
-        long action = simulator.assign(
-                Assignment.forced("system", version, Artifact.of(file)).saying(metadata));
+        Assignment assignment =
+                Assignment.forced("system", version, Artifact.of(file)).saying(metadata);
+        // Each in a set of its own, so that it can be assigned again.
+        simulator.forget(assignment);
+        long action = simulator.assign(assignment);
         shown.put(action, 0);
         System.out.println("http://localhost:" + simulator.uri().getPort() + "/: action " + action
                 + " assigned, version " + version);
