@@ -28,6 +28,8 @@ public final class AgentStore {
     static final String UPDATES = "updates";
     /** In a target's folder: the bundle is to be pulled whole, and not in parts. */
     public static final String WHOLE = "update.whole";
+    /** In a target's folder: what was pulled in parts so far. */
+    public static final String PARTS = "update.blocks.part";
 
     private static final String TARGET = "target.json";
     private static final String COMPLETE = "complete";

@@ -48,9 +48,7 @@ final class PullStep {
             if (!source.looksForRoom()) {
                 needRoom(target, folder);
             }
-            reports.report(
-                    target,
-                    new UpdateEvent.Pulling(Math.min(source.there(target, folder), target.bytes()), target.bytes()));
+            reportBegin(target, folder, counter);
             Path file = source.pull(target, folder, counter);
             device.store().pulled(target, file);
             result = new Result(
@@ -90,6 +88,17 @@ final class PullStep {
             reports.report(target, new UpdateEvent.Failed(result.message()));
         }
         return result;
+    }
+
+    /** How much of what is pulled in parts is there is known a moment later; until then a server is not told that it begins anew. */
+    private void reportBegin(Target target, Path folder, Counter counter) throws SourceException, InterruptedException {
+        if (Files.exists(folder.resolve(AgentStore.PARTS))) {
+            counter.reportNext();
+            return;
+        }
+        reports.report(
+                target,
+                new UpdateEvent.Pulling(Math.min(source.there(target, folder), target.bytes()), target.bytes()));
     }
 
     /** What was pushed lies on the device already, and stays where it is. */
@@ -172,6 +181,10 @@ final class PullStep {
         Counter(Target target, PullProgress progress) {
             this.target = target;
             this.progress = progress;
+        }
+
+        void reportNext() {
+            reported -= REPORT_NANOS;
         }
 
         @Override

@@ -27,7 +27,7 @@ import org.metaotamgr.device.Printable;
  * most {@value #SYNC_EVERY} bytes are fetched again.
  */
 public final class PullInParts {
-    static final String PART = "update.blocks.part";
+    static final String PART = AgentStore.PARTS;
     static final String FILE = "update.blocks";
     /** Names of those who pull it whole; who has begun so, ends so. */
     private static final List<String> WHOLE = List.of(AgentStore.WHOLE, "update.part", "update.bundle");

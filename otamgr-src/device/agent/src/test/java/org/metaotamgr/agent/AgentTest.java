@@ -114,6 +114,15 @@ class AgentTest {
     }
 
     @Test
+    void aPullInPartsThatGoesOnIsNotToldAsOneThatBegins() throws Exception {
+        Target target = ScriptedSource.target("2.0");
+        Path own = device.open().store().folderFor(target);
+        Files.writeString(own.resolve("update.blocks.part"), "half");
+        agent().pull(target, bytes -> {});
+        assertEquals(List.of("42 Pulling[bytes=3, total=7]", "42 Pulled[]"), source.reports);
+    }
+
+    @Test
     void aHandlerHearsOfARollbackAndTheSourceToo() throws Exception {
         pulledAndInstalled();
         device.slot("a", "a", "", device.txn(), device.txn());
