@@ -4,9 +4,10 @@
 import argparse
 import functools
 import re
+import subprocess
 import sys
 
-from emulated_board import agent_board, agent_sources, build, machine, show
+from emulated_board import agent_board, agent_sources, build, layer, machine, show
 from emulated_board.agent_hubby import HubbyDemo
 from emulated_board.agent_session import Running
 
@@ -185,7 +186,16 @@ def main():
         "Exit status: 0 all was as it must be, 1 it was not, 2 usage",
     )
     parser.add_argument("--source", action="append", choices=[*DEMOS], help="only this one; several times")
-    chosen = parser.parse_args().source or list(DEMOS)
+    parser.add_argument(
+        "--hawkbit",
+        metavar="URL",
+        help="with a hawkBit server that runs there (http://[USER:PASSWORD@]HOST:PORT; scripts/hawkbit-server starts one) in place of the "
+        "simulator; its history is compared line by line, and what needs no board is tried afterwards, as scripts/test hawkbit does",
+    )
+    words = parser.parse_args()
+    chosen = words.source or (["hawkbit"] if words.hawkbit else list(DEMOS))
+    if words.hawkbit:
+        DEMOS["hawkbit"] = functools.partial(Demo, functools.partial(agent_sources.HawkbitServer, words.hawkbit))
     screen = show.Show()
     failed = False
     screen.step("Build the board and what it is offered")
@@ -212,6 +222,9 @@ def main():
             print(f"  NOT AS PROMISED: expected commands to take less than {LONGEST_CALL_SECONDS} s")
             failed = True
     print("  The handler heard all of it.")
+    if words.hawkbit:
+        done = subprocess.run([layer.ROOT / "scripts/test", "hawkbit", "--server", words.hawkbit], check=False)
+        failed |= done.returncode != 0
     return 1 if failed else 0
 
 

@@ -8,9 +8,19 @@ import shutil
 import subprocess
 import threading
 
-from emulated_board import agent_board, build, layer, machine
+from emulated_board import agent_board, agent_hawkbit, build, layer, machine
 
 FOLDER = agent_board.FOLDER
+# The words of a device as hawkBit's history has them.
+_TYPES = {
+    ("download", "none"): "download",
+    ("downloaded", "none"): "downloaded",
+    ("proceeding", "none"): "running",
+    ("closed", "success"): "finished",
+    ("closed", "failure"): "error",
+    ("canceled", "none"): "canceled",
+}
+_PROGRESS = re.compile(r"(download|running): pulled \d+ of \d+ bytes")
 
 
 class Stick:
@@ -232,9 +242,39 @@ class Hawkbit:
         "tampered": "3.4",
         "cancelled": "2.0",
     }
+    # What the device says of each, as regular expressions, without how far a pull is.
+    HISTORY = {
+        "good": (
+            "downloaded: pulled, and its hash is right",
+            "running: writing it into the inactive slot",
+            "running: written; the next reboot starts its trial",
+            r"finished: version 2\.0 runs and is committed",
+        ),
+        "cancelled": ("canceled: the update was given up before anything was installed",),
+        "foreign": ("error: refused: .*",),
+        "older": ("error: refused: .*",),
+        "unmarked": ("error: .*",),
+        "stranger": ("error: .*",),
+        "tampered": ("error: .*",),
+        "empty": (
+            "downloaded: pulled, and its hash is right",
+            "running: writing it into the inactive slot",
+            "error: .*",
+        ),
+        "unhealthy": (
+            "downloaded: pulled, and its hash is right",
+            "running: writing it into the inactive slot",
+            "running: written; the next reboot starts its trial",
+            "error: rolled back.*",
+        ),
+    }
 
     def __init__(self, screen, systems):
         self._screen, self._systems = screen, systems
+        self._actions = []
+        self._start()
+
+    def _start(self):
         self._server = subprocess.Popen(
             [
                 layer.ROOT / "scripts/hawkbit-simulator",
@@ -246,14 +286,14 @@ class Hawkbit:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._console = machine.Console(lambda line: screen.line("server", line.strip()))
-        self.said = []
+        self._console = machine.Console(lambda line: self._screen.line("server", line.strip()))
+        self._said = []
         threading.Thread(target=self._read, daemon=True).start()
         self._console.wait("^http://", 300)
 
     def _read(self):
         for line in self._server.stdout:
-            self.said.append(line.strip())
+            self._said.append(line.strip())
             self._console._said(line.rstrip("\n").encode())
         self._console._silent()
 
@@ -262,6 +302,24 @@ class Hawkbit:
         self._server.stdin.write(f"{line}\n")
         self._server.stdin.flush()
 
+    def _assign(self, version, file, metadata):
+        words = "".join(f" {key}={value}" for key, value in metadata.items())
+        self._type(f"assign {version} {file}{words}")
+        return int(self._console.wait(r"action (\d+) assigned", 30)[1])
+
+    def _cancel(self, action):
+        self._type(f"cancel {action}")
+
+    def _history(self, action):
+        """What the device said of an action, as the server shows it: type, colon, message."""
+        lines, is_cancel = [], False
+        for line in self._said:
+            is_cancel |= line == f"action {action} cancel requested"
+            if match := re.fullmatch(rf"action {action} ([a-z]+)/([a-z]+): (.*)", line):
+                kind = _TYPES[match[1], match[2]]
+                lines.append(f"{'canceled' if is_cancel and kind == 'finished' else kind}: {match[3]}")
+        return lines
+
     def attach(self, session):
         pass
 
@@ -269,18 +327,54 @@ class Hawkbit:
         if case == "none":
             return
         file = self._systems.bundles[{"unmarked": "foreign", "cancelled": "good"}.get(case, case)]
-        board = {"foreign": " compatible=toaster", "unmarked": ""}.get(case, f" compatible={build.COMPATIBLE}")
-        self._type(f"assign {self.VERSIONS[case]} {file}{board}")
-        action = self._console.wait(r"action (\d+) assigned", 30)[1]
+        board = {"foreign": {"compatible": "toaster"}, "unmarked": {}}.get(case, {"compatible": build.COMPATIBLE})
+        action = self._assign(self.VERSIONS[case], file, board)
+        self._screen.line("server", f"{case}: action {action}")
+        self._actions.append((case, action))
         if case == "cancelled":
-            self._type(f"cancel {action}")
+            self._cancel(action)
 
     def check_end(self):
-        """The server knows how all of it ended."""
-        for told in (r"closed/success: version 2\.0 runs and is committed", r"closed/failure: .*rolled back"):
-            if not any(re.search(told, line) for line in self.said):
-                raise RuntimeError(f"expected that the server is told {told!r}, found {self.said}")
+        """The history of each action on the server, line by line. How far a pull is, is told as often as it takes."""
+        wrong = []
+        for case, action in self._actions:
+            found = self._history(action)
+            for line in found:
+                self._screen.line("history", f"{case}, action {action}: {line}")
+            steps = [line for line in found if not _PROGRESS.fullmatch(line)]
+            begins = [line for line in found if re.fullmatch(r"download: pulled 0 of \d+ bytes", line)]
+            expected = self.HISTORY[case]
+            fits = len(steps) == len(expected) and all(map(re.fullmatch, expected, steps))
+            if not fits or len(begins) > 1:
+                wrong.append(f"{case}: expected {list(expected)}, found {found}")
+        if wrong:
+            raise RuntimeError("; ".join(wrong))
 
     def close(self):
         self._server.stdin.close()
         self._server.wait()
+
+
+class HawkbitServer(Hawkbit):
+    """A hawkBit server that runs elsewhere."""
+
+    def __init__(self, url, screen, systems):
+        self._url = url
+        super().__init__(screen, systems)
+
+    def _start(self):
+        self._management = agent_hawkbit.Management(self._url, "board-1", agent_board.HAWKBIT_TOKEN)
+        self._forward = agent_hawkbit.Forward(agent_board.HAWKBIT_PORT, self._management.address)
+        self._screen.line("server", f"hawkBit at {self._url}")
+
+    def _assign(self, version, file, metadata):
+        return self._management.assign(version, file, metadata)
+
+    def _cancel(self, action):
+        self._management.cancel(action)
+
+    def _history(self, action):
+        return self._management.history(action)
+
+    def close(self):
+        self._forward.close()

@@ -48,11 +48,12 @@ public final class FleetSimulatorMain {
     private static final ObjectMapper MAPPER = new ObjectMapper();
     private static final int MINUTE = 60;
 
+    /** They mostly wait for one another. */
+    private static final int THREADS = 64;
+
     private final Path www;
-    private final ExecutorService workers =
-            Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
-    private final ExecutorService servers =
-            Executors.newFixedThreadPool(2 * Runtime.getRuntime().availableProcessors());
+    private final ExecutorService workers = Executors.newFixedThreadPool(THREADS);
+    private final ExecutorService servers = Executors.newFixedThreadPool(THREADS);
     private final HttpServer server;
     private final AtomicInteger requests = new AtomicInteger();
     private final AtomicLong bytes = new AtomicLong();
