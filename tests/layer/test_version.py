@@ -28,7 +28,8 @@ class Version(unittest.TestCase):
         for pom in poms:
             with self.subTest(pom=pom):
                 own = re.search(
-                    r"<artifactId>otamgr-parent</artifactId>\s*<version>(.*?)</version>", pom.read_text(encoding="utf-8")
+                    r"<artifactId>otamgr-parent</artifactId>\s*<version>(.*?)</version>",
+                    pom.read_text(encoding="utf-8"),
                 )
                 self.assertEqual("${revision}", own[1])
 
