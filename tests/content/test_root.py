@@ -16,7 +16,7 @@ from pathlib import Path
 
 import content
 
-SOURCES = content.REPOSITORY / "recipes-ota/otamgr/files/root"
+SOURCES = content.REPOSITORY / "recipes-ota/otamgr-user/files"
 USER = "nobody"
 GOOD = (
     ["sysupgrade", "--needs", "-q", "/tmp/new.bundle"],
@@ -96,6 +96,8 @@ class Root(unittest.TestCase):
             "OTAMGR_ROOT_SLOT": str(self.folder / "slot"),
             "OTAMGR_ROOT_REBOOT": str(self.folder / "reboot"),
             "OTAMGR_ROOT_HEALTH": str(self.folder / "health"),
+            "OTAMGR_ROOT_STORAGE": str(self.folder / "storage"),
+            "OTAMGR_ROOT_RUN": str(self.folder / "run"),
         }
         self.served = subprocess.Popen([self.program, "serve", "--user", USER], env=self.environment)
         self.addCleanup(self.served.wait)
@@ -296,6 +298,36 @@ class Root(unittest.TestCase):
         for one in asked:
             self.assertEqual(one.communicate(timeout=60)[0], b"out\n")
             self.assertEqual(one.returncode, 7)
+
+    def test_folders_of_the_user(self):
+        for name in ("storage", "run"):
+            info = (self.folder / name).stat()
+            self.assertEqual((info.st_uid, stat.S_IMODE(info.st_mode)), (self.user.pw_uid, 0o755))
+        # A link in its place is left alone.
+        self.served.kill()
+        self.served.wait()
+        (self.folder / "storage").rmdir()
+        (self.folder / "storage").symlink_to("/etc")
+        before = os.stat("/etc")
+        self.socket.unlink()
+        served = subprocess.Popen(
+            [self.program, "serve", "--user", USER], env=self.environment, stderr=subprocess.PIPE, text=True
+        )
+        self.addCleanup(served.wait)
+        self.addCleanup(served.kill)
+        self.addCleanup(served.stderr.close)
+        self.assertIn("storage: expected a folder of root's", served.stderr.readline())
+        self.assertEqual(os.stat("/etc").st_uid, before.st_uid)
+
+    def test_in_the_background(self):
+        self.served.kill()
+        self.served.wait()
+        place = self.folder / "pid"
+        subprocess.run(
+            [self.program, "serve", "--user", USER, "--pid-file", place], env=self.environment, check=True, timeout=30
+        )
+        self.addCleanup(os.kill, int(place.read_text()), signal.SIGKILL)
+        self.assertEqual(self.ask("ota-slot", "status").returncode, 7)
 
     def test_dropped(self):
         command = "id -u; grep -E '^(CapEff|CapPrm|CapBnd|NoNewPrivs)' /proc/self/status"

@@ -12,9 +12,15 @@ if [ -r "$OTAMGR_DEFAULTS" ]; then
     . "$OTAMGR_DEFAULTS"
 fi
 
+# With the package otamgr-user Java is not root: this program gives up what root has, and the folder of the socket is another.
+OTAMGR_ROOT=${OTAMGR_ROOT:-/usr/lib/otamgr/otamgr-root}
+OTAMGR_USER=${OTAMGR_USER:-otamgr}
+usual_socket=/run/otamgr/control
+[ ! -x "$OTAMGR_ROOT" ] || usual_socket=/run/otamgr-agent/control
+
 # The program that takes commands to the daemon, and the daemon's socket, "control" in its configuration.
 OTAMGR_CONTROL=${OTAMGR_CONTROL:-/usr/lib/otamgr/otamgr-control}
-OTAMGR_SOCKET=${OTAMGR_SOCKET:-/run/otamgr/control}
+OTAMGR_SOCKET=${OTAMGR_SOCKET:-$usual_socket}
 # What answers without a daemon and without Java.
 OTAMGR_SLOT=${OTAMGR_SLOT:-/sbin/ota-slot}
 OTAMGR_WHY=${OTAMGR_WHY:-/sbin/ota-why}
@@ -107,4 +113,7 @@ if [ -r "$OTAMGR_CDS" ]; then
     set -- -Xshare:auto "-XX:SharedArchiveFile=$OTAMGR_CDS" "$@"
 fi
 
+if [ -x "$OTAMGR_ROOT" ]; then
+    exec "$OTAMGR_ROOT" drop --user "$OTAMGR_USER" -- "$OTAMGR_JAVA" "$@"
+fi
 exec "$OTAMGR_JAVA" "$@"

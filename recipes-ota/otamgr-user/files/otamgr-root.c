@@ -35,13 +35,13 @@ enum {
 };
 
 static const char usage[] =
-    "usage: otamgr-root serve --user USER\n"
+    "usage: otamgr-root serve --user USER [--pid-file FILE]\n"
     "       otamgr-root ask WORD...\n"
     "       otamgr-root drop --user USER -- COMMAND ARGUMENT...\n"
     "\n"
     "Does for the otamgr daemon, which is not root, what needs root, and nothing else.\n"
     "\n"
-    "  serve   listens for USER, as root\n"
+    "  serve   listens for USER, as root; with a file for its process id, in the background\n"
     "  ask     asks for one thing and waits for its end, whose exit status it has:\n"
     "            sysupgrade --needs -q FILE\n"
     "            sysupgrade --no-reboot --txn ID [--header FILE] FILE\n"
@@ -51,7 +51,7 @@ static const char usage[] =
     "            reason WORD\n"
     "          Standard output and error must be pipes or sockets, unless root asks.\n"
     "          126: refused, 127: nobody serves, 125: who served is gone\n"
-    "  drop    runs COMMAND as USER, without any capability and without a way to get one\n"
+    "  drop    runs COMMAND as USER, without any capability and without a way to get one; as it is where root does not ask\n"
     "\n"
     "example: otamgr-root ask ota-slot status\n";
 
@@ -376,7 +376,45 @@ static void request_done(int to, const struct service *service) {
     }
 }
 
-static int serve(struct service *service) {
+/* A folder of the user's, in one of root's, so that nobody can put a link there. */
+static int folder_made(const char *path, mode_t mode, const struct service *service) {
+    struct stat info;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        complain("%s: %s", path, strerror(errno));
+        return -1;
+    }
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0 || (info.st_uid != 0 && info.st_uid != service->uid) || fchown(fd, service->uid, service->gid) != 0 ||
+        fchmod(fd, mode) != 0) {
+        complain("%s: expected a folder of root's or of %s", path, service->user);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
+    }
+    close(fd);
+    return 0;
+}
+
+/* Goes on in the background; who started us may rely on being served from now on. */
+static int background(const char *pid_file) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        setsid();
+        return 0;
+    }
+    FILE *file = pid < 0 ? NULL : fopen(pid_file, "we");
+    if (file == NULL || fprintf(file, "%ld\n", (long)pid) < 0 || fclose(file) != 0) {
+        complain("%s: %s", pid_file, strerror(errno));
+        if (pid > 0) {
+            kill(pid, SIGKILL);
+        }
+        exit(1);
+    }
+    exit(0);
+}
+
+static int serve(struct service *service, const char *pid_file) {
     struct sockaddr_un address;
     const char *path = socket_place();
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -384,12 +422,18 @@ static int serve(struct service *service) {
         complain("%s: %s", path, strerror(errno));
         return 1;
     }
+    /* Without the one updates are not remembered, without the other there are no commands: the daemon says so, and goes on. */
+    (void)folder_made(place("OTAMGR_ROOT_STORAGE", "/data/otamgr-agent"), 0755, service);
+    (void)folder_made(place("OTAMGR_ROOT_RUN", "/run/otamgr-agent"), 0755, service);
     mode_t before = umask(0177);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || chown(path, 0, service->gid) != 0 || chmod(path, 0660) != 0 || listen(fd, AT_ONCE) != 0) {
         complain("%s: %s", path, strerror(errno));
         return 1;
     }
     umask(before);
+    if (pid_file != NULL && background(pid_file) != 0) {
+        return 1;
+    }
     int busy = 0;
     for (;;) {
         while (busy > 0 && waitpid(-1, NULL, busy < AT_ONCE ? WNOHANG : 0) > 0) {
@@ -476,6 +520,12 @@ static int ask(char **words) {
 /* ---- drop ---- */
 
 static int drop(const struct service *service, char **command) {
+    if (geteuid() != 0) {
+        /* Nothing to give up. */
+        execvp(command[0], command);
+        complain("%s: %s", command[0], strerror(errno));
+        return EXIT_ABSENT;
+    }
     for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
         if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) {
             complain("capability %d cannot be given up: %s", capability, strerror(errno));
@@ -516,8 +566,9 @@ int main(int argc, char **argv) {
         return ask(argv + 2);
     }
     bool is_user_said = argc > 3 && strcmp(argv[2], "--user") == 0;
-    if (strcmp(verb, "serve") == 0 && is_user_said && argc == 4) {
-        return user_found(argv[3], &service) ? serve(&service) : EXIT_USAGE;
+    bool is_file_said = argc == 6 && strcmp(argv[4], "--pid-file") == 0;
+    if (strcmp(verb, "serve") == 0 && is_user_said && (argc == 4 || is_file_said)) {
+        return user_found(argv[3], &service) ? serve(&service, is_file_said ? argv[5] : NULL) : EXIT_USAGE;
     }
     if (strcmp(verb, "drop") == 0 && is_user_said && argc > 5 && strcmp(argv[4], "--") == 0) {
         return user_found(argv[3], &service) ? drop(&service, argv + 5) : EXIT_USAGE;
