@@ -68,8 +68,20 @@ final class MetadataReader {
                         version,
                         expires,
                         repository,
-                        signed.has(SIGNED_AT) ? Optional.of(reader.time(signed, SIGNED_AT)) : Optional.empty(),
+                        reader.signedAt(signed, expires),
                         reader.fileInfo(reader.member(reader.member(signed, "meta"), "snapshot.json"))));
+    }
+
+    /** Whoever signs with a clock that is so wrong is told by every device, before one without a clock believes it. */
+    private Optional<Instant> signedAt(JsonNode signed, Instant expires) throws TufException {
+        if (!signed.has(SIGNED_AT)) {
+            return Optional.empty();
+        }
+        Instant found = time(signed, SIGNED_AT);
+        if (found.isAfter(expires)) {
+            throw StrictJson.malformed(name, SIGNED_AT + " before " + expires + ", when it ends", found.toString());
+        }
+        return Optional.of(found);
     }
 
     static Metadata<Snapshot> snapshot(String name, byte[] content) throws TufException {

@@ -35,6 +35,7 @@ final class RepositoryOnPaper implements Transport {
     final List<KeyPair> formerRootKeys = new ArrayList<>();
 
     Optional<String> name = Optional.empty();
+    Optional<Instant> signedAt = Optional.empty();
 
     RepositoryOnPaper() {
         for (String role : List.of("root", "timestamp", "snapshot", "targets")) {
@@ -140,6 +141,7 @@ final class RepositoryOnPaper implements Transport {
     void publishTimestamp() {
         ObjectNode signed = signedPart("timestamp", "timestamp");
         signed.putObject("meta").putObject("snapshot.json").put("version", versions.get("snapshot"));
+        signedAt.ifPresent(time -> signed.put(MetadataReader.SIGNED_AT, time.toString()));
         published.put("timestamp.json", signed(signed, keys.get("timestamp")));
     }
 

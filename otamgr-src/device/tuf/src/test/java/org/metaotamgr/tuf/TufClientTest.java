@@ -209,6 +209,17 @@ class TufClientTest {
     }
 
     @Test
+    void aTimestampThatWasSignedAfterItsEndIsRefused() throws Exception {
+        repository.expires.put("timestamp", NOW.plus(Duration.ofDays(1)));
+        repository.signedAt = Optional.of(NOW.plus(Duration.ofDays(2)));
+        repository.publishTimestamp();
+        assertEquals(Reason.MALFORMED, refused());
+        repository.signedAt = Optional.of(NOW);
+        repository.publishTimestamp();
+        assertEquals(Optional.of(NOW), refreshed().signedAt());
+    }
+
+    @Test
     void aSystemThatComesWithTheRootOfAnotherRepositoryStartsAnew() throws Exception {
         for (int i = 0; i < 5; i++) {
             repository.publishRoot();
