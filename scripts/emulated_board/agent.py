@@ -18,6 +18,8 @@ CUT_AT = 4 << 20
 LOST_BY_CUT = 256 << 10
 # More than what comes before the blocks: manifest and index.
 BEFORE_BLOCKS = 1 << 20
+# What the daemon uses for a check with nothing new.
+MOST_OF_A_CHECK = 0.3
 CHECKED = [("check-for-update-pre", ""), ("check-for-update-post", "OK")]
 
 
@@ -34,6 +36,7 @@ class Demo:
         self._log.unlink(missing_ok=True)
         self.messages = {}
         self.seconds_of_calls = []
+        self.processor_of_check = None
 
     def close(self):
         self._source.close()
@@ -61,6 +64,7 @@ class Demo:
         self._source.offer(session, "good")
         session.run("otamgr check", 16)
         session.run("sed -n '/^VmRSS/p' /proc/$(cat /run/otamgr.pid)/status", 0)
+        self.processor_of_check = session.processor_of_daemon("otamgr check", 5)
         for command in ("status", "list", "status --json"):
             self.seconds_of_calls.append(session.seconds_of(f"otamgr {command}"))
 
@@ -215,11 +219,18 @@ def main():
         screen.table(
             [
                 ("seconds of a command", ", ".join(f"{seconds:.2f}" for seconds in demo.seconds_of_calls)),
+                (
+                    "seconds of processor of a check with nothing new",
+                    "-" if demo.processor_of_check is None else f"{demo.processor_of_check:.2f}",
+                ),
                 (f"demo of {name}", f"{screen.seconds() - started:.0f} s"),
             ]
         )
         if max(demo.seconds_of_calls) >= LONGEST_CALL_SECONDS:
             print(f"  NOT AS PROMISED: expected commands to take less than {LONGEST_CALL_SECONDS} s")
+            failed = True
+        if (demo.processor_of_check or 0) > MOST_OF_A_CHECK:
+            print(f"  NOT AS PROMISED: expected a check to take at most {MOST_OF_A_CHECK} s of processor")
             failed = True
     print("  The handler heard all of it.")
     if words.hawkbit:

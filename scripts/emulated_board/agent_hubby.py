@@ -28,6 +28,7 @@ class HubbyDemo:
         self._log.unlink(missing_ok=True)
         self.messages = {}
         self.seconds_of_calls = []
+        self.processor_of_check = None
 
     def attach(self, session):
         """Nothing has to be plugged in."""

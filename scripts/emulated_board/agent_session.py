@@ -52,6 +52,17 @@ class Session:
         real = next(re.search(r"real\s+(\d+)m\s*([\d.]+)s", line) for line in calls if "real" in line)
         return int(real[1]) * 60 + float(real[2])
 
+    def processor_of_daemon(self, command, times):
+        """Seconds of processor that the daemon uses for a command: the usual one of so many in a row."""
+        self.run(
+            f"for i in $(seq {times}); do {command} >/dev/null 2>&1; "
+            "awk '{ print \"ticks=\" $14 + $15 }' /proc/$(cat /run/otamgr.pid)/stat; done",
+            0,
+        )
+        ticks = [int(match[1]) for line in self.lines if (match := re.search(r"^ticks=(\d+)", line))][-times:]
+        # A hundred ticks are a second.
+        return sorted(after - before for before, after in zip(ticks, ticks[1:], strict=False))[(times - 1) // 2] / 100
+
     def environment(self):
         """What the boot loader knows about slots."""
         return [line for line in self.run("fw_printenv | grep ^ota_ | sort", 0) if line.startswith("ota_")]

@@ -192,11 +192,14 @@ def build_jars(folder):
         ("device/daemon", "otamgr"),
         ("test-equipment/simulators", "otamgr-simulators"),
     ):
-        (jar,) = (project / module / "target").glob(f"{name}-[0-9]*.jar")
-        shutil.copy(jar, folder / f"{name}.jar")
+        # Jars of earlier versions lie beside it.
+        made = (project / module / "target").glob(f"{name}-[0-9]*.jar")
+        shutil.copy(max(made, key=lambda jar: jar.stat().st_mtime), folder / f"{name}.jar")
     # Sources of updates that are modules of their own.
     for name in ("tuf", "update-sources"):
-        for jar in project.glob(f"device/{name}/target/otamgr-{name}-[0-9]*.jar"):
+        for jar in sorted(
+            project.glob(f"device/{name}/target/otamgr-{name}-[0-9]*.jar"), key=lambda jar: jar.stat().st_mtime
+        ):
             shutil.copy(jar, folder / f"otamgr-{name}.jar")
     libraries = folder / "libraries"
     run(
