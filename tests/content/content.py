@@ -56,11 +56,18 @@ def _command(words, image, environment):
     return held, [engine(), *map(str, words)], {"preexec_fn": inherited, "close_fds": False, "env": environment}
 
 
+def patience(seconds):
+    """How long to wait before something hangs: what waits for a processor does not, so longer where many wait for each."""
+    return seconds * max(1.0, os.getloadavg()[0] / os.cpu_count())
+
+
 def run(*words, image=None, timeout=60, environment=None, text=True, **options):
     """Runs a sub-command with the image on its descriptor. Returns what subprocess.run does, text captured."""
     held, command, how = _command(words, image, environment or {})
     try:
-        return subprocess.run(command, capture_output=True, text=text, timeout=timeout, check=False, **how, **options)
+        return subprocess.run(
+            command, capture_output=True, text=text, timeout=patience(timeout), check=False, **how, **options
+        )
     finally:
         if held >= 0:
             os.close(held)

@@ -67,7 +67,7 @@ class Stream(test_parts.Parts):
         os.close(server.to_engine)
         os.close(server.from_us)
         server.start()
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=content.patience(120))
         server.join()
         process.out, process.err = out, err
         return process, server

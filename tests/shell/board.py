@@ -54,6 +54,11 @@ def file_system_header(device):
     return {name: value.strip() for name, _, value in pairs}
 
 
+def patience(seconds=PATIENCE):
+    """How long to wait before something hangs: what waits for a processor does not, so longer where many wait for each."""
+    return seconds * max(1.0, os.getloadavg()[0] / os.cpu_count())
+
+
 def content_engine(repository):
     """The program that does everything with the bytes of an image, built for this machine where its sources are newer."""
     folder = repository / "build/ota-content"
@@ -512,7 +517,7 @@ class Board:
 
     def finish(self, process):
         progress = b""
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=patience())
         if hasattr(process, "progress_end"):
             with open(process.progress_end, "rb") as stream:
                 progress = stream.read()
@@ -549,7 +554,7 @@ class Board:
 
     def kill_everything(self):
         """As a power cut: nobody gets to clean up. Returns when all are gone."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience()
         while pids := [pid for pid in self.everything_running() if not self._is_zombie(pid)]:
             for pid in pids:
                 try:
@@ -560,7 +565,7 @@ class Board:
                 raise AssertionError(f"processes {pids} survive SIGKILL")
         for process in self.processes:
             if process.poll() is None:
-                process.wait(PATIENCE)
+                process.wait(patience())
 
     @staticmethod
     def _is_zombie(pid):
