@@ -18,8 +18,9 @@ enum {
     /* Of this program and its libraries. */
     MEMORY_BASE = 8 << 20,
     PACKED_BYTES = 262144,
-    /* Frames that are unpacked in a row before the prefix moves back to the beginning of the memory. */
-    WINDOW_FRAMES = 32,
+    /* Frames that are unpacked in a row before the prefix moves back to the beginning of the memory. When it does, none of the last SINK_LENT
+     * blocks is overwritten before as many have followed. */
+    WINDOW_FRAMES = 2 * SINK_LENT,
     /* Of what is streamed: compressed bytes that are taken at a time, and blocks after which all of it is known to be on the medium. What came
      * since is fetched again after a cut, at most 256 KiB with what is in the pipe. */
     FED_AT_ONCE = 16384,
@@ -500,7 +501,9 @@ static int frame_written(struct writing *writing, uint32_t frame, struct reason 
             place = index_run(index, run).first;
         }
         if (writing->plan.source[first + i] == FROM_BUNDLE) {
-            code = sink_put(writing->sink, first + i, place, plain + (size_t)i * BLOCK, reason);
+            const uint8_t *block = plain + (size_t)i * BLOCK;
+            /* In frames of one block each one that is unpacked is written, so it can be lent; of others some are not. */
+            code = (index->frame_blocks == 1 ? sink_lend : sink_put)(writing->sink, first + i, place, block, reason);
             writing->undrained = true;
         }
     }
@@ -548,7 +551,7 @@ static int frames_written(struct writing *writing, struct reason *reason) {
 
 static bool memory_taken(struct writing *writing) {
     const struct index *index = &writing->blocks->index;
-    writing->window_room = index->prefix_blocks + WINDOW_FRAMES * index->frame_blocks;
+    writing->window_room = index->prefix_blocks + (index->frame_blocks == 1 ? WINDOW_FRAMES : 32 * index->frame_blocks);
     writing->window = slot_buffer((size_t)writing->window_room * BLOCK);
     writing->packed = malloc(PACKED_BYTES);
     writing->unverified = calloc(index->data_blocks, 1);

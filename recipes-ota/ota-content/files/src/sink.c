@@ -8,7 +8,8 @@
 #include <string.h>
 
 struct piece {
-    uint8_t *bytes;
+    uint8_t *bytes; /* of the blocks that were copied */
+    const uint8_t *at[SINK_BLOCKS];
     uint32_t data[SINK_BLOCKS], block[SINK_BLOCKS], count;
     bool tries[SINK_BLOCKS];
 };
@@ -21,7 +22,7 @@ struct sink {
     struct piece pieces[2];
     unsigned filling; /* the caller's; the other one is the thread's */
     bool busy, over, started;
-    uint64_t written;
+    uint64_t written, written_seen; /* the thread's; what the caller knows of it without waiting */
     struct reason reason;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -32,7 +33,7 @@ struct sink {
 static int piece_verified(struct sink *sink, struct piece *piece, struct reason *reason) {
     for (uint32_t i = 0; i < piece->count; i++) {
         uint32_t data = piece->data[i];
-        if (data == SINK_ZEROS || block_is(sink->hasher, sink->index, data, piece->bytes + (size_t)i * BLOCK)) {
+        if (data == SINK_ZEROS || block_is(sink->hasher, sink->index, data, piece->at[i])) {
             continue;
         }
         if (!piece->tries[i]) {
@@ -52,12 +53,12 @@ static int piece_written(struct sink *sink, struct piece *piece, uint64_t *writt
         if (piece->block[i] == SINK_ZEROS) {
             continue;
         }
-        while (i + count < piece->count && piece->block[i + count] == piece->block[i] + count) {
+        while (i + count < piece->count && piece->block[i + count] == piece->block[i] + count && piece->at[i + count] == piece->at[i] + (size_t)count * BLOCK) {
             count++;
         }
         uint64_t offset = (uint64_t)piece->block[i] * BLOCK, size = (uint64_t)count * BLOCK, left = sink->index->image_bytes - offset;
         size = size < left ? size : left;
-        code = slot_write(sink->slot, piece->bytes + (size_t)i * BLOCK, (size_t)size, offset, reason);
+        code = slot_write(sink->slot, piece->at[i], (size_t)size, offset, reason);
         *written += size;
     }
     return code;
@@ -138,6 +139,7 @@ static int handed_over(struct sink *sink, struct reason *reason) {
     while (sink->busy) {
         pthread_cond_wait(&sink->changed, &sink->lock);
     }
+    sink->written_seen = sink->written;
     if (sink->reason.code == 0 && sink->pieces[sink->filling].count > 0) {
         sink->filling = 1 - sink->filling;
         sink->busy = true;
@@ -154,20 +156,29 @@ static int handed_over(struct sink *sink, struct reason *reason) {
 
 static int added(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, bool tries, struct reason *reason) {
     struct piece *piece = &sink->pieces[sink->filling];
-    memcpy(piece->bytes + (size_t)piece->count * BLOCK, bytes, BLOCK);
     piece->data[piece->count] = data;
     piece->block[piece->count] = block;
+    piece->at[piece->count] = bytes;
     piece->tries[piece->count] = tries;
     piece->count++;
     return piece->count == SINK_BLOCKS ? handed_over(sink, reason) : 0;
 }
 
+static const uint8_t *kept(struct sink *sink, const uint8_t *bytes) {
+    struct piece *piece = &sink->pieces[sink->filling];
+    return memcpy(piece->bytes + (size_t)piece->count * BLOCK, bytes, BLOCK);
+}
+
 int sink_put(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason) {
-    return added(sink, data, block, bytes, false, reason);
+    return added(sink, data, block, kept(sink, bytes), false, reason);
 }
 
 int sink_try(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason) {
-    return added(sink, data, block, bytes, true, reason);
+    return added(sink, data, block, kept(sink, bytes), true, reason);
+}
+
+int sink_lend(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason) {
+    return added(sink, data, block, bytes, false, reason);
 }
 
 int sink_drain(struct sink *sink, struct reason *reason) {
@@ -175,9 +186,4 @@ int sink_drain(struct sink *sink, struct reason *reason) {
     return code == 0 ? handed_over(sink, reason) : code;
 }
 
-uint64_t sink_written(struct sink *sink) {
-    pthread_mutex_lock(&sink->lock);
-    uint64_t written = sink->written;
-    pthread_mutex_unlock(&sink->lock);
-    return written;
-}
+uint64_t sink_written(const struct sink *sink) { return sink->written_seen; }

@@ -20,10 +20,14 @@ void sink_close(struct sink *sink);
 
 /* The block goes to its place `block` in the slot. With another hash than the index has for `data`, it is an error of the bundle. */
 int sink_put(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason);
-/* The same for a block that may be wrong. */
+/* The same, and the bytes stay as they are until SINK_LENT more blocks were put, or all is drained. */
+enum { SINK_LENT = 2 * SINK_BLOCKS };
+int sink_lend(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason);
+/* As sink_put for a block that may be wrong. */
 int sink_try(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason);
 /* Everything that was put is written. */
 int sink_drain(struct sink *sink, struct reason *reason);
-uint64_t sink_written(struct sink *sink);
+/* As far as the caller has heard: all of it, when it is drained. */
+uint64_t sink_written(const struct sink *sink);
 
 #endif
