@@ -645,6 +645,67 @@ class Held(Case):
         self.assertEqual(content.run("hold", "--", "/does/not/exist").returncode, 1)
 
 
+class Placed(Case):
+    """header, same and head: what sysupgrade does with a header, with what it placed, and with the first block of the slot."""
+
+    def header(self, size, copy):
+        header = self.deliver((bytes(range(256)) * 4097)[:size], "header")
+        return content.run("hold", "--header", header, "--", content.engine(), "header", copy, "x.hdr")
+
+    def test_a_header_is_copied_once_and_has_a_limit(self):
+        for number, (size, code) in enumerate(((1, 0), (MIB, 0), (0, 18), (MIB + 1, 18))):
+            with self.subTest(size=size):
+                copy = self.folder / f"copy{number}"
+                done = self.header(size, copy)
+                self.assertEqual((done.returncode, copy.exists()), (code, code == 0), done.stderr)
+                if code == 0:
+                    self.assertEqual((copy.stat().st_size, copy.stat().st_mode & 0o777), (size, 0o600))
+                else:
+                    self.assertIn("header x.hdr", done.stderr)
+        self.assertEqual(self.header(1, self.folder / "copy0").returncode, 21)
+
+    def test_what_was_placed_is_compared(self):
+        meant = self.deliver(os.urandom(20000), "meant")
+        for what, placed, code in (
+            ("the same", meant.read_bytes(), 0),
+            ("longer", meant.read_bytes() + b"x", 15),
+            ("shorter", meant.read_bytes()[:-1], 15),
+            ("one byte", meant.read_bytes()[:-1] + bytes([meant.read_bytes()[-1] ^ 1]), 15),
+            ("empty", b"", 15),
+        ):
+            with self.subTest(what):
+                self.assertEqual(content.run("same", meant, self.deliver(placed, "placed")).returncode, code)
+        (self.folder / "link").symlink_to(meant)
+        self.assertEqual(content.run("same", meant, self.folder / "link").returncode, 15)
+        self.assertEqual(content.run("same", meant, self.folder / "missing").returncode, 15)
+        self.assertEqual(content.run("same", meant).returncode, 2)
+
+    def test_the_first_block_is_noted_judged_and_cleared(self):
+        (self.folder / "facts").write_text("format=ext4\n")
+        slot = self.deliver(os.urandom(2 * BLOCK), "slot")
+        before = slot.read_bytes()
+
+        def head(task):
+            done = content.run("head", task, "--folder", self.folder, "--slot", slot)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout, slot.read_bytes()
+
+        self.assertEqual(head("note"), ("", before))
+        self.assertEqual(head("judge"), ("touched=no\n", before))
+        slot.write_bytes(b"x" + before[1:])
+        cleared = bytes(BLOCK) + before[BLOCK:]
+        self.assertEqual(head("judge"), ("touched=yes\n", cleared))
+        slot.write_bytes(before)
+        (self.folder / "head").unlink()
+        self.assertEqual(head("judge"), ("touched=yes\n", cleared))
+        slot.write_bytes(before)
+        self.assertEqual(head("clear"), ("touched=yes\n", cleared))
+        self.assertEqual(content.run("head", "look", "--folder", self.folder, "--slot", slot).returncode, 2)
+        self.assertEqual(
+            content.run("head", "note", "--folder", self.folder, "--slot", self.folder / "no").returncode, 14
+        )
+
+
 class Probes(Case):
     def test_environment(self):
         variables = b"ota_slot=a\0bootcmd=run x\0\0".ljust(4091, b"\0")
@@ -666,6 +727,30 @@ class Probes(Case):
         self.assertEqual(content.facts(content.run("probe", "env", single, 0, 4095).stdout)["copy1_crc"], "good")
         self.assertEqual(content.run("probe", "env", single, 4000, 4096).returncode, 3)
         self.assertEqual(content.run("probe", "env", single, 0).returncode, 2)
+
+    def copy_of(self, size, header=5, generation=7):
+        variables = b"ota_slot=a\0text=two\nlines\0\0".ljust(size - header, b"\0")
+        return struct.pack("<I", zlib.crc32(variables)) + bytes([generation])[: header - 4] + variables
+
+    def test_one_copy_and_what_it_is_instead(self):
+        good = self.copy_of(8192)
+        shown = self.folder / "variables"
+        for what, there, expected in (
+            ("good", good, {"state": "good", "generation": "7", "size": "8192"}),
+            ("one byte differs", good[:99] + b"x" + good[100:], {"state": "bad", "size": "8192"}),
+            ("without redundancy", self.copy_of(8192, header=4), {"state": "single", "size": "8192"}),
+            ("smaller", self.copy_of(4096), {"state": "other-size", "size": "4096"}),
+            ("larger", self.copy_of(16384), {"state": "other-size", "size": "16384"}),
+            ("zeros", bytes(8192), {"state": "blank", "size": "8192"}),
+            ("erased", b"\xff" * 8192, {"state": "blank", "size": "8192"}),
+        ):
+            with self.subTest(what):
+                path = self.deliver(b"before.." * 64 + there.ljust(16384, b"\0"))
+                done = content.run("probe", "env-copy", path, 512, 8192, shown)
+                self.assertEqual((done.returncode, content.facts(done.stdout)), (0, expected), done.stderr)
+        self.assertEqual(shown.read_bytes(), b"ota_slot=a\ntext=two\nlines\n")
+        self.assertEqual(content.run("probe", "env-copy", path, 16384, 8192, shown).returncode, 3)
+        self.assertEqual(content.run("probe", "env-copy", path, 0, 4, shown).returncode, 2)
 
     def test_file_system(self):
         said = content.facts(content.run("probe", "ext4", self.image).stdout)

@@ -60,10 +60,24 @@ first_line() {
 
 # fact KEY: what the engine has found, from the check or the opening before it; nothing when it said nothing.
 fact() {
-    cat "$work/content/facts" "$work/content/opened" 2>/dev/null | sed -n "s/^$1=//p" | head -n 1
+    line_of "$1" "$work/content/facts" || line_of "$1" "$work/content/opened" || :
 }
 
 # said KEY: what the last sub-command printed.
 said() {
-    sed -n "s/^$1=//p" "$work/said" | head -n 1
+    line_of "$1" "$work/said" || :
+}
+
+# line_of KEY FILE: of its first line KEY=VALUE the value. No program is run: an update asks often.
+line_of() {
+    [ -e "$2" ] || return 1
+    while IFS= read -r line_found; do
+        case $line_found in
+        "$1="*)
+            printf '%s\n' "${line_found#*=}"
+            return 0
+            ;;
+        esac
+    done <"$2"
+    return 1
 }

@@ -143,10 +143,10 @@ places_shown() {
 # Last of all files: whoever finds it finds a complete system.
 new_system_is_marked_complete() {
     if [ -n "$header" ]; then
-        cmp -s "$work/header" "$etc/$header_name" || fail 15 "the header in /etc/$header_name of the new system reads back differently"
+        "$CONTENT_ENGINE" same "$work/header" "$etc/$header_name" 2>/dev/null || fail 15 "the header in /etc/$header_name of the new system reads back differently"
     fi
     if [ -n "$bundle" ]; then
-        { place=$(inside_new_root "$BOOT_STATE_MANIFEST") && cmp -s "$work/content/manifest" "$place"; } ||
+        { place=$(inside_new_root "$BOOT_STATE_MANIFEST") && "$CONTENT_ENGINE" same "$work/content/manifest" "$place" 2>/dev/null; } ||
             fail 15 "$BOOT_STATE_MANIFEST of the new system reads back differently"
     fi
     { boot=$(inside_new_root "${MARKER%/*}") && (umask 022 && mkdir -p "$boot" && printf 'txn=%s\n' "$txn" >"$boot/${MARKER##*/}"); } ||

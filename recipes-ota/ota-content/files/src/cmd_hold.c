@@ -13,8 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HEADER_FD 7
-
 enum { GROUPS = 64 };
 
 static const struct option options[] = {

@@ -21,7 +21,8 @@ static const struct {
     {"check", cmd_check},   {"write", cmd_write},   {"verify", cmd_verify},
     {"unpack", cmd_unpack}, {"stage", cmd_stage},   {"compare", cmd_compare},
     {"probe", cmd_probe},   {"index", cmd_index},   {"attributes", cmd_attributes},
-    {"need", cmd_need},     {"limit", cmd_limit},
+    {"need", cmd_need},     {"limit", cmd_limit},   {"head", cmd_head},
+    {"header", cmd_header}, {"same", cmd_same},
 };
 
 static const char usage[] =
@@ -38,7 +39,9 @@ static const char usage[] =
     "  compare --folder FOLDER --root DIR\n"
     "  attributes FROM TO\n"
     "  limit SECONDS -- COMMAND ARGUMENT...\n"
-    "  probe env FILE OFFSET SIZE ... | probe ext4 DEVICE\n"
+    "  head note|judge|clear --folder FOLDER --slot DEVICE\n"
+    "  header FILE NAME | same FILE FILE\n"
+    "  probe env FILE OFFSET SIZE ... | probe env-copy FILE OFFSET SIZE VARIABLES | probe ext4 DEVICE\n"
     "Exit codes are those of sysupgrade --help.\n";
 
 /* A sysupgrade that is killed must leave nobody behind who goes on writing and completes a slot that nobody will verify. */

@@ -17,6 +17,7 @@
 
 #define CHUNK 131072
 #define IMAGE_FD 8
+#define HEADER_FD 7
 
 /* Where the bytes come from: reads like pread(2), sets errno. */
 struct provider {
