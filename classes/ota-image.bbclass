@@ -64,6 +64,8 @@ OTA_WKS_ENVIRONMENT = "${@otamgr.layout.wks_environment(d, 'ota-environment.bin'
 # wic became a project of its own in wrynose, with other names.
 OTA_WKS_BOOT_SOURCE = "${@'bootimg-partition' if 'scarthgap' in d.getVar('LAYERSERIES_CORENAMES').split() else 'bootimg_partition'}"
 OTA_SLOT_MARKER = "${WORKDIR}/ota-slot-marker/root"
+# Slot a as it is flashed.
+OTA_SLOT_IMAGE = "${WORKDIR}/ota-slot-marker/slot-a.ext4"
 
 # A slot with this file is complete: the boot script takes such a slot when the other one does not load. An update must not bring
 # it, sysupgrade writes it last; a disk that is flashed has it from the beginning.
@@ -72,7 +74,24 @@ ota_slot_marker () {
     echo "txn=flashed" > ${OTA_SLOT_MARKER}/boot/ota-slot-valid
     touch --date=@${REPRODUCIBLE_TIMESTAMP_ROOTFS} ${OTA_SLOT_MARKER}/boot/ota-slot-valid ${OTA_SLOT_MARKER}/boot ${OTA_SLOT_MARKER}
 }
-do_image_wic[prefuncs] += "ota_slot_marker"
+
+# The file system of the image itself, as a device makes a slot of an update: grown to the slot, with the marker. wic would make another one,
+# in which files lie elsewhere, and the first update of a flashed device would have to bring what it has.
+ota_slot_image () {
+    cp --sparse=always "${IMGDEPLOYDIR}/${IMAGE_NAME}.ext4" "${OTA_SLOT_IMAGE}"
+    export E2FSPROGS_FAKE_TIME=${REPRODUCIBLE_TIMESTAMP_ROOTFS}
+    resize2fs "${OTA_SLOT_IMAGE}" ${OTA_SLOT_SIZE}M
+    printf 'cd /boot\nwrite "%s" ota-slot-valid\n' "${OTA_SLOT_MARKER}/boot/ota-slot-valid" > "${OTA_SLOT_IMAGE}.debugfs"
+    debugfs -w -f "${OTA_SLOT_IMAGE}.debugfs" "${OTA_SLOT_IMAGE}"
+    # debugfs ends with 0 whatever happened.
+    if ! debugfs -R "cat /boot/ota-slot-valid" "${OTA_SLOT_IMAGE}" | cmp - ${OTA_SLOT_MARKER}/boot/ota-slot-valid; then
+        bbfatal "Slot a was not made: expected the file /boot/ota-slot-valid in ${OTA_SLOT_IMAGE}, see what debugfs says above"
+    fi
+}
+# nooelint: oelint.vars.specific, oelint.vars.overrideappend, oelint.vars.mispell - wic is a type of images, and others may make it of more
+IMAGE_TYPEDEP:wic:append = " ext4"
+do_image_wic[prefuncs] += "ota_slot_marker ota_slot_image"
+do_image_wic[depends] += "e2fsprogs-native:do_populate_sysroot"
 do_image_wic[cleandirs] += "${WORKDIR}/ota-slot-marker"
 
 # ---- checks ----------------------------------------------------------------------------------------------------------

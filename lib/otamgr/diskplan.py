@@ -91,7 +91,8 @@ class Plan:
         values = dict(self.settings)
         values["OTA_WKS_ENVIRONMENT"] = layout.wks_environment(self.settings, "ota-environment.bin")
         values["OTA_WKS_BOOT_SOURCE"] = "bootimg_partition"
-        values["OTA_SLOT_MARKER"] = "MARKER"
+        # BitBake's own, known when the image is made.
+        values["OTA_SLOT_IMAGE"] = "${OTA_SLOT_IMAGE}"
         filled = re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], text)
         return "\n".join(line for line in filled.splitlines() if line and not line.startswith("#"))
 

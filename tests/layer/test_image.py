@@ -2,7 +2,9 @@
 """What the image class refuses, and what it says."""
 
 import json
+import os
 import re
+import subprocess
 import zlib
 
 from metadata import ROOT, Failure, MetadataCase, bb
@@ -171,6 +173,63 @@ class Image(MetadataCase):
                 pass
             (self.folder / "rootfs/boot" / name).unlink()
         self.assertEqual(sorted(started), sorted(accepted))
+
+    def slot_image(self):
+        """The update as the class makes it, and slot a as it is flashed."""
+        d = self.image(REPRODUCIBLE_TIMESTAMP_ROOTFS="1520598896", OTA_SLOT_SIZE="64")
+        d.prependVar("PATH", "/usr/sbin:/sbin:")
+        tree = self.folder / "rootfs"
+        for number in range(200):
+            path = tree / f"usr/lib/{number % 7}/file-{number}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(f"{number} ".encode() * (number * 40))
+        update, slot = self.folder / "deploy/image-1.ext4", self.folder / "work/ota-slot-marker/slot-a.ext4"
+        options = d.expand("${OTA_FILE_SYSTEM_UUID} -E hash_seed=${OTA_FILE_SYSTEM_UUID},lazy_itable_init=0")
+        words = f"mke2fs -q -F -t ext4 -b 4096 -U {options} -i 4096 -d".split()
+        environment = {**os.environ, "PATH": d.getVar("PATH"), "E2FSPROGS_FAKE_TIME": "1520598896"}
+        subprocess.run([*words, tree, update, "24M"], check=True, env=environment, capture_output=True)
+        subprocess.run(["python3", ROOT / "lib/otamgr/settle.py", update], check=True, capture_output=True)
+        for name in ("ota_slot_marker", "ota_slot_image"):
+            self.run_function(name, d)
+        return d, update, slot, environment
+
+    def test_slot_a_of_the_disk_is_the_update_grown_to_the_slot_and_marked(self):
+        _, update, slot, environment = self.slot_image()
+        self.assertEqual(64 << 20, slot.stat().st_size)
+        checked = subprocess.run(["e2fsck", "-fn", slot], env=environment, capture_output=True, text=True)
+        self.assertEqual(0, checked.returncode, checked.stdout)
+        asked = {
+            request: subprocess.run(
+                ["debugfs", "-R", request, slot], env=environment, capture_output=True, text=True, check=True
+            ).stdout
+            for request in ("cat /boot/ota-slot-valid", "stat /boot/ota-slot-valid", "stats -h")
+        }
+        self.assertEqual("txn=flashed\n", asked["cat /boot/ota-slot-valid"])
+        self.assertRegex(asked["stat /boot/ota-slot-valid"], r"Mode: +0644(.*\n)+User: +0 +Group: +0 ")
+        self.assertRegex(asked["stats -h"], r"Block count: +16384\n")
+        # What the next update needs not bring: nearly every block is where the update has it.
+        old, new = update.read_bytes(), slot.read_bytes()
+        places = [at for at in range(0, len(old), 4096) if any(old[at : at + 4096])]
+        differ = [at // 4096 for at in places if old[at : at + 4096] != new[at : at + 4096]]
+        self.assertGreater(len(places), 300)
+        self.assertLess(len(differ), 12, differ)
+
+    def test_slot_a_is_the_same_in_each_build(self):
+        d, _, slot, _ = self.slot_image()
+        first = slot.read_bytes()
+        self.run_function("ota_slot_image", d)
+        self.assertTrue(first == slot.read_bytes())
+
+    def test_a_slot_that_did_not_get_its_marker_is_not_flashed(self):
+        d, update, _, environment = self.slot_image()
+        subprocess.run(["debugfs", "-w", "-R", "rmdir /boot", update], env=environment, check=True, capture_output=True)
+        d.setVar("bbfatal", f'echo "$*" > {self.folder}/said; exit 1')
+        d.setVarFlag("bbfatal", "func", "1")
+        with self.assertRaises(bb.process.ExecutionError):
+            self.run_function("ota_slot_image", d)
+        self.assertRegex(
+            (self.folder / "said").read_text(), "Slot a was not made: expected the file /boot/ota-slot-valid"
+        )
 
     def test_the_update_gets_its_name_in_the_deploy_folder(self):
         d = self.image(OTA_UPDATE_NAME="hub_update.bin")

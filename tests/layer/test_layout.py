@@ -19,7 +19,7 @@ class Layout(MetadataCase):
         """The layout of the disk as wic reads it."""
         d.setVar("OTA_WKS_ENVIRONMENT", otamgr.layout.wks_environment(d, "ota-environment.bin"))
         d.setVar("OTA_WKS_BOOT_SOURCE", "bootimg-partition")
-        d.setVar("OTA_SLOT_MARKER", "/marker")
+        d.setVar("OTA_SLOT_IMAGE", "/slot-a")
         return d.expand((ROOT / d.expand("wic/ota-ab-${OTA_PARTITION_TABLE}.wks.in")).read_text())
 
     def test_file_systems_of_an_image_have_the_same_identifier_in_each_build_and_those_of_another_machine_have_not(
@@ -87,7 +87,9 @@ class Layout(MetadataCase):
             with self.subTest(table=table):
                 text = self.wks(self.settings(OTA_PARTITION_TABLE=table))
                 slots = re.findall(
-                    r"^part (?:/ --source rootfs|--fstype=none (?!.*--no-table)).*--fixed-size (\d+)M", text, re.M
+                    r'^part --(?:source rawcopy --sourceparams="file=/slot-a"|fstype=none (?!.*--no-table)).*--fixed-size (\d+)M',
+                    text,
+                    re.M,
                 )
                 self.assertEqual(2, len(slots))
                 self.assertEqual(1, len(set(slots)))
@@ -278,7 +280,7 @@ class Layout(MetadataCase):
 
     def test_raw_boot_loaders_are_on_the_disk_and_over_nothing_else(self):
         d = self.settings("some-other-machine", OTA_BOOT_RAW="u-boot.itb@0x800000 idbloader.img@0x8000")
-        lines = [line for line in self.wks(d).splitlines() if "rawcopy" in line]
+        lines = [line for line in self.wks(d).splitlines() if "rawcopy" in line and "--no-table" in line]
         self.assertEqual(
             [
                 'part --source rawcopy --sourceparams="file=idbloader.img" --fstype=none --no-table --offset 64s',

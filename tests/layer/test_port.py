@@ -130,7 +130,6 @@ class Disk(MetadataCase):
         d = self.parsed("classes/ota-layout.bbclass", self.configuration("my-board", **own))
         d.setVar("OTA_WKS_ENVIRONMENT", otamgr.layout.wks_environment(d, "ota-environment.bin"))
         d.setVar("OTA_WKS_BOOT_SOURCE", "bootimg_partition")
-        d.setVar("OTA_SLOT_MARKER", "MARKER")
         text = d.expand((ROOT / d.expand("wic/ota-ab-${OTA_PARTITION_TABLE}.wks.in")).read_text())
         return d, "\n".join(line for line in text.splitlines() if line.strip() and not line.startswith("#"))
 
