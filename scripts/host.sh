@@ -17,7 +17,7 @@ SHARED_KERNEL_PACKAGES="busybox-static zstd gcc libc6-dev mount util-linux libss
 # shellcheck disable=SC2034
 TEST_PACKAGES="$SHARED_KERNEL_PACKAGES shellcheck shfmt gawk mawk attr acl libcap2-bin libarchive-tools \
 chromium xz-utils squashfs-tools dpkg-dev python3-venv groff-base systemd \
-git debootstrap clang libclang-rt-14-dev aspell aspell-en"
+git debootstrap softhsm2 opensc clang libclang-rt-14-dev aspell aspell-en"
 
 # shellcheck disable=SC2034
 # To build U-Boot for the emulated board, which only scripts/test --full does.
