@@ -46,6 +46,7 @@ final class HubbyApi {
         Device device = state.device(call.parameter("device"))
                 .orElseThrow(() -> ApiException.notFound("No such device; start the service with --device "
                         + call.parameter("device").replaceAll("\\p{Cntrl}", "?")));
+        state.seen(device);
         return switch (call.route()) {
             case POLL -> Reply.text("text/plain", description(call, offer(device)));
             case DOWNLOAD -> download(call, offer(device));

@@ -212,7 +212,7 @@ public final class OtaServiceSimulator implements AutoCloseable {
      * @return images, devices and their progress
      */
     public String state() {
-        return page.state("").toString();
+        return page.state("", "").toString();
     }
 
     private void serve(HttpExchange exchange) {

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -24,6 +25,8 @@ final class PageApi {
     private static final int MOST_DEVICES = 200;
     private static final int MOST_IMAGES = 100;
     private static final int MOST_REQUESTS = 30;
+    private static final int MOST_ROLLOUTS = 12;
+    private static final int MOST_PUSHES = 8;
 
     private final Settings settings;
     private final ServiceState state;
@@ -70,10 +73,10 @@ final class PageApi {
             throw ApiException.badRequest("after: expected a revision");
         }
         state.awaitChange(Long.parseLong(after), LONGEST_WAIT);
-        return Reply.json(200, state(query.getOrDefault("filter", "")));
+        return Reply.json(200, state(query.getOrDefault("filter", ""), query.getOrDefault("outcome", "")));
     }
 
-    ObjectNode state(String filter) {
+    ObjectNode state(String filter, String outcome) {
         ObjectNode node = json.createObjectNode();
         // Taken first: what changes while the rest is collected is shown by the next question.
         node.put("revision", state.revision());
@@ -83,7 +86,10 @@ final class PageApi {
                 .put("strict", settings.strict())
                 .set("deviceTypes", json.valueToTree(known.deviceTypeIds()));
         images(node, known);
-        devices(node, filter);
+        node.put("now", settings.clock().millis());
+        List<Push> pushes = state.pushes();
+        devices(node, filter, outcome, pushes);
+        rollouts(node, pushes);
         ArrayNode log = node.putArray("requests");
         for (RecordedRequest request : requests.last(MOST_REQUESTS)) {
             log.addObject()
@@ -117,21 +123,74 @@ final class PageApi {
         }
     }
 
-    private void devices(ObjectNode node, String filter) {
+    /** What was pushed to how many devices, and how that ended, the latest first. */
+    private void rollouts(ObjectNode node, List<Push> pushes) {
+        // The last push of an image to a device counts; those before it were replaced or tried again.
+        Map<String, Map<String, Push>> images = new LinkedHashMap<>();
+        Map<String, Long> last = new HashMap<>();
+        for (Push push : pushes) {
+            images.computeIfAbsent(push.imageId(), id -> new LinkedHashMap<>()).put(push.deviceId(), push);
+            last.merge(push.imageId(), push.time(), Math::max);
+        }
+        List<String> order = new ArrayList<>(images.keySet());
+        Collections.reverse(order);
+        order.sort(Comparator.comparing((String id) -> last.get(id)).reversed());
+        ArrayNode list = node.putArray("rollouts");
+        for (String id : order.subList(0, Math.min(MOST_ROLLOUTS, order.size()))) {
+            Map<String, Integer> outcomes = new TreeMap<>();
+            int open = 0;
+            for (Push push : images.get(id).values()) {
+                outcomes.merge(push.outcome().text(), 1, Integer::sum);
+                open += push.outcome().open() ? 1 : 0;
+            }
+            list.addObject()
+                    .put("imageId", id)
+                    .put("version", version(id))
+                    .put("time", last.get(id))
+                    .put("devices", images.get(id).size())
+                    .put("open", open)
+                    .set("outcomes", json.valueToTree(outcomes));
+        }
+    }
+
+    /** Empty if the image is not offered any more. */
+    private String version(String imageId) {
+        return state.image(imageId).map(image -> image.record().version()).orElse("");
+    }
+
+    private static boolean isLike(Push push, String outcome) {
+        return switch (outcome) {
+            case "open" -> push != null && push.outcome().open();
+            case "failed" -> push != null
+                    && !push.outcome().open()
+                    && push.outcome() != Push.Outcome.INSTALLED
+                    && push.outcome() != Push.Outcome.REPLACED;
+            case "installed" -> push != null && push.outcome() == Push.Outcome.INSTALLED;
+            case "none" -> push == null;
+            default -> true;
+        };
+    }
+
+    private void devices(ObjectNode node, String filter, String outcome, List<Push> pushes) {
         List<Device> devices = state.devices();
         Map<String, Push> latest = new HashMap<>();
-        state.pushes().forEach(push -> latest.put(push.deviceId(), push));
+        pushes.forEach(push -> latest.put(push.deviceId(), push));
         Map<String, Integer> outcomes = new TreeMap<>();
         latest.values().forEach(push -> outcomes.merge(push.outcome().text(), 1, Integer::sum));
         node.put("deviceCount", devices.size());
         node.set("outcomes", json.valueToTree(outcomes));
         List<Device> shown = new ArrayList<>(devices.stream()
-                .filter(device -> device.deviceId().contains(filter))
+                .filter(device -> device.deviceId().contains(filter) && isLike(latest.get(device.deviceId()), outcome))
                 .toList());
         // Those that something happens to, the latest first; the others after them.
         shown.sort(Comparator.comparingLong(device -> latest.containsKey(device.deviceId())
                 ? -Long.parseLong(latest.get(device.deviceId()).id())
                 : 1));
+        node.put("matching", shown.size());
+        Map<String, List<Push>> histories = new HashMap<>();
+        pushes.forEach(push -> histories
+                .computeIfAbsent(push.deviceId(), id -> new ArrayList<>())
+                .add(push));
         ArrayNode list = node.putArray("devices");
         for (Device device : shown.subList(0, Math.min(MOST_DEVICES, shown.size()))) {
             ObjectNode row = list.addObject()
@@ -139,6 +198,16 @@ final class PageApi {
                     .put("versionNumber", device.installed().toString())
                     .put("version", device.version())
                     .put("slot", device.slot());
+            state.lastSeen(device.deviceId()).ifPresent(time -> row.put("seen", time));
+            List<Push> history = histories.getOrDefault(device.deviceId(), List.of());
+            ArrayNode told = row.putArray("history");
+            for (int i = history.size() - 1; i >= Math.max(0, history.size() - MOST_PUSHES); i--) {
+                told.addObject()
+                        .put("imageId", history.get(i).imageId())
+                        .put("version", version(history.get(i).imageId()))
+                        .put("outcome", history.get(i).outcome().text())
+                        .put("time", history.get(i).time());
+            }
             Push push = latest.get(device.deviceId());
             if (push != null) {
                 row.put("imageId", push.imageId())

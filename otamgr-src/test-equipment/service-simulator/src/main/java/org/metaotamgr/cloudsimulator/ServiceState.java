@@ -23,6 +23,7 @@ final class ServiceState implements Closeable {
     /** The firmware type of a whole Linux image. */
     static final int HUB_TYPE = 5;
 
+    private static final long SEEN_MILLISECONDS = 10_000;
     private static final long FIRST_POOL_ID = 11561;
     private static final long FIRST_ASSOCIATION_ID = 49867;
 
@@ -35,6 +36,7 @@ final class ServiceState implements Closeable {
     private final Store.Table<FirmwareType> types;
     private final Map<Integer, BigInteger> nextVersionNumber = new HashMap<>();
     private final Map<String, Push> latestPush = new HashMap<>();
+    private final Map<String, Long> seen = new HashMap<>();
     private final Path temporary;
     private final Path repository;
     private long nextPoolId;
@@ -301,6 +303,20 @@ final class ServiceState implements Closeable {
 
     synchronized Optional<Device> device(String id) {
         return Optional.ofNullable(devices.get(id));
+    }
+
+    /** A device has asked for something. Many ask often, so the page is told only of what it would show in other words. */
+    synchronized void seen(Device device) {
+        long now = now();
+        Long before = seen.put(device.deviceId(), now);
+        if (before == null || now - before >= SEEN_MILLISECONDS) {
+            changed();
+        }
+    }
+
+    /** When a device was last heard of since the service started. */
+    synchronized Optional<Long> lastSeen(String deviceId) {
+        return Optional.ofNullable(seen.get(deviceId));
     }
 
     synchronized boolean updating(String deviceId) {
