@@ -51,7 +51,24 @@ final class HostileServer implements AutoCloseable {
             "json-key",
             "json-deep",
             "json-digits",
-            "json-same");
+            "json-same",
+            "both",
+            "encoded",
+            "unasked206",
+            "multipart",
+            "notmodified",
+            "switching",
+            "nulheader",
+            "chunkplus",
+            "chunkspace",
+            "chunkhex",
+            "noloc",
+            "badport",
+            "bareheader",
+            "early",
+            "crsmuggle",
+            "gzipbomb",
+            "lower");
 
     private static final int LONGEST_SECONDS = 25;
 
@@ -160,6 +177,33 @@ final class HostileServer implements AutoCloseable {
                     out,
                     body("{\"_links\":{\"deploymentBase\":{\"href\":\"" + "/deploymentBase/1?&c=1".repeat(40_000)
                             + "\\n\"}}}"));
+                // Two ideas of where it ends.
+            case "both" -> write(
+                    out, ok + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n");
+            case "encoded" -> write(out, ok + "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n");
+            case "unasked206" -> write(
+                    out, "HTTP/1.1 206 x\r\nContent-Range: bytes 5-6/10\r\nContent-Length: 2\r\n\r\n{}");
+            case "multipart" -> write(
+                    out,
+                    "HTTP/1.1 206 x\r\nContent-Type: multipart/byteranges; boundary=b\r\nContent-Length: 2\r\n\r\n{}");
+            case "notmodified" -> write(out, "HTTP/1.1 304 x\r\nContent-Length: 2\r\n\r\n{}");
+            case "switching" -> write(out, "HTTP/1.1 101 x\r\nUpgrade: x\r\n\r\n{}");
+            case "nulheader" -> write(out, ok + "Content\u0000-Length: 2\r\nContent-Length: 2\u0000\r\n\r\n{}");
+            case "chunkplus" -> write(out, chunked + "+2\r\n{}\r\n0\r\n\r\n");
+            case "chunkspace" -> write(out, chunked + " 2\r\n{}\r\n0\r\n\r\n");
+            case "chunkhex" -> write(out, chunked + "0x2\r\n{}\r\n0\r\n\r\n");
+            case "noloc" -> write(out, "HTTP/1.1 302 x\r\nContent-Length: 2\r\n\r\n{}");
+            case "badport" -> write(
+                    out, "HTTP/1.1 302 x\r\nLocation: http://127.0.0.1:99999/\r\nContent-Length: 0\r\n\r\n");
+            case "bareheader" -> write(out, ok + "Content-Length\r\nContent-Length: 2\r\n\r\n{}");
+            case "early" -> {
+                write(out, ok + "Content-Length: 20\r\n\r\n{}");
+                client.shutdownOutput();
+            }
+            case "crsmuggle" -> write(out, ok + "X: a\rContent-Length: 2\r\nContent-Length: 20\r\n\r\n{}");
+            case "gzipbomb" -> write(
+                    out, ok + "Content-Encoding: gzip\r\nContent-Length: 20\r\n\r\n" + "\u001f\u008b" + "x".repeat(18));
+            case "lower" -> write(out, "http/1.1 200 ok\r\ncontent-length: 2\r\n\r\n{}");
             default -> write(out, ok + "Content-Length: 2\r\n\r\nok");
         }
     }
