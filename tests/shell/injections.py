@@ -229,9 +229,7 @@ class Guarding:
         prepared(board)
         # The same program, which has less patience with itself.
         text = (
-            (FILES / "ota-trial-guard")
-            .read_text()
-            .replace("PATIENCE_WITH_ITSELF=30", "PATIENCE_WITH_ITSELF=4")
+            (FILES / "ota-trial-guard").read_text().replace("PATIENCE_WITH_ITSELF=30", "PATIENCE_WITH_ITSELF=4")
             # What it gives a second look stays, for a busy machine is slow.
         )
         (board.root / "tmp/guard").write_text(text)

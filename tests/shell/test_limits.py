@@ -52,6 +52,17 @@ def hanging(factory, name):
         equal(board.env_bytes(), board.env_before, "environment")
 
 
+@promise("a reboot that hangs does not keep the update that is armed from ending")
+def hanging_reboot(factory):
+    board = new_board(factory)
+    impatient(board)
+    board.replace("sbin/reboot", HANGS)
+    result = board.sysupgrade(board.deliver(factory.image("ext4.zst")), progress=None)
+    equal(result.code, 0, f"exit code, said: {result.err}")
+    true("reboot did not end within 1 s and was killed" in result.err and "reboot by hand" in result.err, result.err)
+    equal(board.ota_env().get("ota_trial"), "b", "what is armed")
+
+
 @promise("a trial ends at its deadline although fw_printenv hangs at each look")
 def guard_goes_on(factory):
     board = on_trial(factory, change=settings(COMMIT_DEADLINE=1, REBOOT_GRACE=1))
@@ -121,7 +132,7 @@ def interrupted_wait(factory):
 
 @promise("every program that the scripts wait for, and that touches a medium, has a limit")
 def none_forgotten(factory):
-    programs = "mount|umount|e2fsck|resize2fs|mke2fs|fw_printenv|fw_setenv|sync|sfdisk|partx"
+    programs = 'mount|umount|e2fsck|resize2fs|mke2fs|fw_printenv|fw_setenv|sync|sfdisk|partx|dd if="[$](?:disk|table)"'
     bare = re.compile(rf"(?:^|[;&|({{!]|then|do|if|elif)\s*(?:{programs})(?=$|\s+[-\"$a-z]|\s*\|\|)")
     for script in (
         *FILES.glob("*.sh"),
