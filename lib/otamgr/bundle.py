@@ -334,14 +334,14 @@ def _hash(stream):
 
 
 def _is_file_system(path):
-    """Whether an image is an ext4 file system; else it is a tar archive or a squashfs."""
+    """Whether an image is an ext4 file system; else it is a tar archive, a squashfs or an EROFS."""
     with decompressed(path) as stream:
         head = stream.read(4096)
     if head[1080:1082] == b"\x53\xef":
         return True
-    if head[257:262] != b"ustar" and head[:4] != b"hsqs":
+    if head[257:262] != b"ustar" and head[:4] != b"hsqs" and head[1024:1028] != b"\xe2\xe1\xf5\xe0":
         raise BundleError(
-            f"{path} is neither an ext4 file system, a tar archive nor a squashfs; sysupgrade would refuse it"
+            f"{path} is neither an ext4 file system, a tar archive, a squashfs nor an EROFS; sysupgrade would refuse it"
         )
     return False
 

@@ -395,6 +395,7 @@ class Refused(Case):
             ("wic", bytes(446) + table + bytes(5000), "partition table"),
             ("gpt", bytes(512) + b"EFI PART" + bytes(5000), "partition table"),
             ("squashfs", b"hsqs" + bytes(5000), "signed bundle"),
+            ("erofs", bytes(1024) + b"\xe2\xe1\xf5\xe0" + bytes(5000), "signed bundle"),
             ("twice", gzip.compress(self.images["ext4.zst"]), "twice"),
             ("text", b"hello" * 2000, "neither an ext4"),
             ("packed text", gzip.compress(b"hello"), "ends after 5 bytes"),

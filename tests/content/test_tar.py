@@ -787,6 +787,103 @@ class Squashed(Archives):
             file.write(bytes([was[0] ^ 1]))
         self.assertEqual(content.run("stage", "--folder", self.work, "--slot", slot, image=self.image).returncode, 5)
 
+    def read_only(self):
+        """The files of a system with a read-only root."""
+        root = self.folder / "read-only"
+        shutil.rmtree(root, ignore_errors=True)
+        run("cp", "-a", self.root, root)
+        (root / "boot/ota-read-only").write_text("etc=overlay\n")
+        (root / "big").write_bytes(os.urandom(3 << 20))
+        return root
+
+    def written(self, slot_bytes=8 << 20):
+        """What write and verify leave in a slot that held something else."""
+        slot = self.folder / "slot"
+        slot.write_bytes(os.urandom(slot_bytes))
+        for command in ("write", "verify"):
+            result = content.run(command, "--folder", self.work, "--slot", slot, image=self.image)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+        return slot
+
+    def test_one_with_a_read_only_root_is_written_as_it_is(self):
+        image = self.squashed(self.read_only())
+        result = self.judged(image)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        found = content.facts(result.stdout)
+        self.assertEqual((found["format"], found["as_is"], found["lacks"]), ("squashfs", "yes", ""))
+        slot = self.written()
+        self.assertEqual(slot.read_bytes()[: image.stat().st_size], image.read_bytes())
+        self.assertNotEqual(content.run("stage", "--folder", self.work, "--slot", slot, image=self.image).returncode, 0)
+        # All of a slot is for it, as nothing is unpacked.
+        self.assertEqual(self.judged(image, slot_bytes=image.stat().st_size).returncode, 0)
+        self.assertEqual(self.judged(image, slot_bytes=image.stat().st_size - 1).returncode, 8)
+        self.assertNotIn("as_is", content.facts(self.judged(self.squashed(self.root)).stdout))
+
+    def test_a_changed_byte_of_one_that_is_written_as_it_is_ends_the_update(self):
+        image = self.squashed(self.read_only())
+        self.assertEqual(self.judged(image).returncode, 0)
+        with open(self.image, "r+b") as file:
+            file.seek(self.image.read_bytes().index(b"hsqs") + image.stat().st_size // 2)
+            was = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([was[0] ^ 1]))
+        slot = self.folder / "slot"
+        slot.write_bytes(os.urandom(8 << 20))
+        self.assertEqual(content.run("write", "--folder", self.work, "--slot", slot, image=self.image).returncode, 5)
+        self.assertEqual(slot.read_bytes()[:4096], bytes(4096))
+
+    def erofs(self, *words):
+        path = self.folder / "system.erofs"
+        path.unlink(missing_ok=True)
+        run("mkfs.erofs", *words, path, self.read_only())
+        return path
+
+    def test_an_erofs_is_written_as_it_is(self):
+        for words in ((), ("-zlz4hc",), ("-Eztailpacking", "-zlz4")):
+            image = self.erofs(*words)
+            result = self.judged(image)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            found = content.facts(result.stdout)
+            self.assertEqual((found["format"], found["as_is"]), ("erofs", "yes"))
+            self.assertEqual(self.written().read_bytes()[: image.stat().st_size], image.read_bytes())
+        packed = self.folder / "system.erofs.zst"
+        run("zstd", "-q", "-f", image, "-o", packed)
+        self.assertEqual(self.judged(packed).returncode, 0)
+        self.assertEqual(self.written().read_bytes()[: image.stat().st_size], image.read_bytes())
+
+    def test_an_erofs_that_nobody_could_start_is_refused(self):
+        good = self.erofs().read_bytes()
+        plain = bytearray(good)
+        # Without its checksum, so that what is behind it is reached.
+        plain[1024 + 8] &= 0xFE
+        for change, code, words in (
+            (lambda data: data[: len(data) - 4096], 5, "cut off"),
+            (lambda data: data[:3000], 5, "cut off"),
+            (lambda data: data[:1040] + b"\x55" + data[1041:], 5, "superblock is damaged (checksum"),
+        ):
+            bad = self.folder / "bad.erofs"
+            bad.write_bytes(change(good))
+            with self.subTest(words=words):
+                result = self.judged(bad)
+                self.assertEqual(result.returncode, code, result.stderr)
+                self.assertIn(words, result.stderr)
+        for at, value, code, words in (
+            (12, 14, 4, "blocks of 2^14 bytes"),
+            (80, 8, 4, "device_table"),
+            (81, 1, 4, "incompat 0x100"),
+            (16, 0, 5, "0 inodes"),
+        ):
+            bad = self.folder / "bad.erofs"
+            changed = bytearray(plain)
+            changed[1024 + at] = value
+            if at == 16:
+                changed[1024 + 16 : 1024 + 24] = bytes(8)
+            bad.write_bytes(changed)
+            with self.subTest(words=words):
+                result = self.judged(bad)
+                self.assertEqual(result.returncode, code, result.stderr)
+                self.assertIn(words, result.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

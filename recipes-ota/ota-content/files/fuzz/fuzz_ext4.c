@@ -2,21 +2,12 @@
 /* Any bytes as the beginning of an unpacked image. A checksum that is wrong is made right, or nothing would come behind it. */
 #include "image.h"
 
+#include "crc32c.h"
+#include "erofs.h"
 #include "ext4.h"
 #include "format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static uint32_t crc32c(const unsigned char *bytes, size_t size) {
-    uint32_t crc = UINT32_MAX;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = (crc >> 1) ^ ((crc & 1) != 0 ? UINT32_C(0x82f63b78) : 0);
-        }
-    }
-    return crc;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     unsigned char head[PEEK];
@@ -27,6 +18,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memcpy(head, data, size);
     (void)compression_recognised(head, size);
     (void)format_recognised(head, size, COMPRESSION_NONE, (size & 1) != 0, &format, &reason);
+    uint64_t bytes;
+    for (int pass = 0; pass < 2; pass++) {
+        if (erofs_judged(&bytes, head, size, &reason) == 0) {
+            PROMISE(bytes > 0 && bytes % 4096 == 0 && bytes <= UINT64_C(1) << 44);
+        }
+        if (size == PEEK && pass == 0) {
+            memset(head + 1024 + 4, 0, 4);
+            uint32_t sum = crc32c(CRC32C_BEGIN, head + 1024, PEEK - 1024);
+            for (int i = 0; i < 4; i++) {
+                head[1024 + 4 + i] = (unsigned char)(sum >> (8 * i));
+            }
+        }
+    }
+    memcpy(head, data, size);
     for (int pass = 0; pass < 2; pass++) {
         int code = ext4_judged(&ext4, head, size, &reason);
         if (code == 0) {
@@ -36,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (size < 2048) {
             break;
         }
-        uint32_t crc = crc32c(head + 1024, 0x3fc);
+        uint32_t crc = crc32c(CRC32C_BEGIN, head + 1024, 0x3fc);
         for (int i = 0; i < 4; i++) {
             head[1024 + 0x3fc + i] = (unsigned char)(crc >> (8 * i));
         }

@@ -42,7 +42,8 @@ bool reading_is_noted(const struct job *job);
 int ext4_check(struct job *job, struct stream *stream, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason);
 int tar_check(struct job *job, struct stream *stream, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason)
     __attribute__((weak));
-int squashfs_check(struct job *job, struct source *source, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason)
+/* as_is: its bytes, if it is one that is written as it is; 0 for one that is unpacked. */
+int squashfs_check(struct source *source, uint64_t slot_bytes, struct facts_out *facts, uint64_t *as_is, struct reason *reason)
     __attribute__((weak));
 /* Format 2, when FOLDER/opened says bundle=2: all of what the sub-command does, the facts in common excepted. */
 int index_check(struct job *job, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason) __attribute__((weak));

@@ -260,6 +260,7 @@ int index_check(struct job *job, uint64_t slot_bytes, struct facts_out *facts, s
     }
     if (code == 0) {
         facts_add(facts, "format", "ext4");
+        facts_add(facts, "as_is", "yes");
         facts_add(facts, "compression", "zstd-blocks");
         facts_add_number(facts, "index_bytes", blocks.index.size);
         facts_add(facts, "index_sha256", hash);

@@ -2,6 +2,7 @@
 /* check: reads the payload whole and judges it, before anything is written. */
 #include "check.h"
 #include "commands.h"
+#include "erofs.h"
 #include "ext4.h"
 #include "format.h"
 #include "ring.h"
@@ -28,16 +29,16 @@ static int rootfs_compared(const struct facts *opened, uint64_t bytes, const cha
     return code;
 }
 
-struct ext4_pass {
+struct pass {
     struct record *ranges;
     EVP_MD_CTX *sha256; /* only where the manifest has a hash to compare with */
+    uint64_t file_system_bytes;
     uint64_t bytes;
     bool follows; /* something other than zeros comes behind the file system */
 };
 
 /* Everything that is learnt from the content, in one pass. */
-static int content_passed(struct ext4_pass *pass, struct ring *ring, const struct ext4 *ext4, uint64_t slot_bytes,
-                          struct progress *progress, struct reason *reason) {
+static int content_passed(struct pass *pass, struct ring *ring, uint64_t slot_bytes, struct progress *progress, struct reason *reason) {
     unsigned char *data;
     size_t size;
     for (;;) {
@@ -58,8 +59,8 @@ static int content_passed(struct ext4_pass *pass, struct ring *ring, const struc
         if (pass->sha256 != NULL && EVP_DigestUpdate(pass->sha256, data, size) != 1) {
             return fail(reason, CODE_UNEXPECTED, "libcrypto computes no SHA-256");
         }
-        if (pass->bytes + size > ext4->bytes && !pass->follows) {
-            size_t behind = pass->bytes >= ext4->bytes ? 0 : (size_t)(ext4->bytes - pass->bytes);
+        if (pass->bytes + size > pass->file_system_bytes && !pass->follows) {
+            size_t behind = pass->bytes >= pass->file_system_bytes ? 0 : (size_t)(pass->file_system_bytes - pass->bytes);
             pass->follows = !all_zero(data + behind, size - behind);
         }
         pass->bytes += size;
@@ -67,13 +68,71 @@ static int content_passed(struct ext4_pass *pass, struct ring *ring, const struc
     }
 }
 
+/* Of a file system that is written as it is: the tags of all of its content. */
+static int content_recorded(struct job *job, struct stream *stream, struct pass *pass, uint64_t slot_bytes, struct facts_out *facts,
+                            struct reason *reason) {
+    struct ring *ring = NULL;
+    struct progress progress;
+    if (pass->file_system_bytes > slot_bytes) {
+        return fail(reason, CODE_TOO_BIG, "the file system in the image has %llu bytes, the slot has %llu",
+                    (unsigned long long)pass->file_system_bytes, (unsigned long long)slot_bytes);
+    }
+    int code = record_new(&pass->ranges, RANGE, reason);
+    if (code == 0 && facts_get(&job->opened, "rootfs_sha256") != NULL) {
+        pass->sha256 = EVP_MD_CTX_new();
+        if (pass->sha256 == NULL || EVP_DigestInit_ex(pass->sha256, EVP_sha256(), NULL) != 1) {
+            code = fail(reason, CODE_UNEXPECTED, "libcrypto offers no SHA-256");
+        }
+    }
+    if (code == 0) {
+        progress_begin(&progress, job->progress_fd, "check", pass->file_system_bytes);
+        code = ring_open(&ring, stream_fill, stream, PIECE, reason);
+    }
+    if (code == 0) {
+        code = content_passed(pass, ring, slot_bytes, &progress, reason);
+    }
+    /* Before anything else looks at the stream. */
+    ring_close(ring);
+    if (code == 0 && pass->bytes < pass->file_system_bytes) {
+        code = fail(reason, CODE_CORRUPT, "the image is cut off: %llu bytes for a file system of %llu bytes", (unsigned long long)pass->bytes,
+                    (unsigned long long)pass->file_system_bytes);
+    }
+    if (code == 0 && pass->bytes < HELD_BACK) {
+        code = fail(reason, CODE_CORRUPT, "the image is cut off within its first 4 KiB");
+    }
+    if (code == 0 && pass->sha256 != NULL) {
+        unsigned char hash[32];
+        char sha256[65];
+        if (EVP_DigestFinal_ex(pass->sha256, hash, NULL) != 1) {
+            code = fail(reason, CODE_UNEXPECTED, "libcrypto computes no SHA-256");
+        } else {
+            hex(sha256, hash, sizeof hash);
+            code = rootfs_compared(&job->opened, pass->bytes, sha256, reason);
+            facts_add(facts, "content_sha256", sha256);
+        }
+    }
+    if (code == 0) {
+        code = record_save(pass->ranges, job->folder, "ranges", reason);
+    }
+    if (code == 0) {
+        facts_add_number(facts, "image_bytes", pass->bytes);
+        facts_add_number(facts, "content_bytes", pass->bytes);
+        facts_add_number(facts, "filesystem_bytes", pass->file_system_bytes);
+        facts_add(facts, "as_is", "yes");
+        facts_add_number(facts, "bytes_to_write", pass->bytes);
+        facts_add_number(facts, "memory_needed", MEMORY_BASE + stream_memory(stream) + record_count(pass->ranges) * 16);
+        progress_end(&progress, pass->bytes, 0, 0);
+    }
+    EVP_MD_CTX_free(pass->sha256);
+    record_free(pass->ranges);
+    return code;
+}
+
 int ext4_check(struct job *job, struct stream *stream, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason) {
     const unsigned char *head;
     size_t size;
     struct ext4 ext4;
-    struct ext4_pass pass = {0};
-    struct ring *ring = NULL;
-    struct progress progress;
+    struct pass pass = {0};
     int code = stream_peek(stream, &head, &size, reason);
     if (code == 0 && size < HELD_BACK) {
         code = fail(reason, CODE_CORRUPT, "the image is cut off within its first 4 KiB");
@@ -84,53 +143,14 @@ int ext4_check(struct job *job, struct stream *stream, uint64_t slot_bytes, stru
     if (code == 0) {
         code = ext4_is_bootable(&ext4, reason);
     }
-    if (code == 0 && ext4.bytes > slot_bytes) {
-        code = fail(reason, CODE_TOO_BIG, "the file system in the image has %llu bytes, the slot has %llu", (unsigned long long)ext4.bytes,
-                    (unsigned long long)slot_bytes);
-    }
     if (code == 0) {
-        code = record_new(&pass.ranges, RANGE, reason);
-    }
-    if (code == 0 && facts_get(&job->opened, "rootfs_sha256") != NULL) {
-        pass.sha256 = EVP_MD_CTX_new();
-        if (pass.sha256 == NULL || EVP_DigestInit_ex(pass.sha256, EVP_sha256(), NULL) != 1) {
-            code = fail(reason, CODE_UNEXPECTED, "libcrypto offers no SHA-256");
-        }
-    }
-    if (code == 0) {
-        progress_begin(&progress, job->progress_fd, "check", ext4.bytes);
-        code = ring_open(&ring, stream_fill, stream, PIECE, reason);
-    }
-    if (code == 0) {
-        code = content_passed(&pass, ring, &ext4, slot_bytes, &progress, reason);
-    }
-    /* Before anything else looks at the stream. */
-    ring_close(ring);
-    if (code == 0 && pass.bytes < ext4.bytes) {
-        code = fail(reason, CODE_CORRUPT, "the image is cut off: %llu bytes for a file system of %llu bytes", (unsigned long long)pass.bytes,
-                    (unsigned long long)ext4.bytes);
-    }
-    if (code == 0 && pass.sha256 != NULL) {
-        unsigned char hash[32];
-        char sha256[65];
-        if (EVP_DigestFinal_ex(pass.sha256, hash, NULL) != 1) {
-            code = fail(reason, CODE_UNEXPECTED, "libcrypto computes no SHA-256");
-        } else {
-            hex(sha256, hash, sizeof hash);
-            code = rootfs_compared(&job->opened, pass.bytes, sha256, reason);
-            facts_add(facts, "content_sha256", sha256);
-        }
-    }
-    if (code == 0) {
-        code = record_save(pass.ranges, job->folder, "ranges", reason);
+        pass.file_system_bytes = ext4.bytes;
+        code = content_recorded(job, stream, &pass, slot_bytes, facts, reason);
     }
     if (code == 0) {
         /* needs_recovery: not before its journal was replayed. resize_inode: without it resize2fs could turn to meta_bg, which U-Boot
          * cannot read. */
         bool grows = !ext4.needs_recovery && ext4.resize_inode && !pass.follows;
-        facts_add_number(facts, "image_bytes", pass.bytes);
-        facts_add_number(facts, "content_bytes", pass.bytes);
-        facts_add_number(facts, "filesystem_bytes", ext4.bytes);
         facts_add_number(facts, "block_bytes", ext4.block_bytes);
         facts_add_number(facts, "free_bytes", ext4.free_bytes);
         facts_add_number(facts, "features_compat", ext4.compat);
@@ -140,12 +160,40 @@ int ext4_check(struct job *job, struct stream *stream, uint64_t slot_bytes, stru
         facts_add(facts, "needs_recovery", ext4.needs_recovery ? "yes" : "no");
         facts_add(facts, "resize_inode", ext4.resize_inode ? "yes" : "no");
         facts_add(facts, "follows", pass.follows ? "yes" : "no");
-        facts_add_number(facts, "bytes_to_write", pass.bytes);
-        facts_add_number(facts, "memory_needed", MEMORY_BASE + stream_memory(stream) + record_count(pass.ranges) * 16);
-        progress_end(&progress, pass.bytes, 0, 0);
     }
-    EVP_MD_CTX_free(pass.sha256);
-    record_free(pass.ranges);
+    return code;
+}
+
+static int erofs_check(struct job *job, struct stream *stream, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason) {
+    const unsigned char *head;
+    size_t size;
+    struct pass pass = {0};
+    int code = stream_peek(stream, &head, &size, reason);
+    if (code == 0) {
+        code = erofs_judged(&pass.file_system_bytes, head, size, reason);
+    }
+    return code == 0 ? content_recorded(job, stream, &pass, slot_bytes, facts, reason) : code;
+}
+
+/* One with a read-only root is written as it is, any other is unpacked. It reads the source itself, from the beginning. */
+static int squashfs_checked(struct job *job, struct source *source, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason) {
+    struct pass pass = {0};
+    struct stream *stream = NULL;
+    int code = source_verifies(source, reason);
+    if (code == 0) {
+        code = squashfs_check == NULL ? fail(reason, CODE_FORMAT, "the image is a squashfs, which this build does not read")
+                                      : squashfs_check(source, slot_bytes, facts, &pass.file_system_bytes, reason);
+    }
+    if (code == 0 && pass.file_system_bytes != 0) {
+        code = source_verifies(source, reason);
+        if (code == 0) {
+            code = stream_open(&stream, source, COMPRESSION_NONE, true, reason);
+        }
+        if (code == 0) {
+            code = content_recorded(job, stream, &pass, slot_bytes, facts, reason);
+        }
+        stream_close(stream);
+    }
     return code;
 }
 
@@ -196,14 +244,8 @@ static int payload_judged(struct job *job, struct source *source, bool authentic
             code = tar_check == NULL ? fail(reason, CODE_FORMAT, "the image is a tar archive, which this build does not read")
                                      : tar_check(job, stream, slot_bytes, facts, reason);
             break;
-        case FORMAT_SQUASHFS:
-            /* It reads the source itself, from the beginning. */
-            code = source_verifies(source, reason);
-            if (code == 0) {
-                code = squashfs_check == NULL ? fail(reason, CODE_FORMAT, "the image is a squashfs, which this build does not read")
-                                              : squashfs_check(job, source, slot_bytes, facts, reason);
-            }
-            break;
+        case FORMAT_SQUASHFS: code = squashfs_checked(job, source, slot_bytes, facts, reason); break;
+        case FORMAT_EROFS: code = erofs_check(job, stream, slot_bytes, facts, reason); break;
         }
     }
     stream_close(stream);

@@ -51,8 +51,8 @@ int cmd_stage(int argc, char **argv, struct reason *reason) {
     struct progress progress;
     uint64_t offset = 0;
     int code = job_open(&job, argc, argv, NEEDS_SLOT | AFTER_CHECK, reason);
-    if (code == 0 && !facts_are(&job.facts, "format", "squashfs")) {
-        code = fail(reason, CODE_UNEXPECTED, "the check found no squashfs");
+    if (code == 0 && (!facts_are(&job.facts, "format", "squashfs") || facts_are(&job.facts, "as_is", "yes"))) {
+        code = fail(reason, CODE_UNEXPECTED, "the check found no squashfs that is to be unpacked");
     }
     if (code == 0) {
         code = job_source(&job, &source, reason);

@@ -285,8 +285,8 @@ int cmd_write(int argc, char **argv, struct reason *reason) {
         job_close(&job);
         return code;
     }
-    if (code == 0 && !facts_are(&job.facts, "format", "ext4")) {
-        code = fail(reason, CODE_USAGE, "write is for file systems; the check found another format");
+    if (code == 0 && !facts_are(&job.facts, "as_is", "yes")) {
+        code = fail(reason, CODE_USAGE, "write is for file systems that are written as they are; the check found another format");
     }
     if (code == 0) {
         code = facts_number(&job.facts, "content_bytes", &writing.bytes, reason);

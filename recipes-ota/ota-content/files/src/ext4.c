@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "ext4.h"
+#include "crc32c.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -59,18 +60,6 @@ static uint32_t number_16(const unsigned char *at) { return (uint32_t)at[0] | (u
 
 static uint32_t number_32(const unsigned char *at) { return number_16(at) | number_16(at + 2) << 16; }
 
-/* CRC-32C as ext4 uses it: begun with ones, not inverted at the end. */
-static uint32_t crc32c(const unsigned char *bytes, size_t size) {
-    uint32_t crc = UINT32_MAX;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = (crc >> 1) ^ (UINT32_C(0x82f63b78) & (0U - (crc & 1)));
-        }
-    }
-    return crc;
-}
-
 /* What Linux looks at before it mounts (ext4_fill_super), as far as it is in the superblock: numbers that no mke2fs makes. */
 static int geometry_judged(const unsigned char *super, bool wide, uint64_t blocks, uint64_t block_bytes, struct reason *reason) {
     uint32_t revision = number_32(super + 0x4c), first_block = number_32(super + 0x14);
@@ -120,7 +109,7 @@ int ext4_judged(struct ext4 *ext4, const unsigned char *head, size_t size, struc
     }
     ext4->has_checksum = (ext4->ro_compat & 0x400) != 0;
     if (ext4->has_checksum) {
-        uint32_t expected = number_32(super + 0x3fc), found = crc32c(super, 0x3fc);
+        uint32_t expected = number_32(super + 0x3fc), found = crc32c(CRC32C_BEGIN, super, 0x3fc);
         if (super[0x175] != 1 || expected != found) {
             return fail(reason, CODE_CORRUPT, "the image's ext4 superblock is damaged (checksum %08x, it says %08x)", found, expected);
         }

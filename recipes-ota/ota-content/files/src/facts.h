@@ -7,7 +7,8 @@
  *     image=NAME image_sha256=HEX             bundles: its name, and the signed hash of the payload
  *     rootfs_bytes=N rootfs_sha256=HEX        if the manifest has them
  * FOLDER/facts    written by `check`, read by write, verify, unpack, stage and compare: what `check` prints, and for readers
- *     format=ext4|tar|squashfs compression=none|gzip|zstd|xz payload_offset=N payload_bytes=N authenticated=yes|no
+ *     as_is=yes                               a file system that is written as it is, not unpacked
+ *     format=ext4|tar|squashfs|erofs compression=none|gzip|zstd|xz payload_offset=N payload_bytes=N authenticated=yes|no
  * FOLDER/chunks   written by `check`: the tags of the payload's chunks (record.h)
  * FOLDER/ranges   written by `check` for ext4: the tags of the unpacked content's ranges (record.h)
  * FOLDER/index    format 2: the signed block index

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *const names[] = {"ext4", "tar", "squashfs"};
+static const char *const names[] = {"ext4", "tar", "squashfs", "erofs"};
 
 const char *format_name(enum format format) { return names[format]; }
 
@@ -43,7 +43,6 @@ static const struct {
     {0, "UBI#", 4, "the image is a UBI image, for raw flash; deliver the root file system as ext4 or tar"},
     {0, "\x31\x18\x10\x06", 4, "the image is a UBIFS, for raw flash; deliver the root file system as ext4 or tar"},
     {0, "\x85\x19", 2, "the image is a JFFS2, for raw flash; deliver the root file system as ext4 or tar"},
-    {1024, "\xe2\xe1\xf5\xe0", 4, "the image is an EROFS, which nothing can be written to; deliver the root file system as ext4 or tar"},
     {1024, "\x10\x20\xf5\xf2", 4, "the image is an F2FS; deliver the root file system as ext4 or tar"},
     {0, "\x45\x3d\xcd\x28", 4, "the image is a cramfs, which nothing can be written to; deliver the root file system as ext4 or tar"},
     {0, "XFSB", 4, "the image is an XFS; deliver the root file system as ext4 or tar"},
@@ -112,6 +111,13 @@ int format_recognised(const unsigned char *first, size_t size, enum compression 
             return fail(reason, CODE_FORMAT, "the squashfs is compressed with %s once more; deliver it as it is", packed);
         }
         *format = FORMAT_SQUASHFS;
+        return 0;
+    }
+    if (has(first, size, 1024, "\xe2\xe1\xf5\xe0", 4)) {
+        if (!authenticated) {
+            return fail(reason, CODE_FORMAT, "the image is an EROFS, whose files carry no checksums, so it cannot be told whether it is whole; deliver it in a signed bundle, or use ext4 or tar");
+        }
+        *format = FORMAT_EROFS;
         return 0;
     }
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {

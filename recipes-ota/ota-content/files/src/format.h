@@ -5,7 +5,7 @@
 
 #include "stream.h"
 
-enum format { FORMAT_EXT4, FORMAT_TAR, FORMAT_SQUASHFS };
+enum format { FORMAT_EXT4, FORMAT_TAR, FORMAT_SQUASHFS, FORMAT_EROFS };
 
 const char *format_name(enum format format);
 bool format_named(const char *name, enum format *format);

@@ -387,6 +387,7 @@ int squashfs_judge(const struct squashfs *squashfs, struct squashfs_bytes bytes,
     }
     if (code == 0) {
         system_judged(place_of, looking, &judgement->lack);
+        judgement->read_only = place_of(looking, SYSTEM_READ_ONLY) == SYSTEM_FILE;
         code = looking->code;
     }
     free(metadata);

@@ -28,6 +28,7 @@ struct squashfs_bytes {
 struct squashfs_judgement {
     uint64_t content_bytes; /* what a file system of 4 KiB blocks and inodes of 256 bytes needs for it */
     struct system_lack lack;
+    bool read_only; /* it says itself that its root is to be mounted read-only */
 };
 
 /* From its first bytes. 0, or 4 for what is no squashfs 4.0, 5 for what is damaged. */

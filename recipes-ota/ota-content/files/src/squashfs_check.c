@@ -30,13 +30,13 @@ static int source_part(void *self, uint64_t offset, void *to, size_t count, stru
     return 0;
 }
 
-int squashfs_check(struct job *job, struct source *source, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason) {
+int squashfs_check(struct source *source, uint64_t slot_bytes, struct facts_out *facts, uint64_t *as_is, struct reason *reason) {
     struct squashfs squashfs;
     /* One of another compression is judged when it is unpacked and mounted. */
     struct squashfs_judgement judgement = {.lack = {.what = ""}};
     const unsigned char *first;
     size_t size;
-    (void)job;
+    *as_is = 0;
     int code = source_chunk(source, 0, &first, &size, reason);
     if (code == 0) {
         code = squashfs_read(&squashfs, first, size, source->bytes, reason);
@@ -45,6 +45,14 @@ int squashfs_check(struct job *job, struct source *source, uint64_t slot_bytes, 
         code = squashfs_judge(&squashfs, (struct squashfs_bytes){.read = source_part, .self = source}, &judgement, reason);
     } else {
         judgement.content_bytes = source->bytes;
+    }
+    if (code == 0 && judgement.read_only) {
+        *as_is = squashfs.bytes;
+        facts_add_number(facts, "squashfs_inodes", squashfs.inodes);
+        facts_add(facts, "squashfs_compression", squashfs.compression_name);
+        facts_add(facts, "lacks", judgement.lack.what);
+        facts_add(facts, "lacks_reason", judgement.lack.reason);
+        return 0;
     }
     /* Inode tables, bitmaps and journal of the new file system are at least as much. */
     uint64_t room = slot_bytes - slot_bytes / 32;

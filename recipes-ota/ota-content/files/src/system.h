@@ -5,6 +5,9 @@
 
 #include <stddef.h>
 
+/* A system that has this file is mounted read-only, with an overlay of its own on /etc. */
+#define SYSTEM_READ_ONLY "boot/ota-read-only"
+
 /* A file and a program, which may be executed, hold something; an empty file is something else. */
 enum system_entry { SYSTEM_NONE, SYSTEM_DIRECTORY, SYSTEM_FILE, SYSTEM_PROGRAM, SYSTEM_OTHER };
 
