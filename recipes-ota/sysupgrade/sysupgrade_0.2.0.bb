@@ -29,6 +29,8 @@ SRC_URI = "\
     file://environment.sh \
     file://fw-env-config.awk \
     file://boot-state.sh \
+    file://overlay.sh \
+    file://ota-preinit \
     file://progress.sh \
     file://content.sh \
     file://budget.sh \
@@ -60,6 +62,7 @@ do_install () {
     install -d ${D}${base_sbindir} ${D}${nonarch_libdir}/otamgr ${D}${sysconfdir}/otamgr ${D}${nonarch_base_libdir}/upgrade/keep.d
     install -m 0755 ${S}/sysupgrade ${S}/ota-slot ${S}/ota-trial-guard ${S}/ota-why ${S}/ota-doctor ${S}/ota-verify ${D}${base_sbindir}
     install -m 0644 ${S}/*.sh ${S}/*.awk ${S}/exit-codes ${D}${nonarch_libdir}/otamgr
+    install -m 0755 ${S}/ota-preinit ${D}${nonarch_libdir}/otamgr
     install -m 0644 ${S}/trial.conf ${D}${sysconfdir}/otamgr
 
     if ${@bb.utils.contains('DISTRO_FEATURES', 'sysvinit', 'true', 'false', d)}; then

@@ -38,6 +38,7 @@ SHARED = sorted(path.name for path in FILES.iterdir() if path.suffix in (".sh", 
 SCRIPTS = {
     **{name: f"sbin/{name}" for name in PROGRAMS},
     **{name: f"usr/lib/otamgr/{name}" for name in SHARED},
+    "ota-preinit": "usr/lib/otamgr/ota-preinit",
     "trial.conf": "etc/otamgr/trial.conf",
     "ota-trial-guard.init": "etc/init.d/ota-trial-guard",
 }

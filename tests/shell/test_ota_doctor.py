@@ -27,6 +27,7 @@ CHECKS = [
     "slots",
     "other-slot",
     "data",
+    "etc",
     "afero-nv",
     "panic",
     "trial-guard",

@@ -328,7 +328,11 @@ def awks(factory, name):
             "WHY_SLOT": "a",
         }
         said = {}
-        options = ["-v", "known=REQUIRE_SIGNATURE ENV_DEVICE", "-v", "name=/etc/x"] if name == "settings.awk" else []
+        options = (
+            ["-v", "known=REQUIRE_SIGNATURE ENV_DEVICE BOOT_FORMATS", "-v", "name=/etc/x"]
+            if name == "settings.awk"
+            else []
+        )
         for awk in (["busybox", "awk"], ["gawk"], ["mawk"], ["gawk", "--lint"]):
             command = [factory.busybox, "awk"] if awk[0] == "busybox" else awk
             result = subprocess.run(

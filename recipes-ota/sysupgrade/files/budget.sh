@@ -28,6 +28,11 @@ work_has_room() {
         fail 21 "the update needs $work_needed bytes in ${work%/*}, $work_available are left"
 }
 
+kept_path_is_of_the_system() {
+    case $1 in /etc/*) overlay_mounted >/dev/null && return 0 ;; esac
+    [ "$(stat -L -c %d "$1")" = "$(stat -c %d /)" ]
+}
+
 # Bytes that header, manifest, marker and kept files need in the new system. What they replace there is not counted: only a
 # mounted system tells, and then it is too late.
 kept_bytes() {
@@ -37,7 +42,7 @@ kept_bytes() {
     while read -r pattern; do
         # shellcheck disable=SC2086  # a pattern
         for kept_path in $pattern; do
-            if [ -e "$kept_path" ] && [ "$(stat -L -c %d "$kept_path")" = "$(stat -c %d /)" ]; then
+            if [ -e "$kept_path" ] && kept_path_is_of_the_system "$kept_path"; then
                 found_kib=$(du -skx "$kept_path" 2>/dev/null) || continue
                 kept_kib=$((kept_kib + ${found_kib%%[!0-9]*}))
             fi
@@ -65,14 +70,18 @@ write_rate() {
 budget_suffices() {
     growth=$(fact growth)
     memory_needed=$(($(fact memory_needed) + BUDGET_PROGRAMS))
-    case $format in
-    # What is added to the file system has inode tables.
-    ext4) bytes_to_write=$(($(fact bytes_to_write) + ${growth:-0} / 8)) new_system_room=$(fact free_bytes) ;;
-    tar)
+    case $format:$as_is in
+    # What is added to the file system has inode tables. After a read-only system most likely comes another one, which has all its room on /data.
+    ext4:*)
+        bytes_to_write=$(($(fact bytes_to_write) + ${growth:-0} / 8)) new_system_room=$(fact free_bytes)
+        if overlay_is_wanted; then new_system_room=$(space_left /data); fi
+        ;;
+    *:yes) bytes_to_write=$(fact bytes_to_write) new_system_room=$(space_left /data) ;;
+    tar:*)
         bytes_to_write=$(fact bytes_to_write) new_system_room=$(fact free_bytes)
         memory_needed=$((memory_needed + BUDGET_ARCHIVE))
         ;;
-    squashfs) bytes_to_write=$(fact bytes_to_write) new_system_room=$(fact free_bytes) ;;
+    squashfs:*) bytes_to_write=$(fact bytes_to_write) new_system_room=$(fact free_bytes) ;;
     esac
     memory_available=$(awk '$1 == "MemAvailable:" { printf "%.0f", $2 * 1024 }' /proc/meminfo)
     room_needed=$(kept_bytes)

@@ -9,6 +9,7 @@
 keep_lists_are_sound() {
     : >"$work/keep"
     [ -z "$keep_nothing" ] || return 0
+    overlay_is_sound "$running_slot" || fail 16 "$overlay_error, so there is nothing to keep files of; -n keeps none"
     for list in /etc/sysupgrade.conf /lib/upgrade/keep.d/*; do
         [ -f "$list" ] || continue
         [ -r "$list" ] || fail 16 "keep list $list is not readable"
@@ -77,7 +78,7 @@ kept() (
     if [ -d "$path" ] && [ ! -L "$path" ]; then
         # /proc, /run, /data and the like are no part of a slot.
         kept_system=$(stat -c %d "$path") || return 1
-        [ "$kept_system" = "$root_file_system" ] || return 0
+        case $kept_system in "$root_file_system" | "$etc_file_system") ;; *) return 0 ;; esac
         kept_directory "$path" >/dev/null || {
             echo "no place for $path" >&2
             return 1
@@ -130,9 +131,16 @@ kept() (
     fi
 )
 
+# kept_not_needed PATH: missing, or of a root that is read-only here as well, so it is what the image brought.
+kept_not_needed() {
+    if overlay_is_wanted; then return 0; fi
+    [ ! -e "$1" ] && [ ! -L "$1" ]
+}
+
 files_are_kept() {
     progress keep 0 'copying kept files'
-    root_file_system=$(stat -c %d /)
+    root_file_system=$(stat -c %d /) etc_file_system=''
+    if overlay_mounted >/dev/null; then etc_file_system=$(stat -c %d /etc); fi
     mkdir "$work/names"
     while IFS= read -r pattern; do
         # Expanded as a pattern, but not split at blanks.
@@ -142,6 +150,13 @@ files_are_kept() {
         set -- $pattern
         IFS=$usual_ifs
         for kept_path in "$@"; do
+            case ${read_only:+$kept_path} in
+            '' | /etc | /etc/*) ;;
+            *)
+                kept_not_needed "$kept_path" || fail 16 "$kept_path could not be kept: the root of the new system is read-only, only /etc can be; keep it on /data"
+                continue
+                ;;
+            esac
             kept "$kept_path" 2>"$work/complaint" || fail 16 "$kept_path could not be kept: $(first_line "$work/complaint")"
         done
     done <"$work/keep"

@@ -53,6 +53,10 @@ incompatible() {
 
 new_root_is_a_system() {
     { etc=$(inside_new_root /etc) && [ -d "$etc" ]; } || fail 7 'the new system has no /etc'
+    # It would look for an overlay, and nothing was made as one.
+    if [ -z "$read_only" ] && new_root_has "$OVERLAY_MARKER"; then
+        fail 7 "the root of the new system is read-only ($OVERLAY_MARKER), and a $format is unpacked; deliver it as ext4, as squashfs compressed with gzip, xz or zstd, or as erofs"
+    fi
     if ! new_root_has /sbin/init; then
         incompatible 'the new system has no /sbin/init'
     elif [ ! -x "$found" ]; then
@@ -62,6 +66,19 @@ new_root_is_a_system() {
         if new_root_has "/boot/$kernel"; then return 0; fi
     done
     incompatible "the new system has no kernel in /boot (one of: $KERNELS)"
+}
+
+# The /etc of a system whose root is read-only: an overlay of the slot's own, which nobody mounts before it is complete.
+new_etc_is_mounted() {
+    read_only=yes
+    { [ "$(inside_new_root /etc)" = "$new_root/etc" ] && [ -d "$new_root/etc" ]; } || fail 7 'the root of the new system is read-only, and its /etc is no folder'
+    new_root_has "$MARKER" || fail 7 "the root of the new system is read-only, and it does not bring $MARKER, which cannot be put there; build it with the image class of the layer"
+    { overlay_has_a_place && overlay_home_made && overlay_begun "$target_slot.$txn" "$new_root/etc"; } || fail 15 "$overlay_error"
+    room_left=$(space_left /data)
+    [ "$room_needed" -le "$room_left" ] ||
+        fail 21 "header and kept files need $room_needed bytes on /data, for the root of the new system is read-only, and $room_left are left"
+    attributes_are_kept "$new_root/etc/." "$OVERLAY_HOME/new.$target_slot.$txn/upper" || fail 15 "the attributes of /etc cannot be kept on /data"
+    overlay_put "$OVERLAY_HOME/new.$target_slot.$txn" "$new_root/etc" || fail 15 "$overlay_error"
 }
 
 # The commit takes the floor from it, so a system that no bundle brought must not have one.
@@ -79,7 +96,7 @@ manifest_is_placed() {
 header_is_placed() {
     progress header 0 'placing the header'
     # An image made from a running system may bring the marker of that system.
-    if boot=$(inside_new_root /boot) && [ -d "$boot" ]; then
+    if [ -z "$read_only" ] && boot=$(inside_new_root /boot) && [ -d "$boot" ]; then
         rm -f "$boot/${MARKER##*/}"
     fi
     manifest_is_placed
@@ -148,6 +165,12 @@ new_system_is_marked_complete() {
     if [ -n "$bundle" ]; then
         { place=$(inside_new_root "$BOOT_STATE_MANIFEST") && "$CONTENT_ENGINE" same "$work/content/manifest" "$place" 2>/dev/null; } ||
             fail 15 "$BOOT_STATE_MANIFEST of the new system reads back differently"
+    fi
+    if [ -n "$read_only" ]; then
+        limited sync
+        new_root_unmounted || fail 15 "slot $target_slot cannot be unmounted"
+        overlay_completed "$target_slot.$txn" || fail 15 "$overlay_error"
+        return 0
     fi
     { boot=$(inside_new_root "${MARKER%/*}") && (umask 022 && mkdir -p "$boot" && printf 'txn=%s\n' "$txn" >"$boot/${MARKER##*/}"); } ||
         fail 15 "$MARKER could not be written to the new system"

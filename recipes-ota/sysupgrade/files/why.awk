@@ -10,7 +10,7 @@ BEGIN {
     last["trial-boot"] = "tries"; last["deadline-passed"] = "deadline"; last["committed"] = "slot"
     last["cancelled"] = "state"; last["interrupted"] = "why"; last["cancel-failed"] = "reason"
     last["rolled-back"] = "why"; last["slot-mismatch"] = "committed"; last["boot-state-unknown"] = "reason"
-    last["env-repaired"] = "copy"; last["deadline-passed-unseen"] = "reason"
+    last["env-repaired"] = "copy"; last["deadline-passed-unseen"] = "reason"; last["etc-is-not-its-own"] = "reason"
     said["load-failed"] = "its kernel, device tree or boot files did not load"
     said["tries-used-up"] = "its boots were used up without a commit"
     said["environment-lost"] = "no copy of the U-Boot environment was valid, so a slot with a complete system was taken"
@@ -211,6 +211,7 @@ function step(n,   what, text) {
         text = "not known to be committed when the deadline had passed, the boot state could not be read (" of(n, "reason") "): rebooted"
     else if (what == "health-failed")
         text = "otamgr gave up the trial: " of(n, "check") " did not pass in time (" of(n, "why") "), rebooted"
+    else if (what == "etc-is-not-its-own") text = "the /etc of slot " of(n, "slot") " was not its own, so it could not be committed: " of(n, "reason")
     else if (what == "committed") text = "slot " of(n, "slot") " was committed"
     else if (what == "cancelled") text = "the trial of slot " of(n, "slot") " was cancelled (state " of(n, "state") ")"
     else if (what == "interrupted") text = "the trial was given up: " of(n, "why") " (tries left: " of(n, "tries") ")"
