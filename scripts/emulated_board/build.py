@@ -88,6 +88,10 @@ INITRAMFS_MODULES = (
     "virtio_pci_modern_dev",
     "virtio_pci",
     "virtio_blk",
+    "overlay",
+    "squashfs",
+    "libcrc32c",
+    "erofs",
 )
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
 
@@ -279,6 +283,17 @@ def content(cache, what="ota-content", program=BUILD / "ota-content-arm64", targ
     return cache.make(what, program, [files / "src", files / "Makefile"], lambda out: build_content(out, target))
 
 
+def u_boot_for_any(cache):
+    """A U-Boot that reads kernels from squashfs and EROFS, too; takes minutes to build."""
+    maker, files = layer.ROOT / "tests/boot/build-u-boot", layer.RECIPES / "u-boot/files"
+    return cache.make(
+        "U-Boot for squashfs and EROFS",
+        BUILD / "u-boot-any.bin",
+        [maker, files / "ota-boot.cfg", maker.with_name("u-boot-any.cfg")],
+        lambda out: run(maker, "any", out),
+    )
+
+
 def jars(cache):
     """The folder of the jars, built when their sources have changed."""
     source = layer.ROOT / "otamgr-src"
@@ -459,6 +474,7 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     (tree / "etc/otamgr/keys.d").mkdir()
     bundle.write_public_key(signing_key(), tree / "etc/otamgr/keys.d/board.pem")
     (tree / "etc/otamgr/compatible").write_text(f"{COMPATIBLE}\n")
+    _install(scripts / "ota-preinit", tree / "usr/lib/otamgr/ota-preinit", 0o755)
     # The cloud simulator delivers images without a signature as well.
     (tree / "etc/otamgr/sysupgrade.conf").write_text("REQUIRE_SIGNATURE=no\n")
     _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
@@ -495,6 +511,39 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     (tree / "etc/passwd").write_text("root::0:0:root:/root:/bin/sh\n")
     (tree / "etc/full_ota_record.json").write_text(record)
     _install_libraries(tree, target)
+
+
+def make_root_read_only(tree):
+    """What the image class adds to a system whose root is read-only, and this board's settings for one."""
+    (tree / "boot/ota-read-only").write_text("etc=overlay\n")
+    (tree / "boot/ota-slot-valid").write_text("txn=image\n")
+    real = tree / "usr/lib/otamgr/real/init"
+    real.parent.mkdir()
+    real.symlink_to("/bin/busybox")
+    (tree / "sbin/init").unlink()
+    (tree / "sbin/init").symlink_to("/usr/lib/otamgr/ota-preinit")
+    (tree / "etc/otamgr/sysupgrade.conf").write_text("REQUIRE_SIGNATURE=no\nBOOT_FORMATS=squashfs,erofs\n")
+
+
+def make_compressed_root(tree, out, kind):
+    """A squashfs or an EROFS of the tree, as a build makes it."""
+    run("chown", "-R", "0:0", tree)
+    out.unlink(missing_ok=True)
+    if kind == "squashfs":
+        run(
+            "mksquashfs",
+            tree,
+            out,
+            "-quiet",
+            "-no-progress",
+            "-comp",
+            "gzip",
+            "-all-time",
+            "0",
+            stdout=subprocess.DEVNULL,
+        )
+    else:
+        run("mkfs.erofs", "-zlz4", "-T0", "-U", FILE_SYSTEM_UUID, out, tree, stdout=subprocess.DEVNULL)
 
 
 def make_filesystem(tree, out, label, room_mib=24):

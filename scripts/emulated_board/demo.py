@@ -13,11 +13,20 @@ def main():
         prog="scripts/demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Builds an emulated A/B board, boots slot a, publishes version 2.0 and watches the board update itself to slot b.",
-        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
+        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n  scripts/demo --read-only squashfs\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
     )
     parser.add_argument("--fault", choices=scenario.FAULTS, help="something goes wrong with the update (see below)")
     parser.add_argument(
         "--bundle", action="store_true", help="the update comes as a signed bundle, which the board verifies"
+    )
+    parser.add_argument(
+        "--read-only",
+        choices=("ext4", "squashfs", "erofs"),
+        nargs="?",
+        const="ext4",
+        metavar="KIND",
+        help="both systems have a read-only root, an ext4, squashfs or erofs, with an overlay on /etc (ext4 if nothing is said; the others "
+        "need a U-Boot that is built first)",
     )
     parser.add_argument(
         "--record", action="store_true", help="keep every write of the disk, for scripts/powercut --reuse"
@@ -26,8 +35,12 @@ def main():
 
     screen = show.Show()
     try:
-        log = build.BUILD / f"disk-{arguments.fault or 'good'}.writes" if arguments.record else None
-        result = scenario.Scenario(screen, arguments.fault, write_log=log, as_bundle=arguments.bundle).run()
+        kind = arguments.read_only
+        board = f"{arguments.fault or 'good'}{'-' + kind if kind else ''}"
+        log = build.BUILD / f"disk-{board}.writes" if arguments.record else None
+        result = scenario.Scenario(
+            screen, arguments.fault, write_log=log, as_bundle=arguments.bundle, read_only=kind
+        ).run()
     except (machine.Timeout, RuntimeError) as problem:
         screen.line("FAILED", str(problem))
         return 1

@@ -91,3 +91,29 @@ class FileSystem:
 
     def __exit__(self, *_):
         self._folder.cleanup()
+
+
+def overlay_header(disk, slot):
+    """The header in the overlay on /etc of a slot whose root is read-only, or None; and the names of all complete overlays."""
+    with FileSystem(disk, "data") as data:
+        listing = subprocess.run(
+            ["debugfs", "-R", "ls -p /otamgr/etc", data.image], check=True, capture_output=True, text=True
+        ).stdout
+        names = [line.split("/")[5] for line in listing.splitlines() if line.count("/") > 5]
+        overlays = sorted(name for name in names if name[:2] in ("a.", "b."))
+        mine = [name for name in overlays if name[0] == slot]
+        return data.read(f"/otamgr/etc/{mine[-1]}/upper/ota_type_5.hdr") if mine else None, overlays
+
+
+def holds(disk, partition, image):
+    """Whether a partition begins with exactly this image."""
+    start, size = partitions(disk)[partition]
+    left = Path(image).stat().st_size
+    if left > size:
+        return False
+    with open(disk, "rb") as source, open(image, "rb") as expected:
+        source.seek(start)
+        while block := expected.read(build.MIB):
+            if source.read(len(block)) != block:
+                return False
+    return True

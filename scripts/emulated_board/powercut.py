@@ -71,6 +71,7 @@ class Recording:
     references: dict  # slot: {path: hash}
     b_starts: bool = True  # whether slot b gets to userland; if not, its trials end on slot a
     grows: bool = False  # whether the data partition takes the rest of the disk
+    read_only: str = ""  # the kind of root file system that is never written to; references are the images then
 
 
 def file_hashes(image):
@@ -87,18 +88,31 @@ def file_hashes(image):
 class Judge:
     """Looks at a disk after a cut, from outside. What was found for the same bytes of a partition before is remembered."""
 
-    def __init__(self, disk, header, references):
+    def __init__(self, disk, header, references, read_only=""):
         self._disk = disk
+        self._read_only = read_only
         self._header = header
         self._references = references
         self._known = {}
 
-    def slot(self, name, state):
-        """What is wrong with a slot that may boot, or None; and whether the delivered header is in its /etc."""
+    def slot(self, name, *state):
+        """What is wrong with a slot that may boot, or None; and the header in its /etc."""
         key = (name, state)
         if key not in self._known:
-            self._known[key] = self._look(name)
+            self._known[key] = self._look_from_outside(name) if self._read_only else self._look(name)
         return self._known[key]
+
+    def _look_from_outside(self, name):
+        try:
+            header, overlays = inspect_disk.overlay_header(self._disk, name)
+        except RuntimeError as problem:
+            return str(problem), None
+        if not inspect_disk.holds(self._disk, f"rootfs-{name}", self._references[name]):
+            return f"slot {name} is not its image, byte for byte", header
+        # That of the flashed system is made by its first start.
+        if name == "b" and not any(overlay.startswith("b.") for overlay in overlays):
+            return f"slot {name} may boot and has no overlay for /etc, found {overlays}", header
+        return None, header
 
     def _look(self, name):
         try:
@@ -135,7 +149,9 @@ class Judge:
             return ("brick", f"no committed slot: {environment}"), None
         next_boot = trial if trial and environment.get("ota_tries", "0") != "0" else committed
         for slot in {committed, next_boot}:
-            problem, header = self.slot(slot, states[f"rootfs-{slot}"])
+            # What is in /etc of a read-only root is on the data partition.
+            etc = (states["data"], states["table"]) if self._read_only else ()
+            problem, header = self.slot(slot, states[f"rootfs-{slot}"], *etc)
             if problem:
                 return ("brick", problem), next_boot
             if slot == "b" and header != self._header:
@@ -205,7 +221,7 @@ def examine(recording, cuts, to_boot, seed, disk, done):
     count = Count()
     build.run("cp", "--sparse=always", recording.base, disk)
     replay = writelog.Replay(disk, recording.writes, fragile=FRAGILE)
-    judge = Judge(disk, recording.header, recording.references)
+    judge = Judge(disk, recording.header, recording.references, recording.read_only)
     partitions = Partitions(replay.entries)
     for cut, number in cuts:
         pending = replay.advance(cut)
@@ -217,7 +233,7 @@ def examine(recording, cuts, to_boot, seed, disk, done):
             count.add(*wrong, case)
         elif number in to_boot:
             count.booted += 1
-            if problem := boot(disk, next_boot if recording.b_starts else "a", recording.grows):
+            if problem := boot(disk, next_boot if recording.b_starts else "a", recording.grows, recording.read_only):
                 count.add("brick", problem, f"{case}, booted")
         replay.undo()
         with done.get_lock():
@@ -227,13 +243,15 @@ def examine(recording, cuts, to_boot, seed, disk, done):
     return count
 
 
-def boot(disk, slot, grows):
+def boot(disk, slot, grows, read_only=""):
     """Boots a copy of a disk up to userland; what is wrong, or None."""
     image, log = Path(f"{disk}.boot"), Path(f"{disk}.console")
     log.unlink(missing_ok=True)
     build.run("cp", "--sparse=always", disk, image)
     try:
-        with machine.Machine(image, log, network=True, skip_autoboot_delay=True, cpus=1) as board:
+        with machine.Machine(
+            image, log, network=True, skip_autoboot_delay=True, cpus=1, **scenario.board_for(read_only)
+        ) as board:
             found = board.wait(scenario.BOOTED, 180)
         if grows and (problem := not_grown(image)):
             return problem
@@ -307,13 +325,13 @@ def _is_of(stamp, rootfs):
     return stamp.exists() and stamp.read_text() == scenario.recorded_with(rootfs)
 
 
-def record(fault, screen, reuse):
+def record(fault, screen, reuse, read_only=""):
     """Runs a scenario with every write logged, or takes a recording that is of the present files."""
-    disk = build.BUILD / f"disk-{fault or 'good'}.img"
+    disk = build.BUILD / f"disk-{fault or 'good'}{'-' + read_only if read_only else ''}.img"
     base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
-    rootfs = scenario.Scenario(screen, fault).rootfs()
+    rootfs = scenario.Scenario(screen, fault, read_only=read_only).rootfs()
     if not (reuse and _is_of(stamp, rootfs)):
-        result = scenario.Scenario(screen, fault, write_log=writes).run()
+        result = scenario.Scenario(screen, fault, write_log=writes, read_only=read_only).run()
         if result.problems:
             raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
     return Recording(
@@ -321,23 +339,30 @@ def record(fault, screen, reuse):
         base,
         writes,
         header.read_bytes(),
-        dict(zip("ab", map(file_hashes, rootfs), strict=False)),
+        dict(zip("ab", rootfs if read_only else map(file_hashes, rootfs), strict=False)),
         b_starts=not fault,
+        read_only=read_only,
     )
 
 
-def record_growth(screen, reuse):
+def record_growth(screen, reuse, read_only=""):
     """The first boot of a board whose disk is larger than the image that was flashed."""
-    disk = build.BUILD / "disk-growth.img"
+    suffix = f"-{read_only}" if read_only else ""
+    disk = build.BUILD / f"disk-growth{suffix}.img"
     base, writes, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".recorded"))
-    rootfs = scenario.Builder(screen).rootfs("1.0", "rootfs-1.0", flashed=True)
+    rootfs = scenario.Scenario(screen, read_only=read_only).rootfs()[0]
     if not (reuse and _is_of(stamp, [rootfs])):
         stamp.unlink(missing_ok=True)
         build.make_disk(disk, rootfs, {"ota_slot": "a"})
         build.run("cp", "--sparse=always", disk, base)
-        log = build.BUILD / "logs" / "growth.console"
+        log = build.BUILD / "logs" / f"growth{suffix}.console"
         with machine.Machine(
-            disk, log, on_line=functools.partial(scenario.show_line, screen), network=True, write_log=writes
+            disk,
+            log,
+            on_line=functools.partial(scenario.show_line, screen),
+            network=True,
+            write_log=writes,
+            **scenario.board_for(read_only),
         ) as board:
             board.wait_all([scenario.BOOTED, "now ends at the end of the disk"], 180)
             board.wait("hubby_state", 400)
@@ -345,7 +370,8 @@ def record_growth(screen, reuse):
         if problem := not_grown(disk):
             raise RuntimeError(f"the recorded boot itself went wrong: {problem}")
         stamp.write_text(scenario.recorded_with([rootfs]))
-    return Recording("growth", base, writes, b"", {"a": file_hashes(rootfs)}, grows=True)
+    references = {"a": rootfs if read_only else file_hashes(rootfs)}
+    return Recording("growth", base, writes, b"", references, grows=True, read_only=read_only)
 
 
 # name: what is recorded, how, the share of the cases
@@ -385,6 +411,14 @@ def main():
         help="use the recordings of the last run, or of scripts/demo --record, if they are of the present "
         "files; the same seed means the same cuts then",
     )
+    parser.add_argument(
+        "--read-only",
+        choices=("ext4", "squashfs", "erofs"),
+        default="",
+        metavar="KIND",
+        help="of a board whose systems have a read-only root, an ext4, squashfs or erofs: slots are their images byte for byte, headers are "
+        "in the overlays on the data partition",
+    )
     arguments = parser.parse_args()
 
     screen, count = show.Show(), Count()
@@ -392,7 +426,7 @@ def main():
         chosen = [RECORDINGS[name] for name in arguments.of or RECORDINGS]
         for what, recorded, share in chosen:
             screen.step(f"Record {what}")
-            recording = recorded(screen, arguments.reuse)
+            recording = recorded(screen, arguments.reuse, arguments.read_only)
             cases, booted = (
                 number * share // sum(share for _, _, share in chosen) for number in (arguments.cases, arguments.booted)
             )

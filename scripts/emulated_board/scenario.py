@@ -222,8 +222,10 @@ class Builder:
             version, record, self._release, self._jars, self._programs, self._runtime, self._initramfs, tree
         )
 
-    def rootfs(self, version, name, spoil=None, record=None, service_key=None, flashed=False, spoiled_by=()):
-        """A root file system; `spoil` changes its files, by what `spoiled_by` holds beside its name, `record` is its OTA record,
+    def rootfs(
+        self, version, name, spoil=None, record=None, service_key=None, flashed=False, spoiled_by=(), read_only=None
+    ):
+        """A root file system; with `read_only` (ext4, squashfs or erofs) one that is never written to; `spoil` changes its files, by what `spoiled_by` holds beside its name, `record` is its OTA record,
         `service_key` the key of its hubby.
         One that is to be flashed has the marker of a complete system, which sysupgrade gives to the others."""
         record = record or build.record_of(version)
@@ -233,11 +235,16 @@ class Builder:
             self.stage(version, record, tree)
             if spoil:
                 spoil(tree)
+            if read_only:
+                build.make_root_read_only(tree)
             if flashed:
                 (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
             if service_key:
                 (tree / "etc/board-service-key.pem").write_text(service_key)
-            build.make_filesystem(tree, out, "rootfs")
+            if read_only in ("squashfs", "erofs"):
+                build.make_compressed_root(tree, out, read_only)
+            else:
+                build.make_filesystem(tree, out, "rootfs")
             shutil.rmtree(tree)
 
         inputs = [
@@ -245,12 +252,13 @@ class Builder:
             record,
             service_key,
             flashed,
+            read_only,
             str(spoil and spoil.__name__),
             *spoiled_by,
             *self.inputs,
             Path(__file__),
         ]
-        return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.ext4", inputs, make)
+        return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.{read_only or 'ext4'}", inputs, make)
 
     def image(self, name, rootfs):
         stamp = build.BUILD / "stamps" / rootfs.name
@@ -270,16 +278,27 @@ def recorded_with(rootfs):
     )
 
 
+def board_for(read_only):
+    """The options of a machine whose U-Boot reads a kernel from such a slot. Debian's own knows ext4 only."""
+    if read_only in ("squashfs", "erofs"):
+        return {"emulator": machine.emulator(build.BUILD / "u-boot-any.bin")}
+    return {}
+
+
 class Scenario:
     """What scripts/demo does. With a write log, every write of the disk goes there, and the disk as it was at power on stays beside it."""
 
-    def __init__(self, show, fault_name=None, write_log=None, as_bundle=False):
+    def __init__(self, show, fault_name=None, write_log=None, as_bundle=False, read_only=None):
+        """read_only: ext4, squashfs or erofs, for boards whose root is never written to."""
         self._show = show
-        self._as_bundle = as_bundle
+        self._read_only = read_only
+        # What carries no checksums of its own comes in a bundle only.
+        self._as_bundle = as_bundle or read_only in ("squashfs", "erofs")
         self._write_log = write_log
         self._name = fault_name or "good"
+        self._board = f"{self._name}{'-' + read_only if read_only else ''}"
         self._fault = FAULTS.get(fault_name)
-        self._log = build.BUILD / "logs" / f"{self._name}.console"
+        self._log = build.BUILD / "logs" / f"{self._board}.console"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._log.unlink(missing_ok=True)
 
@@ -287,30 +306,41 @@ class Scenario:
         """The root file systems of slot a and of the update."""
         spoil = self._fault.spoil if self._fault else None
         self._builder = Builder(self._show)
+        kind = {"read_only": self._read_only}
+        suffix = f"-read-only-{self._read_only}" if self._read_only else ""
         return (
-            self._builder.rootfs("1.0", "rootfs-1.0", flashed=True),
-            self._builder.rootfs("2.0", f"rootfs-2.0-{self._name}" if spoil else "rootfs-2.0", spoil),
+            self._builder.rootfs("1.0", f"rootfs-1.0{suffix}", flashed=True, **kind),
+            self._builder.rootfs(
+                "2.0", f"rootfs-2.0-{self._name}{suffix}" if spoil else f"rootfs-2.0{suffix}", spoil, **kind
+            ),
         )
 
     def run(self):
         show, fault = self._show, self._fault
         show.step("Build the board")
-        old, new = self.rootfs()
-        update = self._builder.image(f"hub_update-{self._name}" if fault and fault.spoil else "hub_update", new)
+        if self._read_only in ("squashfs", "erofs"):
+            build.u_boot_for_any(build.Cache(lambda text: show.line("build", text)))
+        old, new = self._images = self.rootfs()
+        if self._read_only in ("squashfs", "erofs"):
+            update = new
+        else:
+            update = self._builder.image(
+                f"hub_update-{self._board}" if fault and fault.spoil or self._read_only else "hub_update", new
+            )
         if fault and fault.cut_image:
             cut = build.BUILD / "hub_update-cut.ext4.gz"
             whole = update.read_bytes()
             cut.write_bytes(whole[: len(whole) // 2])
             update = cut
         if self._as_bundle or fault and fault.bundle_version:
-            signed = build.BUILD / f"hub_update-{self._name}.bundle"
+            signed = build.BUILD / f"hub_update-{self._board}.bundle"
             show.line("build", f"signed bundle {signed.name}")
             build.sign_bundle(update, signed, fault.bundle_version if fault and fault.bundle_version else "2.0")
             if fault and fault.tampered:
                 signed.write_bytes(signed.read_bytes().replace(b"\nversion=2.0\n", b"\nversion=9.0\n", 1))
             update = signed
-        publisher = Publisher(build.BUILD / f"publish-{self._name}")
-        disk = build.BUILD / f"disk-{self._name}.img"
+        publisher = Publisher(build.BUILD / f"publish-{self._board}")
+        disk = build.BUILD / f"disk-{self._board}.img"
         show.line("build", f"disk {disk.name}")
         build.make_disk(
             disk,
@@ -335,7 +365,12 @@ class Scenario:
 
     def _machine(self, disk):
         return machine.Machine(
-            disk, self._log, on_line=functools.partial(show_line, self._show), network=True, write_log=self._write_log
+            disk,
+            self._log,
+            on_line=functools.partial(show_line, self._show),
+            network=True,
+            write_log=self._write_log,
+            **board_for(self._read_only),
         )
 
     def _update(self, disk, update, publisher):
@@ -374,9 +409,23 @@ class Scenario:
         result.check(
             environment.get("ota_floor") == floor, f"expected ota_floor={floor} in the environment, found {environment}"
         )
-        with inspect_disk.FileSystem(disk, f"rootfs-{wanted}") as slot:
-            delivered, placed = hashlib.sha256(header).hexdigest(), slot.read("/etc/ota_type_5.hdr")
-            found = hashlib.sha256(placed).hexdigest() if placed is not None else None
+        delivered = hashlib.sha256(header).hexdigest()
+        if self._read_only:
+            placed, overlays = inspect_disk.overlay_header(disk, wanted)
+            # That of a slot that failed goes with it; one that was only left keeps its own.
+            expected = {"a", "b"} if updated else {"a"}
+            result.check(
+                {name[0] for name in overlays} == expected, f"expected overlays of {expected}, found {overlays}"
+            )
+            for slot, image in zip("ab", self._images, strict=True):
+                result.check(
+                    (slot == "b" and not updated) or inspect_disk.holds(disk, f"rootfs-{slot}", image),
+                    f"slot {slot} is not its image any more, byte for byte",
+                )
+        else:
+            with inspect_disk.FileSystem(disk, f"rootfs-{wanted}") as slot:
+                placed = slot.read("/etc/ota_type_5.hdr")
+        found = hashlib.sha256(placed).hexdigest() if placed is not None else None
         if updated:
             result.check(found == delivered, f"header in /etc of slot b: expected {delivered}, found {found}")
         else:

@@ -147,8 +147,22 @@ class BootScript(BootCase):
             .lower()
         )
         line = self.boot("^bootargs=")[-1]
-        for word in (f"root=PARTUUID={uuid}", "ota.slot=a", "ota.trial=none", "panic=5", "quiet"):
+        for word in (f"root=PARTUUID={uuid}", "ota.slot=a", "ota.trial=none", "panic=5", "quiet", "rw"):
             self.assertIn(word, line.split("=", 1)[1].split())
+
+    def test_a_system_with_a_read_only_root_is_started_read_only(self):
+        image = self.folder / "read-only.ext4"
+        image.write_bytes(self.slots["broken", True].read_bytes())
+        subprocess.run(
+            ["debugfs", "-w", "-R", "write /dev/null boot/ota-read-only", image], check=True, capture_output=True
+        )
+        self.slots["read-only", True] = image
+        self.put("a", "read-only", marked=True)
+        self.put("b", None, marked=False)
+        self.setenv(ota_slot="a", ota_recovery="printenv bootargs")
+        words = self.boot("^bootargs=")[-1].split("=", 1)[1].split()
+        self.assertIn("ro", words)
+        self.assertNotIn("rw", words)
 
 
 class BootTold(BootCase):
