@@ -87,7 +87,11 @@ python do_ota_trust () {
         if not os.path.exists(root):
             bb.fatal('OTA_TUF_ROOT: expected the root.json of a repository, found no file %s. Make one with: scripts/ota-repository init' % root)
         shutil.copyfile(root, os.path.join(d.getVar('OTA_TRUST'), 'root.json'))
-    for name, text in (('compatible', d.getVar('OTA_COMPATIBLE')), ('sysupgrade.conf', 'REQUIRE_SIGNATURE=' + d.getVar('OTA_REQUIRE_SIGNATURE'))):
+    settings = 'REQUIRE_SIGNATURE=' + d.getVar('OTA_REQUIRE_SIGNATURE')
+    formats = (d.getVar('OTA_BOOT_FORMATS') or '').split()
+    if formats:
+        settings += '\nBOOT_FORMATS=' + ','.join(formats)
+    for name, text in (('compatible', d.getVar('OTA_COMPATIBLE')), ('sysupgrade.conf', settings)):
         with open(os.path.join(d.getVar('OTA_TRUST'), name), 'w') as f:
             f.write(text + '\n')
 }

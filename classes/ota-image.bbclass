@@ -16,7 +16,8 @@ inherit ota-layout ota-class-archive
 OTA_OWN_WKS_FILE := "${@d.getVar('WKS_FILE', False) or ''}"
 
 # Any format that sysupgrade takes: ext4, ext4.gz, ext4.xz, ext4.zst, tar, tar.gz, tar.xz, tar.zst. A device that gets tar
-# needs e2fsprogs-mke2fs.
+# needs e2fsprogs-mke2fs. With IMAGE_FEATURES += "read-only-rootfs" also squashfs, squashfs-xz, squashfs-zst, erofs, erofs-lz4, erofs-lz4hc, which
+# need the class ota-bundle and OTA_BOOT_FORMATS.
 OTA_UPDATE_TYPE ?= "ext4.gz"
 # Two images with the same name cannot be deployed side by side.
 OTA_UPDATE_NAME ?= "hub_update-${IMAGE_BASENAME}.bin"
@@ -93,6 +94,55 @@ IMAGE_TYPEDEP:wic:append = " ext4"
 do_image_wic[prefuncs] += "ota_slot_marker ota_slot_image"
 do_image_wic[depends] += "e2fsprogs-native:do_populate_sysroot"
 do_image_wic[cleandirs] += "${WORKDIR}/ota-slot-marker"
+
+# ---- a root that is never written to -------------------------------------------------------------------------------------
+
+OTA_READ_ONLY = "${@bb.utils.contains('IMAGE_FEATURES', 'read-only-rootfs', '1', '0', d)}"
+
+# /etc is an overlay on the data partition, of the slot that runs. /sbin/init mounts it and becomes the real init, which is where it finds it under
+# the name that it expects. The image brings its marker: nothing can be put there later.
+ota_read_only_root () {
+    real=${IMAGE_ROOTFS}${nonarch_libdir}/otamgr/real
+    init=${IMAGE_ROOTFS}${base_sbindir}/init
+    install -d $real ${IMAGE_ROOTFS}/boot
+    if [ ! -e $real/init ] && [ ! -L $real/init ]; then
+        if [ -L $init ]; then
+            case $(readlink $init) in
+            /*) ln -s "$(readlink $init)" $real/init ;;
+            *) ln -s "${base_sbindir}/$(readlink $init)" $real/init ;;
+            esac
+            rm $init
+        elif [ -e $init ]; then
+            mv $init $real/init
+        else
+            bbfatal "the image has no ${base_sbindir}/init, which would have to mount /etc of a system with a read-only root"
+        fi
+        ln -s ${nonarch_libdir}/otamgr/ota-preinit $init
+    fi
+    echo "etc=overlay" > ${IMAGE_ROOTFS}/boot/ota-read-only
+    echo "txn=image" > ${IMAGE_ROOTFS}/boot/ota-slot-valid
+}
+ROOTFS_POSTPROCESS_COMMAND:append = " ${@'ota_read_only_root' if d.getVar('OTA_READ_ONLY') == '1' else ''}"
+
+python ota_kernel_check () {
+    import glob, os
+    if d.getVar('OTA_READ_ONLY') != '1':
+        return
+    maps = glob.glob(os.path.join(d.getVar('PKGDATA_DIR'), 'kernel-depmod', 'System.map-*'))
+    # A kernel that OpenEmbedded does not make leaves none; the device says what it lacks.
+    if not maps:
+        bb.warn('nobody can tell whether the kernel has an overlay file system, which IMAGE_FEATURES read-only-rootfs needs: there is no System.map '
+                'in %s/kernel-depmod' % d.getVar('PKGDATA_DIR'))
+        return
+    modules = {os.path.basename(path).split('.')[0] for path in glob.glob(d.getVar('IMAGE_ROOTFS') + '/**/lib/modules/**/*.ko*', recursive=True)}
+    kind = d.getVar('OTA_UPDATE_TYPE').split('-')[0]
+    with open(sorted(maps)[-1]) as f:
+        lacks = otamgr.machine.kernel_lacks(f.read(), modules, [kind] if kind in otamgr.machine.BOOT_FORMATS else [])
+    if lacks:
+        bb.fatal('IMAGE_FEATURES has read-only-rootfs, and the kernel of this image lacks what that needs: set %s=y in its configuration'
+                 % '=y, '.join(lacks))
+}
+IMAGE_PREPROCESS_COMMAND:append = " ota_kernel_check"
 
 # ---- checks ----------------------------------------------------------------------------------------------------------
 

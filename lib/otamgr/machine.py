@@ -6,6 +6,17 @@ Settings are anything with a method getVar(name), as BitBake's datastore is. Rea
 
 from . import layout
 
+# Of a root file system that is never written to; they are written into the slot as they are.
+READ_ONLY_TYPES = (
+    "squashfs",
+    "squashfs-xz",
+    "squashfs-zst",
+    "erofs",
+    "erofs-lz4",
+    "erofs-lz4hc",
+)
+# What U-Boot can read a kernel from besides ext4, and the name of the kernel's driver.
+BOOT_FORMATS = ("squashfs", "erofs")
 UPDATE_TYPES = ("ext4", "ext4.gz", "ext4.xz", "ext4.zst", "tar", "tar.gz", "tar.xz", "tar.zst")
 INIT_MANAGERS = ("sysvinit", "systemd")
 # Machines that start by EFI, and name a U-Boot only for QEMU.
@@ -14,7 +25,6 @@ UBOOT_OF_QEMU = ("genericarm64",)
 LAYOUT_OF_NO_USE = ("qemux86-64",)
 # Features of an image that take /etc away from the slot, with the reason.
 FEATURES = {
-    "read-only-rootfs": "the header of an update is placed in /etc of the new system, and hubby writes its profiles there",
     "stateless-rootfs": "the header of an update is placed in /etc of the new system",
     "overlayfs-etc": "/etc would be a place that both slots share, and the header of an update in it would speak for the wrong one",
 }
@@ -50,10 +60,7 @@ def refusals(settings, own_layout=""):
         for name, why in FEATURES.items()
         if name in _words(settings, "IMAGE_FEATURES")
     ]
-    if settings.getVar("OTA_UPDATE_TYPE") not in UPDATE_TYPES:
-        found.append(
-            f'OTA_UPDATE_TYPE: expected one of {", ".join(UPDATE_TYPES)}, found "{settings.getVar("OTA_UPDATE_TYPE")}"'
-        )
+    found += _type_problems(settings)
     if (
         machine == "qemux86-64"
         and settings.getVar("OTA_UBOOT_CONFIG") != on
@@ -64,6 +71,53 @@ def refusals(settings, own_layout=""):
         )
     found += _layout_problems(settings, machine, own_layout)
     return found
+
+
+def _type_problems(settings):
+    kind, formats = settings.getVar("OTA_UPDATE_TYPE"), _words(settings, "OTA_BOOT_FORMATS")
+    read_only = "read-only-rootfs" in _words(settings, "IMAGE_FEATURES")
+    found = [
+        f'OTA_BOOT_FORMATS: expected words of {", ".join(BOOT_FORMATS)}, found "{word}"'
+        for word in formats
+        if word not in BOOT_FORMATS
+    ]
+    if kind not in (*UPDATE_TYPES, *READ_ONLY_TYPES):
+        return [
+            *found,
+            f'OTA_UPDATE_TYPE: expected one of {", ".join((*UPDATE_TYPES, *READ_ONLY_TYPES))}, found "{kind}"',
+        ]
+    if read_only and kind.startswith("tar"):
+        found.append(
+            f'OTA_UPDATE_TYPE = "{kind}" is unpacked into a file system that is written to, and IMAGE_FEATURES has read-only-rootfs: take ext4.gz, '
+            "squashfs or erofs"
+        )
+    if kind in READ_ONLY_TYPES:
+        base = kind.partition("-")[0]
+        if not read_only:
+            found.append(
+                f'OTA_UPDATE_TYPE = "{kind}" cannot be written to: it needs IMAGE_FEATURES += "read-only-rootfs", which gives the system an /etc that can'
+            )
+        if base not in formats:
+            found.append(
+                f'OTA_UPDATE_TYPE = "{kind}": U-Boot has to read the kernel from it; if yours can, or is built here, set OTA_BOOT_FORMATS = "{base}" where '
+                "U-Boot's recipe sees it, too (local.conf, machine, distro)"
+            )
+        if not settings.getVar("OTA_BUNDLE_NAME"):
+            found.append(
+                f'OTA_UPDATE_TYPE = "{kind}" carries no checksums, so devices take it in a signed bundle only: IMAGE_CLASSES += "ota-bundle"'
+            )
+    return found
+
+
+def kernel_lacks(symbols, modules, formats):
+    """What a kernel has not that a system with a read-only root of these formats needs, as its options. symbols: the text of its System.map; modules:
+    names of those in the image."""
+    wanted = {"overlay": ("ovl_fs_type", "CONFIG_OVERLAY_FS")}
+    wanted |= {
+        name: (f"{name}_fs_type", f"CONFIG_{name.upper()}{'_FS' if name == 'erofs' else ''}") for name in formats
+    }
+    there = {line.split()[-1] for line in symbols.splitlines() if line.strip()}
+    return [option for name, (symbol, option) in wanted.items() if symbol not in there and name not in modules]
 
 
 def _init_problems(settings):

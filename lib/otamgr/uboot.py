@@ -164,6 +164,7 @@ def fragment(settings, known=None):
         if '"' in command or "\\" in command:
             raise layout.SettingError("OTA_UBOOT_BOOTCOMMAND: expected neither quotes nor backslashes, found one")
         lines += ["CONFIG_USE_BOOTCOMMAND=y", f'CONFIG_BOOTCOMMAND="{command}"']
+    lines += [f"CONFIG_FS_{word.upper()}=y" for word in (settings.getVar("OTA_BOOT_FORMATS") or "").split()]
     if layout_.store == "script":
         return "\n".join([*lines, "# The boot script keeps the environment."]) + "\n"
 

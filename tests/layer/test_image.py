@@ -4,10 +4,13 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import zlib
+from pathlib import Path
 
 from metadata import ROOT, Failure, MetadataCase, bb
+from otamgr.machine import kernel_lacks
 
 
 class Image(MetadataCase):
@@ -42,7 +45,7 @@ class Image(MetadataCase):
 
     def test_an_update_in_a_format_that_sysupgrade_does_not_take_is_refused(self):
         self.assertRegex(
-            self.refused(OTA_UPDATE_TYPE="squashfs"), 'OTA_UPDATE_TYPE: expected one of ext4, .*, found "squashfs"'
+            self.refused(OTA_UPDATE_TYPE="cpio"), 'OTA_UPDATE_TYPE: expected one of ext4, .*, found "cpio"'
         )
 
     def test_every_format_that_the_device_takes_is_accepted(self):
@@ -50,11 +53,70 @@ class Image(MetadataCase):
             self.assertEqual("", self.refused(OTA_UPDATE_TYPE=kind))
 
     def test_an_etc_that_is_not_the_slots_own_is_refused_with_the_reason(self):
-        for feature in ("read-only-rootfs", "overlayfs-etc", "stateless-rootfs"):
+        for feature in ("overlayfs-etc", "stateless-rootfs"):
             self.assertRegex(
                 self.refused(IMAGE_FEATURES=f"ssh-server-dropbear {feature}"),
                 f"IMAGE_FEATURES has {feature}: .*the header of an update",
             )
+
+    def test_a_read_only_root_is_ext4_unless_u_boot_and_the_bundle_allow_another(self):
+        feature = {"IMAGE_FEATURES": "read-only-rootfs"}
+        self.assertEqual("", self.refused(**feature))
+        self.assertRegex(
+            self.refused(**feature, OTA_UPDATE_TYPE="tar.gz"), "is unpacked into a file system that is written to"
+        )
+        for kind in ("squashfs", "squashfs-zst", "erofs", "erofs-lz4hc"):
+            base = kind.partition("-")[0]
+            good = {"OTA_UPDATE_TYPE": kind, "OTA_BOOT_FORMATS": base, "OTA_BUNDLE_NAME": "x.bundle", **feature}
+            self.assertEqual("", self.refused(**good))
+            self.assertIn('IMAGE_FEATURES += "read-only-rootfs"', self.refused(**{**good, "IMAGE_FEATURES": ""}))
+            self.assertIn(f'OTA_BOOT_FORMATS = "{base}"', self.refused(**{**good, "OTA_BOOT_FORMATS": ""}))
+            self.assertIn('IMAGE_CLASSES += "ota-bundle"', self.refused(**{**good, "OTA_BUNDLE_NAME": ""}))
+        self.assertIn(
+            'OTA_BOOT_FORMATS: expected words of squashfs, erofs, found "ubifs"', self.refused(OTA_BOOT_FORMATS="ubifs")
+        )
+
+    def read_only_image(self, init):
+        """A root file system after the class made it one that is never written to; init is made in it before."""
+        d = self.image(IMAGE_FEATURES="read-only-rootfs", nonarch_libdir="/usr/lib", base_sbindir="/sbin")
+        root = self.folder / "rootfs"
+        (root / "sbin").mkdir(exist_ok=True)
+        (root / "usr/lib/otamgr").mkdir(parents=True, exist_ok=True)
+        init(root / "sbin")
+        text = d.expand(d.getVar("ota_read_only_root", False))
+        for _ in range(2):
+            subprocess.run(["sh", "-eu", "-c", f"bbfatal() {{ echo $1; exit 1; }}\n{text}"], check=True)
+        return root
+
+    def test_init_of_a_read_only_root_mounts_its_etc_first(self):
+        for words, expected in (
+            (lambda sbin: (sbin / "init").symlink_to("init.sysvinit"), "/sbin/init.sysvinit"),
+            (lambda sbin: (sbin / "init").symlink_to("../lib/systemd/systemd"), "/sbin/../lib/systemd/systemd"),
+            (lambda sbin: (sbin / "init").symlink_to("/bin/busybox"), "/bin/busybox"),
+            (lambda sbin: (sbin / "init").write_text("a program"), None),
+        ):
+            shutil.rmtree(self.folder / "rootfs", ignore_errors=True)
+            root = self.read_only_image(words)
+            real = root / "usr/lib/otamgr/real/init"
+            self.assertEqual(str(Path("/usr/lib/otamgr/ota-preinit")), str((root / "sbin/init").readlink()))
+            if expected:
+                self.assertEqual(expected, str(real.readlink()))
+            else:
+                self.assertEqual("a program", real.read_text())
+            self.assertEqual("etc=overlay\n", (root / "boot/ota-read-only").read_text())
+            self.assertTrue((root / "boot/ota-slot-valid").exists())
+
+    def test_a_kernel_that_lacks_what_a_read_only_root_needs_ends_the_build(self):
+        symbols = "ffff d ovl_fs_type\nffff d squashfs_fs_type\n"
+        self.assertEqual([], kernel_lacks(symbols, set(), ["squashfs"]))
+        self.assertEqual(["CONFIG_EROFS_FS"], kernel_lacks(symbols, set(), ["erofs"]))
+        self.assertEqual(["CONFIG_OVERLAY_FS", "CONFIG_SQUASHFS"], kernel_lacks("", set(), ["squashfs"]))
+        self.assertEqual([], kernel_lacks("", {"overlay"}, []))
+        d = self.image(IMAGE_FEATURES="read-only-rootfs")
+        (self.folder / "pkgdata/kernel-depmod").mkdir(parents=True)
+        (self.folder / "pkgdata/kernel-depmod/System.map-6.6").write_text("ffff d ext4_fs_type\n")
+        with self.assertRaisesRegex(Failure, "CONFIG_OVERLAY_FS=y"):
+            self.run_function("ota_kernel_check", d)
 
     def test_a_machine_that_nobody_enabled_is_refused_with_the_one_line_that_enables_it(self):
         self.assertIn('OTA_ENABLE:some-board = "1"', self.refused("some-board"))
