@@ -110,7 +110,12 @@ class Running(Session):
     """A session that begins with its shell and ends switched off."""
 
     def __enter__(self):
-        self.shell()
+        try:
+            self.shell()
+        except BaseException:
+            # Nobody else would switch it off.
+            self.board.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
