@@ -127,12 +127,28 @@ def algorithm_of(public_key):
     return next((kind for _, kind in public_keys(public_key)), None)
 
 
+#: A key that is no file but in a token: its URI begins so (RFC 7512).
+TOKEN = "pkcs11:"
+
+
+def _named(key):
+    """A key in words that show no PIN."""
+    return re.sub(r"(pin-value=)[^;&]*", r"\1...", str(key))
+
+
+def _key_words(key, form, name):
+    """How openssl is told of a private key: a file, or one in a token, by the engine of Debian's libengine-pkcs11-openssl, which reads
+    PKCS11_MODULE_PATH."""
+    return ("-engine", "pkcs11", form, "engine", name, key) if str(key).startswith(TOKEN) else (name, key)
+
+
 def public_key_of(key):
-    """The public key of a private key file, as PEM text. Raises BundleError for a key that devices would not accept."""
-    text = _openssl("pkey", "-in", key, "-pubout", fails=f"{key} is no private key that openssl reads").decode()
+    """The public key of a private key, as PEM text. Raises BundleError for a key that devices would not accept."""
+    words = _key_words(key, "-inform", "-in")
+    text = _openssl("pkey", *words, "-pubout", fails=f"{_named(key)} is no private key that openssl reads").decode()
     if algorithm_of(text) is None:
         raise BundleError(
-            f"{key}: expected an Ed25519 or P-256 key, found another kind; make one with: ota-bundle keygen"
+            f"{_named(key)}: expected an Ed25519 or P-256 key, found another kind; make one with: ota-bundle keygen"
         )
     return text
 
@@ -175,8 +191,10 @@ def write_public_key(key, public):
 def sign(path, key):
     """The signature over a file: Ed25519, or ECDSA P-256 with SHA-256 in DER, as the key is."""
     if algorithm_of(public_key_of(key)) == "ed25519":
-        return _openssl("pkeyutl", "-sign", "-rawin", "-inkey", key, "-in", path, fails=f"cannot sign with {key}")
-    return _openssl("dgst", "-sha256", "-sign", key, path, fails=f"cannot sign with {key}")
+        words = _key_words(key, "-keyform", "-inkey")
+        return _openssl("pkeyutl", "-sign", "-rawin", *words, "-in", path, fails=f"cannot sign with {_named(key)}")
+    words = _key_words(key, "-keyform", "-sign")
+    return _openssl("dgst", "-sha256", *words, path, fails=f"cannot sign with {_named(key)}")
 
 
 def _made_by(public_key, path, signature, folder):
@@ -553,6 +571,58 @@ def _assembled(output, members):
         archive.write(bytes(-archive.tell() % tarfile.RECORDSIZE))
 
 
+def _chain(certificates):
+    """The certificates of a file as they come into a bundle; nothing where none are named."""
+    if not certificates:
+        return b""
+    chain = "".join(_certificates(Path(certificates).read_text())).encode()
+    if not 0 < len(chain) <= CHAIN_LIMIT:
+        raise BundleError(
+            f"{certificates}: expected PEM certificates of at most {CHAIN_LIMIT} bytes, found {len(chain)}"
+        )
+    return chain
+
+
+def _signed(manifest, key, chain, certificates):
+    """The signature over a manifest, a file, by a key to which the chain belongs."""
+    signature = sign(manifest, key)
+    if chain and not _made_by(
+        _openssl("x509", "-noout", "-pubkey", content=chain).decode(), manifest, signature, manifest.parent
+    ):
+        raise BundleError(f"the first certificate in {certificates} is not that of the key {_named(key)}")
+    return signature
+
+
+def sign_again(path, output, key, certificates=None, trusted=()):
+    """A bundle with the signature of another key in place of its own: what one machine made and another one, which has the key, releases.
+    Nothing else changes. trusted: who has to have signed it before. Returns the values of its manifest."""
+    path, output = Path(path), Path(output)
+    chain = _chain(certificates)
+    new = output.with_name(f"{output.name}.{os.getpid()}.new")
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as name, open_bundle(path) as opened:
+        folder = Path(name)
+        if trusted:
+            opened.signed_by(trusted)
+        opened.check_image()
+        manifest, payload = folder / MANIFEST, folder / "payload"
+        manifest.write_bytes(opened.manifest)
+        signature = _signed(manifest, key, chain, certificates)
+        members = [(MANIFEST, opened.manifest), (SIGNATURE, signature), *([(CHAIN, chain)] if chain else [])]
+        if opened.values()["format"] == FORMAT_2:
+            opened.copy_index(folder / INDEX)
+            members.append((INDEX, folder / INDEX))
+        with open(payload, "wb") as out:
+            opened.copy_image(out)
+        try:
+            _assembled(new, [*members, (opened.image, payload)])
+            with open_bundle(new) as made:
+                made.check_image()
+            new.replace(output)
+        finally:
+            new.unlink(missing_ok=True)
+        return opened.values()
+
+
 def create(
     output,
     image,
@@ -582,13 +652,7 @@ def create(
     is_file_system = _is_file_system(image)
     if form == 2 and not is_file_system:
         raise BundleError(f"{image}: bundles of format 2 hold ext4 file systems; make this one with --format 1")
-    chain = b""
-    if certificates:
-        chain = "".join(_certificates(Path(certificates).read_text())).encode()
-        if not 0 < len(chain) <= CHAIN_LIMIT:
-            raise BundleError(
-                f"{certificates}: expected PEM certificates of at most {CHAIN_LIMIT} bytes, found {len(chain)}"
-            )
+    chain = _chain(certificates)
     # Before hours of compressing.
     public_key_of(key)
     new = output.with_name(f"{output.name}.{os.getpid()}.new")
@@ -605,11 +669,7 @@ def create(
         content = manifest_text(values).encode()
         manifest = Path(folder, MANIFEST)
         manifest.write_bytes(content)
-        signature = sign(manifest, key)
-        if chain and not _made_by(
-            _openssl("x509", "-noout", "-pubkey", content=chain).decode(), manifest, signature, folder
-        ):
-            raise BundleError(f"the first certificate in {certificates} is not that of the key {key}")
+        signature = _signed(manifest, key, chain, certificates)
         try:
             _assembled(
                 new, [(MANIFEST, content), (SIGNATURE, signature), *([(CHAIN, chain)] if chain else []), *members]

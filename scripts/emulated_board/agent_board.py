@@ -123,6 +123,15 @@ def _unhealthy(tree):
     scenario.short_trial(tree)
 
 
+def tampered(path):
+    """The bytes of a bundle with one that is another in its image."""
+    with build.bundle.open_bundle(path) as opened:
+        place = opened.image_offset + opened.image_bytes // 2
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    return content
+
+
 class Systems:
     """The system that is flashed, and the bundles, as case → file."""
 
@@ -144,9 +153,7 @@ class Systems:
             "stranger": self._bundle("stranger", small, "3.3", key=keys() / "stranger.key"),
             "tampered": self._bundle("tampered", small, "3.4"),
         }
-        content = bytearray(self.bundles["tampered"].read_bytes())
-        content[len(content) // 2] ^= 1
-        self.bundles["tampered"].write_bytes(content)
+        self.bundles["tampered"].write_bytes(tampered(self.bundles["tampered"]))
 
     @staticmethod
     def _small():

@@ -192,8 +192,7 @@ class Repository:
             self._kept = timestamp.read_bytes()
             timestamp.write_bytes(self._kept.replace(b'"snapshot.json":{"version":', b'"snapshot.json":{"version":1'))
         elif case == "tampered":
-            content = bytearray(bundle.read_bytes())
-            content[len(content) // 2] ^= 1
+            content = agent_board.tampered(bundle)
             # A new file, as nginx may have the old one open.
             bundle.unlink()
             bundle.write_bytes(content)

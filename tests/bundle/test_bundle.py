@@ -449,6 +449,62 @@ class Verify(Folder):
         self.assertEqual(bundle.version_key("1.2-rc1"), bundle.version_key("01.2.0"))
 
 
+class Token(Folder):
+    """A key in a PKCS #11 token, the one in software of Debian, which is on another machine than the build."""
+
+    MODULE = "/usr/lib/softhsm/libsofthsm2.so"
+
+    def setUp(self):
+        super().setUp()
+        (self.folder / "tokens").mkdir()
+        configuration = self.folder / "softhsm2.conf"
+        configuration.write_text(f"directories.tokendir = {self.folder}/tokens\nobjectstore.backend = file\n")
+        named = {"SOFTHSM2_CONF": str(configuration), "PKCS11_MODULE_PATH": self.MODULE}
+        self.enterContext(unittest.mock.patch.dict(os.environ, named))
+        (self.folder / "pin").write_text("1234")
+        tool = ["pkcs11-tool", "--module", self.MODULE, "--token-label", "release", "--login", "--pin", "1234"]
+        for words in (
+            ["softhsm2-util", "--init-token", "--free", "--label", "release", "--pin", "1234", "--so-pin", "1234"],
+            [*tool, "--keypairgen", "--key-type", "EC:prime256v1", "--id", "02", "--label", "ota"],
+        ):
+            subprocess.run(words, check=True, capture_output=True)
+        self.key = f"pkcs11:token=release;object=ota;type=private?pin-source=file:{self.folder}/pin"
+        self.public = self.folder / "token.pem"
+        bundle.write_public_key(self.key, self.public)
+
+    def test_a_key_in_a_token_signs(self):
+        bundle.create(self.output, self.image, self.key, "board", "1.2")
+        self.assertEqual(self.tool("verify", "--keys", self.public, self.output).returncode, 0)
+
+    def test_another_machine_puts_its_signature_in_the_place_of_that_of_the_build(self):
+        for form in (1, 2):
+            self.create(form=form)
+            released = self.folder / "released.bundle"
+            trusted = ["--keys", self.shared / "ed25519.pem"]
+            done = self.tool("sign", *trusted, "--key", self.key, self.output, released)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(self.tool("verify", *trusted, released).returncode, 6)
+            self.assertEqual(self.tool("verify", "--keys", self.public, released).returncode, 0)
+            with bundle.open_bundle(released) as one, bundle.open_bundle(self.output) as other:
+                self.assertEqual(one.manifest, other.manifest)
+            # What the build did not sign is not released.
+            done = self.tool(
+                "sign", "--keys", self.shared / "p256.pem", "--key", self.key, self.output, self.folder / "x"
+            )
+            self.assertEqual(done.returncode, 6, done.stderr)
+            self.assertFalse((self.folder / "x").exists())
+
+    def test_a_wrong_pin_is_shown_to_nobody(self):
+        key = "pkcs11:token=release;object=ota;type=private?pin-value=4321"
+        done = self.tool("sign", "--key", key, self.output, self.folder / "x")
+        self.assertEqual(done.returncode, 1)
+        self.create()
+        done = self.tool("sign", "--key", key, self.output, self.folder / "x")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertNotIn("4321", done.stderr)
+        self.assertFalse((self.folder / "x").exists())
+
+
 class Tool(Folder):
     def test_keygen_create_verify_show_with_json(self):
         made = json.loads(self.tool("keygen", "--json", self.folder / "keys/release.key").stdout)
