@@ -326,8 +326,18 @@ class Root(unittest.TestCase):
         subprocess.run(
             [self.program, "serve", "--user", USER, "--pid-file", place], env=self.environment, check=True, timeout=30
         )
-        self.addCleanup(os.kill, int(place.read_text()), signal.SIGKILL)
+        self.addCleanup(lambda: os.kill(int(place.read_text()), signal.SIGKILL))
         self.assertEqual(self.ask("ota-slot", "status").returncode, 7)
+        # As a script of init may start it.
+        os.kill(int(place.read_text()), signal.SIGKILL)
+        subprocess.run(
+            ["/bin/sh", "-c", 'exec "$0" serve --user "$1" --pid-file "$2" <&- >&- 2>&-', self.program, USER, place],
+            env=self.environment,
+            check=True,
+            timeout=30,
+        )
+        told = self.ask("ota-slot", "status")
+        self.assertEqual((told.returncode, told.stdout, told.stderr), (7, "out\n", "err\n0\n"))
 
     def test_dropped(self):
         command = "id -u; grep -E '^(CapEff|CapPrm|CapBnd|NoNewPrivs)' /proc/self/status"

@@ -324,7 +324,9 @@ static void program_run(int to, const struct service *service, const struct requ
             (void)!read(ended, &info, sizeof info);
         }
     }
+    /* It may not have a group of its own yet. */
     kill(-pid, SIGKILL);
+    kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
 }
@@ -414,10 +416,22 @@ static int background(const char *pid_file) {
     exit(0);
 }
 
+/* What is received must not get the numbers that a program is given later. */
+static bool three_are_open(void) {
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    } while (fd >= 0 && fd <= 2);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0;
+}
+
 static int serve(struct service *service, const char *pid_file) {
     struct sockaddr_un address;
     const char *path = socket_place();
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = three_are_open() ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
     if (fd < 0 || address_of(path, &address) != 0 || (unlink(path) != 0 && errno != ENOENT)) {
         complain("%s: %s", path, strerror(errno));
         return 1;
