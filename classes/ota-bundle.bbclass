@@ -164,5 +164,5 @@ python ota_bundle_make () {
 IMAGE_POSTPROCESS_COMMAND:append = " ota_bundle_make"
 do_image_complete[depends] += "openssl-native:do_populate_sysroot ota-content-native:do_populate_sysroot"
 do_image_complete[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@d.getVar('OTA_BUNDLE_CERT') + '*:True' if d.getVar('OTA_BUNDLE_CERT') else ''} \
-    ${OTA_RECORD_DIR}/full?ota?record.json:True"
+    ${OTA_RECORD_DIR}/full*ota*record.json:True"
 do_image_complete[vardepsexclude] += "OTA_RECORD_DIR"

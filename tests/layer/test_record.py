@@ -3,6 +3,8 @@
 
 import json
 
+import bb.checksum
+
 from metadata import Failure, MetadataCase
 
 RECIPE = "recipes-ota/ota-record/ota-record_0.2.0.bb"
@@ -67,3 +69,12 @@ class Record(MetadataCase):
         d = self.parsed(RECIPE)
         self.assertIn("/*ota*record.json:True", d.getVarFlag("do_install", "file-checksums"))
         self.assertIn("OTA_RECORD_DIR", d.getVarFlag("do_install", "vardepsexclude").split())
+
+    def test_a_new_record_makes_the_bundle_anew(self):
+        self.write("full_ota_record.json", json.dumps(RECORD))
+        d = self.parsed("classes/ota-bundle.bbclass")
+        # Of the patterns that glob knows, BitBake only takes those with a star.
+        names = d.getVarFlag("do_image_complete", "file-checksums")
+        found = bb.checksum.FileChecksumCache().get_checksums(names, "do_image_complete", ())
+        self.assertIn("full_ota_record.json", {path.rsplit("/", 1)[1] for path, _ in found})
+        self.assertEqual([], self.warnings())
