@@ -38,10 +38,9 @@ run_host_tool() {
     fi
     # Who starts it hundreds of times lays an archive of its classes beside it. One that is not of this jar is passed over without a word.
     archive=${jar%.jar}.jsa
+    set -- "-Dota.terminal=$terminal" "-Dota.columns=$columns" -jar "$jar" "$@"
     if [ -n "$(find "$archive" -newer "$jar" 2>/dev/null)" ]; then
-        set -- "-XX:SharedArchiveFile=$archive" -XX:TieredStopAtLevel=1 -Xlog:disable "-Dota.terminal=$terminal" "-Dota.columns=$columns" -jar "$jar" "$@"
-    else
-        set -- "-Dota.terminal=$terminal" "-Dota.columns=$columns" -jar "$jar" "$@"
+        set -- "-XX:SharedArchiveFile=$archive" -XX:TieredStopAtLevel=1 -Xlog:disable "$@"
     fi
     exec java -Xmx64m -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto "$@"
 }
