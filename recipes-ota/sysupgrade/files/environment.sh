@@ -34,6 +34,7 @@ environment_copies() {
 
 # environment_places [FILE]: the same as numbers and in one order, in one line to compare and to show. A device that is here is known by its
 # number, whatever it is called.
+# shellcheck disable=SC2120  # new-system.sh names one
 environment_places() {
     environment_named=$(environment_copies "$@") || {
         printf '%s\n' "$environment_named"
@@ -90,6 +91,7 @@ END
 # environment_is_apart: the two copies are two, and no update writes over them. One fw_setenv would otherwise lose both, or one update the
 # knowledge of what starts. To be called after slots_find.
 environment_is_apart() {
+    # shellcheck disable=SC2119
     environment_placed=$(environment_places) || {
         boot_error=$environment_placed
         return 10
