@@ -135,7 +135,24 @@ public final class Agent implements AutoCloseable {
      * @throws InterruptedException if the thread was interrupted; sysupgrade goes on
      */
     public Result install(Target target, Consumer<ProgressLine> progress) throws InterruptedException {
-        return attempt(target, Optional.empty(), progress).result();
+        return install(target, progress, bytes -> {});
+    }
+
+    /**
+     * As {@link #install(Target, Consumer)}, for whoever wants to know what is fetched for a target that is streamed.
+     *
+     * @param target a target that was pulled
+     * @param progress told how far it is
+     * @param fetching told what is fetched meanwhile; what it throws ends the install, which can be tried again
+     * @return {@link ExitCode#NEEDS_REBOOT} if it is armed, or why not
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public Result install(Target target, Consumer<ProgressLine> progress, PullProgress fetching)
+            throws InterruptedException {
+        return exclusively(
+                        () -> new Attempt(Result.of(ExitCode.IN_PROGRESS)),
+                        () -> install.run(target, Optional.empty(), progress, fetching))
+                .result();
     }
 
     /**
@@ -165,7 +182,8 @@ public final class Agent implements AutoCloseable {
     public Attempt attempt(Target target, Optional<SlotStatus> known, Consumer<ProgressLine> progress)
             throws InterruptedException {
         return exclusively(
-                () -> new Attempt(Result.of(ExitCode.IN_PROGRESS)), () -> install.run(target, known, progress));
+                () -> new Attempt(Result.of(ExitCode.IN_PROGRESS)),
+                () -> install.run(target, known, progress, bytes -> {}));
     }
 
     /**
@@ -238,6 +256,15 @@ public final class Agent implements AutoCloseable {
     boolean isAwaited() {
         AgentState state = device.store().state();
         return state.pending().isPresent() || !state.unreported().isEmpty();
+    }
+
+    /**
+     * Whether a pull may need less than the whole target, and says how much, see {@link UpdateSource#looksForRoom}.
+     *
+     * @return whether it does
+     */
+    boolean saysWhatIsNeeded() {
+        return source.looksForRoom();
     }
 
     /**

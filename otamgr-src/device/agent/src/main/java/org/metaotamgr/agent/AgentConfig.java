@@ -20,6 +20,7 @@ import org.metaotamgr.device.ConfigException;
  * @param callbacks the product's handler
  * @param source the object {@code source} of the configuration; its key {@code type} names the kind
  * @param polling when and how a source that has to be asked is asked
+ * @param fetching how updates come to the device
  */
 public record AgentConfig(
         Path storage,
@@ -29,7 +30,8 @@ public record AgentConfig(
         RetryPolicy retry,
         Callbacks.Config callbacks,
         ConfigObject source,
-        Polling polling) {
+        Polling polling,
+        Fetching fetching) {
     /** The kind of source that is none to be asked: hubby brings updates by itself. */
     public static final String HUBBY = "hubby";
     /** The keys of the outermost object that are read here. */
@@ -53,6 +55,10 @@ public record AgentConfig(
     public static AgentConfig of(ConfigObject root) throws ConfigException {
         Path storage = root.path("storage", Path.of("/data/otamgr"));
         Optional<RootHelper> helper = RootHelper.of(root);
+        ConfigObject when = root.object("polling");
+        Polling polling = Polling.of(when);
+        boolean isLater = polling.automatic() != Polling.Automatic.INSTALL
+                || !polling.windows().isEmpty();
         return new AgentConfig(
                 storage,
                 root.program("sysupgrade", RootHelper.program(helper, "sysupgrade", "/sbin/sysupgrade"), false),
@@ -61,7 +67,8 @@ public record AgentConfig(
                 retry(root.object("retry").warnAboutOthersThan(RETRY_KEYS), storage),
                 callbacks(root.object("callback").warnAboutOthersThan(CALLBACK_KEYS)),
                 root.object("source"),
-                Polling.of(root.object("polling")));
+                polling,
+                Fetching.of(when, isLater, helper.isPresent()));
     }
 
     private static RetryPolicy retry(ConfigObject retry, Path storage) throws ConfigException {

@@ -28,6 +28,7 @@ import org.metaotamgr.device.SystemProcessRunner;
  * @param finalisation follows updates across the reboot
  * @param clock the time of day; it may be wrong
  * @param log where to tell about everything
+ * @param fetching how updates come to it
  * @param busy held by the step that an agent does, one at a time, whatever source it has
  */
 public record AgentDevice(
@@ -42,6 +43,7 @@ public record AgentDevice(
         Finalisation finalisation,
         Clock clock,
         EventLog log,
+        Fetching fetching,
         ReentrantLock busy) {
     /** What the ids of {@code ota-slot rollback} begin with. */
     public static final String ROLLBACK = "rollback-";
@@ -120,6 +122,7 @@ public record AgentDevice(
                 new Finalisation(store, callbacks, boot.bootId(), log),
                 clock,
                 log,
+                config.fetching(),
                 new ReentrantLock());
     }
 

@@ -31,6 +31,12 @@ public final class AgentStore {
     /** In a target's folder: what was pulled in parts so far. */
     public static final String PARTS = "update.blocks.part";
 
+    /** In a target's folder: what comes before the frames of a bundle that is streamed, in a file of its length. */
+    public static final String STREAM = "update.stream";
+
+    /** In a target's folder: its source turned out to have no frames to be streamed. */
+    private static final String NO_STREAM = "update.stored";
+
     private static final String TARGET = "target.json";
     private static final String COMPLETE = "complete";
     private static final String TRIES = "tries";
@@ -234,6 +240,19 @@ public final class AgentStore {
             new DurableFile(own.resolve(WHOLE), files).write(new byte[0]);
         }
         files.syncFolder(own);
+    }
+
+    /** Notes that a target cannot be streamed from where it is, and has to be pulled. */
+    void cannotStream(Target target) throws IOException {
+        Path own = folderFor(target);
+        Files.deleteIfExists(own.resolve(COMPLETE));
+        Files.deleteIfExists(own.resolve(STREAM));
+        new DurableFile(own.resolve(NO_STREAM), files).write(new byte[0]);
+        files.syncFolder(own);
+    }
+
+    boolean mayStream(Target target) {
+        return !Files.exists(folder.resolve(UPDATES).resolve(target.id()).resolve(NO_STREAM));
     }
 
     private int counted(Path file) throws IOException {

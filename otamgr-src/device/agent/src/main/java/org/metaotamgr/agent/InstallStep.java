@@ -28,7 +28,7 @@ final class InstallStep {
         this.pulled = pulled;
     }
 
-    Attempt run(Target target, Optional<SlotStatus> known, Consumer<ProgressLine> progress)
+    Attempt run(Target target, Optional<SlotStatus> known, Consumer<ProgressLine> progress, PullProgress fetching)
             throws InterruptedException {
         Optional<Path> file = pulled.fileOf(target);
         if (file.isEmpty()) {
@@ -38,6 +38,16 @@ final class InstallStep {
         Optional<Result> obstacle = obstacle(target, status);
         if (obstacle.isPresent()) {
             return new Attempt(obstacle.get());
+        }
+        Optional<StreamFeed> feed = Optional.empty();
+        if (PullStep.isStreamed(file.get())) {
+            try {
+                feed = Optional.of(new StreamFeed(
+                        source.original(target),
+                        source.isRemote() ? device.fetching().limited(fetching) : fetching));
+            } catch (SourceException e) {
+                return new Attempt(Result.of(e));
+            }
         }
         if (!device.callbacks().call(Message.INSTALL_PRE, Optional.of(target.name()), Optional.empty())) {
             return new Attempt(Result.putOff());
@@ -49,7 +59,7 @@ final class InstallStep {
         device.failures().starting(txn, target.id(), status.running());
         device.finalisation().started(target, txn, status.running(), source.name());
         device.log().info("install_started:target=" + target.name() + ",txn=" + txn + ",id=" + target.id());
-        Installer.Outcome outcome = device.installer().install(file.get(), source.header(target), txn, progress);
+        Installer.Outcome outcome = written(target, file.get(), txn, progress, feed);
         Optional<SlotStatus> seen = Optional.empty();
         if (!outcome.isArmed()) {
             // After a kill, or a failure at the very end, it may be armed nevertheless.
@@ -58,7 +68,7 @@ final class InstallStep {
             seen = outcome.exitStatus() < 0 ? Optional.empty() : Optional.of(after);
             if (UpdateOutcome.of(txn, status.running(), after) != UpdateOutcome.ARMED) {
                 return new Attempt(
-                        notArmed(target, txn, outcome, earlier, after),
+                        notArmed(target, txn, outcome, earlier, after, feed),
                         txn,
                         outcome.exitStatus(),
                         outcome.reason(),
@@ -78,6 +88,21 @@ final class InstallStep {
                 outcome.exitStatus(),
                 "",
                 seen);
+    }
+
+    private Installer.Outcome written(
+            Target target, Path file, String txn, Consumer<ProgressLine> progress, Optional<StreamFeed> feed)
+            throws InterruptedException {
+        if (feed.isEmpty()) {
+            return device.installer().install(file, source.header(target), txn, progress);
+        }
+        try (StreamFeed frames = feed.get()) {
+            Installer.Outcome outcome = device.installer().stream(file, source.header(target), txn, progress, frames);
+            device.log()
+                    .info("streamed:target=" + target.name() + ",bytes=" + target.bytes() + ",fetched="
+                            + frames.fetched());
+            return outcome;
+        }
     }
 
     /** What keeps a target from being installed now, before anything is done. */
@@ -116,7 +141,8 @@ final class InstallStep {
             String txn,
             Installer.Outcome outcome,
             Optional<AgentState.Pending> earlier,
-            SlotStatus after)
+            SlotStatus after,
+            Optional<StreamFeed> feed)
             throws InterruptedException {
         if (outcome.exitStatus() == SysupgradeExit.BUSY.status()) {
             // What is being written may be what an agent began that has ended since.
@@ -124,6 +150,10 @@ final class InstallStep {
             device.store().change(state -> state.withPending(earlier));
             device.failures().notArmed(txn);
             return new Result(ExitCode.IN_PROGRESS, outcome.reason());
+        }
+        Optional<Result> broken = feed.isEmpty() ? Optional.empty() : broken(target, txn, outcome, feed.get());
+        if (broken.isPresent()) {
+            return broken.get();
         }
         if (outcome.exitStatus() == SysupgradeExit.NEEDS_MORE.status() && !source.isPushing()) {
             return lacking(target, txn, outcome);
@@ -180,6 +210,46 @@ final class InstallStep {
         return new Result(
                 ExitCode.NOT_PULLED,
                 target.name() + " has to be pulled again, as more of it is needed than before: " + outcome.reason());
+    }
+
+    /** A stream that ended too soon, or brought something else. What came is in the slot; empty if it is not worth another try. */
+    private Optional<Result> broken(Target target, String txn, Installer.Outcome outcome, StreamFeed feed)
+            throws InterruptedException {
+        Result result;
+        if (outcome.exitStatus() == SysupgradeExit.IMAGE_CORRUPT.status()) {
+            // A bit that was changed on the way looks like a bundle that was never right.
+            result = Result.of(new SourceException(SourceException.Reason.VERIFICATION_FAILED, outcome.reason()));
+        } else if (outcome.exitStatus() != SysupgradeExit.NEEDS_MORE.status()) {
+            return Optional.empty();
+        } else if (feed.onlyWhole().isPresent()) {
+            try {
+                device.store().cannotStream(target);
+            } catch (IOException e) {
+                device.log().warning("agent_updates:target=" + target.name() + ",error=" + Printable.of(e.toString()));
+                device.store().remove(target);
+            }
+            result = new Result(
+                    ExitCode.NOT_PULLED,
+                    target.name() + " cannot be streamed, and has to be pulled: "
+                            + feed.onlyWhole().get());
+        } else {
+            result = Result.of(feed.problem()
+                    .orElseGet(() -> new SourceException(SourceException.Reason.DOWNLOAD_FAILED, outcome.reason())));
+        }
+        if (result.code() != ExitCode.NOT_PULLED && pulled.isOver(target, result)) {
+            return Optional.empty();
+        }
+        device.failures().notArmed(txn);
+        device.finalisation().notArmed(txn);
+        device.log()
+                .info("stream_ended:target=" + target.name() + ",txn=" + txn + ",exit=" + outcome.exitStatus()
+                        + ",reason=" + result.message());
+        device.callbacks()
+                .call(
+                        Message.INSTALL_POST,
+                        Optional.of(target.name()),
+                        Optional.of(new Callbacks.Result.Failed(result.message())));
+        return Optional.of(result);
     }
 
     private static ExitCode code(int exitStatus) {

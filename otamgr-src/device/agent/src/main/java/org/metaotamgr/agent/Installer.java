@@ -130,6 +130,97 @@ public final class Installer {
     }
 
     /**
+     * Writes a bundle while it is fetched, and arms it, as {@link #install} does. If the thread is interrupted, sysupgrade sees the end of
+     * what it is fed, and ends.
+     *
+     * @param beginning what comes before the frames, in a file of the bundle's length
+     * @param header its header, if it came with one
+     * @param txn its id
+     * @param progress told how far it is
+     * @param feed gives it the frames
+     * @return how it ended
+     * @throws InterruptedException if the thread was interrupted
+     */
+    Outcome stream(Path beginning, Optional<Path> header, String txn, Consumer<ProgressLine> progress, StreamFeed feed)
+            throws InterruptedException {
+        List<String> full = new ArrayList<>(command);
+        full.add("--stream");
+        full.addAll(arguments(beginning, header, txn));
+        Told told = new Told(txn, progress, feed);
+        return told.outcome(programs.runFed(full, ENVIRONMENT, Timeouts.SYSUPGRADE, told, feed));
+    }
+
+    private static List<String> arguments(Path file, Optional<Path> header, String txn) {
+        List<String> arguments = new ArrayList<>(List.of("--no-reboot", "--txn", txn));
+        header.ifPresent(path -> arguments.addAll(List.of("--header", path.toString())));
+        arguments.add(file.toString());
+        return arguments;
+    }
+
+    /** What a sysupgrade that writes says. */
+    private final class Told implements Programs.Output {
+        private final String txn;
+        private final Consumer<ProgressLine> progress;
+        private final Optional<StreamFeed> feed;
+        private final AtomicReference<String> reason = new AtomicReference<>("");
+
+        Told(String txn, Consumer<ProgressLine> progress) {
+            this(txn, progress, Optional.empty());
+        }
+
+        Told(String txn, Consumer<ProgressLine> progress, StreamFeed feed) {
+            this(txn, progress, Optional.of(feed));
+        }
+
+        private Told(String txn, Consumer<ProgressLine> progress, Optional<StreamFeed> feed) {
+            this.txn = txn;
+            this.progress = progress;
+            this.feed = feed;
+        }
+
+        @Override
+        public void started(long pid) {
+            log.info("ota_upgrade_started:txn=" + txn + ",pid=" + pid);
+        }
+
+        @Override
+        public void stdout(String line) {
+            ProgressLine parsed = ProgressLine.parse(line).orElse(null);
+            if (parsed == null) {
+                log.info(Programs.messageOf("sysupgrade", line));
+            } else if (parsed.isFailure()) {
+                reason.set(parsed.message());
+            } else if (feed.isEmpty() || !feed.get().asks(parsed)) {
+                log.info("ota_progress:phase=" + parsed.phase() + ",percent=" + parsed.number());
+                progress.accept(parsed);
+            }
+        }
+
+        @Override
+        public void stderr(String line) {
+            log.info(Programs.messageOf("sysupgrade", line));
+        }
+
+        @Override
+        public void ended() {
+            feed.ifPresent(StreamFeed::ended);
+        }
+
+        Outcome outcome(Programs.Outcome outcome) {
+            if (outcome.isSuccess()) {
+                return new Outcome(0, "");
+            }
+            String why = !reason.get().isEmpty()
+                    ? reason.get()
+                    : !outcome.problem().isEmpty()
+                            ? "sysupgrade " + outcome.problem()
+                            : SysupgradeExit.meaning(outcome.exitStatus());
+            boolean isKilled = outcome.exitStatus() < 0 && !outcome.problem().startsWith("cannot be started");
+            return new Outcome(isKilled ? KILLED : outcome.exitStatus(), why);
+        }
+    }
+
+    /**
      * Writes an update and arms it. The device does not reboot. If the thread is interrupted, sysupgrade goes on: it is safe
      * to kill at any time, but what it has written would be lost, and the next agent finds what it armed.
      *
@@ -143,49 +234,9 @@ public final class Installer {
     public Outcome install(Path file, Optional<Path> header, String txn, Consumer<ProgressLine> progress)
             throws InterruptedException {
         List<String> full = new ArrayList<>(command);
-        full.addAll(List.of("--no-reboot", "--txn", txn));
-        header.ifPresent(path -> full.addAll(List.of("--header", path.toString())));
-        full.add(file.toString());
-        AtomicReference<String> reason = new AtomicReference<>("");
-        Programs.Outcome outcome = programs.run(
-                full,
-                ENVIRONMENT,
-                Timeouts.SYSUPGRADE,
-                new Programs.Output() {
-                    @Override
-                    public void started(long pid) {
-                        log.info("ota_upgrade_started:txn=" + txn + ",pid=" + pid);
-                    }
-
-                    @Override
-                    public void stdout(String line) {
-                        ProgressLine parsed = ProgressLine.parse(line).orElse(null);
-                        if (parsed == null) {
-                            log.info(Programs.messageOf("sysupgrade", line));
-                        } else if (parsed.isFailure()) {
-                            reason.set(parsed.message());
-                        } else {
-                            log.info("ota_progress:phase=" + parsed.phase() + ",percent=" + parsed.number());
-                            progress.accept(parsed);
-                        }
-                    }
-
-                    @Override
-                    public void stderr(String line) {
-                        log.info(Programs.messageOf("sysupgrade", line));
-                    }
-                },
-                () -> false,
-                Programs.Orphan.LEFT_ALONE);
-        if (outcome.isSuccess()) {
-            return new Outcome(0, "");
-        }
-        String why = !reason.get().isEmpty()
-                ? reason.get()
-                : !outcome.problem().isEmpty()
-                        ? "sysupgrade " + outcome.problem()
-                        : SysupgradeExit.meaning(outcome.exitStatus());
-        boolean isKilled = outcome.exitStatus() < 0 && !outcome.problem().startsWith("cannot be started");
-        return new Outcome(isKilled ? KILLED : outcome.exitStatus(), why);
+        full.addAll(arguments(file, header, txn));
+        Told told = new Told(txn, progress);
+        return told.outcome(
+                programs.run(full, ENVIRONMENT, Timeouts.SYSUPGRADE, told, () -> false, Programs.Orphan.LEFT_ALONE));
     }
 }

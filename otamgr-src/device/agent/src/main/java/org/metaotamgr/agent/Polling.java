@@ -40,7 +40,9 @@ public record Polling(
             "windows",
             "windowForPull",
             "meteredInterfaces",
-            "meteredMegabytes");
+            "meteredMegabytes",
+            Fetching.STREAMING,
+            Fetching.LIMIT);
     private static final int LEAST_SECONDS = 5;
     private static final int MOST_SECONDS = 30 * 86400;
     private static final int MAX_JITTER_PERCENT = 50;

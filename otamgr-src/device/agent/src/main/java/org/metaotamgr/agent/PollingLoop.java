@@ -208,8 +208,8 @@ public final class PollingLoop {
         }
         Result pulled;
         try {
-            refuseMetered(target);
-            pulled = agent.pull(target, bytes -> mayGoOn(target));
+            refuseMetered(target, leastOf(target));
+            pulled = agent.pull(target, new Watched(target));
         } catch (SourceException e) {
             deferred("pull", target, e.getMessage());
             return Optional.of(usual);
@@ -224,7 +224,7 @@ public final class PollingLoop {
         if (!isOpen()) {
             return Optional.of(untilOpen(usual, "install", target));
         }
-        Result installed = agent.install(target, progress -> {});
+        Result installed = agent.install(target, progress -> {}, new Watched(target));
         if (installed.code() == ExitCode.NEEDS_REBOOT) {
             isOver = true;
             listener.armed(installed);
@@ -254,19 +254,51 @@ public final class PollingLoop {
         return wait;
     }
 
-    private void mayGoOn(Target target) throws SourceException {
-        refuseMetered(target);
-        if (!listener.mayTake()) {
-            throw new SourceException(SourceException.Reason.DEFERRED, "the device is about to reboot");
+    /** Ends what is fetched over a link that costs money when it gets too much. */
+    private final class Watched implements PullProgress {
+        private final Target target;
+        private long fetched;
+
+        Watched(Target target) {
+            this.target = target;
+        }
+
+        @Override
+        public void pulled(long bytes) throws SourceException {
+            refuseMetered(target, Math.max(fetched, leastOf(target)));
+            if (!listener.mayTake()) {
+                throw new SourceException(SourceException.Reason.DEFERRED, "the device is about to reboot");
+            }
+        }
+
+        @Override
+        public void fetched(long bytes) {
+            fetched += bytes;
+        }
+
+        @Override
+        public void needed(long bytes) throws SourceException {
+            refuseMetered(target, fetched + bytes);
+        }
+
+        @Override
+        public boolean counts() {
+            return agent.isRemote() && link.isMetered();
         }
     }
 
-    private void refuseMetered(Target target) throws SourceException {
-        if (agent.isRemote() && target.bytes() > polling.meteredBytes() && link.isMetered()) {
+    /** What is needed for certain, as long as the source has not said it. */
+    private long leastOf(Target target) {
+        return agent.saysWhatIsNeeded() ? 0 : target.bytes();
+    }
+
+    /** needed: how much of it, as far as that is known. Nothing at all is fetched where nothing is allowed. */
+    private void refuseMetered(Target target, long needed) throws SourceException {
+        if (agent.isRemote() && Math.max(needed, 1) > polling.meteredBytes() && link.isMetered()) {
             throw new SourceException(
                     SourceException.Reason.DEFERRED,
-                    "the link costs money, and "
-                            + target.bytes() / MEGABYTE + " MB are more than the " + polling.meteredBytes() / MEGABYTE
+                    "the link costs money, and " + (needed == 0 ? target.bytes() : needed)
+                            + " bytes are more than the " + polling.meteredBytes() / MEGABYTE
                             + " MB that may be pulled over it");
         }
     }

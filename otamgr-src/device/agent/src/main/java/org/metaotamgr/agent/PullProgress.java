@@ -21,4 +21,21 @@ public interface PullProgress {
      * @param bytes how many bytes were fetched since the last call
      */
     default void fetched(long bytes) {}
+
+    /**
+     * Called when it is known how many bytes are still to be fetched, before they are. The default is to do nothing.
+     *
+     * @param bytes how many
+     * @throws SourceException to end the pull before that
+     */
+    default void needed(long bytes) throws SourceException {}
+
+    /**
+     * Whether {@link #needed} should be called even where it costs some seconds to find that out. The default is no.
+     *
+     * @return whether it should
+     */
+    default boolean counts() {
+        return false;
+    }
 }

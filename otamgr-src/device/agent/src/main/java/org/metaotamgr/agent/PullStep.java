@@ -49,11 +49,15 @@ final class PullStep {
                 needRoom(target, folder);
             }
             reportBegin(target, folder, counter);
-            Path file = source.pull(target, folder, counter);
+            PullProgress limited = source.isRemote() ? device.fetching().limited(counter) : counter;
+            Path file = brought(target, folder, limited);
             device.store().pulled(target, file);
             result = new Result(
                     ExitCode.OK,
-                    target.name() + " is pulled"
+                    target.name()
+                            + (isStreamed(file)
+                                    ? " is ready; its frames are fetched while it is installed"
+                                    : " is pulled")
                             + (counter.fetched > 0 && counter.fetched < target.bytes()
                                     ? "; " + counter.fetched + " of its " + target.bytes() + " bytes were fetched"
                                     : ""));
@@ -101,6 +105,33 @@ final class PullStep {
                 new UpdateEvent.Pulling(Math.min(source.there(target, folder), target.bytes()), target.bytes()));
     }
 
+    /** Whether a target's file lacks the frames, which are fetched when it is installed. */
+    static boolean isStreamed(Path file) {
+        return file.getFileName().toString().equals(AgentStore.STREAM);
+    }
+
+    /** Pulled, or what is needed for streaming it. */
+    private Path brought(Target target, Path folder, PullProgress progress)
+            throws SourceException, InterruptedException {
+        Fetching.Streaming streaming =
+                device.store().mayStream(target) ? device.fetching().streaming() : Fetching.Streaming.NEVER;
+        if (streaming == Fetching.Streaming.ALWAYS) {
+            Optional<Path> beginning = source.beginning(target, folder, progress);
+            if (beginning.isPresent()) {
+                return beginning.get();
+            }
+        }
+        try {
+            return source.pull(target, folder, progress);
+        } catch (SourceException e) {
+            if (e.reason() != SourceException.Reason.NO_SPACE || streaming != Fetching.Streaming.WITHOUT_ROOM) {
+                throw e;
+            }
+            device.log().info("pull_without_room:target=" + target.name() + ",reason=" + e.getMessage());
+            return source.beginning(target, folder, progress).orElseThrow(() -> e);
+        }
+    }
+
     /** What was pushed lies on the device already, and stays where it is. */
     private Result handOver(Target target, PullProgress progress) throws InterruptedException {
         Result result;
@@ -135,7 +166,7 @@ final class PullStep {
     }
 
     /** Whether a pull that failed is not worth another try. */
-    private boolean isOver(Target target, Result failed) {
+    boolean isOver(Target target, Result failed) {
         if (failed.problem().isEmpty()) {
             return true;
         }
@@ -199,6 +230,17 @@ final class PullStep {
         @Override
         public void fetched(long bytes) {
             fetched += bytes;
+            progress.fetched(bytes);
+        }
+
+        @Override
+        public void needed(long bytes) throws SourceException {
+            progress.needed(bytes);
+        }
+
+        @Override
+        public boolean counts() {
+            return progress.counts();
         }
     }
 

@@ -91,6 +91,34 @@ public interface UpdateSource extends AutoCloseable {
     Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException;
 
     /**
+     * Brings what comes before the frames of a bundle that will be streamed: manifest, signature and block index, proven. The
+     * default is that nothing can be streamed.
+     *
+     * @param target one that this kind of source offered, perhaps in an earlier process
+     * @param storage the folder, as for {@link #pull}
+     * @param progress told how far it is; what it throws ends it
+     * @return the file, {@link AgentStore#STREAM} in the folder, as long as the whole bundle; empty if the target has to be pulled
+     * @throws SourceException if it cannot be had
+     * @throws InterruptedException if the thread was interrupted
+     */
+    default Optional<Path> beginning(Target target, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException {
+        return Optional.empty();
+    }
+
+    /**
+     * Where the frames of a target are that is streamed. Only asked for one whose {@link #beginning} was brought.
+     *
+     * @param target the target
+     * @return the whole bundle, to be closed
+     * @throws SourceException if it cannot be had now
+     */
+    default Original original(Target target) throws SourceException {
+        throw new SourceException(
+                SourceException.Reason.NOT_FOUND, target.name() + " cannot be streamed; pull it again");
+    }
+
+    /**
      * How much of a target an earlier pull has left; its progress goes on there. The default is nothing.
      *
      * @param target the target
@@ -102,8 +130,9 @@ public interface UpdateSource extends AutoCloseable {
     }
 
     /**
-     * Whether a pull looks by itself whether there is room for what it fetches, which may be less than the target has. The
-     * default is no: there has to be room for the whole target.
+     * Whether a pull looks by itself whether there is room for what it fetches, which may be less than the target has, and
+     * tells {@link PullProgress#needed} how much it is. The default is no: there has to be room for the whole target, and
+     * it counts where links cost money.
      *
      * @return whether it does
      */

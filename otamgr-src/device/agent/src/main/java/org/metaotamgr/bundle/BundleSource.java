@@ -16,6 +16,7 @@ import java.util.TreeSet;
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.Manifest;
+import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
@@ -166,10 +167,23 @@ final class BundleSource implements UpdateSource {
     }
 
     @Override
+    public Optional<Path> beginning(Target target, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException {
+        return parts(target, storage, progress).bringBeginning(Optional.of(target.id()));
+    }
+
+    @Override
+    public Original original(Target target) throws SourceException {
+        return new FileOriginal(find(target));
+    }
+
+    private PullInParts parts(Target target, Path storage, PullProgress progress) throws SourceException {
+        return new PullInParts(target, storage, original(target), this::proveBeginning, context, progress);
+    }
+
+    @Override
     public Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException {
-        Optional<Path> parts = new PullInParts(
-                        target, storage, new FileOriginal(find(target)), this::proveBeginning, context, progress)
-                .bring(Optional.of(target.id()));
+        Optional<Path> parts = parts(target, storage, progress).bring(Optional.of(target.id()));
         return parts.isPresent() ? parts.get() : whole(target, storage, progress);
     }
 

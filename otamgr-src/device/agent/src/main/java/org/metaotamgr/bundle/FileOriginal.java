@@ -6,6 +6,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.SourceException;
 
 /**

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Optional;
 import org.metaotamgr.agent.AgentStore;
 import org.metaotamgr.agent.Needs.Span;
+import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
@@ -102,15 +103,69 @@ public final class PullInParts {
         }
     }
 
+    /**
+     * Brings what comes before the frames, for a bundle that will be streamed.
+     *
+     * @param manifest the SHA-256 of the bundle's manifest, if somebody trusted has said it
+     * @return the file, as long as the bundle, without frames; empty if it cannot be streamed
+     * @throws SourceException if it cannot be had; the part is kept unless it is of no use
+     * @throws InterruptedException if the thread was interrupted; the part is kept
+     */
+    public Optional<Path> bringBeginning(Optional<String> manifest) throws SourceException, InterruptedException {
+        try {
+            return streamed(manifest);
+        } catch (IOException e) {
+            if (Thread.interrupted()) {
+                throw new InterruptedException();
+            }
+            throw new SourceException(Reason.DOWNLOAD_FAILED, "pulling " + target.name() + " to " + folder + ": " + e);
+        }
+    }
+
+    private Optional<Path> streamed(Optional<String> manifest)
+            throws IOException, SourceException, InterruptedException {
+        Path file = folder.resolve(AgentStore.STREAM);
+        if (WHOLE.stream().anyMatch(name -> Files.exists(folder.resolve(name)))) {
+            discard();
+            return Optional.empty();
+        }
+        for (Path complete : List.of(folder.resolve(FILE), file)) {
+            if (Files.exists(complete)) {
+                context.files().rename(complete, part);
+            }
+        }
+        try (FileChannel channel =
+                FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            beginning(channel, manifest);
+            prove(manifest);
+            // Frames of a pull that was to be stored.
+            withoutFrames(channel, begun(channel, manifest));
+            if (progress.counts()) {
+                Optional<List<Span>> lacking = lacking();
+                if (lacking.isPresent()) {
+                    progress.needed(
+                            lacking.get().stream().mapToLong(Span::length).sum());
+                }
+            }
+        } catch (Original.OnlyWholeException e) {
+            return whole(e.getMessage());
+        }
+        context.files().rename(part, file);
+        context.files().syncFolder(folder);
+        return Optional.of(file);
+    }
+
     private Optional<Path> inParts(Optional<String> manifest)
             throws IOException, SourceException, InterruptedException {
         if (WHOLE.stream().anyMatch(name -> Files.exists(folder.resolve(name)))) {
             discard();
             return Optional.empty();
         }
-        if (Files.exists(folder.resolve(FILE))) {
-            // It was complete once. What is lacking now is seen below.
-            context.files().rename(folder.resolve(FILE), part);
+        for (Path complete : List.of(folder.resolve(AgentStore.STREAM), folder.resolve(FILE))) {
+            if (Files.exists(complete)) {
+                // It was complete once. What is lacking now is seen below.
+                context.files().rename(complete, part);
+            }
         }
         try (FileChannel channel =
                 FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
@@ -137,6 +192,7 @@ public final class PullInParts {
     private void discard() throws IOException {
         context.files().delete(part);
         context.files().delete(folder.resolve(FILE));
+        context.files().delete(folder.resolve(AgentStore.STREAM));
     }
 
     // ---- what comes before the frames ----
@@ -159,6 +215,10 @@ public final class PullInParts {
             throw new Original.OnlyWholeException("it has no block index");
         }
         // Of the frames nothing is there yet.
+        withoutFrames(channel, found);
+    }
+
+    private void withoutFrames(FileChannel channel, BundleFile.Beginning found) throws IOException {
         channel.truncate(Math.min(channel.size(), found.bytes()));
         channel.force(true);
         channel.write(ByteBuffer.allocate(1), target.bytes() - 1);
@@ -255,6 +315,7 @@ public final class PullInParts {
             }
             long left = lacking.get().stream().mapToLong(Span::length).sum();
             progress.pulled(target.bytes() - left);
+            progress.needed(left);
             if (left == 0) {
                 return true;
             }

@@ -242,6 +242,19 @@ class PollingLoopTest {
         assertEquals(1, source.pulls);
     }
 
+    @Test
+    void ofWhatIsPulledInPartsOnlyTheNeededBytesCountOnALinkThatCostsMoney() throws Exception {
+        source.offers.add(ScriptedSource.target("2.0"));
+        route("wwan0\t00000000\t0102A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0");
+        source.needs = Optional.of(6L);
+        assertEquals(300, loop(polling(Polling.Automatic.PULL)).round().toSeconds());
+        assertTrue(device.log.toString().contains("6 bytes are more than the 0 MB"), device.log.toString());
+        source.needs = Optional.of(5L);
+        told.clear();
+        loop(polling(Polling.Automatic.INSTALL)).round();
+        assertEquals(List.of("answered", "armed"), told);
+    }
+
     private void route(String... lines) throws Exception {
         Files.write(
                 folder.resolve("route"),

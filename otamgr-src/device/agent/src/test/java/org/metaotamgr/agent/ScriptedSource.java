@@ -20,6 +20,8 @@ final class ScriptedSource implements UpdateSource {
     boolean isAssigning;
     boolean isRemote = true;
     int pulls;
+    /** What a pull says that it needs; it needs all if it says nothing. */
+    Optional<Long> needs = Optional.empty();
 
     static Target target(String version) {
         return target(version, "board-x", version.replace(".", "").charAt(0));
@@ -47,6 +49,11 @@ final class ScriptedSource implements UpdateSource {
     }
 
     @Override
+    public boolean looksForRoom() {
+        return needs.isPresent();
+    }
+
+    @Override
     public boolean isAssigning() {
         return isAssigning;
     }
@@ -65,6 +72,9 @@ final class ScriptedSource implements UpdateSource {
     public Path pull(Target target, Path storage, PullProgress progress) throws SourceException {
         pulls++;
         progress.pulled(3);
+        if (needs.isPresent()) {
+            progress.needed(needs.get());
+        }
         if (pullFails.isPresent()) {
             throw pullFails.get();
         }

@@ -144,7 +144,8 @@ final class TestDevice {
                         Duration.ofSeconds(30),
                         reasons),
                 read.source(),
-                read.polling());
+                read.polling(),
+                read.fetching());
         String boot = bootId;
         Duration up = uptime;
         return AgentDevice.of(

@@ -2,6 +2,7 @@
 package org.metaotamgr.device;
 
 import java.io.IOException;
+import java.io.OutputStream;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -94,6 +95,21 @@ public final class Programs {
          * @param line the line, shortened if it is long, not yet made printable
          */
         void stderr(String line);
+
+        /** It has ended, and no line follows. */
+        default void ended() {}
+    }
+
+    /** Gives a program what it reads from its standard input. */
+    @FunctionalInterface
+    public interface Input {
+        /**
+         * Called once, on the thread that waits for the program.
+         *
+         * @param in its standard input, to be closed here
+         * @throws InterruptedException if the thread was interrupted; the input is closed
+         */
+        void feed(OutputStream in) throws InterruptedException;
     }
 
     /** What happens to a program when whoever waits for it goes away. */
@@ -139,10 +155,58 @@ public final class Programs {
             BooleanSupplier unwanted,
             Orphan orphan)
             throws InterruptedException {
+        return run(runner::start, command, environment, timeout, output, process -> {}, unwanted, orphan);
+    }
+
+    /**
+     * Runs a program and gives it what it reads. If the thread is interrupted, the program sees the end of its input, and goes on.
+     *
+     * @param command a program and its arguments; no shell is involved
+     * @param environment variables to add to those of this process
+     * @param timeout after this time without further input it is killed, together with what it started
+     * @param output told what it writes
+     * @param input gives it what it reads
+     * @return how it ended
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public Outcome runFed(
+            List<String> command, Map<String, String> environment, Duration timeout, Output output, Input input)
+            throws InterruptedException {
+        return run(
+                runner::startWithInput,
+                command,
+                environment,
+                timeout,
+                output,
+                process -> input.feed(process.input()),
+                () -> false,
+                Orphan.LEFT_ALONE);
+    }
+
+    private interface Start {
+        ProcessRunner.RunningProcess start(
+                List<String> command, Map<String, String> environment, ProcessRunner.ProcessListener listener)
+                throws IOException;
+    }
+
+    private interface Companion {
+        void accompany(ProcessRunner.RunningProcess process) throws InterruptedException;
+    }
+
+    private Outcome run(
+            Start start,
+            List<String> command,
+            Map<String, String> environment,
+            Duration timeout,
+            Output output,
+            Companion companion,
+            BooleanSupplier unwanted,
+            Orphan orphan)
+            throws InterruptedException {
         AtomicReference<Integer> status = new AtomicReference<>();
         ProcessRunner.RunningProcess process;
         try {
-            process = runner.start(command, environment, new ProcessRunner.ProcessListener() {
+            process = start.start(command, environment, new ProcessRunner.ProcessListener() {
                 @Override
                 public void stdout(String line) {
                     output.stdout(line);
@@ -156,6 +220,7 @@ public final class Programs {
                 @Override
                 public void ended(int exitStatus) {
                     status.set(exitStatus);
+                    output.ended();
                     waiting.changed();
                 }
             });
@@ -165,6 +230,7 @@ public final class Programs {
         output.started(process.pid());
         boolean isOver;
         try {
+            companion.accompany(process);
             isOver = waiting.await(() -> status.get() != null || unwanted.getAsBoolean(), timeout);
         } catch (InterruptedException e) {
             if (orphan == Orphan.KILLED) {

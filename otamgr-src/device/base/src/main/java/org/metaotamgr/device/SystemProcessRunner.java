@@ -4,6 +4,7 @@ package org.metaotamgr.device;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -24,10 +25,20 @@ public final class SystemProcessRunner implements ProcessRunner {
     @Override
     public RunningProcess start(List<String> command, Map<String, String> environment, ProcessListener listener)
             throws IOException {
-        ProcessBuilder builder = new ProcessBuilder(command).redirectInput(new File("/dev/null"));
+        return start(new ProcessBuilder(command).redirectInput(new File("/dev/null")), environment, listener);
+    }
+
+    @Override
+    public RunningProcess startWithInput(
+            List<String> command, Map<String, String> environment, ProcessListener listener) throws IOException {
+        return start(new ProcessBuilder(command), environment, listener);
+    }
+
+    private RunningProcess start(ProcessBuilder builder, Map<String, String> environment, ProcessListener listener)
+            throws IOException {
         builder.environment().putAll(environment);
         Process process = builder.start();
-        String name = command.get(0) + "[" + process.pid() + "]";
+        String name = builder.command().get(0) + "[" + process.pid() + "]";
         AtomicBoolean ended = new AtomicBoolean();
         Thread stdout = reader(name + " stdout", process.getInputStream(), listener::stdout, ended);
         Thread stderr = reader(name + " stderr", process.getErrorStream(), listener::stderr, ended);
@@ -97,6 +108,11 @@ public final class SystemProcessRunner implements ProcessRunner {
         @Override
         public long pid() {
             return process.pid();
+        }
+
+        @Override
+        public OutputStream input() {
+            return process.getOutputStream();
         }
 
         @Override

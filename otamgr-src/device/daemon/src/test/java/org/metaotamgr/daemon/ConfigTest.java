@@ -21,6 +21,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.metaotamgr.agent.AgentConfig;
 import org.metaotamgr.agent.Callbacks;
 import org.metaotamgr.agent.ConfigFiles;
+import org.metaotamgr.agent.Fetching;
 import org.metaotamgr.agent.Polling;
 import org.metaotamgr.agent.RetryPolicy;
 import org.metaotamgr.agent.RootHelper;
@@ -72,7 +73,8 @@ class ConfigTest {
                  "vetoSeconds": 30, "reasons": false},
                  "polling": {"automatic": "pull", "intervalSeconds": 60, "jitterPercent": 5, "backoffSeconds": 2,
                  "longestBackoffSeconds": 4, "windows": ["02:00-04:00"], "windowForPull": true,
-                 "meteredInterfaces": ["wwan"], "meteredMegabytes": 3}}""");
+                 "meteredInterfaces": ["wwan"], "meteredMegabytes": 3, "streaming": "always",
+                 "downloadKilobytesPerSecond": 200}}""");
         AgentConfig agent = config.agent();
         assertEquals(Path.of("/data/agent"), agent.storage());
         assertEquals(List.of("/bin/verify"), agent.otaVerify());
@@ -96,6 +98,7 @@ class ConfigTest {
                         List.of("wwan"),
                         3_000_000),
                 agent.polling());
+        assertEquals(new Fetching(Fetching.Streaming.ALWAYS, 200_000), agent.fetching());
         assertEquals(
                 new OtamgrConfig(
                         Path.of("/run/a"),

@@ -141,7 +141,8 @@ final class Device {
                         retry,
                         Callbacks.Config.none(),
                         defaults.agent().source(),
-                        defaults.agent().polling()));
+                        defaults.agent().polling(),
+                        defaults.agent().fetching()));
         Programs runs = new Programs(programs, loop);
         agent = AgentDevice.of(config.agent(), new SystemFacts(folder), runs, files, clock, boot, () -> numbers++, log);
         Assembly made = Assembly.of(new Assembly.Environment(

@@ -15,6 +15,7 @@ import java.util.Optional;
 import java.util.function.LongSupplier;
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
+import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
@@ -30,7 +31,6 @@ import org.metaotamgr.hawkbit.Ddi.Execution;
 import org.metaotamgr.hawkbit.Ddi.Finished;
 import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Download;
-import org.metaotamgr.http.HttpOriginal;
 import org.metaotamgr.http.Json;
 import org.metaotamgr.http.Urls;
 import org.metaotamgr.repository.SignedRollouts;
@@ -334,22 +334,12 @@ final class HawkbitSource implements UpdateSource {
 
     @Override
     public Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException {
-        String action = action(target);
-        URI uri = Urls.parse(target.details().getOrDefault("url", ""))
-                .orElseThrow(() -> new SourceException(
-                        Reason.NOT_FOUND, target.name() + ": expected a URL, found none; check again"));
-        PullProgress watched = new Watched(target, action, progress);
+        URI uri = uri(target);
+        PullProgress watched = new Watched(target, action(target), progress);
         if (target.bytes() >= LEAST_IN_PARTS) {
             Optional<Path> parts;
-            try (HttpOriginal original = ddi.original(uri, target.bytes())) {
-                parts = new PullInParts(
-                                target,
-                                storage,
-                                original,
-                                part -> BundleProof.checkBeginning(part, target, context.verifier()),
-                                context,
-                                watched)
-                        .bring(Optional.empty());
+            try (Original original = original(target)) {
+                parts = parts(target, original, storage, watched).bring(Optional.empty());
             }
             if (parts.isPresent()) {
                 return parts.get();
@@ -365,6 +355,39 @@ final class HawkbitSource implements UpdateSource {
                         context.verifier(),
                         // Without a hash nothing would prove an image.
                         options.mayBeImage() && target.sha256().isPresent()));
+    }
+
+    private static URI uri(Target target) throws SourceException {
+        return Urls.parse(target.details().getOrDefault("url", ""))
+                .orElseThrow(() -> new SourceException(
+                        Reason.NOT_FOUND, target.name() + ": expected a URL, found none; check again"));
+    }
+
+    private PullInParts parts(Target target, Original original, Path storage, PullProgress progress) {
+        return new PullInParts(
+                target,
+                storage,
+                original,
+                part -> BundleProof.checkBeginning(part, target, context.verifier()),
+                context,
+                progress);
+    }
+
+    @Override
+    public Optional<Path> beginning(Target target, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException {
+        if (target.bytes() < LEAST_IN_PARTS) {
+            return Optional.empty();
+        }
+        try (Original original = original(target)) {
+            return parts(target, original, storage, new Watched(target, action(target), progress))
+                    .bringBeginning(Optional.empty());
+        }
+    }
+
+    @Override
+    public Original original(Target target) throws SourceException {
+        return ddi.original(uri(target), target.bytes());
     }
 
     /** Asks the server now and then whether an update is still wanted. */
@@ -392,6 +415,16 @@ final class HawkbitSource implements UpdateSource {
         @Override
         public void fetched(long bytes) {
             progress.fetched(bytes);
+        }
+
+        @Override
+        public void needed(long bytes) throws SourceException {
+            progress.needed(bytes);
+        }
+
+        @Override
+        public boolean counts() {
+            return progress.counts();
         }
     }
 

@@ -214,6 +214,7 @@ public final class Download {
             throws IOException, SourceException, InterruptedException {
         Path part = folder.resolve(PART);
         progress.pulled(size(part));
+        progress.needed(wanted.bytes() - size(part));
         try {
             while (size(part) < wanted.bytes()) {
                 long there = size(part);

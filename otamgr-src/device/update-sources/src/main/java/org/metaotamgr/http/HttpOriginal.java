@@ -6,16 +6,16 @@ import java.io.InputStream;
 import java.net.URI;
 import java.util.Map;
 import java.util.Optional;
+import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
-import org.metaotamgr.bundle.Original;
 
 /**
  * A bundle on a web server, piece by piece on one connection. A server without ranges gives the whole, or says so; one that
  * gives less than was asked for, or begins earlier, is asked for the rest. Which bytes are right is up to whoever knows
  * their hashes: nothing that a server says of versions counts here.
  */
-public final class HttpOriginal implements Original, AutoCloseable {
+public final class HttpOriginal implements Original {
     private static final int OK = 200;
     private static final int PARTIAL = 206;
     private static final int NO_SUCH_RANGE = 416;

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
@@ -16,7 +17,6 @@ import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.bundle.FileCopy;
 import org.metaotamgr.bundle.FileOriginal;
-import org.metaotamgr.bundle.Original;
 import org.metaotamgr.bundle.PullInParts;
 import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Hasher;
@@ -82,14 +82,7 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
             throws SourceException, InterruptedException {
         Optional<String> manifest = Optional.ofNullable(target.details().get(Offer.MANIFEST));
         if (manifest.isPresent()) {
-            Optional<Path> parts = new PullInParts(
-                            target,
-                            storage,
-                            original(target, file),
-                            part -> BundleProof.checkBeginning(part, target, context.verifier()),
-                            context,
-                            progress)
-                    .bring(manifest);
+            Optional<Path> parts = parts(target, file, storage, progress).bring(manifest);
             if (parts.isPresent()) {
                 return parts.get();
             }
@@ -138,7 +131,27 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
                 storage.resolve(FILE).toFile().length());
     }
 
-    private Original original(Target target, String file) throws SourceException {
+    private PullInParts parts(Target target, String file, Path storage, PullProgress progress) throws SourceException {
+        return new PullInParts(
+                target,
+                storage,
+                original(target, file),
+                part -> BundleProof.checkBeginning(part, target, context.verifier()),
+                context,
+                progress);
+    }
+
+    @Override
+    public Optional<Path> beginning(Target target, String file, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException {
+        Optional<String> manifest = Optional.ofNullable(target.details().get(Offer.MANIFEST));
+        return manifest.isEmpty()
+                ? Optional.empty()
+                : parts(target, file, storage, progress).bringBeginning(manifest);
+    }
+
+    @Override
+    public Original original(Target target, String file) throws SourceException {
         Optional<Path> whole = found(file);
         Optional<Path> parts = whole.isPresent() ? Optional.empty() : found(file + PartsOriginal.SUFFIX);
         return parts.isPresent()

@@ -16,7 +16,7 @@ import org.metaotamgr.agent.Needs.Span;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.bundle.FileOriginal;
-import org.metaotamgr.bundle.Original;
+import org.metaotamgr.agent.Original;
 
 /**
  * What devices on one version lack of a bundle, as {@code ota-repository export --since} writes it: a few lines that say which pieces

@@ -2,6 +2,8 @@
 package org.metaotamgr.repository;
 
 import java.nio.file.Path;
+import java.util.Optional;
+import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.Target;
@@ -33,6 +35,30 @@ interface Place {
      */
     Path pull(Target target, String file, Path storage, PullProgress progress)
             throws SourceException, InterruptedException;
+
+    /**
+     * Brings what comes before its frames, see {@link org.metaotamgr.agent.UpdateSource#beginning}.
+     *
+     * @param target the target
+     * @param file where it is, below the folder of targets
+     * @param storage the folder it comes to
+     * @param progress told how far it is
+     * @return the file; empty if it cannot be streamed
+     * @throws SourceException if it cannot be had
+     * @throws InterruptedException if the thread was interrupted
+     */
+    Optional<Path> beginning(Target target, String file, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException;
+
+    /**
+     * The bundle where it lies.
+     *
+     * @param target the target
+     * @param file where it is, below the folder of targets
+     * @return the bundle
+     * @throws SourceException if it cannot be had
+     */
+    Original original(Target target, String file) throws SourceException;
 
     /**
      * How much of a target an earlier pull has left.

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Optional;
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
+import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
@@ -110,6 +111,21 @@ final class RepositorySource implements UpdateSource {
 
     @Override
     public Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException {
+        return place.pull(target, file(target), storage, progress);
+    }
+
+    @Override
+    public Optional<Path> beginning(Target target, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException {
+        return place.beginning(target, file(target), storage, progress);
+    }
+
+    @Override
+    public Original original(Target target) throws SourceException {
+        return place.original(target, file(target));
+    }
+
+    private static String file(Target target) throws SourceException {
         String file = target.details().get(Offer.FILE);
         if (file == null || !target.details().containsKey(Offer.PATH)) {
             throw new SourceException(
@@ -117,7 +133,7 @@ final class RepositorySource implements UpdateSource {
                     target.name()
                             + ": expected a target of the repository, found one from elsewhere; check for updates again");
         }
-        return place.pull(target, file, storage, progress);
+        return file;
     }
 
     @Override

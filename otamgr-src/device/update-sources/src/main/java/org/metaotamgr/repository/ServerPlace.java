@@ -4,6 +4,7 @@ package org.metaotamgr.repository;
 import java.net.URI;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
@@ -37,30 +38,53 @@ record ServerPlace(Http http, URI base, Download download, SourceContext context
     @Override
     public Path pull(Target target, String file, Path storage, PullProgress progress)
             throws SourceException, InterruptedException {
-        // Metadata may name what it likes; it stays below the folder of targets.
-        URI uri = URI.create(base + "targets/" + PathSegments.encoded(file));
         Optional<String> manifest = Optional.ofNullable(target.details().get(Offer.MANIFEST));
         if (manifest.isPresent()) {
             Optional<Path> parts;
-            try (HttpOriginal original = new HttpOriginal(http, uri, target.bytes())) {
-                parts = new PullInParts(
-                                target,
-                                storage,
-                                original,
-                                part -> BundleProof.checkBeginning(part, target, context.verifier()),
-                                context,
-                                progress)
-                        .bring(manifest);
+            try (Original original = original(target, file)) {
+                parts = parts(target, original, storage, progress).bring(manifest);
             }
             if (parts.isPresent()) {
                 return parts.get();
             }
         }
         return download.bring(
-                new Download.Wanted(uri, target.bytes(), target.id()),
+                new Download.Wanted(uri(file), target.bytes(), target.id()),
                 storage,
                 progress,
                 found -> BundleProof.check(found, target, context.verifier(), false));
+    }
+
+    /** Metadata may name what it likes; it stays below the folder of targets. */
+    private URI uri(String file) throws SourceException {
+        return URI.create(base + "targets/" + PathSegments.encoded(file));
+    }
+
+    private PullInParts parts(Target target, Original original, Path storage, PullProgress progress) {
+        return new PullInParts(
+                target,
+                storage,
+                original,
+                part -> BundleProof.checkBeginning(part, target, context.verifier()),
+                context,
+                progress);
+    }
+
+    @Override
+    public Optional<Path> beginning(Target target, String file, Path storage, PullProgress progress)
+            throws SourceException, InterruptedException {
+        Optional<String> manifest = Optional.ofNullable(target.details().get(Offer.MANIFEST));
+        if (manifest.isEmpty()) {
+            return Optional.empty();
+        }
+        try (Original original = original(target, file)) {
+            return parts(target, original, storage, progress).bringBeginning(manifest);
+        }
+    }
+
+    @Override
+    public Original original(Target target, String file) throws SourceException {
+        return new HttpOriginal(http, uri(file), target.bytes());
     }
 
     @Override

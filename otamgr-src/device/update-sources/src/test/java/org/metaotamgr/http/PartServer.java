@@ -59,6 +59,8 @@ final class PartServer implements AutoCloseable {
     volatile Kind kind = Kind.RIGHT;
     /** After how many further bytes of bodies the connection is cut; negative for never. */
     final AtomicLong cutAfter = new AtomicLong(-1);
+    /** Whether it is cut but once. */
+    volatile boolean cutsOnce;
     /** How many requests are served rightly before the kind shows. */
     final AtomicInteger rightFirst = new AtomicInteger();
 
@@ -149,8 +151,10 @@ final class PartServer implements AutoCloseable {
             }
             case EARLIER -> from = Math.max(0, from - 3000);
             case ELSEWHERE -> {
-                from = Math.min(file.length - 2, from + 5000);
-                end = Math.max(from + 1, end);
+                if (isPart) {
+                    from = Math.min(file.length - 2, from + 5000);
+                    end = Math.max(from + 1, end);
+                }
             }
             case OPEN_END -> end = file.length;
             case SHORT -> end = Math.min(end, from + 100_000);
@@ -244,6 +248,9 @@ final class PartServer implements AutoCloseable {
         out.flush();
         sent.addAndGet(count);
         if (count < body.length) {
+            if (cutsOnce) {
+                cutAfter.set(-1);
+            }
             throw new IOException("cut");
         }
     }

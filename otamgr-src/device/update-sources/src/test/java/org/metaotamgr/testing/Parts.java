@@ -61,6 +61,44 @@ public final class Parts {
                         .formatted(engine, folder, board));
     }
 
+    /** A sysupgrade for an agent, that installs what it is given, or what it is fed, and says which slot is armed in a file. */
+    public List<String> installer(Path slots) throws IOException {
+        Path installer = folder.resolve("installer");
+        Files.writeString(
+                installer,
+                """
+                #!/bin/sh
+                set -eu
+                stream='' txn='' image='' needs=''
+                for word in "$@"; do
+                    case $word in --stream) stream=yes ;; --needs) needs=yes ;; --*) ;; *) image=$word ;; esac
+                    [ "${before-}" != --txn ] || txn=$word
+                    before=$word
+                done
+                [ -z "$needs" ] || exec '%4$s' "$@"
+                [ "${OTA_HELD-}" = $$ ] || exec '%1$s' hold --image "$image" -- /bin/sh "$0" "$@"
+                folder=$(mktemp -d)
+                trap 'rm -rf "$folder"' EXIT
+                '%1$s' open --keys '%2$s/keys' "$folder" >/dev/null
+                for step in check write; do
+                    code=0
+                    # Not a word of the reason, as it is one line for sysupgrade.
+                    '%1$s' $step --folder "$folder" --slot '%2$s/slot' ${stream:+--requests-fd 3} 3>&1 >/dev/null || code=$?
+                    [ $code -eq 0 ] || { echo "failed $code $step ended with $code"; exit $code; }
+                done
+                '%1$s' verify --folder "$folder" --slot '%2$s/slot' >/dev/null
+                printf '%%s\n' running=a committed=a trial=b txn=$txn state=armed >'%3$s'
+                """
+                        .formatted(engine, folder, slots, program));
+        Files.setPosixFilePermissions(installer, PosixFilePermissions.fromString("rwxr-xr-x"));
+        return List.of(installer.toString());
+    }
+
+    /** What is in the slot. */
+    public byte[] slot() throws IOException {
+        return Files.readAllBytes(slot);
+    }
+
     /** As a sysupgrade that knows nothing of parts. */
     public void cannotSay() throws IOException {
         script("echo 'sysupgrade: unknown option --needs' >&2\nexit 2\n");

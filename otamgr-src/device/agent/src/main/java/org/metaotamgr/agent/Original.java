@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.bundle;
+package org.metaotamgr.agent;
 
 import java.io.IOException;
-import org.metaotamgr.agent.SourceException;
 
 /** A bundle where it lies, on a server or a stick, from which pieces can be fetched. */
 @FunctionalInterface
-public interface Original {
+public interface Original extends AutoCloseable {
     /** Only the whole of it can be had. */
     final class OnlyWholeException extends Exception {
         private static final long serialVersionUID = 1L;
@@ -48,4 +47,8 @@ public interface Original {
      */
     void fetch(long offset, long length, Taker taker)
             throws OnlyWholeException, IOException, SourceException, InterruptedException;
+
+    /** Lets go of what it holds. The default is that it holds nothing. */
+    @Override
+    default void close() {}
 }
