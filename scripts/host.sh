@@ -15,7 +15,7 @@ gcc libc6-dev libssl-dev libzstd-dev zlib1g-dev liblzma-dev squashfs-tools erofs
 # Boards without a kernel of their own are made of this machine's own programs.
 SHARED_KERNEL_PACKAGES="busybox-static zstd gcc libc6-dev mount util-linux libssl-dev libzstd-dev zlib1g-dev liblzma-dev"
 # shellcheck disable=SC2034
-TEST_PACKAGES="$SHARED_KERNEL_PACKAGES shellcheck shfmt gawk mawk attr acl libcap2-bin libarchive-tools \
+TEST_PACKAGES="$SHARED_KERNEL_PACKAGES shellcheck shfmt gawk mawk attr acl libcap2-bin nginx-light libarchive-tools \
 chromium xz-utils squashfs-tools erofs-utils dpkg-dev python3-venv groff-base systemd \
 git debootstrap softhsm2 opensc libengine-pkcs11-openssl clang libclang-rt-14-dev aspell aspell-en"
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Bundles that are streamed into the slot: what is judged before, what is asked for, and what a stream that ends costs."""
 
+import contextlib
+import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 
@@ -57,8 +60,11 @@ class Streamed:
         if stream is not None:
             stream.close()
 
+    def _piece(self, at, size):
+        return self.content[at : at + size]
+
     def _give(self, stream, at, size):
-        data = bytearray(self.content[at : at + size])
+        data = bytearray(self._piece(at, size))
         if self.changed is not None and at <= self.changed < at + size:
             data[self.changed - at] ^= 1
         try:
@@ -73,6 +79,57 @@ class Streamed:
         except BrokenPipeError:
             return False
         return True
+
+
+class FromServer(Streamed):
+    """The same with ranges of a real server on one connection; what it sent is counted there."""
+
+    def __init__(self, board, port, *options, **more):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        super().__init__(board, None, *options, **more)
+        self.connection.close()
+
+    def _piece(self, at, size):
+        self.connection.request("GET", "/update.bundle", headers={"Range": f"bytes={at}-{at + size - 1}"})
+        answer = self.connection.getresponse()
+        equal(answer.status, 206, "the server's answer")
+        return answer.read()
+
+
+@contextlib.contextmanager
+def nginx(factory, content):
+    """nginx with the bundle; the port, and a function that says how many bytes of bodies it has sent."""
+    folder = factory.place / "nginx"
+    (folder / "www").mkdir(parents=True, exist_ok=True)
+    # Its workers are another user.
+    for place in (*reversed(folder.parents), folder, folder / "www"):
+        if place.is_relative_to(factory.place):
+            place.chmod(0o755)
+    (folder / "www/update.bundle").write_bytes(content)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = folder / "sent.log"
+    log.unlink(missing_ok=True)
+    (folder / "nginx.conf").write_text(
+        f"daemon off; user root; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;\n"
+        "events { worker_connections 16; }\n"
+        f"http {{ log_format sent '$body_bytes_sent'; access_log {log} sent; root {folder}/www;\n"
+        f"    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;\n"
+        f"    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;\n"
+        f"    server {{ listen 127.0.0.1:{port}; keepalive_requests 10000; }} }}\n"
+    )
+    server = subprocess.Popen(["nginx", "-p", folder, "-c", folder / "nginx.conf"], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            true(server.poll() is None, f"nginx has ended, see {folder / 'error.log'}")
+            threading.Event().wait(0.1)
+        yield port, lambda: sum(int(line) for line in log.read_text().split())
+    finally:
+        server.terminate()
+        server.wait(60)
 
 
 def prepared(factory):
@@ -111,6 +168,17 @@ def streams(factory):
     true(streamed.given < len(content), "only what no slot has is asked for")
     equal(streamed.progress[-1].split()[:2], ["done", "100"], "the end of the progress")
     equal([line for line in board.events() if "streamed=yes" in line][:1] != [], True, "the journal says it")
+
+
+@promise("ranges of nginx go straight into the slot, and it sends what the slots lack and no more")
+def streams_from_server(factory):
+    board, content, path = prepared(factory)
+    with nginx(factory, content) as (port, sent):
+        streamed = FromServer(board, port, "--header", "/tmp/x.hdr")
+        installed(factory, board, streamed)
+    equal(sent(), sum(size for _, size in streamed.asked), "bytes that nginx sent")
+    true(sent() < len(content), f"{sent()} of {len(content)} bytes sent")
+    equal(path.read_bytes()[beginning(content) :].strip(b"\0"), b"", "frames in the file")
 
 
 @promise("a stream that ends, or a sysupgrade that is killed, leaves a slot from which the next one goes on")
