@@ -52,7 +52,8 @@ public record Fetching(Streaming streaming, long bytesPerSecond) {
                     default -> throw polling.wrong(STREAMING, "auto, always or never", polling.get(STREAMING));
                 };
         return new Fetching(
-                isAsked ? Streaming.NEVER : streaming, polling.number(LIMIT, "number of kilobytes a second", 0, MAX_KILOBYTES, 0) * 1000L);
+                isAsked ? Streaming.NEVER : streaming,
+                polling.number(LIMIT, "number of kilobytes a second", 0, MAX_KILOBYTES, 0) * 1000L);
     }
 
     /** As another progress, but no faster than the limit. */

@@ -13,10 +13,10 @@ import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.metaotamgr.agent.Needs.Span;
+import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.bundle.FileOriginal;
-import org.metaotamgr.agent.Original;
 
 /**
  * What devices on one version lack of a bundle, as {@code ota-repository export --since} writes it: a few lines that say which pieces
