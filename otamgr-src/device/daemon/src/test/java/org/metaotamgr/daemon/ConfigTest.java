@@ -98,7 +98,8 @@ class ConfigTest {
                         List.of("wwan"),
                         3_000_000),
                 agent.polling());
-        assertEquals(new Fetching(Fetching.Streaming.ALWAYS, 200_000), agent.fetching());
+        // Nobody hands anything on to a sysupgrade that the helper runs.
+        assertEquals(new Fetching(Fetching.Streaming.NEVER, 200_000), agent.fetching());
         assertEquals(
                 new OtamgrConfig(
                         Path.of("/run/a"),
