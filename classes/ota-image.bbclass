@@ -115,7 +115,7 @@ ota_read_only_root () {
         elif [ -e $init ]; then
             mv $init $real/init
         else
-            bbfatal "the image has no ${base_sbindir}/init, which would have to mount /etc of a system with a read-only root"
+            bbfatal "the image has no ${base_sbindir}/init, which a read-only root needs to start with"
         fi
         ln -s ${nonarch_libdir}/otamgr/ota-preinit $init
     fi
