@@ -24,6 +24,10 @@ git debootstrap softhsm2 opensc libengine-pkcs11-openssl clang libclang-rt-14-de
 UBOOT_PACKAGES="gcc make dpkg-dev gcc-aarch64-linux-gnu bison flex libssl-dev bc acpica-tools swig python3-dev python3-setuptools python3-pyelftools qemu-system-x86"
 
 # shellcheck disable=SC2034
+# Other updaters, beside which ours is put.
+PEER_PACKAGES="rauc dbus-daemon swupdate cpio"
+
+# shellcheck disable=SC2034
 # What the updates of scripts/agent-demo are served with.
 AGENT_PACKAGES="nginx-light python3-venv"
 

@@ -391,7 +391,8 @@ def main():
         "kept or torn - and checks each: partition table and environment are readable, every slot that may boot holds exactly its image,\n"
         "the header is in /etc of slot b when slot b may boot and never in slot a, /data mounts. A sample is booted to userland and must be\n"
         "on the expected slot, with all of the disk in use.",
-        epilog="example:\n  scripts/powercut --reuse --of update --cases 200 --booted 10\n\nexit status: 0 no brick, no wrong slot, no false header; 1 otherwise; 2 usage",
+        epilog="examples:\n  scripts/powercut --reuse --of update --cases 200 --booted 10\n"
+        "  scripts/powercut --updater sysupgrade --updater rauc --updater swupdate --cases 2000\n\nexit status: 0 no brick, no wrong slot, no false header; 1 otherwise; 2 usage",
     )
     parser.add_argument(
         "--cases", type=int, default=10000, metavar="N", help="power cuts to look at from outside (default 10000)"
@@ -419,7 +420,29 @@ def main():
         help="of a board whose systems have a read-only root, an ext4, squashfs or erofs: slots are their images byte for byte, headers are "
         "in the overlays on the data partition",
     )
+    parser.add_argument(
+        "--updater",
+        choices=("sysupgrade", "rauc", "swupdate", "pipe"),
+        action="append",
+        help="cuts the power of an update by this program instead, on a recorded disk without a board (pipe: zstd | dd, then fw_setenv); may be given again",
+    )
+    parser.add_argument(
+        "--again",
+        type=int,
+        default=50,
+        metavar="K",
+        help="with --updater: so many of the cut updates are started again and cut again (default 50)",
+    )
     arguments = parser.parse_args()
+    if arguments.updater:
+        from emulated_board import rack  # it needs what boards do not
+
+        screen = show.Show()
+        try:
+            return rack.rack(arguments.updater, arguments.cases, arguments.again, arguments.seed, screen)
+        except RuntimeError as problem:
+            screen.line("FAILED", str(problem))
+            return 1
 
     screen, count = show.Show(), Count()
     try:

@@ -334,17 +334,22 @@ class Board:
 
     def open(self):
         self.root.mkdir(parents=True)
+        self._make_disk()
+        for part, (offset, size) in {"disk": (0, DISK_BYTES), **SLOT, "data": DATA}.items():
+            self.loops[part] = self._loop(self.disk, offset, size)
+        self._make_data()
+        self.boot()
+
+    def _make_disk(self):
         self.disk.touch()
         os.truncate(self.disk, DISK_BYTES)
         self._write_at(SLOT[self.running][0], self._running_slot())
         # What an older update left: a valid file system.
         self._write_at(SLOT[self.target][0], self._old_slot())
         self._make_environment()
-        self.loops["disk"] = self._loop(self.disk)
-        for part, (offset, size) in {**SLOT, "data": DATA}.items():
-            self.loops[part] = self._loop(self.disk, offset, size)
+
+    def _make_data(self):
         run("mke2fs", "-q", "-F", "-t", "ext4", "-E", "lazy_itable_init=0", self.loops["data"])
-        self.boot()
 
     def boot(self):
         """Mounts what a booted system has. No atime and no journal: only a write changes the slot's bytes."""
