@@ -210,6 +210,7 @@ class TufClientTest {
 
     @Test
     void aTimestampThatWasSignedAfterItsEndIsRefused() throws Exception {
+        refreshed();
         repository.expires.put("timestamp", NOW.plus(Duration.ofDays(1)));
         repository.signedAt = Optional.of(NOW.plus(Duration.ofDays(2)));
         repository.publishTimestamp();
