@@ -135,26 +135,30 @@ static int slot_sampled(struct search *search, struct slot *slot, bool *shares, 
     return code;
 }
 
-/* What was found becomes the source of blocks that have none. */
-static bool found_taken(struct search *search, enum source_of_block source) {
+/* What was found becomes the source of blocks that have none: in `from` what the slot has, of each block that stands for others, and in
+ * `in_running` the same of the running slot, which is never overwritten and so the better source. The one that stands for others comes first, and
+ * its place stays what the others ask for. */
+static void found_taken(struct search *search, const uint32_t *in_running) {
     struct plan *plan = search->plan;
-    bool missing = false;
     for (uint32_t i = 0; i < plan->index->data_blocks; i++) {
-        if (plan->source[i] == FROM_BUNDLE) {
-            uint32_t from = search->found[table_get(&search->table, plan->index, index_quick(plan->index, i))];
-            if (from != NOWHERE) {
-                plan->source[i] = (uint8_t)source;
-                plan->from[i] = from;
-            }
-            missing = missing || from == NOWHERE;
+        if (plan->source[i] != FROM_BUNDLE) {
+            continue;
+        }
+        uint32_t stands = table_get(&search->table, plan->index, index_quick(plan->index, i));
+        if (in_running != NULL && in_running[stands] != NOWHERE) {
+            plan->source[i] = FROM_RUNNING;
+            plan->from[i] = in_running[stands];
+        } else if (plan->from[stands] != NOWHERE) {
+            plan->source[i] = FROM_SLOT;
+            plan->from[i] = plan->from[stands];
         }
     }
-    return missing;
 }
 
-static int slot_searched(struct search *search, struct slot *slot, bool in_slot, struct progress *progress, struct reason *reason) {
+static int slot_searched(struct search *search, struct slot *slot, uint32_t *found, bool in_slot, struct progress *progress, struct reason *reason) {
+    search->found = (_Atomic uint32_t *)found;
     for (uint32_t i = 0; i < search->plan->index->data_blocks; i++) {
-        search->found[i] = NOWHERE;
+        found[i] = NOWHERE;
     }
     search->in_slot = in_slot;
     uint64_t bytes = slot->bytes < (uint64_t)NOWHERE * BLOCK ? slot->bytes : (uint64_t)(NOWHERE - 1) * BLOCK;
@@ -185,7 +189,7 @@ static int searched(struct search *search, struct slot *slot, struct slot *runni
         progress->total = total;
     }
     if (code == 0 && slot != NULL && (slot_shares || running_shares)) {
-        code = slot_searched(search, slot, true, progress, reason);
+        code = slot_searched(search, slot, plan->from, true, progress, reason);
         if (code != 0) {
             return code;
         }
@@ -196,21 +200,20 @@ static int searched(struct search *search, struct slot *slot, struct slot *runni
         if (!missing) {
             return 0;
         }
+        uint32_t *in_running = NULL;
         if (running_shares) {
-            /* What is never overwritten is the better source; what only the slot has comes after it. */
-            uint32_t *in_slot = malloc((size_t)plan->index->data_blocks * sizeof *in_slot);
             struct reason unreadable = {0};
-            if (in_slot == NULL) {
+            in_running = malloc((size_t)plan->index->data_blocks * sizeof *in_running);
+            if (in_running == NULL) {
                 return no_memory(reason, plan->index);
             }
-            memcpy(in_slot, (const uint32_t *)search->found, (size_t)plan->index->data_blocks * sizeof *in_slot);
-            if (slot_searched(search, running, false, NULL, &unreadable) == 0) {
-                found_taken(search, FROM_RUNNING);
+            if (slot_searched(search, running, in_running, false, NULL, &unreadable) != 0) {
+                free(in_running);
+                in_running = NULL;
             }
-            memcpy((uint32_t *)search->found, in_slot, (size_t)plan->index->data_blocks * sizeof *in_slot);
-            free(in_slot);
         }
-        found_taken(search, FROM_SLOT);
+        found_taken(search, in_running);
+        free(in_running);
     }
     return code;
 }
@@ -224,8 +227,7 @@ int plan_made(struct plan *plan, const struct index *index, struct slot *slot, s
         .from = calloc(index->data_blocks, sizeof *plan->from),
         .dirty = malloc(bits),
     };
-    search.found = malloc((size_t)index->data_blocks * sizeof *search.found);
-    bool ready = plan->source != NULL && plan->from != NULL && plan->dirty != NULL && search.found != NULL && table_made(&search.table, index);
+    bool ready = plan->source != NULL && plan->from != NULL && plan->dirty != NULL && table_made(&search.table, index);
     for (unsigned i = 0; i < SWEEP_THREADS; i++) {
         search.hashers[i] = hasher_new();
         ready = ready && search.hashers[i] != NULL;
@@ -245,7 +247,6 @@ int plan_made(struct plan *plan, const struct index *index, struct slot *slot, s
     for (unsigned i = 0; i < SWEEP_THREADS; i++) {
         hasher_free(search.hashers[i]);
     }
-    free(search.found);
     free(search.table.places);
     if (code != 0) {
         plan_free(plan);
