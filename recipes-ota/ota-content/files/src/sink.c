@@ -84,7 +84,10 @@ static void *writer(void *argument) {
             sink->reason = reason;
         }
         sink->busy = false;
-        pthread_cond_broadcast(&sink->changed);
+        /* Whoever is woken finds the lock free: half of the calls of the kernel that a piece takes otherwise. */
+        pthread_mutex_unlock(&sink->lock);
+        pthread_cond_signal(&sink->changed);
+        pthread_mutex_lock(&sink->lock);
     }
     pthread_mutex_unlock(&sink->lock);
     return NULL;
@@ -140,10 +143,10 @@ static int handed_over(struct sink *sink, struct reason *reason) {
         pthread_cond_wait(&sink->changed, &sink->lock);
     }
     sink->written_seen = sink->written;
-    if (sink->reason.code == 0 && sink->pieces[sink->filling].count > 0) {
+    bool wakes = sink->reason.code == 0 && sink->pieces[sink->filling].count > 0;
+    if (wakes) {
         sink->filling = 1 - sink->filling;
         sink->busy = true;
-        pthread_cond_broadcast(&sink->changed);
     }
     int code = sink->reason.code;
     if (code != 0) {
@@ -151,6 +154,9 @@ static int handed_over(struct sink *sink, struct reason *reason) {
         sink->pieces[sink->filling].count = 0;
     }
     pthread_mutex_unlock(&sink->lock);
+    if (wakes) {
+        pthread_cond_signal(&sink->changed);
+    }
     return code;
 }
 
