@@ -106,6 +106,25 @@ def links(factory, what):
         factory.close_boards()
 
 
+@promise("a {} that names a file twice is unpacked, compared and armed with the last of both", cases=["tar", "tar.zst"])
+def twice(factory, kind):
+    root = factory.system_variant("twice", lambda root: (root / "etc/twice").write_text("the first one"))
+    path = factory.place / "twice.tar"
+    path.unlink(missing_ok=True)
+    run("tar", "-C", root, "--numeric-owner", "-cf", path, ".")
+    (root / "etc/twice").write_text("the last one, which is longer")
+    run("tar", "-C", root, "--numeric-owner", "-rf", path, "./etc/twice")
+    if kind == "tar.zst":
+        run("zstd", "-qf", path, "-o", factory.place / "twice.tar.zst")
+        path = factory.place / "twice.tar.zst"
+    equal(run("sh", "-c", f"zstd -dcfq {path} | tar -t | grep -c etc/twice").strip(), b"2", "members of that name")
+    board = factory.board()
+    result = board.sysupgrade("--no-reboot", board.deliver(path))
+    equal(result.code, 0, f"exit code, said {result.err}")
+    with board.mounted("b") as new:
+        equal((new / "etc/twice").read_text(), "the last one, which is longer", "/etc/twice")
+
+
 @promise("exit 5: a compressed archive without its end mark is refused before the slot is touched")
 def no_end(factory):
     whole = factory.image("tar").read_bytes()
