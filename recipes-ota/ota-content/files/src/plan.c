@@ -20,12 +20,17 @@ enum {
 };
 #define NOWHERE UINT32_MAX
 
-/* Whom a quick hash belongs to: data block + 1, or 0; twice as many places as data blocks at least. Of blocks with the same quick hash the first
+/* Whom a quick hash belongs to: data block + 1, or 0; half as many places again as data blocks. Of blocks with the same quick hash the first
  * one is here, and stands for the others. */
 struct table {
     uint32_t *places;
-    uint32_t mask;
+    uint32_t size;
 };
+
+/* Where the search for a quick hash begins. */
+static uint32_t place_of(const struct table *table, uint32_t quick) { return (uint32_t)((uint64_t)quick * table->size >> 32); }
+
+static uint32_t place_after(const struct table *table, uint32_t at) { return at + 1 < table->size ? at + 1 : 0; }
 
 struct search {
     struct plan *plan;
@@ -41,18 +46,15 @@ static int no_memory(struct reason *reason, const struct index *index) {
 }
 
 static bool table_made(struct table *table, const struct index *index) {
-    uint32_t size = 16;
-    while (size < index->data_blocks * 2) {
-        size *= 2;
-    }
-    *table = (struct table){calloc(size, sizeof *table->places), size - 1};
+    uint32_t size = index->data_blocks + index->data_blocks / 2 + 16;
+    *table = (struct table){calloc(size, sizeof *table->places), size};
     if (table->places == NULL) {
         return false;
     }
     for (uint32_t i = 0; i < index->data_blocks; i++) {
-        uint32_t quick = index_quick(index, i), at = quick & table->mask;
+        uint32_t quick = index_quick(index, i), at = place_of(table, quick);
         while (table->places[at] != 0 && index_quick(index, table->places[at] - 1) != quick) {
-            at = (at + 1) & table->mask;
+            at = place_after(table, at);
         }
         if (table->places[at] == 0) {
             table->places[at] = i + 1;
@@ -63,12 +65,12 @@ static bool table_made(struct table *table, const struct index *index) {
 
 /* The data block that stands for all with this quick hash, or NOWHERE. */
 static uint32_t table_get(const struct table *table, const struct index *index, uint32_t quick) {
-    uint32_t at = quick & table->mask;
+    uint32_t at = place_of(table, quick);
     while (table->places[at] != 0) {
         if (index_quick(index, table->places[at] - 1) == quick) {
             return table->places[at] - 1;
         }
-        at = (at + 1) & table->mask;
+        at = place_after(table, at);
     }
     return NOWHERE;
 }
