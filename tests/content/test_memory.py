@@ -80,11 +80,11 @@ class Peak(Blocks):
         return [self.peak(command) for command in ("check", "write", "verify")]
 
     def test_memory_grows_with_the_index_and_is_bounded(self):
-        small, large = self.peaks(64 * MIB), self.peaks(256 * MIB)
+        small, large = self.peaks(64 * MIB), self.peaks(GIB)
         for command, less, more in zip(("check", "write", "verify"), small, large, strict=True):
             with self.subTest(command):
-                each = (more - less) / (192 * MIB // BLOCK)
-                of_512, of_4096 = (more + each * (size - 256 * MIB) / BLOCK + OTHERS for size in (512 * MIB, 4 * GIB))
+                each = (more - less) / ((GIB - 64 * MIB) // BLOCK)
+                of_512, of_4096 = (more + each * (size - GIB) / BLOCK + OTHERS for size in (512 * MIB, 4 * GIB))
                 print(
                     f"# {command}: {each:.1f} bytes a block, {of_512 / MIB:.1f} MiB for 512 MiB, {of_4096 / 1e6:.1f} MB for 4 GiB"
                 )

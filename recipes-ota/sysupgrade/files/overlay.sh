@@ -9,7 +9,7 @@
 #   /data/otamgr/etc/SLOT.UPDATE/work    the kernel's
 #   /data/otamgr/etc/new.…, gone.…       not complete yet, not any more; nobody mounts them
 #
-# A folder gets and loses its name by one rename. To be sourced by a script; needs no other library. Functions report failure by their return value,
+# A folder gets and loses its name by one rename. To be sourced after limits.sh. Functions report failure by their return value,
 # with the reason for people in $overlay_error; nothing here exits.
 
 OVERLAY_HOME=/data/otamgr/etc
@@ -141,7 +141,7 @@ overlay_begun() {
 
 # overlay_put FOLDER LOWER: mounts it, with this /etc below, on that very /etc.
 overlay_put() {
-    overlay_said=$(mount -t overlay -o "nosuid,nodev,$OVERLAY_OPTIONS,lowerdir=$2,upperdir=$1/upper,workdir=$1/work" overlay "$2" 2>&1) || {
+    overlay_said=$(limited mount -t overlay -o "nosuid,nodev,$OVERLAY_OPTIONS,lowerdir=$2,upperdir=$1/upper,workdir=$1/work" overlay "$2" 2>&1) || {
         overlay_error="the overlay $1 cannot be mounted on $2: $(printf '%s' "$overlay_said" | head -n 1)"
         return 1
     }
@@ -149,7 +149,7 @@ overlay_put() {
 
 # overlay_completed NAME: all of it is on the medium before it has its name, and its name before this returns.
 overlay_completed() {
-    { sync && mv "$OVERLAY_HOME/new.$1" "$OVERLAY_HOME/$1" && sync; } || {
+    { limited sync && mv "$OVERLAY_HOME/new.$1" "$OVERLAY_HOME/$1" && limited sync; } || {
         overlay_error="$OVERLAY_HOME/$1 cannot be put in its place"
         return 1
     }
