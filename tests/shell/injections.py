@@ -42,7 +42,7 @@ ERRORS = {
     "ioctl": ("EIO",),
     "flock": ("ENOMEM",),
     "wait": ("EINTR",),
-    **dict.fromkeys("pipe dup mmap".split(), ("ENOMEM",)),
+    **dict.fromkeys("pipe mmap".split(), ("ENOMEM",)),
     "fork": ("ENOMEM", "KILL"),
     "execve": ("ENOMEM", "EIO", "KILL"),
 }
