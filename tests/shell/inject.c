@@ -7,7 +7,8 @@
  *                                                     (EIO, ENOSPC, EROFS, ENOMEM, EINTR, EPIPE), or the process is killed (KILL)
  *
  * Reads and writes of a pipe are calls of their own (read-pipe, write-pipe): no disk is behind it that could be full or worn out. Who meets EPIPE
- * also gets the signal. dup2 is not among the calls: onto the first 64 descriptors, for which each process has room, it cannot fail. A call that fails is not done. `close` is done all the same, as Linux does it. What was met is said on descriptor 2 as `inject: ...`.
+ * also gets the signal. dup2 is not among the calls: onto the first 64 descriptors, for which each process has room, it cannot fail. A call
+ * that fails is not done. `close` is done all the same, as Linux does it. What was met is said on descriptor 2 as `inject: ...`.
  * PROGRAM is the name that the kernel has for the process, COMMAND's exit status is ours, 128 + N for one that a signal ended.
  */
 #define _GNU_SOURCE
