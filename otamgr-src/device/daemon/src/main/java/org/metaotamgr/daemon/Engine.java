@@ -382,6 +382,7 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
             log.warning("ota_busy:path=" + path + ",txn=" + attempt.txn() + ",reason="
                     + SysupgradeExit.meaning(attempt.exitStatus()));
         } else {
+            orders.isWritten();
             log.error("ota_upgrade_failed:path=" + path + ","
                     + (attempt.exitStatus() < 0
                             ? attempt.reason()

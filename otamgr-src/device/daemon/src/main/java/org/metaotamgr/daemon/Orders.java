@@ -222,6 +222,11 @@ final class Orders {
         current = Optional.of(candidate);
     }
 
+    /** What was written has ended, and everybody is about to hear of it: offered from now on it is no repetition. */
+    synchronized void isWritten() {
+        current = Optional.empty();
+    }
+
     /** Whether the running slot is on trial, so that sysupgrade would refuse any update. */
     synchronized void isTrial(boolean trial) {
         isTrial = trial;
