@@ -32,10 +32,12 @@ final class LogCommands {
             mixinStandardHelpOptions = true,
             footer = {
                 "",
-                "example: ssh root@board-1 ota-why --export >board-1.log; ota log verify board-1.log",
+                "example: ota log verify board-1.log",
+                "         after: ssh root@board-1 ota-why --export >board-1.log",
                 "",
-                "Who is root on a device can write another log with good links. What convicts is a link that was noted elsewhere",
-                "before: keep exports, and give the last link of the one before with --link."
+                "Who is root on a device can write another log with good links. What",
+                "convicts is a link that was noted elsewhere before: keep exports, and",
+                "give the last link of the one before with --link."
             },
             sortOptions = false,
             description = {
