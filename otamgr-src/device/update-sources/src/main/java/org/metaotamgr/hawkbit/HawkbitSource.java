@@ -364,13 +364,7 @@ final class HawkbitSource implements UpdateSource {
     }
 
     private PullInParts parts(Target target, Original original, Path storage, PullProgress progress) {
-        return new PullInParts(
-                target,
-                storage,
-                original,
-                part -> BundleProof.checkBeginning(part, target, context.verifier()),
-                context,
-                progress);
+        return BundleProof.pull(target, storage, original, context, progress);
     }
 
     @Override

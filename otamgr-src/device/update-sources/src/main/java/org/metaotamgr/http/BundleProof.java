@@ -5,12 +5,16 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.metaotamgr.agent.Manifest;
+import org.metaotamgr.agent.Original;
+import org.metaotamgr.agent.PullProgress;
+import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.Verifier;
 import org.metaotamgr.agent.Version;
 import org.metaotamgr.bundle.BundleImage;
+import org.metaotamgr.bundle.PullInParts;
 import org.metaotamgr.device.Printable;
 
 /**
@@ -51,6 +55,22 @@ public final class BundleProof {
     public static void checkBeginning(Path file, Target target, Verifier verifier)
             throws SourceException, InterruptedException {
         prove(file, target, verifier, true);
+    }
+
+    /**
+     * A pull in parts whose beginning is checked so.
+     *
+     * @param target what was offered
+     * @param storage the target's folder
+     * @param original where the bundle is
+     * @param context what the device offers
+     * @param progress told how far it is
+     * @return the pull
+     */
+    public static PullInParts pull(
+            Target target, Path storage, Original original, SourceContext context, PullProgress progress) {
+        return new PullInParts(
+                target, storage, original, part -> checkBeginning(part, target, context.verifier()), context, progress);
     }
 
     private static void prove(Path file, Target target, Verifier verifier, boolean isInParts)

@@ -132,13 +132,7 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
     }
 
     private PullInParts parts(Target target, String file, Path storage, PullProgress progress) throws SourceException {
-        return new PullInParts(
-                target,
-                storage,
-                original(target, file),
-                part -> BundleProof.checkBeginning(part, target, context.verifier()),
-                context,
-                progress);
+        return BundleProof.pull(target, storage, original(target, file), context, progress);
     }
 
     @Override

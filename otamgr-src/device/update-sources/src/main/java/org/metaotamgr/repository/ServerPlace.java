@@ -61,13 +61,7 @@ record ServerPlace(Http http, URI base, Download download, SourceContext context
     }
 
     private PullInParts parts(Target target, Original original, Path storage, PullProgress progress) {
-        return new PullInParts(
-                target,
-                storage,
-                original,
-                part -> BundleProof.checkBeginning(part, target, context.verifier()),
-                context,
-                progress);
+        return BundleProof.pull(target, storage, original, context, progress);
     }
 
     @Override
