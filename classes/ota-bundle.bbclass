@@ -9,7 +9,7 @@
 # Deploys
 #   OTA_BUNDLE_NAME     the update as a signed bundle, beside OTA_UPDATE_NAME; sysupgrade takes either
 # and puts into the image
-#   /etc/otamgr/keys.d          who may sign updates for it
+#   /etc/otamgr/keys.d          who may sign updates for it, and who may no more
 #   /etc/otamgr/compatible      the board that its bundles must be for
 #   /etc/otamgr/sysupgrade.conf whether updates must be signed
 #   /etc/otamgr/tuf/root.json   the root of the repository that updates come from, if OTA_TUF_ROOT names one
@@ -23,6 +23,10 @@ OTA_DEVELOPMENT_KEY = "${TOPDIR}/ota-development-keys/development.key"
 OTA_BUNDLE_CERT ?= ""
 # Public keys and certificates of authorities, PEM files, that devices trust. Empty: the public key of OTA_BUNDLE_KEY.
 OTA_BUNDLE_TRUST ?= ""
+# Lists *.revoked of keys and certificates that devices with this image trust no more: scripts/ota-bundle fingerprint.
+OTA_BUNDLE_REVOKED ?= ""
+# Further private keys that sign the bundle as well, while devices change from one key to another.
+OTA_BUNDLE_ALSO ?= ""
 # root.json of the TUF repository (scripts/ota-repository init), for devices that take their updates from one.
 OTA_TUF_ROOT ?= ""
 # An SBOM and a report of vulnerabilities, files whose hashes the bundle's manifest is to have. The list of packages is always bound.
@@ -80,6 +84,12 @@ python do_ota_trust () {
             shutil.copyfile(path, os.path.join(keys, '%02d-%s.pem' % (number, os.path.splitext(os.path.basename(path))[0])))
         if not trusted:
             bundle.write_public_key(key, os.path.join(keys, 'signer.pem'))
+        for number, path in enumerate((d.getVar('OTA_BUNDLE_REVOKED') or '').split()):
+            if not os.path.exists(path):
+                bb.fatal('OTA_BUNDLE_REVOKED: expected lists of fingerprints, found no file %s' % path)
+            with open(path, encoding='utf-8', errors='replace') as f:
+                bundle.revoked_fingerprints(path, f.read())
+            shutil.copyfile(path, os.path.join(keys, '%02d-%s.revoked' % (number, os.path.splitext(os.path.basename(path))[0])))
     except bundle.BundleError as e:
         bb.fatal(str(e))
     root = d.getVar('OTA_TUF_ROOT')
@@ -98,13 +108,13 @@ python do_ota_trust () {
 do_ota_trust[cleandirs] = "${OTA_TRUST}"
 do_ota_trust[depends] += "openssl-native:do_populate_sysroot"
 # What is in the files counts. Patterns, because BitBake asks only once whether a file without one exists.
-do_ota_trust[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@' '.join(path + '*:True' for path in ((d.getVar('OTA_BUNDLE_TRUST') or '') + ' ' + (d.getVar('OTA_TUF_ROOT') or '')).split())}"
+do_ota_trust[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@' '.join(path + '*:True' for path in ' '.join(d.getVar(name) or '' for name in ('OTA_BUNDLE_TRUST', 'OTA_BUNDLE_REVOKED', 'OTA_TUF_ROOT')).split())}"
 addtask ota_trust after do_prepare_recipe_sysroot before do_rootfs
 
 ota_trust_install () {
     if [ -e ${OTA_TRUST}/compatible ]; then
         install -d ${IMAGE_ROOTFS}${sysconfdir}/otamgr/keys.d
-        install -m 0644 ${OTA_TRUST}/keys.d/*.pem ${IMAGE_ROOTFS}${sysconfdir}/otamgr/keys.d
+        install -m 0644 ${OTA_TRUST}/keys.d/* ${IMAGE_ROOTFS}${sysconfdir}/otamgr/keys.d
         install -m 0644 ${OTA_TRUST}/compatible ${OTA_TRUST}/sysupgrade.conf ${IMAGE_ROOTFS}${sysconfdir}/otamgr
         if [ -e ${OTA_TRUST}/root.json ]; then
             install -D -m 0644 ${OTA_TRUST}/root.json ${IMAGE_ROOTFS}${sysconfdir}/otamgr/tuf/root.json
@@ -148,7 +158,8 @@ python ota_bundle_make () {
         made = bundle.create(os.path.join(folder, name), image, d.getVar('OTA_BUNDLE_KEY'), d.getVar('OTA_COMPATIBLE'), ota_bundle_version(d),
                              d.getVar('OTA_BUNDLE_CERT') or None, d.getVar('OTA_BUNDLE_DESCRIPTION'),
                              extra=extra, form=bundle.form_named(d.getVar('OTA_BUNDLE_FORMAT')),
-                             judge=lambda made: judge.as_device(made, d.getVar('OTA_BUNDLE_KEY'), bb.warn))
+                             judge=lambda made: judge.as_device(made, d.getVar('OTA_BUNDLE_KEY'), bb.warn),
+                             also=(d.getVar('OTA_BUNDLE_ALSO') or '').split())
         with bundle.open_bundle(os.path.join(folder, name)) as opened:
             signer = opened.signed_by([os.path.join(d.getVar('OTA_TRUST'), 'keys.d')])
     except bundle.SignatureError as e:
@@ -164,5 +175,6 @@ python ota_bundle_make () {
 IMAGE_POSTPROCESS_COMMAND:append = " ota_bundle_make"
 do_image_complete[depends] += "openssl-native:do_populate_sysroot ota-content-native:do_populate_sysroot"
 do_image_complete[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@d.getVar('OTA_BUNDLE_CERT') + '*:True' if d.getVar('OTA_BUNDLE_CERT') else ''} \
+    ${@' '.join(path + '*:True' for path in (d.getVar('OTA_BUNDLE_ALSO') or '').split())} \
     ${OTA_RECORD_DIR}/full*ota*record.json:True"
 do_image_complete[vardepsexclude] += "OTA_RECORD_DIR"

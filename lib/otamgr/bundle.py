@@ -27,6 +27,8 @@ MANIFEST, SIGNATURE, CHAIN, INDEX = "manifest", "manifest.sig", "manifest.crt", 
 # Bytes; the device has the same limits.
 MANIFEST_LIMIT = CHAIN_LIMIT = 65536
 SIGNATURE_LIMIT = 1024
+# Signatures over one manifest.
+SIGNERS_LIMIT = 8
 # The size field of a ustar header has 11 octal digits.
 IMAGE_LIMIT = 8 << 30
 # Of format 2: the uncompressed image, and the index.
@@ -214,19 +216,75 @@ def _made_by(public_key, path, signature, folder):
     return False
 
 
-def _trusted(places):
-    """(path, text) of every PEM file that is named or in a folder that is named."""
+def _files(places, ending):
+    """(path, text) of every file of a kind that is named or in a folder that is named."""
     found = []
     for place in map(Path, places):
-        files = sorted(place.glob("*.pem")) if place.is_dir() else [place]
+        files = sorted(place.glob(f"*{ending}")) if place.is_dir() else [place]
         try:
-            found += [(path, path.read_text(errors="replace")) for path in files]
+            found += [
+                (path, path.read_text(errors="replace"))
+                for path in files
+                if (path.suffix == ".revoked") == (ending == ".revoked")
+            ]
         except OSError as e:
             raise BundleError(f"{e.filename}: {e.strerror}") from None
+    return found
+
+
+def _trusted(places):
+    """(path, text) of every PEM file that is named or in a folder that is named."""
+    found = _files(places, ".pem")
     if not found:
         raise BundleError(
             f"no public key and no certificate (*.pem) in {', '.join(map(str, places)) or 'what was named: nothing'}"
         )
+    return found
+
+
+def revoked_fingerprints(name, text):
+    """{fingerprint: name} of a list of keys and certificates that are trusted no more."""
+    found = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        written = line.partition("#")[0].strip(" \t\r")
+        if not written:
+            continue
+        if not re.fullmatch(r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}", written):
+            raise SignatureError(
+                f"{name} says who is trusted no more, and its line {number} is no fingerprint: expected a SHA-256, 64 hexadecimal digits; "
+                "nobody is trusted until it is corrected (ota-bundle fingerprint makes such lines)"
+            )
+        found[written.replace(":", "").lower()] = str(name)
+    return found
+
+
+def key_fingerprint(public_key):
+    """The SHA-256 of a public key (PEM), in the form whose point is not compressed."""
+    # Of a key without a point, openssl knows no form.
+    form = ["-ec_conv_form", "uncompressed"] if algorithm_of(public_key) == "p256" else []
+    der = _openssl("pkey", "-pubin", *form, "-outform", "DER", content=public_key.encode())
+    return hashlib.sha256(der).hexdigest()
+
+
+def _key_of(certificate):
+    return _openssl("x509", "-noout", "-pubkey", content=certificate.encode()).decode()
+
+
+def certificate_fingerprint(certificate):
+    """The SHA-256 of a certificate (PEM)."""
+    return hashlib.sha256(_openssl("x509", "-outform", "DER", content=certificate.encode())).hexdigest()
+
+
+def fingerprints(path):
+    """(fingerprint, what it is of) of what is in a PEM file: of public keys and certificates, as a list *.revoked has them."""
+    text = Path(path).read_text(errors="replace")
+    found = [(key_fingerprint(key), f"public key in {path}") for key, _ in public_keys(text)]
+    for certificate in _certificates(text):
+        subject = _openssl("x509", "-noout", "-subject", content=certificate.encode()).decode().strip()
+        found.append((certificate_fingerprint(certificate), f"certificate in {path}: {subject}"))
+        found.append((key_fingerprint(_key_of(certificate)), f"key of the certificate in {path}: {subject}"))
+    if not found:
+        raise BundleError(f"{path}: expected a public key (Ed25519 or P-256) or certificates in PEM, found neither")
     return found
 
 
@@ -252,54 +310,98 @@ def _may_sign(certificate):
     return True
 
 
+_FURTHER = re.compile(r"-----BEGIN OTA SIGNATURE-----\s([A-Za-z0-9+/=\s]*)-----END OTA SIGNATURE-----\n?")
+
+
+def _signers(signature, chain):
+    """(signature, its certificates) of each who signed: further ones stand in the chain, each before its certificates."""
+    first, *others = _FURTHER.split(chain)
+    found = [(signature, _certificates(first))]
+    for text, certificates in zip(others[::2], others[1::2], strict=True):
+        with contextlib.suppress(ValueError):
+            made = base64.b64decode("".join(text.split()), validate=True)
+            if 0 < len(made) <= SIGNATURE_LIMIT:
+                found.append((made, _certificates(certificates)))
+    if len(found) > SIGNERS_LIMIT:
+        raise SignatureError(f"expected at most {SIGNERS_LIMIT} signatures, found {len(found)}")
+    return found
+
+
 def verify_signature(path, signature, chain, trusted):
     """Returns who signed, the path of the key or certificate; raises SignatureError. The rules are those of the device.
 
-    path: what is signed. signature: bytes. chain: PEM text of the signer's certificates, leaf first, or empty. trusted: files and
-    folders with public keys and certificates of authorities, PEM.
+    path: what is signed. signature: bytes. chain: PEM text of the signer's certificates, leaf first, and perhaps further signatures; or empty.
+    trusted: files and folders with public keys and certificates of authorities, PEM, and *.revoked with those that are trusted no more.
     """
-    keys = _trusted(trusted)
+    keys, revoked = _trusted(trusted), {}
+    for name, text in _files(trusted, ".revoked"):
+        revoked |= revoked_fingerprints(name, text)
+    problems = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in keys:
-            if any(_made_by(key, path, signature, folder) for key, _ in public_keys(text)):
-                return str(name)
-        certificates = _certificates(chain)
-        if not certificates:
-            raise SignatureError("the signature is by none of the public keys, and no certificate came with it")
-        leaf, others = Path(folder, "leaf.pem"), Path(folder, "others.pem")
-        leaf.write_text(certificates[0])
-        others.write_text("".join(certificates[1:]))
-        if not _made_by(_openssl("x509", "-in", leaf, "-noout", "-pubkey").decode(), path, signature, folder):
-            raise SignatureError(
-                "the signature is neither by a public key nor by the certificate that came with it (Ed25519 or P-256)"
-            )
-        if not _may_sign(certificates[0]):
-            raise SignatureError("the certificate of the signer is not for signing code")
-        anchors = Path(folder, "anchors.pem")
-        complaints = []
-        for name, text in keys:
-            if not _certificates(text):
-                continue
-            anchors.write_text("".join(_certificates(text)))
+        for made, certificates in _signers(signature, chain):
             try:
-                # Level 2: no RSA below 2048 bits, no MD5, no SHA-1.
-                _openssl(
-                    "verify",
-                    "-auth_level",
-                    "2",
-                    "-no_check_time",
-                    "-no-CApath",
-                    "-no-CAstore",
-                    "-partial_chain",
-                    "-CAfile",
-                    anchors,
-                    *(["-untrusted", others] if certificates[1:] else []),
-                    leaf,
-                    fails=str(name),
-                )
+                return _verified(path, made, certificates, keys, revoked, Path(folder))
+            except SignatureError as e:
+                problems.append(e)
+    raise SignatureError(f"{problems[0]}; so it is with {len(problems) - 1} more") if problems[1:] else problems[0]
+
+
+def _certificate_revoked(certificate, revoked):
+    """The list that says so, or None."""
+    return revoked and (
+        revoked.get(certificate_fingerprint(certificate)) or revoked.get(key_fingerprint(_key_of(certificate)))
+    )
+
+
+def _verified(path, signature, certificates, keys, revoked, folder):
+    """Who made one signature; raises SignatureError."""
+    for name, text in keys:
+        for key, _ in public_keys(text):
+            if _made_by(key, path, signature, folder):
+                if by := revoked and revoked.get(key_fingerprint(key)):
+                    raise SignatureError(f"the signature is by the key in {name}, which is trusted no more, says {by}")
                 return str(name)
-            except BundleError as e:
-                complaints.append(str(e))
+    if not certificates:
+        raise SignatureError("the signature is by none of the public keys, and no certificate came with it")
+    lists = [_certificate_revoked(certificate, revoked) for certificate in certificates]
+    if lists[0]:
+        raise SignatureError(f"the certificate of the signer is trusted no more, says {lists[0]}")
+    leaf, others = folder / "leaf.pem", folder / "others.pem"
+    rest = [certificate for certificate, by in zip(certificates, lists, strict=True) if not by][1:]
+    leaf.write_text(certificates[0])
+    others.write_text("".join(rest))
+    if not _made_by(_openssl("x509", "-in", leaf, "-noout", "-pubkey").decode(), path, signature, folder):
+        raise SignatureError(
+            "the signature is neither by a public key nor by the certificate that came with it (Ed25519 or P-256)"
+        )
+    if not _may_sign(certificates[0]):
+        raise SignatureError("the certificate of the signer is not for signing code")
+    anchors = folder / "anchors.pem"
+    complaints = [f"one is trusted no more, says {by}" for by in lists if by]
+    for name, text in keys:
+        good = [certificate for certificate in _certificates(text) if not _certificate_revoked(certificate, revoked)]
+        if not good:
+            continue
+        anchors.write_text("".join(good))
+        try:
+            # Level 2: no RSA below 2048 bits, no MD5, no SHA-1.
+            _openssl(
+                "verify",
+                "-auth_level",
+                "2",
+                "-no_check_time",
+                "-no-CApath",
+                "-no-CAstore",
+                "-partial_chain",
+                "-CAfile",
+                anchors,
+                *(["-untrusted", others] if rest else []),
+                leaf,
+                fails=str(name),
+            )
+            return str(name)
+        except BundleError as e:
+            complaints.append(str(e))
     raise SignatureError(
         "the certificate of the signer leads to none of the certificates that are trusted, with keys and hashes of "
         f"security level 2 (RSA of 2048 bits or more, SHA-256 or better): {'; '.join(complaints) or 'there are none'}"
@@ -593,9 +695,21 @@ def _signed(manifest, key, chain, certificates):
     return signature
 
 
-def sign_again(path, output, key, certificates=None, trusted=()):
+def _with_signature(chain, signature, certificates):
+    """A member manifest.crt with one more signature, and the certificates of whoever made it."""
+    lines = base64.encodebytes(signature).decode()
+    more = chain + f"-----BEGIN OTA SIGNATURE-----\n{lines}-----END OTA SIGNATURE-----\n".encode() + certificates
+    if len(more) > CHAIN_LIMIT:
+        raise BundleError(f"certificates and signatures have {len(more)} bytes, expected at most {CHAIN_LIMIT}")
+    if more.count(b"-----BEGIN OTA SIGNATURE-----") >= SIGNERS_LIMIT:
+        raise BundleError(f"expected at most {SIGNERS_LIMIT} signatures in a bundle, found one more")
+    return more
+
+
+def sign_again(path, output, key, certificates=None, trusted=(), add=False):
     """A bundle with the signature of another key in place of its own: what one machine made and another one, which has the key, releases.
-    Nothing else changes. trusted: who has to have signed it before. Returns the values of its manifest."""
+    add: beside those that it has, so that devices take it that trust any of them. Nothing else changes. trusted: who has to have signed it
+    before. Returns the values of its manifest."""
     path, output = Path(path), Path(output)
     chain = _chain(certificates)
     new = output.with_name(f"{output.name}.{os.getpid()}.new")
@@ -607,6 +721,8 @@ def sign_again(path, output, key, certificates=None, trusted=()):
         manifest, payload = folder / MANIFEST, folder / "payload"
         manifest.write_bytes(opened.manifest)
         signature = _signed(manifest, key, chain, certificates)
+        if add:
+            chain, signature = _with_signature(opened.chain.encode(), signature, chain), opened.signature
         members = [(MANIFEST, opened.manifest), (SIGNATURE, signature), *([(CHAIN, chain)] if chain else [])]
         if opened.values()["format"] == FORMAT_2:
             opened.copy_index(folder / INDEX)
@@ -635,12 +751,13 @@ def create(
     form=DEFAULT_FORM,
     level=None,
     judge=None,
+    also=(),
 ):
     """Makes the signed bundle of an image; complete when it is there. Returns the values of its manifest.
 
     certificates: a PEM file, the chain of the key, leaf first. extra: more manifest lines, keys that begin with x-. form: 1, 2, or None:
     2 for file systems and 1 for the rest. level: of zstd, for format 2; None is the maker's. judge: is called with the bundle's path
-    before it is in its place, and raises BundleError to keep it from there (judge.as_device).
+    before it is in its place, and raises BundleError to keep it from there (judge.as_device). also: further private keys that sign it.
     """
     output, image = Path(output), Path(image)
     if image.name.startswith(MANIFEST) or image.name == INDEX:
@@ -654,7 +771,8 @@ def create(
         raise BundleError(f"{image}: bundles of format 2 hold ext4 file systems; make this one with --format 1")
     chain = _chain(certificates)
     # Before hours of compressing.
-    public_key_of(key)
+    for signer in (key, *also):
+        public_key_of(signer)
     new = output.with_name(f"{output.name}.{os.getpid()}.new")
     # Beside the bundle: as large as it.
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
@@ -670,6 +788,8 @@ def create(
         manifest = Path(folder, MANIFEST)
         manifest.write_bytes(content)
         signature = _signed(manifest, key, chain, certificates)
+        for further in also:
+            chain = _with_signature(chain, sign(manifest, further), b"")
         try:
             _assembled(
                 new, [(MANIFEST, content), (SIGNATURE, signature), *([(CHAIN, chain)] if chain else []), *members]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -532,6 +533,46 @@ class Tool(Folder):
         shown = self.tool("show", self.output)
         self.assertIn("version=3.1\n", shown.stdout)
 
+    def test_another_machine_adds_its_signature_and_either_key_verifies(self):
+        both = self.folder / "both.bundle"
+        keys = [self.shared / f"{kind}.pem" for kind in ("ed25519", "p256")]
+        for form in (1, 2):
+            self.create(form=form)
+            words = ["sign", "--add", "--keys", keys[0], "--key", self.shared / "p256.key", self.output, both]
+            done = self.tool(*words)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for key in keys:
+                self.assertEqual(self.tool("verify", "--keys", key, both).returncode, 0)
+            with bundle.open_bundle(both) as one, bundle.open_bundle(self.output) as other:
+                self.assertEqual((one.manifest, one.signature), (other.manifest, other.signature))
+        # As many as a device looks at, and not one more.
+        for _ in range(bundle.SIGNERS_LIMIT - 2):
+            done = self.tool("sign", "--add", "--key", self.shared / "ed25519.key", both, both)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.tool("sign", "--add", "--key", self.shared / "ed25519.key", both, both)
+        self.assertEqual((done.returncode, "at most 8 signatures" in done.stderr), (1, True), done.stderr)
+        self.assertEqual(self.tool("verify", "--keys", keys[1], both).returncode, 0)
+
+    def test_a_bundle_is_made_with_the_signatures_of_several_keys(self):
+        words = ["create", "--compatible", "board", "--version", "1.2", "--key", self.shared / "ed25519.key"]
+        done = self.tool(*words, "--also", self.shared / "p256.key", self.image, self.output)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for kind in ("ed25519", "p256"):
+            self.assertEqual(self.tool("verify", "--keys", self.shared / f"{kind}.pem", self.output).returncode, 0)
+
+    def test_lines_of_fingerprints_make_a_list_that_revokes(self):
+        self.create()
+        keys = self.folder / "keys.d"
+        keys.mkdir()
+        shutil.copy(self.shared / "ed25519.pem", keys)
+        self.assertEqual(self.tool("verify", "--keys", keys, self.output).returncode, 0)
+        done = self.tool("fingerprint", self.shared / "ed25519.pem", self.shared / "p256.pem")
+        self.assertEqual(done.stdout.count("\n"), 2, done.stderr)
+        (keys / "ours.revoked").write_text(done.stdout)
+        done = self.tool("verify", "--keys", keys, self.output)
+        self.assertEqual((done.returncode, "trusted no more" in done.stderr), (6, True), done.stderr)
+        self.assertEqual(self.tool("fingerprint", self.image).returncode, 1)
+
     def test_exit_statuses_tell_apart_signature_and_damage(self):
         self.create()
         self.assertEqual(6, self.tool("verify", "--keys", self.shared / "p256.pem", self.output).returncode)
@@ -782,11 +823,26 @@ class Build(Folder):
         with self.assertRaisesRegex(Fatal, "would refuse its bundle"):
             self.build()
 
+    def test_an_image_whose_list_revokes_its_own_signer_is_not_built(self):
+        listed = self.folder / "ours.revoked"
+        listed.write_text(bundle.key_fingerprint((self.shared / "ed25519.pem").read_text()) + "\n")
+        self.values |= {"OTA_BUNDLE_KEY": str(self.shared / "ed25519.key"), "OTA_BUNDLE_REVOKED": str(listed)}
+        with self.assertRaisesRegex(Fatal, "would refuse its bundle.*trusted no more"):
+            self.build()
+        # With a second signature, by a key that is trusted, it is.
+        self.values |= {
+            "OTA_BUNDLE_TRUST": f"{self.shared}/ed25519.pem {self.shared}/p256.pem",
+            "OTA_BUNDLE_ALSO": str(self.shared / "p256.key"),
+        }
+        self.build()
+
     def test_wrong_settings_end_the_build_with_their_name(self):
         for words, settings in (
             ("OTA_BUNDLE_KEY", {"OTA_BUNDLE_KEY": "/none.key"}),
             ("OTA_REQUIRE_SIGNATURE", {"OTA_REQUIRE_SIGNATURE": "1"}),
             ("OTA_BUNDLE_TRUST", {"OTA_BUNDLE_TRUST": "/none.pem"}),
+            ("OTA_BUNDLE_REVOKED", {"OTA_BUNDLE_REVOKED": "/none.revoked"}),
+            ("no fingerprint", {"OTA_BUNDLE_REVOKED": str(self.shared / "p256.pem")}),
             ("private key", {"OTA_BUNDLE_TRUST": str(self.shared / "p256.key")}),
             ("version", {"OTA_BUNDLE_VERSION": "one"}),
         ):

@@ -404,6 +404,145 @@ class Certificates(Opening):
             self.assertEqual((result.returncode, result.stdout), (code, ""), result.stderr)
 
 
+class Several(Opening):
+    """More than one signature over a manifest, and keys that are trusted no more."""
+
+    def by(self, *signers):
+        """A bundle by (key, its certificates or nothing) each, as the host's tool makes it."""
+        manifest, chain = self.manifest(), b""
+        (first, certificates), *others = signers
+        chain = certificates.encode()
+        for key, more in others:
+            chain = bundle._with_signature(chain, self.signed(manifest, key), more.encode())
+        return self.bundle(first, manifest, chain.decode())
+
+    def revoke(self, *fingerprints):
+        (self.keys / "ours.revoked").write_text("# stolen\n" + "".join(f"{one}  # by us\n" for one in fingerprints))
+
+    def test_a_device_takes_what_anybody_whom_it_trusts_has_signed(self):
+        old, new = self.private("ed"), self.p256("new")
+        data = self.by((old, ""), (new, ""))
+        for key in (old, new):
+            self.trust(self.public(key))
+            self.taken(data, "0.pem")
+        self.trust(self.public(old), self.public(new))
+        self.taken(data, "0.pem")
+        self.trust(self.public(self.private("other")), self.public(self.private("third")))
+        self.refused(data, 6, "so it is with 1 more")
+
+    def test_each_signature_has_its_own_certificates(self):
+        root, other = self.authority(self.p256("root")), self.authority(self.p256("other-root"))
+        leaf = self.leaf(self.p256("leaf"), (self.p256("root"), root))
+        second = self.leaf(self.p256("second"), (self.p256("other-root"), other))
+        data = self.by((self.p256("leaf"), leaf), (self.p256("second"), second), (self.private("ed"), ""))
+        for trusted in (root, other, self.public(self.private("ed"))):
+            self.trust(trusted)
+            self.taken(data, "0.pem")
+        # A certificate does not speak for the signature of somebody else.
+        swapped = self.by((self.p256("leaf"), second), (self.p256("second"), leaf))
+        self.trust(root + other)
+        self.refused(swapped, 6)
+        # Nor is one that is not for signing good because it is the second.
+        web = self.leaf(self.p256("web"), (self.p256("root"), root), "extendedKeyUsage=serverAuth")
+        self.trust(root)
+        self.refused(self.by((self.private("stranger"), ""), (self.p256("web"), web)), 6)
+
+    def test_signatures_of_other_texts_and_too_many_are_refused(self):
+        ed = self.private("ed")
+        self.trust(self.public(ed))
+        stranger = self.private("stranger")
+        chain = bundle._with_signature(b"", self.signed(b"other", ed), b"").decode()
+        self.refused(self.bundle(stranger, chain=chain), 6)
+        for bad in ("", "!", "A" * 4000):
+            block = f"-----BEGIN OTA SIGNATURE-----\n{bad}\n-----END OTA SIGNATURE-----\n"
+            self.refused(self.bundle(stranger, chain=block), 6)
+        good = bundle._with_signature(b"", self.signed(self.manifest(), ed), b"").decode()
+        self.taken(self.bundle(stranger, chain=good))
+        seven = self.by(*[(stranger, "")] * 7).split(b"manifest.crt")[0]
+        self.assertTrue(seven)
+        self.refused(self.bundle(stranger, chain=chain * 7 + good), 6, "more than 8 signatures")
+        self.taken(self.bundle(stranger, chain=chain * 6 + good))
+
+    def test_a_key_that_is_revoked_signs_nothing_any_more(self):
+        for key in (self.private("ed"), self.p256("ec")):
+            self.trust(self.public(key), self.public(self.private("new")))
+            data = self.bundle(key)
+            self.taken(data, "0.pem")
+            one = bundle.key_fingerprint(self.public(key))
+            for written in (one, one.upper(), ":".join(one[n : n + 2] for n in range(0, 64, 2))):
+                self.revoke("00" * 32, written)
+                self.refused(data, 6, "trusted no more", "ours.revoked")
+            both = self.by((key, ""), (self.private("new"), ""))
+            self.taken(both, "1.pem")
+            self.revoke("00" * 32)
+            self.taken(data, "0.pem")
+            (self.keys / "ours.revoked").unlink()
+
+    def test_the_form_of_a_point_does_not_hide_a_key(self):
+        key = self.p256("ec")
+        short = openssl("pkey", "-in", key, "-pubout", "-ec_conv_form", "compressed").decode()
+        self.trust(short)
+        self.taken(self.bundle(key), "0.pem")
+        self.assertEqual(bundle.key_fingerprint(short), bundle.key_fingerprint(self.public(key)))
+        self.revoke(bundle.key_fingerprint(short))
+        self.refused(self.bundle(key), 6, "trusted no more")
+
+    def test_certificates_are_revoked_by_their_own_fingerprint_or_that_of_their_key(self):
+        root = self.authority(self.p256("root"))
+        middle = self.authority(self.p256("middle"), issuer=(self.p256("root"), root))
+        leaf = self.leaf(self.p256("leaf"), (self.p256("middle"), middle))
+        data = self.bundle(self.p256("leaf"), chain=leaf + middle)
+        self.trust(root)
+        self.taken(data, "0.pem")
+        for certificate in (leaf, middle, root):
+            for fingerprint in (
+                bundle.certificate_fingerprint(certificate),
+                bundle.key_fingerprint(bundle._key_of(certificate)),
+            ):
+                self.revoke(fingerprint)
+                self.refused(data, 6)
+        # Another certificate for the same key is as bad, another key of the same authority is not.
+        again = self.leaf(self.p256("leaf"), (self.p256("root"), root))
+        self.revoke(bundle.key_fingerprint(bundle._key_of(leaf)))
+        self.refused(self.bundle(self.p256("leaf"), chain=again), 6, "trusted no more")
+        other = self.leaf(self.p256("second"), (self.p256("root"), root))
+        self.taken(self.bundle(self.p256("second"), chain=other), "0.pem")
+
+    def test_a_list_that_cannot_be_read_may_name_anybody(self):
+        key = self.private("ed")
+        data = self.bundle(key)
+        self.trust(self.public(key))
+        for text in (
+            "x\n",
+            "00" * 31,
+            "00" * 33,
+            "0" * 63 + "g",
+            "00" * 32 + " 00" * 32,
+            "::" + "00" * 32,
+            "\0" + "00" * 32,
+        ):
+            self.revoke(text)
+            self.refused(data, 6, "line 2", "nobody is trusted")
+        (self.keys / "ours.revoked").unlink()
+        (self.keys / "ours.revoked").mkdir()
+        self.refused(data, 6, "cannot be read", host=False)
+        (self.keys / "ours.revoked").rmdir()
+        for text in ("", "\n\n# nobody\n", "\t" + "00" * 32 + " \r\n"):
+            (self.keys / "ours.revoked").write_text(text)
+            self.taken(data, "0.pem")
+
+    def test_detached_signatures_honour_lists_as_well(self):
+        key, file, signature = self.private("ed"), self.folder / "file", self.folder / "sig"
+        self.trust(self.public(key))
+        file.write_bytes(b"some bytes")
+        signature.write_bytes(bundle.sign(file, key))
+        words = ("verify-file", "--keys", self.keys, file, signature)
+        self.assertEqual(content.run(*words).returncode, 0)
+        self.revoke(bundle.key_fingerprint(self.public(key)))
+        done = content.run(*words)
+        self.assertEqual((done.returncode, done.stdout), (6, ""), done.stderr)
+
+
 class Layout(Opening):
     def setUp(self):
         super().setUp()

@@ -358,6 +358,56 @@ def rotation(factory):
         factory.close_boards()
 
 
+@promise("a bundle with two signatures is taken by devices that know the old key only, the new one only, or both")
+def signed_twice(factory):
+    made = keys(factory)
+    old, new = made.private("year-1"), made.private("year-2", "p256")
+    once = factory.place / "once.bundle"
+    once.write_bytes(make_bundle(factory, small_image(factory), old))
+    twice = factory.place / "twice.bundle"
+    host.sign_again(once, twice, new, trusted=[old.with_suffix(".pem")], add=True)
+    for trusted, codes in (
+        (["year-1"], (0, 0)),
+        (["year-1", "year-2"], (0, 0)),
+        (["year-2"], (6, 0)),
+        (["mallory"], (6, 6)),
+    ):
+        board = factory.board(change=trusting(*map(made.public, trusted)))
+        equal(
+            (verify(board, once.read_bytes()).code, verify(board, twice.read_bytes()).code),
+            codes,
+            f"exit codes with {trusted}",
+        )
+        factory.close_boards()
+
+
+@promise(
+    "{} revokes the signer: sysupgrade and ota-verify end with 6, and nothing is touched",
+    cases=["a list of its key", "a list that cannot be understood"],
+)
+def revoked(factory, what):
+    made = keys(factory)
+    fingerprint = host.key_fingerprint(made.public("ed25519"))
+    line = f"{fingerprint}  # stolen" if what == "a list of its key" else fingerprint[1:]
+
+    def listed(root):
+        (root / "etc/otamgr/keys.d/ours.revoked").write_text(f"# ours\n{line}\n")
+
+    content = good_bundle(factory)
+    board = factory.board(change=trusting(made.public("ed25519"), made.public("spare"), also=listed))
+    board.target_before = board.slot_bytes(board.target)
+    words = "trusted no more" if what == "a list of its key" else "line 2 is no fingerprint"
+    refused(board, board.sysupgrade("--no-reboot", board.deliver(content)), 6, words)
+    equal(verify(board, content).code, 6, "ota-verify bundle")
+    (board.root / "tmp/index").write_bytes(b"some text")
+    (board.root / "tmp/index.sig").write_bytes(host.sign(board.root / "tmp/index", made.private("ed25519")))
+    equal(
+        board.run("/sbin/ota-verify", "file", "/tmp/index", "/tmp/index.sig", progress=None).code, 6, "ota-verify file"
+    )
+    by_spare = make_bundle(factory, factory.image("ext4.gz"), made.private("spare"))
+    equal(verify(board, by_spare).code, 0 if what == "a list of its key" else 6, "what another key has signed")
+
+
 @promise("ota-verify names what is wrong with a bundle, exit {}", cases=["4", "5"])
 def no_bundle(factory, code):
     made = keys(factory)

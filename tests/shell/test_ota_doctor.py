@@ -596,6 +596,12 @@ def signatures(factory):
     board = healthy(factory, change=trusting(made.public("ed25519"), made.public("p256", "p256"), compatible="acme"))
     board.set_env(ota_floor="1.4", ota_bootargs=f"quiet ota.canary={CANARY}")
     expect(board, "signatures", "ok", "2 keys", "board acme", "floor 1.4", "signature are refused")
+    listed = board.root / "etc/otamgr/keys.d/ours.revoked"
+    listed.write_text(f"# stolen\n{'0a' * 32}  # a key\n{':'.join(['0B'] * 32)}\n\n")
+    expect(board, "signatures", "ok", "2 keys, 2 revoked")
+    listed.write_text(f"# stolen\n{'0a' * 31}\n")
+    expect(board, "signatures", "problem", "ours.revoked cannot be understood, line 2", "every update is refused")
+    listed.unlink()
     (board.root / "etc/otamgr/sysupgrade.conf").write_text("REQUIRE_SIGNATURE=no\n")
     expect(board, "signatures", "ok", "taken, too")
     (board.root / "etc/otamgr/sysupgrade.conf").write_text("REQUIRE_SIGNATURE: yes\n")

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <openssl/bio.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -22,7 +23,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
-enum { PEM_FILE_LIMIT = 1 << 20, PEM_BLOCKS_LIMIT = 4096, NAME_SHOWN = 128, SECURITY_LEVEL = 2 };
+enum { PEM_FILE_LIMIT = 1 << 20, PEM_BLOCKS_LIMIT = 4096, NAME_SHOWN = 128, SECURITY_LEVEL = 2, FINGERPRINT = 32, SIGNERS_LIMIT = 8 };
 
 #define ALGORITHMS "Ed25519 or ECDSA P-256"
 
@@ -33,9 +34,17 @@ struct trusted {
     char file[NAME_SHOWN];
 };
 
+/* Of a public key or a certificate that is trusted no more, and the name of the file that says so. */
+struct revoked {
+    uint8_t fingerprint[FINGERPRINT];
+    char file[NAME_SHOWN];
+};
+
 struct trust {
     struct trusted *items;
     size_t count, room;
+    struct revoked *revoked;
+    size_t revoked_count, revoked_room;
     size_t keys, certificates, strange;
     char folder[NAME_SHOWN];
 };
@@ -90,10 +99,24 @@ static bool key_made(EVP_PKEY *key, const void *message, size_t message_length, 
 
 /* ---- PEM ---- */
 
-/* The next public key or certificate in a PEM text; false at its end. What cannot be read is counted as strange. */
-static bool pem_next(BIO *text, EVP_PKEY **key, X509 **certificate, size_t *strange) {
-    *key = NULL;
-    *certificate = NULL;
+/* What is in a PEM text: a public key, a certificate, or a signature. */
+struct pem_block {
+    EVP_PKEY *key;
+    X509 *certificate;
+    uint8_t *signature;
+    size_t length;
+};
+
+static void block_free(struct pem_block *block) {
+    EVP_PKEY_free(block->key);
+    X509_free(block->certificate);
+    OPENSSL_free(block->signature);
+    *block = (struct pem_block){0};
+}
+
+/* The next block of a PEM text; false at its end. What cannot be read is counted as strange. */
+static bool pem_next(BIO *text, struct pem_block *block, size_t *strange) {
+    *block = (struct pem_block){0};
     for (int blocks = 0; blocks < PEM_BLOCKS_LIMIT; blocks++) {
         char *name = NULL, *header = NULL;
         uint8_t *der = NULL;
@@ -108,19 +131,23 @@ static bool pem_next(BIO *text, EVP_PKEY **key, X509 **certificate, size_t *stra
             continue;
         }
         if (header[0] == '\0' && length > 0 && strcmp(name, "PUBLIC KEY") == 0) {
-            *key = key_read(der, (size_t)length);
+            block->key = key_read(der, (size_t)length);
         } else if (header[0] == '\0' && length > 0 && strcmp(name, "CERTIFICATE") == 0) {
             const uint8_t *at = der;
-            *certificate = d2i_X509(NULL, &at, length);
-            if (*certificate != NULL && at != der + length) {
-                X509_free(*certificate);
-                *certificate = NULL;
+            block->certificate = d2i_X509(NULL, &at, length);
+            if (block->certificate != NULL && at != der + length) {
+                X509_free(block->certificate);
+                block->certificate = NULL;
             }
+        } else if (header[0] == '\0' && length > 0 && length <= SIGNATURE_LIMIT && strcmp(name, "OTA SIGNATURE") == 0) {
+            block->signature = der;
+            block->length = (size_t)length;
+            der = NULL;
         }
         OPENSSL_free(name);
         OPENSSL_free(header);
         OPENSSL_free(der);
-        if (*key != NULL || *certificate != NULL) {
+        if (block->key != NULL || block->certificate != NULL || block->signature != NULL) {
             return true;
         }
         ++*strange;
@@ -143,12 +170,12 @@ void trust_free(struct trust *trust) {
         X509_free(trust->items[i].certificate);
     }
     free(trust->items);
+    free(trust->revoked);
     free(trust);
 }
 
 int trust_add(struct trust *trust, const char *name, const void *pem, size_t length, struct reason *reason) {
-    EVP_PKEY *key;
-    X509 *certificate;
+    struct pem_block block;
     if (length > PEM_FILE_LIMIT) {
         return fail(reason, 6, "%s has %zu bytes, expected keys and certificates of at most %d", name, length, PEM_FILE_LIMIT);
     }
@@ -156,13 +183,17 @@ int trust_add(struct trust *trust, const char *name, const void *pem, size_t len
     if (text == NULL) {
         return fail(reason, 1, "no memory for %s", name);
     }
-    while (pem_next(text, &key, &certificate, &trust->strange)) {
+    while (pem_next(text, &block, &trust->strange)) {
+        if (block.signature != NULL) {
+            block_free(&block);
+            trust->strange++;
+            continue;
+        }
         if (trust->count == trust->room) {
             size_t room = trust->room ? trust->room * 2 : 8;
             struct trusted *items = trust->count < PEM_BLOCKS_LIMIT ? realloc(trust->items, room * sizeof *items) : NULL;
             if (items == NULL) {
-                EVP_PKEY_free(key);
-                X509_free(certificate);
+                block_free(&block);
                 BIO_free(text);
                 return fail(reason, 6, "too many keys and certificates at %s, expected at most %d", name, PEM_BLOCKS_LIMIT);
             }
@@ -170,52 +201,167 @@ int trust_add(struct trust *trust, const char *name, const void *pem, size_t len
             trust->room = room;
         }
         struct trusted *item = &trust->items[trust->count++];
-        item->key = key;
-        item->certificate = certificate;
+        item->key = block.key;
+        item->certificate = block.certificate;
         snprintf(item->file, sizeof item->file, "%s", name);
-        trust->keys += key != NULL;
-        trust->certificates += certificate != NULL;
+        trust->keys += block.key != NULL;
+        trust->certificates += block.certificate != NULL;
     }
     BIO_free(text);
     return 0;
 }
 
-/* What cannot be read trusts nobody, and does not keep others from being trusted. */
-static int file_added(struct trust *trust, int folder, const char *path, const char *name, struct reason *reason) {
+/* A fingerprint: 32 pairs of hexadecimal digits, perhaps with colons between them. */
+static bool fingerprint_read(const char *at, const char *end, uint8_t to[FINGERPRINT]) {
+    for (size_t i = 0; i < FINGERPRINT; i++) {
+        unsigned value = 0;
+        if (i > 0 && at < end && *at == ':') {
+            at++;
+        }
+        for (int digit = 0; digit < 2; digit++, at++) {
+            const char *known = "0123456789abcdef", *found = at < end && *at != '\0' ? strchr(known, *at | 0x20) : NULL;
+            if (found == NULL || (*at != *found && (*at < 'A' || *at > 'F'))) {
+                return false;
+            }
+            value = value * 16 + (unsigned)(found - known);
+        }
+        to[i] = (uint8_t)value;
+    }
+    return at == end;
+}
+
+int trust_revoke(struct trust *trust, const char *name, const void *text, size_t length, struct reason *reason) {
+    const char *at = text, *end = at + length;
+    for (size_t line = 1; at < end; line++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at)), *next = newline != NULL ? newline + 1 : end;
+        const char *last = newline != NULL ? newline : end, *comment = memchr(at, '#', (size_t)(last - at));
+        uint8_t fingerprint[FINGERPRINT];
+        last = comment != NULL ? comment : last;
+        while (at < last && (*at == ' ' || *at == '\t')) {
+            at++;
+        }
+        while (last > at && (last[-1] == ' ' || last[-1] == '\t' || last[-1] == '\r')) {
+            last--;
+        }
+        if (at < last) {
+            if (!fingerprint_read(at, last, fingerprint)) {
+                return fail(reason, 6, "%s says who is trusted no more, and its line %zu is no fingerprint: expected a SHA-256, 64 "
+                            "hexadecimal digits; nobody is trusted until it is corrected", name, line);
+            }
+            if (trust->revoked_count == trust->revoked_room) {
+                size_t room = trust->revoked_room ? trust->revoked_room * 2 : 8;
+                struct revoked *more = room <= 2 * PEM_BLOCKS_LIMIT ? realloc(trust->revoked, room * sizeof *more) : NULL;
+                if (more == NULL) {
+                    return fail(reason, 6, "too many fingerprints at %s, expected at most %d", name, 2 * PEM_BLOCKS_LIMIT);
+                }
+                trust->revoked = more;
+                trust->revoked_room = room;
+            }
+            struct revoked *item = &trust->revoked[trust->revoked_count++];
+            memcpy(item->fingerprint, fingerprint, sizeof fingerprint);
+            snprintf(item->file, sizeof item->file, "%s", name);
+        }
+        at = next;
+    }
+    return 0;
+}
+
+static const char *revoked_by(const struct trust *trust, const uint8_t *der, int length) {
+    uint8_t hash[EVP_MAX_MD_SIZE];
+    unsigned count = 0;
+    if (length <= 0 || EVP_Digest(der, (size_t)length, hash, &count, EVP_sha256(), NULL) != 1 || count != FINGERPRINT) {
+        return "?";
+    }
+    for (size_t i = 0; i < trust->revoked_count; i++) {
+        if (memcmp(trust->revoked[i].fingerprint, hash, FINGERPRINT) == 0) {
+            return trust->revoked[i].file;
+        }
+    }
+    return NULL;
+}
+
+/* The file that says that this key is trusted no more, or NULL. A point has two forms, and the fingerprint is that of the long one. */
+static const char *key_revoked(const struct trust *trust, EVP_PKEY *key) {
+    uint8_t *der = NULL;
+    if (trust->revoked_count == 0) {
+        return NULL;
+    }
+    EVP_PKEY *own = key != NULL ? EVP_PKEY_dup(key) : NULL;
+    if (own != NULL && EVP_PKEY_get_base_id(own) == EVP_PKEY_EC) {
+        EVP_PKEY_set_utf8_string_param(own, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "uncompressed");
+    }
+    int length = own != NULL ? i2d_PUBKEY(own, &der) : 0;
+    const char *file = revoked_by(trust, der, length);
+    OPENSSL_free(der);
+    EVP_PKEY_free(own);
+    return file;
+}
+
+static const char *certificate_revoked(const struct trust *trust, X509 *certificate) {
+    uint8_t *der = NULL;
+    if (trust->revoked_count == 0) {
+        return NULL;
+    }
+    int length = i2d_X509(certificate, &der);
+    const char *file = revoked_by(trust, der, length);
+    OPENSSL_free(der);
+    return file != NULL ? file : key_revoked(trust, X509_get0_pubkey(certificate));
+}
+
+static char *file_read(int folder, const char *name, size_t *length) {
     struct stat is;
     int file = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (file < 0 || fstat(file, &is) != 0 || !S_ISREG(is.st_mode)) {
-        if (file >= 0) {
-            close(file);
-        }
-        trust->strange++;
-        return 0;
-    }
-    size_t room = PEM_FILE_LIMIT + 1, length = 0;
-    char *pem = malloc(room);
-    ssize_t count = pem == NULL ? -1 : 1;
-    while (count > 0 && length < room) {
-        count = read(file, pem + length, room - length);
+    bool plain = file >= 0 && fstat(file, &is) == 0 && S_ISREG(is.st_mode);
+    size_t room = PEM_FILE_LIMIT + 1;
+    char *text = plain ? malloc(room) : NULL;
+    ssize_t count = text == NULL ? -1 : 1;
+    *length = 0;
+    while (count > 0 && *length < room) {
+        count = read(file, text + *length, room - *length);
         if (count < 0 && errno == EINTR) {
             count = 1;
         } else if (count > 0) {
-            length += (size_t)count;
+            *length += (size_t)count;
         }
     }
-    close(file);
+    if (file >= 0) {
+        close(file);
+    }
+    if (count < 0 || *length > PEM_FILE_LIMIT) {
+        free(text);
+        text = NULL;
+    }
+    return text;
+}
+
+static bool ends_with(const char *name, const char *ending) {
+    size_t length = strlen(name), end = strlen(ending);
+    return name[0] != '.' && length > end && strcmp(name + length - end, ending) == 0;
+}
+
+/*
+ * A key that cannot be read trusts nobody, and does not keep others from being trusted. A list of those who are trusted no more that
+ * cannot be read may name anybody.
+ */
+static int file_added(struct trust *trust, int folder, const char *path, const char *name, struct reason *reason) {
+    bool revokes = ends_with(name, ".revoked");
+    size_t length;
     int code = 0;
-    if (count < 0 || length > PEM_FILE_LIMIT) {
+    char *text = file_read(folder, name, &length);
+    if (text == NULL && revokes) {
+        code = fail(reason, 6, "%s says who is trusted no more and cannot be read, expected a file of at most %d bytes; nobody is trusted "
+                    "until it is corrected", path, PEM_FILE_LIMIT);
+    } else if (text == NULL) {
         trust->strange++;
     } else {
-        code = trust_add(trust, path, pem, length, reason);
+        code = revokes ? trust_revoke(trust, path, text, length, reason) : trust_add(trust, path, text, length, reason);
     }
-    free(pem);
+    free(text);
     return code;
 }
 
-static int is_pem_file(const struct dirent *entry) {
-    size_t length = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && length > 4 && strcmp(entry->d_name + length - 4, ".pem") == 0;
+static int is_of_trust(const struct dirent *entry) {
+    return ends_with(entry->d_name, ".pem") || ends_with(entry->d_name, ".revoked");
 }
 
 int trust_add_folder(struct trust *trust, const char *folder, struct reason *reason) {
@@ -226,7 +372,7 @@ int trust_add_folder(struct trust *trust, const char *folder, struct reason *rea
     if (at < 0 && errno == ENOENT) {
         return 0;
     }
-    int count = at < 0 ? -1 : scandir(folder, &entries, is_pem_file, alphasort);
+    int count = at < 0 ? -1 : scandir(folder, &entries, is_of_trust, alphasort);
     if (count < 0) {
         code = fail(reason, 6, "%s cannot be read: %s", folder, strerror(errno));
     }
@@ -322,7 +468,7 @@ static int chain_check(const struct trust *trust, X509 *leaf, STACK_OF(X509) *ot
     X509_STORE_CTX *context = X509_STORE_CTX_new();
     bool ready = store != NULL && context != NULL;
     for (size_t i = 0; ready && i < trust->count; i++) {
-        if (trust->items[i].certificate != NULL) {
+        if (trust->items[i].certificate != NULL && certificate_revoked(trust, trust->items[i].certificate) == NULL) {
             ready = X509_STORE_add_cert(store, trust->items[i].certificate) == 1;
         }
     }
@@ -346,66 +492,131 @@ static int chain_check(const struct trust *trust, X509 *leaf, STACK_OF(X509) *ot
     return code;
 }
 
-/* The certificates of a chain: the leaf, and the others. Only certificates are taken, whatever else is in there. */
-static X509 *chain_read(const void *chain, size_t length, STACK_OF(X509) *others) {
-    X509 *leaf = NULL, *certificate;
-    EVP_PKEY *key;
+/* A signature, and the certificates that came with it: that of the key that made it, and the others. */
+struct signer {
+    const uint8_t *signature;
+    size_t length;
+    struct pem_block own; /* of a further one */
+    X509 *leaf;
+    STACK_OF(X509) * others;
+    const char *revoked; /* a certificate is, says this file */
+    bool is_alone;       /* no certificate came */
+};
+
+/*
+ * The certificates of the first signature, and further signatures each with its own behind it. A device that knows of one signature
+ * only passes over the others. Those of whom nothing is believed any more are left out.
+ */
+static int signers_read(const struct trust *trust, const void *chain, size_t length, struct signer signers[SIGNERS_LIMIT], size_t *count,
+                        struct reason *reason) {
+    struct pem_block block;
     size_t strange = 0;
+    int code = 0;
     BIO *text = BIO_new_mem_buf(chain, (int)length);
-    while (text != NULL && pem_next(text, &key, &certificate, &strange)) {
-        EVP_PKEY_free(key);
-        if (certificate == NULL) {
-            continue;
+    bool ready = text != NULL && (signers[0].others = sk_X509_new_null()) != NULL;
+    while (ready && code == 0 && pem_next(text, &block, &strange)) {
+        struct signer *last = &signers[*count - 1];
+        const char *file = block.certificate != NULL ? certificate_revoked(trust, block.certificate) : NULL;
+        if (block.signature != NULL && *count == SIGNERS_LIMIT) {
+            code = fail(reason, 6, "more than %d signatures came with it", SIGNERS_LIMIT);
+        } else if (block.signature != NULL) {
+            last = &signers[(*count)++];
+            last->own = block;
+            last->signature = block.signature;
+            last->length = block.length;
+            ready = (last->others = sk_X509_new_null()) != NULL;
+            block = (struct pem_block){0};
+        } else if (file != NULL) {
+            last->revoked = file;
+        } else if (block.certificate != NULL && last->leaf == NULL && last->revoked == NULL) {
+            last->leaf = block.certificate;
+            block.certificate = NULL;
+        } else if (block.certificate != NULL && sk_X509_push(last->others, block.certificate) > 0) {
+            block.certificate = NULL;
         }
-        if (leaf == NULL) {
-            leaf = certificate;
-        } else if (sk_X509_push(others, certificate) <= 0) {
-            X509_free(certificate);
-        }
+        block_free(&block);
     }
     BIO_free(text);
-    return leaf;
+    return ready || code != 0 ? code : fail(reason, 1, "no memory for the certificates of the signer");
+}
+
+/* One signature: 0, or 6 with a reason. */
+static int signer_check(const struct trust *trust, const void *message, size_t message_length, const struct signer *by,
+                        char signer[SIGNER_LIMIT], struct reason *reason) {
+    char subject[160];
+    int code;
+    for (size_t i = 0; i < trust->count; i++) {
+        const struct trusted *item = &trust->items[i];
+        if (item->key != NULL && key_made(item->key, message, message_length, by->signature, by->length)) {
+            const char *file = key_revoked(trust, item->key);
+            if (file != NULL) {
+                return fail(reason, 6, "the signature is by the key in %s, which is trusted no more, says %s", item->file, file);
+            }
+            snprintf(signer, SIGNER_LIMIT, "%s", item->file);
+            return 0;
+        }
+    }
+    EVP_PKEY *key = by->leaf != NULL ? certificate_key(by->leaf) : NULL;
+    if (by->is_alone) {
+        code = fail(reason, 6, "the signature is by none of the public keys in %s (%zu there, %s), and no certificate came with it",
+                    trust->folder, trust->keys, ALGORITHMS);
+    } else if (key == NULL && by->revoked != NULL) {
+        code = fail(reason, 6, "the certificate of the signer is trusted no more, says %s", by->revoked);
+    } else if (key == NULL || !key_made(key, message, message_length, by->signature, by->length)) {
+        code = fail(reason, 6, "the signature is neither by a public key in %s nor by the certificate that came with it (%s)",
+                    trust->folder, ALGORITHMS);
+    } else {
+        subject_of(by->leaf, subject, sizeof subject);
+        const char *why = why_it_may_not_sign(by->leaf);
+        code = why != NULL ? fail(reason, 6, "the certificate of the signer (%s) %s", subject, why)
+                           : chain_check(trust, by->leaf, by->others, subject, signer, reason);
+        if (code == 6 && why == NULL && by->revoked != NULL) {
+            code = fail(reason, 6, "the certificate of the signer (%s) was issued by one that is trusted no more, says %s", subject,
+                        by->revoked);
+        }
+    }
+    EVP_PKEY_free(key);
+    return code;
 }
 
 int signature_check(const struct trust *trust, const void *message, size_t message_length, const void *signature,
                     size_t signature_length, const void *chain, size_t chain_length, char signer[SIGNER_LIMIT],
                     struct reason *reason) {
-    char subject[160];
+    struct signer signers[SIGNERS_LIMIT] = {{.signature = signature, .length = signature_length, .is_alone = chain_length == 0}};
+    size_t count = 1;
     int code;
     signer[0] = '\0';
-    for (size_t i = 0; i < trust->count; i++) {
-        if (trust->items[i].key != NULL &&
-            key_made(trust->items[i].key, message, message_length, signature, signature_length)) {
-            snprintf(signer, SIGNER_LIMIT, "%s", trust->items[i].file);
-            return 0;
-        }
-    }
     if (trust->count == 0) {
         return fail(reason, 6, "the signature cannot be checked: no public key or certificate in %s (files *.pem, %s)%s", trust->folder,
                     ALGORITHMS, trust->strange > 0 ? ", only what is neither" : "");
     }
-    if (chain_length == 0) {
-        return fail(reason, 6, "the signature is by none of the public keys in %s (%zu there, %s), and no certificate came with it",
-                    trust->folder, trust->keys, ALGORITHMS);
+    code = signer_check(trust, message, message_length, &signers[0], signer, reason);
+    if (code != 6 || chain_length == 0) {
+        return code;
     }
     if (chain_length > CHAIN_LIMIT) {
         return fail(reason, 6, "the certificates of the signer have %zu bytes, expected at most %d", chain_length, CHAIN_LIMIT);
     }
-    STACK_OF(X509) *others = sk_X509_new_null();
-    X509 *leaf = others != NULL ? chain_read(chain, chain_length, others) : NULL;
-    EVP_PKEY *key = leaf != NULL ? certificate_key(leaf) : NULL;
-    if (key == NULL || !key_made(key, message, message_length, signature, signature_length)) {
-        code = fail(reason, 6, "the signature is neither by a public key in %s nor by the certificate that came with it (%s)",
-                    trust->folder, ALGORITHMS);
-    } else {
-        subject_of(leaf, subject, sizeof subject);
-        const char *why = why_it_may_not_sign(leaf);
-        code = why != NULL ? fail(reason, 6, "the certificate of the signer (%s) %s", subject, why)
-                           : chain_check(trust, leaf, others, subject, signer, reason);
+    code = signers_read(trust, chain, chain_length, signers, &count, reason);
+    if (code == 0) {
+        /* One that is trusted is enough; of several that are not, the reason is that of the first. */
+        code = signer_check(trust, message, message_length, &signers[0], signer, reason);
+        for (size_t i = 1; code == 6 && i < count; i++) {
+            struct reason other;
+            if (signer_check(trust, message, message_length, &signers[i], signer, &other) == 0) {
+                code = 0;
+            }
+        }
     }
-    EVP_PKEY_free(key);
-    X509_free(leaf);
-    sk_X509_pop_free(others, X509_free);
+    if (code == 6 && count > 1) {
+        struct reason first = *reason;
+        fail(reason, 6, "%.300s; so it is with %zu more", first.text, count - 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        block_free(&signers[i].own);
+        X509_free(signers[i].leaf);
+        sk_X509_pop_free(signers[i].others, X509_free);
+    }
     ERR_clear_error();
     return code;
 }
