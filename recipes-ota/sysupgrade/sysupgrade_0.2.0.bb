@@ -25,6 +25,8 @@ SRC_URI = "\
     file://journal.sh \
     file://journal.awk \
     file://journal-value.awk \
+    file://last-words.sh \
+    file://last-words.awk \
     file://slots.sh \
     file://environment.sh \
     file://fw-env-config.awk \

@@ -309,6 +309,7 @@ def awks(factory, name):
         "journal-value.awk": 'a"b\\c\td\x01\nnext line.',
         "journal.awk": '2026-01-01T00:00:00Z armed txn=T slot=b tries=3\n2026-01-01T00:00:00Z update-failed txn=T code=5 reason="a \\"b\\" \\n c=d"\n'
         '2026-01-01T00:00:00Z old why="it "said" so" txn=T\ngarbage\n2026-01-01T00:00:00Z armed txn=T slo',
+        "last-words.awk": "== kernel\n<4>[    1.0] eth0: link up\n[    2.0] x: I/O error\n# SIGSEGV (0xb) at pc=1\n\nbye\n",
         "fw-env-config.awk": "uboot:\n  size : 0x4000\n  lockfile : /var/lock/x\n  devices:\n    - path : /dev/mmcblk0\n      offset : 0x1000\n"
         '    - path: "/dev/mmcblk0"\n      offset: 0x5000 # second\n',
         "why.awk": '2026-01-01T00:00:00Z\tupdate-started\tyes\ttxn=T\tslot=b\timage=/tmp/a \\"b\\n.img\tformat=ext4\n'

@@ -146,6 +146,10 @@ function trial_end(id) {
     return "the reason is not recorded"
 }
 
+# The line that decides, of what the dead system said.
+function last_words(id) { return rolled[id] ? of(rolled[id], "last-words") : "" }
+function said_last(id) { return last_words(id) == "" ? "" : " It said last: " without_end(last_words(id)) "." }
+
 # How many boots U-Boot charged: all that it was given, when they were used up.
 function charged(id) {
     if (!armed[id]) return ""
@@ -173,7 +177,7 @@ function answer_of(id,   what, text, code) {
     if (what == "stopped")
         return text "stopped without a word while slot " slot[id] " was written: power cut, reset or kill." runs_now()
     if (what == "rolled-back")
-        return text "was rolled back" (slot[id] == "" ? "" : " to slot " other(slot[id])) ": " trial_end(id) in_brackets(charged(id)) "."
+        return text "was rolled back" (slot[id] == "" ? "" : " to slot " other(slot[id])) ": " trial_end(id) in_brackets(charged(id)) "." said_last(id)
     if (what == "interrupted")
         return text "was never started: slot " slot[id] " was armed, but U-Boot started slot " other(slot[id]) \
             (not_counted(id) ? " and counted no boot: it may not read this environment, run ota-doctor" : "") "."
@@ -302,6 +306,7 @@ function as_text(   n, i, any, others) {
         else detail("image", "not recorded: the journal does not reach back that far")
         detail("header", header_of(subject) == "" ? "" : "sha256 " header_of(subject))
         detail("outcome", outcome[subject])
+        if (last_words(subject) != "") detail("last words", last_words(subject) " (more: ota-why --last-words)")
     }
     print ""
     print "Steps (UTC):"
@@ -337,8 +342,9 @@ function as_json(   n, i, j, names, count, comma, code, hash) {
     n = subject == "" ? 0 : armed[subject]
     printf ",\"trial\":"
     if (subject != "" && (n || boots[subject] || outcome[subject] ~ /^(rolled-back|trial|armed|interrupted)$/))
-        printf "{\"slot\":%s,\"tries\":%s,\"boots\":%d,\"deadlines_passed\":%d,\"why_ended\":%s}", quoted(slot[subject]), number(n ? of(n, "tries") : ""),
-            boots[subject], deadlines[subject], (outcome[subject] == "rolled-back" ? quoted(trial_end(subject)) : "null")
+        printf "{\"slot\":%s,\"tries\":%s,\"boots\":%d,\"deadlines_passed\":%d,\"why_ended\":%s,\"last_words\":%s}", quoted(slot[subject]), number(n ? of(n, "tries") : ""),
+            boots[subject], deadlines[subject], (outcome[subject] == "rolled-back" ? quoted(trial_end(subject)) : "null"),
+            (last_words(subject) == "" ? "null" : quoted(last_words(subject)))
     else printf "null"
     printf ",\"u_boot\":{\"failed\":%s,\"failed_why\":%s,\"meaning\":%s}", quoted(env_failed), quoted(env_failed_why), quoted(u_boot_meaning(env_failed_why))
     printf ",\"now\":{\"running\":%s,\"committed\":%s,\"trial\":%s,\"tries\":%s,\"state\":%s,\"made_by\":%s,\"why\":%s}", quoted(running),

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+#
+# last-words.awk - of the logs of a system that died, the line that says most about why. Of equals the last one; of a panic the first one, as what
+# follows comes from it. Nothing if there is no such line.
+
+function heard(rank, words) {
+    if (rank > best || (rank == best && rank < PANIC)) { best = rank; line = words }
+}
+
+BEGIN { PANIC = 100; best = 0 }
+
+/^== / { next }
+
+{
+    text = $0
+    # Of the kernel's levels, 5 to 7 are no complaints.
+    by_the_way = match(text, /^<[0-9]+>/) && substr(text, 2, RLENGTH - 2) % 8 >= 5
+    sub(/^<[0-9]+>/, "", text)
+    sub(/^\[ *[0-9]+\.[0-9]+\] */, "", text)
+    # A Java runtime frames its report with #.
+    sub(/^.*# +/, "", text)
+    sub(/ +$/, "", text)
+}
+
+text == "" { next }
+
+# What this guard and the reboot say of themselves.
+text ~ /ota-trial-guard|reboot: Restarting|(The system is|Rebooting|going) down|sent SIG(TERM|KILL) to all|Requesting system reboot/ { next }
+
+text ~ /Kernel panic - not syncing/ { sub(/^.*Kernel panic/, "Kernel panic", text); sub(/ +\]---.*$/, "", text); heard(PANIC, text); next }
+text ~ /Attempted to kill init|No working init found|Unable to mount root fs|Cannot open root device/ { heard(95, text); next }
+text ~ /^(SIG[A-Z]+|EXCEPTION_[A-Z_]+|Internal Error) \(/ { heard(90, text); next }
+text ~ /Unable to handle kernel|kernel BUG at|Internal error: |Oops/ { heard(85, text); next }
+text ~ /Out of memory: Kill|Memory cgroup out of memory|oom-kill:/ { heard(80, text); next }
+text ~ /watchdog.*(did not stop|timed out|timeout|hard LOCKUP)|soft lockup|rcu.*stall|blocked for more than [0-9]+ seconds/ { heard(75, text); next }
+text ~ /verity.*(corrupt|invalid)|(EXT4-fs|SQUASHFS|erofs).*(error|ERROR)|I\/O error/ { heard(70, text); next }
+text ~ /segfault at|unhandled .*(fault|exception)|general protection|SIG(SEGV|BUS|ILL|ABRT)/ { heard(60, text); next }
+text ~ /OutOfMemoryError|Exception in thread|NoClassDefFoundError|UnsatisfiedLinkError|UnsupportedClassVersionError|Could not find or load/ { heard(55, text); next }
+text ~ /respawning too fast|Failed to start|Failed with result|Dependency failed|[Tt]imed out|start operation timed/ { heard(50, text); next }
+text ~ /modprobe:|insmod:|Module .* not found|(can't|cannot|could not|failed to) (load|insert)|error while loading shared libraries/ { heard(45, text); next }
+by_the_way { heard(10, text); next }
+text ~ /[Ff]atal|FATAL|[Cc]ritical|not found|No such file|Read-only file system|No space left/ { heard(40, text); next }
+text ~ /[Ee]rror|ERROR|[Ff]ailed|FAILED/ { heard(30, text); next }
+{ heard(10, text) }
+
+END { if (best) print substr(line, 1, 300) }
