@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 
-from emulated_board import agent_board, agent_sources, build, layer, machine, show
+from emulated_board import agent_board, agent_sources, build, layer, machine, show, streaming
 from emulated_board.agent_hubby import HubbyDemo
 from emulated_board.agent_session import Running
 
@@ -180,6 +180,26 @@ DEMOS = {
 DEMOS[HubbyDemo.name] = HubbyDemo
 
 
+def streamed(chosen, screen):
+    """--streaming; the exit status."""
+    systems, failed = streaming.Systems(screen), False
+    for name in chosen:
+        started = screen.seconds()
+        demo = streaming.Demo(streaming.SOURCES[name], screen, systems)
+        try:
+            rows, problems = demo.run()
+        except (machine.Timeout, RuntimeError) as problem:
+            screen.line("FAILED", f"{name}: {problem}")
+            return 1
+        finally:
+            demo.close()
+        screen.table([("source", name), *rows, ("demo", f"{screen.seconds() - started:.0f} s")])
+        for problem in problems:
+            print(f"  NOT AS PROMISED: {problem}")
+        failed |= bool(problems)
+    return 1 if failed else 0
+
+
 def main():
     parser = argparse.ArgumentParser(
         prog="scripts/agent-demo",
@@ -196,7 +216,21 @@ def main():
         help="with a hawkBit server that runs there (http://[USER:PASSWORD@]HOST:PORT; scripts/hawkbit-server starts one) in place of the "
         "simulator; its history is compared line by line, and what needs no board is tried afterwards, as scripts/test hawkbit does",
     )
+    parser.add_argument(
+        "--streaming",
+        action="store_true",
+        help="instead: an update of 200 MB by a board with 8 MB free on /data and /tmp, straight into the slot, with a connection that breaks and "
+        "a power cut; from the repository, the stick and the simulator of hawkBit",
+    )
     words = parser.parse_args()
+    if words.streaming:
+        if words.hawkbit or "hubby" in (words.source or []):
+            parser.error(
+                "expected --streaming with --source bundle, repository or hawkbit, found another source or --hawkbit"
+            )
+        screen = show.Show()
+        screen.step("Build the board and what it is offered")
+        return streamed(words.source or list(streaming.SOURCES), screen)
     chosen = words.source or (["hawkbit"] if words.hawkbit else list(DEMOS))
     if words.hawkbit:
         DEMOS["hawkbit"] = functools.partial(Demo, functools.partial(agent_sources.HawkbitServer, words.hawkbit))

@@ -85,7 +85,12 @@ def keys():
     return folder
 
 
-def _with_agent(tree, version):
+def made_by():
+    """Files of which the agent's systems are made, beside their trees."""
+    return [Path(__file__), keys() / "ca.pem", keys() / "repository/root.json"]
+
+
+def with_agent(tree, version):
     """The files that the build writes into a system whose updates are driven by commands, with a handler."""
     folder = tree / "etc/otamgr"
     (folder / "conf.d").mkdir()
@@ -95,6 +100,8 @@ def _with_agent(tree, version):
         path = tree / "etc/board-sources" / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"source": source, "polling": {"automatic": "off"}}))
+        streamed = {"source": source, "polling": {"automatic": "off", "streaming": "always"}}
+        path.with_name(f"{name}-streamed.json").write_text(json.dumps(streamed))
     (tree / "etc/rcS.d/S06source").symlink_to("../init.d/source")
     (tree / "etc/hosts").write_text(f"127.0.0.1 localhost\n10.0.2.2 {REPOSITORY_HOST}\n")
     shutil.copy(keys() / "ca.pem", folder / "ca.pem")
@@ -105,12 +112,12 @@ def _with_agent(tree, version):
     (tree / "media").mkdir(exist_ok=True)
 
 
-def _old(tree):
-    _with_agent(tree, "1.0")
+def old(tree):
+    with_agent(tree, "1.0")
 
 
 def _new(tree):
-    _with_agent(tree, "2.0")
+    with_agent(tree, "2.0")
     # What version 1.0 does not have and no compressor shortens, so that a pull takes a while.
     path = tree / "usr/share/board/new-in-2.0"
     path.parent.mkdir(parents=True)
@@ -118,7 +125,7 @@ def _new(tree):
 
 
 def _unhealthy(tree):
-    _with_agent(tree, "3.0")
+    with_agent(tree, "3.0")
     scenario.unhealthy(tree)
     scenario.short_trial(tree)
 
@@ -137,11 +144,11 @@ class Systems:
 
     def __init__(self, screen):
         parts = scenario.Builder(screen)
-        made_by = [Path(__file__), keys() / "ca.pem", keys() / "repository/root.json"]
-        self.flashed = parts.rootfs("1.0", "rootfs-agent-1.0", spoil=_old, flashed=True, spoiled_by=made_by)
-        good = parts.image("agent-2.0", parts.rootfs("2.0", "rootfs-agent-2.0", spoil=_new, spoiled_by=made_by))
+        self.flashed = parts.rootfs("1.0", "rootfs-agent-1.0", spoil=old, flashed=True, spoiled_by=made_by())
+        self.new = parts.rootfs("2.0", "rootfs-agent-2.0", spoil=_new, spoiled_by=made_by())
+        good = parts.image("agent-2.0", self.new)
         unhealthy = parts.image(
-            "agent-3.0", parts.rootfs("3.0", "rootfs-agent-3.0", spoil=_unhealthy, spoiled_by=made_by)
+            "agent-3.0", parts.rootfs("3.0", "rootfs-agent-3.0", spoil=_unhealthy, spoiled_by=made_by())
         )
         small = self._small()
         self.bundles = {

@@ -94,10 +94,12 @@ class Management:
 
 
 class Forward:
-    """A port of this machine that leads to another address: the board knows one, whatever server is named."""
+    """A port of this machine that leads to another address: the board knows one, whatever server is named. `sent` counts what the board got."""
 
     def __init__(self, port, address):
         self._address = address
+        self.sent = 0
+        self._open = set()
         self._listening = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -113,17 +115,28 @@ class Forward:
                 board.close()
                 continue
             server.settimeout(None)
+            self._open.update((board, server))
             for source, target in ((board, server), (server, board)):
-                threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
+                threading.Thread(target=self._copy, args=(source, target, target is board), daemon=True).start()
 
-    @staticmethod
-    def _copy(source, target):
+    def _copy(self, source, target, is_answer):
         try:
             while data := source.recv(1 << 16):
                 target.sendall(data)
+                if is_answer:
+                    self.sent += len(data)
         except OSError:
             pass
+        self._open.discard(source)
         for end in (source, target):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        """Breaks every connection that is there now."""
+        for end in list(self._open):
             try:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:

@@ -9,10 +9,12 @@ _MESSAGE = re.compile(r"otamgr: callback:message=([a-z-]+)(?:,target=[^,]*)?(?:,
 
 
 class Session:
-    def __init__(self, screen, disk, source, log):
+    def __init__(self, screen, disk, source, log, write_log=None):
         self._screen, self._source = screen, source
         self.lines = []
-        self.board = machine.Machine(disk, log, on_line=self._on_line, stick=source.stick, network=source.network)
+        self.board = machine.Machine(
+            disk, log, on_line=self._on_line, stick=source.stick, network=source.network, write_log=write_log
+        )
         self._count = 0
 
     def _on_line(self, text):

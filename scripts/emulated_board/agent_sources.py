@@ -73,6 +73,7 @@ class Repository:
     """A TUF repository that scripts/ota-repository makes, behind nginx with TLS."""
 
     name = "repository"
+    port = agent_board.REPOSITORY_PORT
     goes_back = False
     network = True
     stick = None
@@ -113,7 +114,7 @@ class Repository:
                 client_body_temp_path {self._folder}/temporary; proxy_temp_path {self._folder}/temporary; fastcgi_temp_path {self._folder}/temporary;
                 uwsgi_temp_path {self._folder}/temporary; scgi_temp_path {self._folder}/temporary;
                 server {{
-                    listen 127.0.0.1:{agent_board.REPOSITORY_PORT} ssl;
+                    listen 127.0.0.1:{self.port} ssl;
                     ssl_certificate {keys}/server.pem; ssl_certificate_key {keys}/server.key;
                     root {self._folder}/www;
                 }}
@@ -125,7 +126,7 @@ class Repository:
 
     def _start(self):
         self._server = subprocess.Popen(["nginx", "-c", self._folder / "nginx.conf", "-e", self._folder / "error.log"])
-        self._screen.line("server", f"nginx on port {agent_board.REPOSITORY_PORT}, {self._repository}/www")
+        self._screen.line("server", f"nginx on port {self.port}, {self._repository}/www")
 
     def _stop(self):
         if self._server:
@@ -217,6 +218,7 @@ class Hawkbit:
     """The device side of a hawkBit server, scripts/hawkbit-simulator."""
 
     name = "hawkbit"
+    port = agent_board.HAWKBIT_PORT
     goes_back = False
     network = True
     stick = None
@@ -278,7 +280,7 @@ class Hawkbit:
         self._server = subprocess.Popen(
             [
                 layer.ROOT / "scripts/hawkbit-simulator",
-                str(agent_board.HAWKBIT_PORT),
+                str(self.port),
                 "board-1",
                 agent_board.HAWKBIT_TOKEN,
             ],

@@ -622,15 +622,15 @@ def make_environment(variables):
     ).stdout
 
 
-def make_disk(disk, rootfs_a, environment, settings=SETTINGS):
+def make_disk(disk, rootfs_a, environment, settings=SETTINGS, partitions=PARTITIONS, disk_mib=DISK_MIB):
     """The disk as it is flashed once: slot A filled, slot B empty, environment in both copies."""
     disk.unlink(missing_ok=True)
     with open(disk, "wb") as out:
-        out.truncate(DISK_MIB * MIB)
+        out.truncate(disk_mib * MIB)
     table = "label: gpt\n" + "".join(
         f"start={start}MiB, size={size}MiB, name={name}, type={'uefi' if name == 'boot' else 'linux'}"
         f"{', attrs=LegacyBIOSBootable' if name == 'boot' else ''}\n"
-        for name, start, size in PARTITIONS
+        for name, start, size in partitions
     )
     run("sfdisk", "-q", disk, input=table.encode())
 
@@ -638,7 +638,8 @@ def make_disk(disk, rootfs_a, environment, settings=SETTINGS):
     work.mkdir(exist_ok=True)
     script, fat, data, env = (work / n for n in ("boot.scr", "boot.fat", "data.ext4", "env"))
     make_boot_script(script, settings)
-    size = {name: size for name, _, size in PARTITIONS}
+    size = {name: size for name, _, size in partitions}
+    first = {name: start * MIB for name, start, _ in partitions}
     fat.unlink(missing_ok=True)
     run("truncate", "-s", f"{size['boot']}M", fat)
     run("mkfs.vfat", "-n", "BOOT", fat, stdout=subprocess.DEVNULL)
@@ -646,9 +647,9 @@ def make_disk(disk, rootfs_a, environment, settings=SETTINGS):
     data.unlink(missing_ok=True)
     run("mke2fs", "-q", "-t", "ext4", "-L", "data", data, f"{size['data']}M", stdout=subprocess.DEVNULL)
     env.write_bytes(make_environment(environment))
-    _write_at(disk, fat, partition_start("boot"))
-    _write_at(disk, rootfs_a, partition_start("rootfs-a"))
-    _write_at(disk, data, partition_start("data"))
+    _write_at(disk, fat, first["boot"])
+    _write_at(disk, rootfs_a, first["rootfs-a"])
+    _write_at(disk, data, first["data"])
     _write_at(disk, env, int(SETTINGS["OTA_ENV_OFFSET"], 16))
     _write_at(disk, env, int(SETTINGS["OTA_ENV_OFFSET_REDUND"], 16))
     shutil.rmtree(work)

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emulated_board import build, inspect_disk, machine, scenario, show, writelog
+from emulated_board import agent_board, build, inspect_disk, machine, scenario, show, streaming, writelog
 
 WORKERS = 2
 VERSIONS = {"a": "1.0", "b": "2.0"}
@@ -67,7 +67,7 @@ class Recording:
     name: str
     base: Path
     writes: Path
-    header: bytes
+    header: bytes | None
     references: dict  # slot: {path: hash}
     b_starts: bool = True  # whether slot b gets to userland; if not, its trials end on slot a
     grows: bool = False  # whether the data partition takes the rest of the disk
@@ -374,11 +374,32 @@ def record_growth(screen, reuse, read_only=""):
     return Recording("growth", base, writes, b"", references, grows=True, read_only=read_only)
 
 
+def record_stream(screen, reuse, read_only=""):
+    """An update whose frames go from a stick straight into the slot, by the update agent."""
+    if read_only:
+        raise RuntimeError("expected --of stream without --read-only, or the other recordings; found both")
+    disk = build.BUILD / "disk-stream.img"
+    base, writes, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".recorded"))
+    systems = agent_board.Systems(screen)
+    rootfs = [systems.flashed, systems.new]
+    if not (reuse and _is_of(stamp, rootfs)):
+        stamp.unlink(missing_ok=True)
+        streaming.record(screen, systems, disk, writes)
+        stamp.write_text(scenario.recorded_with(rootfs))
+    references = dict(zip("ab", map(file_hashes, rootfs), strict=True))
+    with build.bundle.open_bundle(systems.bundles["good"]) as opened:
+        # sysupgrade puts it in the place of the image's own.
+        references["b"]["etc/otamgr/manifest"] = hashlib.sha256(opened.manifest).hexdigest()
+    # A bundle has no header.
+    return Recording("stream", base, writes, None, references)
+
+
 # name: what is recorded, how, the share of the cases
 RECORDINGS = {
     "update": ("an update and its commit", functools.partial(record, None), 5),
     "rollback": ("a rollback", functools.partial(record, "panic"), 2),
     "growth": ("a first boot that grows the data partition", record_growth, 3),
+    "stream": ("an update that is streamed, and its commit", record_stream, 4),
 }
 
 
@@ -386,11 +407,11 @@ def main():
     parser = argparse.ArgumentParser(
         prog="scripts/powercut",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Records every write of a real update with its commit, of one that is rolled back, and of a first boot that grows the data\n"
-        "partition, on the emulated board. Then builds disks as a power cut after any write would have left them - unflushed writes lost,\n"
-        "kept or torn - and checks each: partition table and environment are readable, every slot that may boot holds exactly its image,\n"
-        "the header is in /etc of slot b when slot b may boot and never in slot a, /data mounts. A sample is booted to userland and must be\n"
-        "on the expected slot, with all of the disk in use.",
+        description="Records every write of a real update with its commit, of one that is rolled back, of a first boot that grows the data\n"
+        "partition, and of an update that is streamed, on the emulated board. Then builds disks as a power cut after any write would have left\n"
+        "them - unflushed writes lost, kept or torn - and checks each: partition table and environment are readable, every slot that may boot\n"
+        "holds exactly its image, the header is in /etc of slot b when slot b may boot and never in slot a, /data mounts. A sample is booted to\n"
+        "userland and must be on the expected slot, with all of the disk in use.",
         epilog="examples:\n  scripts/powercut --reuse --of update --cases 200 --booted 10\n"
         "  scripts/powercut --updater sysupgrade --updater rauc --updater swupdate --cases 2000\n\nexit status: 0 no brick, no wrong slot, no false header; 1 otherwise; 2 usage",
     )
@@ -446,7 +467,11 @@ def main():
 
     screen, count = show.Show(), Count()
     try:
-        chosen = [RECORDINGS[name] for name in arguments.of or RECORDINGS]
+        chosen = [
+            RECORDINGS[name]
+            for name in arguments.of or RECORDINGS
+            if arguments.of or name != "stream" or not arguments.read_only
+        ]
         for what, recorded, share in chosen:
             screen.step(f"Record {what}")
             recording = recorded(screen, arguments.reuse, arguments.read_only)

@@ -223,7 +223,16 @@ class Builder:
         )
 
     def rootfs(
-        self, version, name, spoil=None, record=None, service_key=None, flashed=False, spoiled_by=(), read_only=None
+        self,
+        version,
+        name,
+        spoil=None,
+        record=None,
+        service_key=None,
+        flashed=False,
+        spoiled_by=(),
+        read_only=None,
+        room_mib=24,
     ):
         """A root file system; with `read_only` (ext4, squashfs or erofs) one that is never written to; `spoil` changes its files, by what `spoiled_by` holds beside its name, `record` is its OTA record,
         `service_key` the key of its hubby.
@@ -244,7 +253,7 @@ class Builder:
             if read_only in ("squashfs", "erofs"):
                 build.make_compressed_root(tree, out, read_only)
             else:
-                build.make_filesystem(tree, out, "rootfs")
+                build.make_filesystem(tree, out, "rootfs", room_mib)
             shutil.rmtree(tree)
 
         inputs = [
@@ -253,6 +262,7 @@ class Builder:
             service_key,
             flashed,
             read_only,
+            room_mib,
             str(spoil and spoil.__name__),
             *spoiled_by,
             *self.inputs,
@@ -264,6 +274,15 @@ class Builder:
         stamp = build.BUILD / "stamps" / rootfs.name
         return self._cache.make(
             f"update image {name}", build.BUILD / f"{name}.ext4.gz", [stamp], lambda out: build.compress(rootfs, out)
+        )
+
+    def bundle(self, name, rootfs, version):
+        """A signed bundle of a root file system."""
+        return self._cache.make(
+            f"bundle {name}",
+            build.BUILD / f"{name}.bundle",
+            [build.BUILD / "stamps" / rootfs.name, build.signing_key(), version, build.bundle.__file__],
+            lambda out: build.sign_bundle(rootfs, out, version),
         )
 
 
