@@ -44,7 +44,8 @@ final class InstallStep {
             try {
                 feed = Optional.of(new StreamFeed(
                         source.original(target),
-                        source.isRemote() ? device.fetching().limited(fetching) : fetching));
+                        source.watched(
+                                target, source.isRemote() ? device.fetching().limited(fetching) : fetching)));
             } catch (SourceException e) {
                 return new Attempt(Result.of(e));
             }
@@ -232,6 +233,10 @@ final class InstallStep {
                     ExitCode.NOT_PULLED,
                     target.name() + " cannot be streamed, and has to be pulled: "
                             + feed.onlyWhole().get());
+        } else if (feed.problem()
+                .filter(problem -> problem.reason() == SourceException.Reason.WITHDRAWN)
+                .isPresent()) {
+            return Optional.of(withdrawn(target, txn, feed.problem().get()));
         } else {
             result = Result.of(feed.problem()
                     .orElseGet(() -> new SourceException(SourceException.Reason.DOWNLOAD_FAILED, outcome.reason())));
@@ -250,6 +255,21 @@ final class InstallStep {
                         Optional.of(target.name()),
                         Optional.of(new Callbacks.Result.Failed(result.message())));
         return Optional.of(result);
+    }
+
+    /** Whoever offered it took it back while it was streamed. What came is in a slot that cannot be started. */
+    private Result withdrawn(Target target, String txn, SourceException problem) throws InterruptedException {
+        device.failures().notArmed(txn);
+        device.finalisation().notArmed(txn);
+        device.store().remove(target);
+        device.log().info("stream_withdrawn:target=" + target.name() + ",txn=" + txn);
+        device.callbacks()
+                .call(
+                        Message.INSTALL_POST,
+                        Optional.of(target.name()),
+                        Optional.of(new Callbacks.Result.Failed(problem.getMessage())));
+        reports.report(target, new UpdateEvent.Cancelled());
+        return Result.of(problem);
     }
 
     private static ExitCode code(int exitStatus) {

@@ -156,6 +156,19 @@ public interface UpdateSource extends AutoCloseable {
     }
 
     /**
+     * The progress of a stream of a target into a slot, which may also notice there that the target was withdrawn. The default is to
+     * notice nothing.
+     *
+     * @param target what is being installed
+     * @param progress told how much came
+     * @return told instead; it throws {@link SourceException.Reason#WITHDRAWN} to end the stream
+     * @throws SourceException if the target is none of this source
+     */
+    default PullProgress watched(Target target, PullProgress progress) throws SourceException {
+        return progress;
+    }
+
+    /**
      * Tells whoever offered a target what became of it. The default is to tell nobody.
      *
      * <p>An event that ends an update is kept by the agent until this has returned once, also across reboots, and so may

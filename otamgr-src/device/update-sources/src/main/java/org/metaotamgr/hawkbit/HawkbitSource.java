@@ -38,7 +38,7 @@ import org.metaotamgr.repository.Turn;
 
 /**
  * Takes the update that a hawkBit server assigns to this device, and tells the server how it goes, to the end after the
- * reboot. A cancel is accepted until the update is written to a slot; one that comes later is declined, as
+ * reboot. A cancel is accepted until the update is whole in a slot; one that comes later is declined, as
  * rauc-hawkbit-updater does, and the server hears how the update ended.
  */
 final class HawkbitSource implements UpdateSource {
@@ -382,6 +382,11 @@ final class HawkbitSource implements UpdateSource {
     @Override
     public Original original(Target target) throws SourceException {
         return ddi.original(uri(target), target.bytes());
+    }
+
+    @Override
+    public PullProgress watched(Target target, PullProgress progress) throws SourceException {
+        return new Watched(target, action(target), progress);
     }
 
     /** Asks the server now and then whether an update is still wanted. */
