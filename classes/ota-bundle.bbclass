@@ -25,6 +25,10 @@ OTA_BUNDLE_CERT ?= ""
 OTA_BUNDLE_TRUST ?= ""
 # Lists *.revoked of keys and certificates that devices with this image trust no more: scripts/ota-bundle fingerprint.
 OTA_BUNDLE_REVOKED ?= ""
+# Certificates of those for whom the bundle is encrypted, PEM files. Empty: it is not.
+OTA_BUNDLE_RECIPIENTS ?= ""
+# Where devices have the private key for that: a file or a pkcs11: URI.
+OTA_DECRYPTION_KEY ?= ""
 # Further private keys that sign the bundle as well, while devices change from one key to another.
 OTA_BUNDLE_ALSO ?= ""
 # root.json of the TUF repository (scripts/ota-repository init), for devices that take their updates from one.
@@ -101,6 +105,8 @@ python do_ota_trust () {
     formats = (d.getVar('OTA_BOOT_FORMATS') or '').split()
     if formats:
         settings += '\nBOOT_FORMATS=' + ','.join(formats)
+    if d.getVar('OTA_DECRYPTION_KEY'):
+        settings += '\nDECRYPTION_KEY=' + d.getVar('OTA_DECRYPTION_KEY')
     for name, text in (('compatible', d.getVar('OTA_COMPATIBLE')), ('sysupgrade.conf', settings)):
         with open(os.path.join(d.getVar('OTA_TRUST'), name), 'w') as f:
             f.write(text + '\n')
@@ -160,6 +166,13 @@ python ota_bundle_make () {
                              extra=extra, form=bundle.form_named(d.getVar('OTA_BUNDLE_FORMAT')),
                              judge=lambda made: judge.as_device(made, d.getVar('OTA_BUNDLE_KEY'), bb.warn),
                              also=(d.getVar('OTA_BUNDLE_ALSO') or '').split())
+        recipients = (d.getVar('OTA_BUNDLE_RECIPIENTS') or '').split()
+        if recipients:
+            # Signed anew, and not by the others: the manifest is another one.
+            if d.getVar('OTA_BUNDLE_ALSO'):
+                bb.fatal('OTA_BUNDLE_RECIPIENTS and OTA_BUNDLE_ALSO: expected one of them, found both; sign the encrypted bundle with: ota-bundle sign --add')
+            made = bundle.encrypt(os.path.join(folder, name), os.path.join(folder, name), d.getVar('OTA_BUNDLE_KEY'),
+                                  d.getVar('OTA_BUNDLE_CERT') or None, recipients)
         with bundle.open_bundle(os.path.join(folder, name)) as opened:
             signer = opened.signed_by([os.path.join(d.getVar('OTA_TRUST'), 'keys.d')])
     except bundle.SignatureError as e:
@@ -175,6 +188,6 @@ python ota_bundle_make () {
 IMAGE_POSTPROCESS_COMMAND:append = " ota_bundle_make"
 do_image_complete[depends] += "openssl-native:do_populate_sysroot ota-content-native:do_populate_sysroot"
 do_image_complete[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@d.getVar('OTA_BUNDLE_CERT') + '*:True' if d.getVar('OTA_BUNDLE_CERT') else ''} \
-    ${@' '.join(path + '*:True' for path in (d.getVar('OTA_BUNDLE_ALSO') or '').split())} \
+    ${@' '.join(path + '*:True' for path in ((d.getVar('OTA_BUNDLE_ALSO') or '') + ' ' + (d.getVar('OTA_BUNDLE_RECIPIENTS') or '')).split())} \
     ${OTA_RECORD_DIR}/full*ota*record.json:True"
 do_image_complete[vardepsexclude] += "OTA_RECORD_DIR"

@@ -64,10 +64,21 @@ KEYS = (
     ("image-compression", re.compile("zstd-blocks"), "zstd-blocks", False),
     ("index-bytes", *_BYTES, False),
     ("index-sha256", *_SHA256, False),
+    ("encryption-cipher", re.compile("aes-256-ctr"), "aes-256-ctr", False),
+    ("encryption-nonce", re.compile("[0-9a-f]{16}"), "8 bytes: 16 hexadecimal digits in lower case", False),
+    ("encryption-key-sha256", *_SHA256, False),
+    (
+        "encryption-recipients",
+        re.compile(r"(?=(?:.{4}){1,12288}\Z)[A-Za-z0-9+/]+={0,2}"),
+        "a CMS EnvelopedData in Base64, at most 48 KiB",
+        False,
+    ),
     ("description", re.compile(r"[ -~]{1,1000}"), "free text of 1 to 1000 characters", False),
 )
 # Keys that a manifest of format 2 must have, and one of format 1 must not.
 KEYS_2 = ("image-type", "image-compression", "index-bytes", "index-sha256")
+# All or none of them, and in format 2 only.
+KEYS_ENCRYPTION = ("encryption-cipher", "encryption-nonce", "encryption-key-sha256", "encryption-recipients")
 
 # The beginning of the DER form of a public key, which is the same for all keys of a kind, and its length.
 _P256 = "301306072a8648ce3d020106082a8648ce3d030107"
@@ -607,7 +618,9 @@ def parse_manifest(content):
     missing = [key for key, *_, required in KEYS if required and key not in values]
     if values.get("format") == FORMAT_2:
         missing += [key for key in (*KEYS_2, "rootfs-bytes", "rootfs-sha256") if key not in values]
-    elif foreign := [key for key in KEYS_2 if key in values]:
+        if any(key in values for key in KEYS_ENCRYPTION):
+            missing += [key for key in KEYS_ENCRYPTION if key not in values]
+    elif foreign := [key for key in (*KEYS_2, *KEYS_ENCRYPTION) if key in values]:
         raise BundleError(f"the manifest of format 1 has the key {foreign[0]} of format 2")
     elif ("rootfs-bytes" in values) != ("rootfs-sha256" in values):
         missing.append("rootfs-bytes and rootfs-sha256, both or none")
@@ -737,6 +750,100 @@ def sign_again(path, output, key, certificates=None, trusted=(), add=False):
         finally:
             new.unlink(missing_ok=True)
         return opened.values()
+
+
+def _ciphered(source, target, key):
+    """Encrypts a payload, or decrypts it: key has 40 bytes, key and nonce, in a file, as a command line is seen by everybody."""
+    with open(source, "rb") as given, open(target, "wb") as out:
+        done = subprocess.run(
+            [content_engine(), "cipher", str(key)], stdin=given, stdout=out, stderr=subprocess.PIPE, check=False
+        )
+    if done.returncode:
+        raise BundleError(f"the payload cannot be encrypted: {done.stderr.decode(errors='replace').strip()}")
+
+
+def _private(path, content):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f:
+        f.write(content)
+
+
+def _recipients(key, certificates):
+    """The content key, a file, for everybody who has the private key of one of these certificates: CMS EnvelopedData in Base64."""
+    words = []
+    for certificate in certificates:
+        found = _certificates(Path(certificate).read_text(errors="replace"))
+        if not found:
+            raise BundleError(f"{certificate}: expected the certificate of a recipient in PEM, found none")
+        said = _openssl("x509", "-noout", "-text", content=found[0].encode()).decode()
+        words += ["-recip", certificate]
+        if "Public Key Algorithm: rsaEncryption" in said:
+            words += ["-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256"]
+        elif "Public Key Algorithm: id-ecPublicKey" not in said:
+            raise BundleError(
+                f"{certificate}: expected a certificate with a key of RSA or of an elliptic curve, found another one"
+            )
+    made = _openssl(
+        "cms", "-encrypt", "-binary", "-aes256", "-outform", "DER", "-in", key, *words, fails="cms cannot encrypt"
+    )
+    return base64.b64encode(made).decode()
+
+
+def encrypt(path, output, key, certificates, recipients, trusted=()):
+    """A bundle of format 2 whose frames are encrypted for those who have the key of one of the recipients' certificates. As its manifest is
+    another one, it is signed by `key`, which has these certificates. trusted: who has to have signed the plain one. Returns the values of its
+    manifest."""
+    path, output = Path(path), Path(output)
+    chain = _chain(certificates)
+    new = output.with_name(f"{output.name}.{os.getpid()}.new")
+    if not recipients:
+        raise BundleError("expected at least one recipient's certificate, found none")
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as name, open_bundle(path) as opened:
+        folder = Path(name)
+        if trusted:
+            opened.signed_by(trusted)
+        opened.check_image()
+        values = opened.values()
+        if values["format"] != FORMAT_2 or "encryption-cipher" in values:
+            raise BundleError(f"{path}: expected a bundle of format 2 that is not encrypted, found another one")
+        plain, payload, manifest = folder / "plain", folder / "payload", folder / MANIFEST
+        with open(plain, "wb") as out:
+            opened.copy_image(out)
+        # Drawn for this payload only: no other bytes are ever encrypted with them.
+        secret, nonce = os.urandom(32), os.urandom(8)
+        _private(folder / "wrapped", secret)
+        _private(folder / "content-key", secret + nonce)
+        _ciphered(plain, payload, folder / "content-key")
+        plain.unlink()
+        with open(payload, "rb") as f:
+            _, digest = _hash(f)
+        values |= {
+            "image-sha256": digest,
+            "encryption-cipher": "aes-256-ctr",
+            "encryption-nonce": nonce.hex(),
+            "encryption-key-sha256": hashlib.sha256(secret).hexdigest(),
+            "encryption-recipients": _recipients(folder / "wrapped", recipients),
+        }
+        content = manifest_text(values).encode()
+        manifest.write_bytes(content)
+        signature = _signed(manifest, key, chain, certificates)
+        opened.copy_index(folder / INDEX)
+        try:
+            _assembled(
+                new,
+                [
+                    (MANIFEST, content),
+                    (SIGNATURE, signature),
+                    *([(CHAIN, chain)] if chain else []),
+                    (INDEX, folder / INDEX),
+                    (opened.image, payload),
+                ],
+            )
+            with open_bundle(new) as made:
+                made.check_image()
+            new.replace(output)
+        finally:
+            new.unlink(missing_ok=True)
+        return parse_manifest(content)
 
 
 def create(

@@ -836,6 +836,34 @@ class Build(Folder):
         }
         self.build()
 
+    def test_the_bundle_of_an_image_can_be_encrypted(self):
+        recipient = self.folder / "device.crt"
+        words = [
+            "openssl",
+            "req",
+            "-x509",
+            "-new",
+            "-subj",
+            "/CN=device",
+            "-days",
+            "1",
+            "-key",
+            self.shared / "p256.key",
+        ]
+        recipient.write_bytes(subprocess.run(words, check=True, capture_output=True).stdout)
+        self.values |= {
+            "OTA_BUNDLE_KEY": str(self.shared / "ed25519.key"),
+            "OTA_BUNDLE_RECIPIENTS": str(recipient),
+            "OTA_DECRYPTION_KEY": "/data/device.key",
+        }
+        made = self.build()
+        with bundle.open_bundle(made) as opened:
+            self.assertEqual(opened.values()["encryption-cipher"], "aes-256-ctr")
+            opened.check_image()
+        with self.assertRaisesRegex(Fatal, "expected one of them"):
+            self.values["OTA_BUNDLE_ALSO"] = str(self.shared / "p256.key")
+            self.build()
+
     def test_wrong_settings_end_the_build_with_their_name(self):
         for words, settings in (
             ("OTA_BUNDLE_KEY", {"OTA_BUNDLE_KEY": "/none.key"}),

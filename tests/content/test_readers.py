@@ -208,6 +208,21 @@ class Generator:
             b"description": (b"text", b"", b"d" * 1000, b"d" * 1001, b"a = b"),
             b"image-type": (b"ext4", b"tar", b"", b"ext4 "),
             b"image-compression": (b"zstd-blocks", b"zstd", b""),
+            b"encryption-cipher": (b"aes-256-ctr", b"aes-256-gcm", b""),
+            b"encryption-nonce": (b"0" * 16, b"0" * 15, b"0" * 17, b"G" * 16, b"A" * 16, b""),
+            b"encryption-recipients": (
+                b"AAA=",
+                b"AAAA",
+                b"AA==",
+                b"A===",
+                b"====",
+                b"AA",
+                b"",
+                b"A+/=",
+                b"A A=",
+                b"A" * 49152,
+                b"A" * 49156,
+            ),
         }
         return self.choice(some.get(key, hashes if key.endswith(b"sha256") else numbers))
 
@@ -230,6 +245,13 @@ class Generator:
                 b"index-bytes": b"100",
                 b"index-sha256": b"c" * 64,
             }
+            if self.random.random() < 0.4:
+                good |= {
+                    b"encryption-cipher": b"aes-256-ctr",
+                    b"encryption-nonce": b"0123456789abcdef",
+                    b"encryption-key-sha256": b"d" * 64,
+                    b"encryption-recipients": b"AAAA",
+                }
         lines = list(good.items())
         for _ in range(self.choice((0, 1, 1, 1, 2, 3))):
             change = self.random.random()
@@ -248,6 +270,10 @@ class Generator:
                     b"image-compression",
                     b"index-bytes",
                     b"index-sha256",
+                    b"encryption-cipher",
+                    b"encryption-nonce",
+                    b"encryption-key-sha256",
+                    b"encryption-recipients",
                 )
             )
             if change < 0.5:

@@ -1001,3 +1001,54 @@ def bundle_stopped(factory):
     board.wait_for_lock()
     true(not board.mounts("b"), "a half-written slot can be mounted")
     equal(board.sysupgrade("--no-reboot", image).code, 0, "exit code of the next")
+
+
+# ---- encrypted ---------------------------------------------------------------------------------------------------------
+
+
+def device_certificate(factory, name):
+    made = keys(factory)
+    certificate = made.folder / f"{name}.device.crt"
+    if not certificate.exists():
+        key = made.private(name, "p256")
+        run("openssl", "req", "-x509", "-new", "-key", key, "-subj", f"/CN={name}", "-days", "1", "-out", certificate)
+    return certificate
+
+
+def encrypted_board(factory, key="device"):
+    """A board with a private key, and a bundle for that of the device."""
+    made = keys(factory)
+    plain, out = factory.place / "plain.bundle", factory.place / "encrypted.bundle"
+    plain.write_bytes(good_bundle(factory, form=2, version="2.0.1"))
+    host.encrypt(plain, out, made.private("ed25519"), None, [device_certificate(factory, "device")])
+
+    def has_a_key(root):
+        if key:
+            (root / "etc/device.key").write_text(made.private(key, "p256").read_text())
+        (root / "etc/otamgr/sysupgrade.conf").write_text("DECRYPTION_KEY=/etc/device.key\n" if key != "" else "")
+
+    board = factory.board(change=trusting(made.public("ed25519"), also=has_a_key))
+    board.target_before = board.slot_bytes(board.target)
+    return board, out.read_bytes()
+
+
+@promise("a bundle that is encrypted for this device installs exactly that system")
+def decrypts(factory):
+    board, content = encrypted_board(factory)
+    result = board.sysupgrade("--no-reboot", board.deliver(content))
+    equal(result.code, 0, f"exit code, said {result.err}")
+    with board.mounted("b") as new:
+        found = tree(new, without=(*ADDED, "etc/otamgr", "etc/otamgr/manifest", "etc/device.key"))
+        equal(found, tree(factory.new), "new system")
+    equal(list((board.root / "run").glob("**/content-key")), [], "keys that are left")
+
+
+@promise(
+    "exit 23: an encrypted bundle is refused before anything is touched by a board with {}",
+    cases=["no key", "the key of somebody else", "a key that is not there"],
+)
+def cannot_decrypt(factory, what):
+    board, content = encrypted_board(factory, {"no key": "", "the key of somebody else": "other"}.get(what, None))
+    words = {"no key": "names none", "the key of somebody else": "not for this device"}.get(what, "cannot be read")
+    refused(board, board.sysupgrade("--no-reboot", board.deliver(content)), 23, words)
+    equal(verify(board, content).code, 0, "what ota-verify says of it")

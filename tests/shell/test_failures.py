@@ -50,6 +50,7 @@ CODES = {
     20: "older than the floor",
     21: "over the budget",
     22: "needs more of the bundle",
+    23: "no key for it",
 }
 
 

@@ -12,7 +12,7 @@ import threading
 
 from board import HEADER, KIB, MIB, SLOT, tree
 from promises import equal, promise, true
-from test_bundle import bundle_board, good_bundle, keys, make_bundle
+from test_bundle import bundle_board, encrypted_board, good_bundle, keys, make_bundle
 from test_failures import refused
 from test_parts import beginning, in_parts
 from test_pieces import full_image
@@ -168,6 +168,29 @@ def streams(factory):
     true(streamed.given < len(content), "only what no slot has is asked for")
     equal(streamed.progress[-1].split()[:2], ["done", "100"], "the end of the progress")
     equal([line for line in board.events() if "streamed=yes" in line][:1] != [], True, "the journal says it")
+
+
+@promise(
+    "an encrypted bundle is streamed like any other, goes on after an end, and asks nobody for anything without the key"
+)
+def streams_encrypted(factory):
+    board, content = encrypted_board(factory)
+    in_parts(board, content)
+    (board.root / "tmp/x.hdr").write_bytes(HEADER)
+    cut = Streamed(board, content, ends_after=300 * KIB)
+    equal(cut.code, 22, f"exit code, said {cut.err}")
+    equal(superblock(board), bytes(4 * KIB), "the superblock")
+    streamed = Streamed(board, content, "--header", "/tmp/x.hdr")
+    equal(streamed.code, 0, f"exit code, said {streamed.err}")
+    with board.mounted("b") as new:
+        without = (*ADDED, "etc/otamgr", "etc/otamgr/manifest", "etc/x.hdr", "etc/device.key")
+        equal(tree(new, without=without), tree(factory.new), "new system")
+    factory.close_boards()
+    board, content = encrypted_board(factory, "other")
+    in_parts(board, content)
+    streamed = Streamed(board, content)
+    refused(board, streamed, 23, "not for this device")
+    equal(streamed.asked, [], "what was asked for")
 
 
 @promise("ranges of nginx go straight into the slot, and it sends what the slots lack and no more")

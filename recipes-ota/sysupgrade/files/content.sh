@@ -48,7 +48,7 @@ content_ended() {
 content_succeeded() {
     case $content_status in
     0) return 0 ;;
-    1 | 2 | [1-9][0-9][0-9] | 2[3-9] | [3-9][0-9]) fail 1 "the content engine ended with status $content_status: $(first_line "$work/complaint")" ;;
+    1 | 2 | [1-9][0-9][0-9] | 2[4-9] | [3-9][0-9]) fail 1 "the content engine ended with status $content_status: $(first_line "$work/complaint")" ;;
     *) fail "$content_status" "$(first_line "$work/complaint")" ;;
     esac
 }

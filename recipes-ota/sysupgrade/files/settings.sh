@@ -18,7 +18,7 @@ settings_read() {
     settings_said='' settings_problem=''
     if [ ! -e "$1" ] && [ ! -L "$1" ]; then return 0; fi
     case $1 in
-    *"$SETTINGS_UPDATE") settings_known='REQUIRE_SIGNATURE ENV_DEVICE BOOT_FORMATS' ;;
+    *"$SETTINGS_UPDATE") settings_known='REQUIRE_SIGNATURE ENV_DEVICE BOOT_FORMATS DECRYPTION_KEY' ;;
     *"$SETTINGS_TRIAL") settings_known='TRIAL_TRIES COMMIT_DEADLINE REBOOT_GRACE' ;;
     # DATA_DEVICE is for ota-data.
     # Also that of a new system, below the place where it is mounted.

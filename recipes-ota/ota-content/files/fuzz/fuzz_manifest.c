@@ -15,7 +15,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (manifest_read(&manifest, (const char *)data, size, &reason) == 0) {
         if (!version_read(&version, manifest.version, strlen(manifest.version), why, sizeof why) ||
             version_compare(&version, &manifest.numbers) != 0 || !member_name_is_plain(manifest.image, strlen(manifest.image)) ||
-            manifest.image_bytes == 0 || (manifest.format == 2) != (manifest.index_bytes != 0)) {
+            manifest.image_bytes == 0 || (manifest.format == 2) != (manifest.index_bytes != 0) ||
+            (manifest.is_encrypted && (manifest.format != 2 || manifest.recipients_length % 4 != 0 || manifest.recipients_length == 0 ||
+                                       manifest.recipients < (const char *)data ||
+                                       manifest.recipients + manifest.recipients_length > (const char *)data + size))) {
             abort();
         }
     } else if (reason.code != 4 || reason.text[0] == '\0') {

@@ -4,6 +4,7 @@
 #define BLOCKS_H
 
 #include "check.h"
+#include "cipher.h"
 #include "feed.h"
 #include "index.h"
 
@@ -16,6 +17,8 @@ struct payload {
     uint8_t *first;
     size_t first_bytes;
     bool has_first;
+    bool is_encrypted;
+    struct content_key key;
 };
 
 /* What check, write, verify and need have in common. */
@@ -31,6 +34,8 @@ void blocks_close(struct blocks *blocks);
 /* Without a feed nothing happens. check: asks for the first frame and keeps it. write: takes what the check has kept. */
 int payload_fed(struct blocks *blocks, struct feed *feed, const struct job *job, bool checks, struct reason *reason);
 int payload_read(const struct payload *payload, void *buffer, size_t size, uint64_t offset, struct reason *reason);
+/* What was read from there, as it was before it was encrypted. Not for what is all zeros, which nobody has fetched. */
+int payload_decrypted(const struct payload *payload, void *bytes, size_t size, uint64_t offset, struct reason *reason);
 /* A slot that cannot be read is none. */
 bool slot_opened_if_there(struct slot *slot, const char *name);
 

@@ -10,9 +10,11 @@
 #include "there.h"
 
 #include <linux/fs.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 enum {
     /* Of this program and its libraries. */
@@ -65,6 +67,19 @@ static int index_loaded(struct blocks *blocks, const char *folder, const struct 
     return code;
 }
 
+/* What `open` leaves of a bundle that is encrypted. */
+static int content_key_found(struct payload *payload, const struct job *job, const struct facts *facts, struct reason *reason) {
+    char path[512];
+    if (!path_in(path, sizeof path, job->folder, "content-key")) {
+        return fail(reason, CODE_USAGE, "the name of the folder is too long: %.100s", job->folder);
+    }
+    payload->is_encrypted = access(path, F_OK) == 0;
+    if (payload->is_encrypted) {
+        return content_key_loaded(&payload->key, path, reason);
+    }
+    return facts_get(facts, "encryption") == NULL ? 0 : fail(reason, CODE_KEY, "the bundle is encrypted, and was opened without a key");
+}
+
 int blocks_open(struct blocks *blocks, struct job *job, const struct facts *facts, struct reason *reason) {
     uint64_t file_bytes;
     *blocks = (struct blocks){0};
@@ -77,6 +92,9 @@ int blocks_open(struct blocks *blocks, struct job *job, const struct facts *fact
     }
     if (code == 0) {
         code = facts_number(facts, "payload_bytes", &blocks->payload.bytes, reason);
+    }
+    if (code == 0) {
+        code = content_key_found(&blocks->payload, job, facts, reason);
     }
     if (code == 0 && blocks->payload.bytes != blocks->index.payload_bytes) {
         code = fail(reason, CODE_CORRUPT, "the frames of the bundle have %llu bytes, its index speaks of %llu", (unsigned long long)blocks->payload.bytes,
@@ -93,6 +111,7 @@ void blocks_close(struct blocks *blocks) {
         feed_close(blocks->payload.feed);
     }
     free(blocks->payload.first);
+    OPENSSL_cleanse(&blocks->payload.key, sizeof blocks->payload.key);
     index_free(&blocks->index);
     free(blocks->bytes);
 }
@@ -110,6 +129,9 @@ static int head_unpacked(const struct blocks *blocks, uint8_t head[BLOCK], struc
     }
     if (code == 0 && blocks->payload.feed == NULL && is_zero(packed, packed_bytes)) {
         code = fail(reason, CODE_NEEDS_MORE, "the bundle was fetched in parts, and its first block is not among them; pull it again");
+    }
+    if (code == 0) {
+        code = payload_decrypted(&blocks->payload, packed, packed_bytes, 0, reason);
     }
     if (code == 0) {
         code = frame_unpacked(unpacker, packed, packed_bytes, plain, 0, plain, (size_t)index_frame_blocks(index, 0) * BLOCK, reason);
@@ -148,6 +170,9 @@ static int groups_checked(const struct blocks *blocks, const struct plan *plan, 
         for (uint64_t at = index->group_offset[group], to = index->group_offset[group + 1]; code == 0 && at < to;) {
             size_t size = to - at < PACKED_BYTES ? (size_t)(to - at) : PACKED_BYTES;
             code = payload_read(&blocks->payload, buffer, size, at, reason);
+            if (code == 0) {
+                code = payload_decrypted(&blocks->payload, buffer, size, at, reason);
+            }
             hashes = hashes && code == 0 && EVP_DigestUpdate(sha256, buffer, size) == 1;
             at += size;
             done += size;
@@ -311,6 +336,7 @@ struct writing {
     uint8_t *packed;       /* frames from `packed_frame` on; the next one begins at packed_at */
     uint32_t packed_frame, packed_end;
     size_t packed_at;
+    uint64_t packed_begin; /* where what is in `packed` lies in the payload */
     uint64_t packed_offset;
     uint32_t offset_frame; /* packed_offset is that of this frame */
     uint8_t *window;       /* the blocks before window_data, of which `window_blocks` are there */
@@ -465,17 +491,20 @@ static int frame_read(struct writing *writing, uint32_t frame, const uint8_t **b
         writing->packed_frame = frame;
         writing->packed_end = end;
         writing->packed_at = 0;
+        writing->packed_begin = offset;
         writing->packed_offset = offset + size;
         writing->offset_frame = end;
     }
-    *bytes = writing->packed + writing->packed_at;
+    uint8_t *packed = writing->packed + writing->packed_at;
+    uint64_t at = writing->packed_begin + writing->packed_at;
+    *bytes = packed;
     writing->packed_at += index_frame_bytes(index, frame);
     writing->packed_frame++;
-    if (writing->blocks->payload.feed == NULL && is_zero(*bytes, index_frame_bytes(index, frame))) {
+    if (writing->blocks->payload.feed == NULL && is_zero(packed, index_frame_bytes(index, frame))) {
         return fail(reason, CODE_NEEDS_MORE, "the slots changed after the check, and block %u is in neither of them nor in the parts of the bundle; pull it again",
                     (unsigned)index_place(index, frame * index->frame_blocks));
     }
-    return 0;
+    return payload_decrypted(&writing->blocks->payload, packed, index_frame_bytes(index, frame), at, reason);
 }
 
 static int frame_written(struct writing *writing, uint32_t frame, struct reason *reason) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ota-content open --keys DIR FOLDER
+ * ota-content open --keys DIR [--decrypt KEY] FOLDER
  *
  * The image on descriptor 8: no bundle, or one whose manifest is signed by who is trusted, is understood, and speaks of the image
  * in it. What is judged is what was copied into memory, once; the same bytes go into FOLDER. Of the payload nothing is read.
@@ -12,7 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
 #include "bundle.h"
+#include "cipher.h"
 #include "commands.h"
 #include "facts.h"
 #include "source.h"
@@ -114,6 +118,35 @@ static int index_copied(const struct bundle_bytes *image, const struct bundle_me
     return code;
 }
 
+/* The key of an encrypted payload, for the steps that follow: FOLDER is root's own. */
+static int content_key_left(const struct manifest *manifest, const char *device, const char *folder, struct reason *reason) {
+    struct content_key key;
+    char path[512];
+    uint8_t *cms = malloc(manifest->recipients_length);
+    if (cms == NULL || !path_in(path, sizeof path, folder, "content-key")) {
+        free(cms);
+        return fail(reason, CODE_RESOURCES, "no memory for the key of the bundle");
+    }
+    int length = EVP_DecodeBlock(cms, (const uint8_t *)manifest->recipients, (int)manifest->recipients_length), code;
+    for (size_t i = 1; length > 0 && i <= 2 && manifest->recipients[manifest->recipients_length - i] == '='; i++) {
+        length--;
+    }
+    memcpy(key.nonce, manifest->encryption_nonce, sizeof key.nonce);
+    code = length > 0 ? content_key_unwrapped(&key, cms, (size_t)length, manifest->encryption_key_sha256, device, reason)
+                      : fail(reason, CODE_FORMAT, "the manifest's encryption-recipients are no Base64");
+    if (code == 0) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        bool good = fd >= 0 && bytes_written(fd, key.key, sizeof key.key) && bytes_written(fd, key.nonce, sizeof key.nonce);
+        if (fd >= 0) {
+            good = close(fd) == 0 && good;
+        }
+        code = good ? 0 : fail_errno(reason, CODE_RESOURCES, "%s cannot be written", path);
+    }
+    OPENSSL_cleanse(&key, sizeof key);
+    free(cms);
+    return code;
+}
+
 static int facts_written(const char *folder, const struct bundle *bundle, const struct manifest *manifest, const char *signer,
                          struct reason *reason) {
     struct facts_out facts;
@@ -144,13 +177,17 @@ static int facts_written(const char *folder, const struct bundle *bundle, const 
         hex(hash, manifest->index_sha256, sizeof manifest->index_sha256);
         facts_add(&facts, "index_sha256", hash);
     }
+    if (manifest->is_encrypted) {
+        facts_add(&facts, "encryption", "aes-256-ctr");
+    }
     if (manifest->description[0] != '\0') {
         facts_add(&facts, "description", manifest->description);
     }
     return facts_end(&facts, true, reason);
 }
 
-static int bundle_opened(const struct bundle_bytes *image, const char *keys, const char *folder, struct reason *reason) {
+/* decrypt: the private key of the device, perhaps an empty name; NULL where nobody wants to read the payload. */
+static int bundle_opened(const struct bundle_bytes *image, const char *keys, const char *decrypt, const char *folder, struct reason *reason) {
     struct bundle bundle;
     struct manifest manifest;
     struct content text = {0}, signature = {0}, chain = {0};
@@ -167,6 +204,7 @@ static int bundle_opened(const struct bundle_bytes *image, const char *keys, con
                                 reason)) == 0 &&
         (code = manifest_read(&manifest, (const char *)text.bytes, text.length, reason)) == 0 &&
         (code = bundle_fits(&bundle, &manifest, reason)) == 0 &&
+        (code = manifest.is_encrypted && decrypt != NULL ? content_key_left(&manifest, decrypt, folder, reason) : 0) == 0 &&
         (code = index_copied(image, &bundle.index, &manifest, folder, reason)) == 0) {
         code = facts_written(folder, &bundle, &manifest, signer, reason);
     }
@@ -180,12 +218,13 @@ static int bundle_opened(const struct bundle_bytes *image, const char *keys, con
 int cmd_open(int argc, char **argv, struct reason *reason) {
     struct stat is;
     int fd = IMAGE_FD;
-    if (argc != 4 || strcmp(argv[1], "--keys") != 0) {
-        return fail(reason, CODE_USAGE, "usage: ota-content open --keys DIR FOLDER");
+    bool decrypts = argc == 6 && strcmp(argv[3], "--decrypt") == 0;
+    if ((argc != 4 && !decrypts) || strcmp(argv[1], "--keys") != 0) {
+        return fail(reason, CODE_USAGE, "usage: ota-content open --keys DIR [--decrypt KEY] FOLDER");
     }
-    const char *keys = argv[2], *folder = argv[3];
+    const char *keys = argv[2], *decrypt = decrypts ? argv[4] : NULL, *folder = argv[argc - 1];
     /* What an earlier run has left does not speak of this image. */
-    static const char *const left[] = {"opened", "manifest", "manifest.sig", "manifest.crt", "index", "facts", "chunks", "ranges"};
+    static const char *const left[] = {"opened", "manifest", "manifest.sig", "manifest.crt", "index", "content-key", "facts", "chunks", "ranges"};
     for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
         char path[512];
         if (!path_in(path, sizeof path, folder, left[i]) || (unlink(path) != 0 && errno != ENOENT)) {
@@ -197,7 +236,7 @@ int cmd_open(int argc, char **argv, struct reason *reason) {
     }
     struct bundle_bytes image = {.read = read_fully, .self = &fd, .size = (uint64_t)is.st_size};
     if (bundle_is_recognised(&image)) {
-        return bundle_opened(&image, keys, folder, reason);
+        return bundle_opened(&image, keys, decrypt, folder, reason);
     }
     struct facts_out facts;
     int code = facts_begin(&facts, folder, "opened", reason);

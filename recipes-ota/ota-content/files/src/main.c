@@ -22,13 +22,13 @@ static const struct {
     {"unpack", cmd_unpack}, {"stage", cmd_stage},   {"compare", cmd_compare},
     {"probe", cmd_probe},   {"index", cmd_index},   {"attributes", cmd_attributes},
     {"need", cmd_need},     {"limit", cmd_limit},   {"head", cmd_head},
-    {"header", cmd_header}, {"same", cmd_same},
+    {"header", cmd_header}, {"same", cmd_same},     {"cipher", cmd_cipher},
 };
 
 static const char usage[] =
     "Usage: ota-content SUB-COMMAND ...        a part of sysupgrade; it reads the image from descriptor 8\n"
     "  hold [--as USER] [--image NAME] [--header NAME] -- COMMAND ARGUMENT...\n"
-    "  open --keys DIR FOLDER\n"
+    "  open --keys DIR [--decrypt KEY] FOLDER\n"
     "  verify-file --keys DIR FILE SIGNATURE [CERTIFICATES]\n"
     "  check --folder FOLDER --slot DEVICE [--running DEVICE] [--slot-bytes N] [--progress-fd N] [--requests-fd N]\n"
     "  need --folder FOLDER --slot DEVICE [--running DEVICE] [--slot-bytes N] [--progress-fd N]\n"
@@ -41,6 +41,7 @@ static const char usage[] =
     "  limit SECONDS -- COMMAND ARGUMENT...\n"
     "  head note|judge|clear --folder FOLDER --slot DEVICE\n"
     "  header FILE NAME | same FILE FILE\n"
+    "  cipher KEYFILE                          on a build host: encrypts standard input\n"
     "  probe env FILE OFFSET SIZE ... | probe env-copy FILE OFFSET SIZE VARIABLES | probe ext4 DEVICE\n"
     "Exit codes are those of sysupgrade --help.\n";
 

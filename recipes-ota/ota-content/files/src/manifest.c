@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { RECIPIENTS_LIMIT = 49152 };
+
 /* A piece of the manifest. */
 struct text {
     const char *at;
@@ -145,30 +147,51 @@ static int number_read(struct reason *reason, const char *key, struct text value
     return 0;
 }
 
-static int hash_read(struct reason *reason, const char *key, struct text value, uint8_t *to) {
+static bool hex_read(struct text value, uint8_t *to, size_t bytes) {
     static const char digits[] = "0123456789abcdef";
-    bool good = value.length == 64;
-    for (size_t i = 0; good && i < 64; i++) {
+    bool good = value.length == 2 * bytes;
+    for (size_t i = 0; good && i < 2 * bytes; i++) {
         const char *digit = memchr(digits, value.at[i], 16);
         good = digit != NULL;
         if (good) {
             to[i / 2] = (uint8_t)((i % 2 ? to[i / 2] << 4 : 0) | (digit - digits));
         }
     }
-    return good ? 0 : expected(reason, key, value, "a SHA-256: 64 hexadecimal digits in lower case");
+    return good;
+}
+
+static int hash_read(struct reason *reason, const char *key, struct text value, uint8_t *to) {
+    return hex_read(value, to, 32) ? 0 : expected(reason, key, value, "a SHA-256: 64 hexadecimal digits in lower case");
+}
+
+/* Base64 in one line; what it says is read later. */
+static bool is_base64(struct text value) {
+    size_t end = value.length;
+    while (end > 0 && value.length - end < 2 && value.at[end - 1] == '=') {
+        end--;
+    }
+    for (size_t i = 0; i < end; i++) {
+        if (!is_name_start(value.at[i]) && value.at[i] != '+' && value.at[i] != '/') {
+            return false;
+        }
+    }
+    return end > 0 && value.length % 4 == 0 && value.length <= RECIPIENTS_LIMIT;
 }
 
 /* ---- lines ---- */
 
 /* From IMAGE_TYPE on they are keys of format 2 only. */
 enum key { FORMAT, COMPATIBLE, VERSION, IMAGE, IMAGE_BYTES, IMAGE_SHA256, ROOTFS_BYTES, ROOTFS_SHA256, DESCRIPTION, IMAGE_TYPE,
-           IMAGE_COMPRESSION, INDEX_BYTES, INDEX_SHA256, KEYS };
+           IMAGE_COMPRESSION, INDEX_BYTES, INDEX_SHA256, ENCRYPTION_CIPHER, ENCRYPTION_NONCE, ENCRYPTION_KEY_SHA256,
+           ENCRYPTION_RECIPIENTS, KEYS };
 
 static const char *const keys[KEYS] = {
     [FORMAT] = "format", [COMPATIBLE] = "compatible", [VERSION] = "version", [IMAGE] = "image", [IMAGE_BYTES] = "image-bytes",
     [IMAGE_SHA256] = "image-sha256", [ROOTFS_BYTES] = "rootfs-bytes", [ROOTFS_SHA256] = "rootfs-sha256",
     [DESCRIPTION] = "description", [IMAGE_TYPE] = "image-type", [IMAGE_COMPRESSION] = "image-compression",
-    [INDEX_BYTES] = "index-bytes", [INDEX_SHA256] = "index-sha256",
+    [INDEX_BYTES] = "index-bytes", [INDEX_SHA256] = "index-sha256", [ENCRYPTION_CIPHER] = "encryption-cipher",
+    [ENCRYPTION_NONCE] = "encryption-nonce", [ENCRYPTION_KEY_SHA256] = "encryption-key-sha256",
+    [ENCRYPTION_RECIPIENTS] = "encryption-recipients",
 };
 
 static int key_order(const void *one, const void *other) {
@@ -217,6 +240,28 @@ static int word_read(struct reason *reason, enum key key, const struct text *val
     return 0;
 }
 
+/* All of them, or none. */
+static int encryption_read(struct manifest *to, const struct text values[KEYS], const bool there[KEYS], struct reason *reason) {
+    char cipher[16];
+    int code;
+    if (!there[ENCRYPTION_CIPHER] && !there[ENCRYPTION_NONCE] && !there[ENCRYPTION_KEY_SHA256] && !there[ENCRYPTION_RECIPIENTS]) {
+        return 0;
+    }
+    to->is_encrypted = true;
+    if ((code = word_read(reason, ENCRYPTION_CIPHER, values, "aes-256-ctr", cipher)) != 0) {
+        return code;
+    }
+    if (!hex_read(values[ENCRYPTION_NONCE], to->encryption_nonce, sizeof to->encryption_nonce)) {
+        return expected(reason, keys[ENCRYPTION_NONCE], values[ENCRYPTION_NONCE], "8 bytes: 16 hexadecimal digits in lower case");
+    }
+    if (!is_base64(values[ENCRYPTION_RECIPIENTS])) {
+        return expected(reason, keys[ENCRYPTION_RECIPIENTS], values[ENCRYPTION_RECIPIENTS], "a CMS EnvelopedData in Base64, at most 48 KiB");
+    }
+    to->recipients = values[ENCRYPTION_RECIPIENTS].at;
+    to->recipients_length = values[ENCRYPTION_RECIPIENTS].length;
+    return hash_read(reason, keys[ENCRYPTION_KEY_SHA256], values[ENCRYPTION_KEY_SHA256], to->encryption_key_sha256);
+}
+
 static int format_read(struct manifest *to, const struct text values[KEYS], const bool there[KEYS], struct reason *reason) {
     static const char name[] = "otamgr-bundle-";
     const struct text *format = &values[FORMAT];
@@ -229,7 +274,8 @@ static int format_read(struct manifest *to, const struct text values[KEYS], cons
     if (to->format == 2) {
         if ((code = word_read(reason, IMAGE_TYPE, values, "ext4", to->image_type)) != 0 ||
             (code = word_read(reason, IMAGE_COMPRESSION, values, "zstd-blocks", to->image_compression)) != 0 ||
-            (code = number_read(reason, keys[INDEX_BYTES], values[INDEX_BYTES], &to->index_bytes)) != 0) {
+            (code = number_read(reason, keys[INDEX_BYTES], values[INDEX_BYTES], &to->index_bytes)) != 0 ||
+            (code = encryption_read(to, values, there, reason)) != 0) {
             return code;
         }
         return hash_read(reason, keys[INDEX_SHA256], values[INDEX_SHA256], to->index_sha256);

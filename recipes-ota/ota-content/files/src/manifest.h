@@ -30,6 +30,11 @@ struct manifest {
     char image_type[16], image_compression[16]; /* format 2; empty in format 1 */
     uint64_t index_bytes;
     uint8_t index_sha256[32];
+    bool is_encrypted; /* what follows is there */
+    uint8_t encryption_nonce[8];
+    uint8_t encryption_key_sha256[32];
+    const char *recipients; /* Base64, in the text that was read */
+    size_t recipients_length;
     char description[1001];
 };
 

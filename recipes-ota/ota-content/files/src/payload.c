@@ -68,6 +68,10 @@ int payload_fed(struct blocks *blocks, struct feed *feed, const struct job *job,
     return code;
 }
 
+int payload_decrypted(const struct payload *payload, void *bytes, size_t size, uint64_t offset, struct reason *reason) {
+    return payload->is_encrypted ? cipher_applied(&payload->key, bytes, size, offset, reason) : 0;
+}
+
 int payload_read(const struct payload *payload, void *buffer, size_t size, uint64_t offset, struct reason *reason) {
     uint8_t *at = buffer;
     if (payload->has_first && offset < payload->first_bytes) {

@@ -23,6 +23,7 @@ enum {
     CODE_HEADER = 18,
     CODE_RESOURCES = 21,
     CODE_NEEDS_MORE = 22,
+    CODE_KEY = 23,
 };
 
 /* Why something failed. Functions that can fail return 0 or a code, and say why in here; nothing below main ends the process. */

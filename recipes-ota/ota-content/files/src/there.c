@@ -132,13 +132,16 @@ static bool prefix_filled(struct trial *trial, uint32_t data, uint32_t wanted) {
     return true;
 }
 
-static enum frame_is frame_tried(struct trial *trial, uint32_t frame, size_t packed_bytes) {
+static enum frame_is frame_tried(struct trial *trial, uint32_t frame, size_t packed_bytes, uint64_t offset) {
     const struct index *index = &trial->blocks->index;
     uint32_t first = frame * index->frame_blocks, count = index_frame_blocks(index, frame);
     uint32_t wanted = first < index->prefix_blocks ? first : index->prefix_blocks;
     struct reason damaged = {0};
     if (is_zero(trial->packed, packed_bytes)) {
         return FRAME_MISSING;
+    }
+    if (payload_decrypted(&trial->blocks->payload, trial->packed, packed_bytes, offset, &damaged) != 0) {
+        return FRAME_DAMAGED;
     }
     if (!prefix_filled(trial, first, wanted)) {
         return FRAME_UNTRIED;
@@ -174,7 +177,7 @@ static int all_tried(struct trial *trial, struct progress *progress, struct reas
         /* The first block says what the file system is, and is looked at in any case. */
         if (frame == 0 || plan_frame_needed(trial->plan, frame)) {
             code = payload_read(&trial->blocks->payload, trial->packed, bytes, offset, reason);
-            is = code == 0 ? frame_tried(trial, frame, bytes) : FRAME_UNTRIED;
+            is = code == 0 ? frame_tried(trial, frame, bytes, offset) : FRAME_UNTRIED;
             done += bytes;
             progress_step(progress, done, 0, 0);
         }

@@ -53,11 +53,21 @@ public enum SysupgradeExit {
     /** 21. */
     OVER_BUDGET(21, "over-budget", "memory, or room for working or kept files, does not suffice"),
     /** 22. */
-    NEEDS_MORE(22, "needs-more", "the bundle was fetched in parts, and more of it is needed");
+    NEEDS_MORE(22, "needs-more", "the bundle was fetched in parts, and more of it is needed"),
+    /** 23. */
+    NO_KEY(23, "no-key", "the bundle is encrypted, and not for a key of this device");
 
     /** What another run on the same device would say as well. */
     private static final Set<SysupgradeExit> OF_IMAGE = EnumSet.of(
-            IMAGE_UNKNOWN, IMAGE_CORRUPT, SIGNATURE, INCOMPATIBLE, TOO_LARGE, HEADER_MISSING, WRONG_BOARD, TOO_OLD);
+            IMAGE_UNKNOWN,
+            IMAGE_CORRUPT,
+            SIGNATURE,
+            INCOMPATIBLE,
+            TOO_LARGE,
+            HEADER_MISSING,
+            WRONG_BOARD,
+            TOO_OLD,
+            NO_KEY);
 
     /** When the other slot is destroyed already; another try would destroy it again, and most likely end the same way. */
     private static final Set<SysupgradeExit> OF_WRITING =
