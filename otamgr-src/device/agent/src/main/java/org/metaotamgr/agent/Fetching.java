@@ -66,38 +66,22 @@ public record Fetching(Streaming streaming, long bytesPerSecond) {
     }
 
     /** What nobody takes waits with the sender. */
-    private final class Limited implements PullProgress {
-        private final PullProgress progress;
+    private final class Limited extends PullProgressWrapper {
         private final LongSupplier nanoTime;
         private final Pause pause;
         /** When the next byte may come. */
         private long due;
 
         Limited(PullProgress progress, LongSupplier nanoTime, Pause pause) {
-            this.progress = progress;
+            super(progress);
             this.nanoTime = nanoTime;
             this.pause = pause;
             this.due = nanoTime.getAsLong();
         }
 
         @Override
-        public void pulled(long bytes) throws SourceException {
-            progress.pulled(bytes);
-        }
-
-        @Override
-        public void needed(long bytes) throws SourceException {
-            progress.needed(bytes);
-        }
-
-        @Override
-        public boolean counts() {
-            return progress.counts();
-        }
-
-        @Override
         public void fetched(long bytes) {
-            progress.fetched(bytes);
+            super.fetched(bytes);
             long now = nanoTime.getAsLong();
             // What was not fetched while nobody wanted anything is not made up for.
             due = Math.max(due, now) + bytes * NANOS / bytesPerSecond;

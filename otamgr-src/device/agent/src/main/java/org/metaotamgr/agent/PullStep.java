@@ -203,15 +203,14 @@ final class PullStep {
     }
 
     /** Passes on how far a pull is, tells the source's server now and then, and counts what was fetched. */
-    private final class Counter implements PullProgress {
+    private final class Counter extends PullProgressWrapper {
         private final Target target;
-        private final PullProgress progress;
         private long reported = nanoTime.getAsLong();
         private long fetched;
 
         Counter(Target target, PullProgress progress) {
+            super(progress);
             this.target = target;
-            this.progress = progress;
         }
 
         void reportNext() {
@@ -220,7 +219,7 @@ final class PullStep {
 
         @Override
         public void pulled(long bytes) throws SourceException {
-            progress.pulled(bytes);
+            super.pulled(bytes);
             if (nanoTime.getAsLong() - reported >= REPORT_NANOS) {
                 reported = nanoTime.getAsLong();
                 reportWhilePulling(target, bytes);
@@ -230,17 +229,7 @@ final class PullStep {
         @Override
         public void fetched(long bytes) {
             fetched += bytes;
-            progress.fetched(bytes);
-        }
-
-        @Override
-        public void needed(long bytes) throws SourceException {
-            progress.needed(bytes);
-        }
-
-        @Override
-        public boolean counts() {
-            return progress.counts();
+            super.fetched(bytes);
         }
     }
 

@@ -92,15 +92,7 @@ public final class PullInParts {
      * @throws InterruptedException if the thread was interrupted; the part is kept
      */
     public Optional<Path> bring(Optional<String> manifest) throws SourceException, InterruptedException {
-        try {
-            return inParts(manifest);
-        } catch (IOException e) {
-            // An interrupt closes the file.
-            if (Thread.interrupted()) {
-                throw new InterruptedException();
-            }
-            throw new SourceException(Reason.DOWNLOAD_FAILED, "pulling " + target.name() + " to " + folder + ": " + e);
-        }
+        return brought(List.of(AgentStore.STREAM, FILE), this::allFrames, manifest);
     }
 
     /**
@@ -112,9 +104,43 @@ public final class PullInParts {
      * @throws InterruptedException if the thread was interrupted; the part is kept
      */
     public Optional<Path> bringBeginning(Optional<String> manifest) throws SourceException, InterruptedException {
+        return brought(List.of(FILE, AgentStore.STREAM), this::noFrames, manifest);
+    }
+
+    /** What follows once the beginning is there and verified. */
+    private interface Rest {
+        void bring(FileChannel channel, Optional<String> manifest)
+                throws Original.OnlyWholeException, IOException, SourceException, InterruptedException;
+    }
+
+    /** names: under which it may be complete; the last one is wanted. */
+    private Optional<Path> brought(List<String> names, Rest rest, Optional<String> manifest)
+            throws SourceException, InterruptedException {
         try {
-            return streamed(manifest);
+            if (WHOLE.stream().anyMatch(name -> Files.exists(folder.resolve(name)))) {
+                discard();
+                return Optional.empty();
+            }
+            Path file = folder.resolve(names.get(names.size() - 1));
+            for (String name : names) {
+                if (Files.exists(folder.resolve(name))) {
+                    // It was complete once. What is lacking now is seen below.
+                    context.files().rename(folder.resolve(name), part);
+                }
+            }
+            try (FileChannel channel = FileChannel.open(
+                    part, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+                beginning(channel, manifest);
+                verify(manifest);
+                rest.bring(channel, manifest);
+            } catch (Original.OnlyWholeException e) {
+                return whole(e.getMessage());
+            }
+            context.files().rename(part, file);
+            context.files().syncFolder(folder);
+            return Optional.of(file);
         } catch (IOException e) {
+            // An interrupt closes the file.
             if (Thread.interrupted()) {
                 throw new InterruptedException();
             }
@@ -122,65 +148,24 @@ public final class PullInParts {
         }
     }
 
-    private Optional<Path> streamed(Optional<String> manifest)
-            throws IOException, SourceException, InterruptedException {
-        Path file = folder.resolve(AgentStore.STREAM);
-        if (WHOLE.stream().anyMatch(name -> Files.exists(folder.resolve(name)))) {
-            discard();
-            return Optional.empty();
+    private void allFrames(FileChannel channel, Optional<String> manifest)
+            throws Original.OnlyWholeException, IOException, SourceException, InterruptedException {
+        if (!frames(channel)) {
+            throw new Original.OnlyWholeException("the device cannot say what it lacks");
         }
-        for (Path complete : List.of(folder.resolve(FILE), file)) {
-            if (Files.exists(complete)) {
-                context.files().rename(complete, part);
-            }
-        }
-        try (FileChannel channel =
-                FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-            beginning(channel, manifest);
-            prove(manifest);
-            // Frames of a pull that was to be stored.
-            withoutFrames(channel, begun(channel, manifest));
-            if (progress.counts()) {
-                Optional<List<Span>> lacking = lacking();
-                if (lacking.isPresent()) {
-                    progress.needed(
-                            lacking.get().stream().mapToLong(Span::length).sum());
-                }
-            }
-        } catch (Original.OnlyWholeException e) {
-            return whole(e.getMessage());
-        }
-        context.files().rename(part, file);
-        context.files().syncFolder(folder);
-        return Optional.of(file);
+        channel.force(true);
     }
 
-    private Optional<Path> inParts(Optional<String> manifest)
-            throws IOException, SourceException, InterruptedException {
-        if (WHOLE.stream().anyMatch(name -> Files.exists(folder.resolve(name)))) {
-            discard();
-            return Optional.empty();
-        }
-        for (Path complete : List.of(folder.resolve(AgentStore.STREAM), folder.resolve(FILE))) {
-            if (Files.exists(complete)) {
-                // It was complete once. What is lacking now is seen below.
-                context.files().rename(complete, part);
+    private void noFrames(FileChannel channel, Optional<String> manifest)
+            throws Original.OnlyWholeException, IOException, SourceException, InterruptedException {
+        // Frames of a pull that was to be stored.
+        withoutFrames(channel, begun(channel, manifest));
+        if (progress.counts()) {
+            Optional<List<Span>> lacking = lacking();
+            if (lacking.isPresent()) {
+                progress.needed(lacking.get().stream().mapToLong(Span::length).sum());
             }
         }
-        try (FileChannel channel =
-                FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-            beginning(channel, manifest);
-            prove(manifest);
-            if (!frames(channel)) {
-                return whole("the device cannot say what it lacks");
-            }
-            channel.force(true);
-        } catch (Original.OnlyWholeException e) {
-            return whole(e.getMessage());
-        }
-        context.files().rename(part, folder.resolve(FILE));
-        context.files().syncFolder(folder);
-        return Optional.of(folder.resolve(FILE));
     }
 
     private Optional<Path> whole(String reason) throws IOException {
@@ -281,7 +266,7 @@ public final class PullInParts {
         }
     }
 
-    private void prove(Optional<String> manifest) throws IOException, SourceException, InterruptedException {
+    private void verify(Optional<String> manifest) throws IOException, SourceException, InterruptedException {
         try {
             String found = BundleFile.open(part).id();
             if (manifest.isPresent() && !found.equals(manifest.get())) {

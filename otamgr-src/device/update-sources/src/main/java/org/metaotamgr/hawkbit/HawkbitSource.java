@@ -17,6 +17,7 @@ import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.PullProgress;
+import org.metaotamgr.agent.PullProgressWrapper;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
@@ -390,40 +391,24 @@ final class HawkbitSource implements UpdateSource {
     }
 
     /** Asks the server now and then whether an update is still wanted. */
-    private final class Watched implements PullProgress {
+    private final class Watched extends PullProgressWrapper {
         private final Target target;
         private final String action;
-        private final PullProgress progress;
         private long asked = nanoTime.getAsLong();
 
         Watched(Target target, String action, PullProgress progress) {
+            super(progress);
             this.target = target;
             this.action = action;
-            this.progress = progress;
         }
 
         @Override
         public void pulled(long bytes) throws SourceException {
-            progress.pulled(bytes);
+            super.pulled(bytes);
             if (nanoTime.getAsLong() - asked >= options.cancelPoll().toNanos()) {
                 asked = nanoTime.getAsLong();
                 refuseWithdrawn(target, action);
             }
-        }
-
-        @Override
-        public void fetched(long bytes) {
-            progress.fetched(bytes);
-        }
-
-        @Override
-        public void needed(long bytes) throws SourceException {
-            progress.needed(bytes);
-        }
-
-        @Override
-        public boolean counts() {
-            return progress.counts();
         }
     }
 

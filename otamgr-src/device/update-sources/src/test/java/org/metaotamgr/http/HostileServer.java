@@ -3,7 +3,6 @@ package org.metaotamgr.http;
 
 import java.io.IOException;
 import java.io.OutputStream;
-import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
@@ -72,53 +71,24 @@ final class HostileServer implements AutoCloseable {
 
     private static final int LONGEST_SECONDS = 25;
 
-    private final ServerSocket socket;
+    private final Connections connections = new Connections(this::answer);
     private final String junk = "x".repeat(1000);
 
-    HostileServer() throws IOException {
-        socket = new ServerSocket(0);
-        Thread thread = new Thread(this::serve);
-        thread.setDaemon(true);
-        thread.start();
-    }
+    HostileServer() throws IOException {}
 
     URI uri() {
-        return URI.create("http://127.0.0.1:" + socket.getLocalPort() + "/");
+        return URI.create("http://127.0.0.1:" + connections.port() + "/");
     }
 
     @Override
     public void close() throws IOException {
-        socket.close();
-    }
-
-    private void serve() {
-        while (!socket.isClosed()) {
-            try {
-                Socket client = socket.accept();
-                Thread thread = new Thread(() -> {
-                    try (client) {
-                        answer(client);
-                    } catch (IOException | InterruptedException e) {
-                        // The client has gone, as it should.
-                        return;
-                    }
-                });
-                thread.setDaemon(true);
-                thread.start();
-            } catch (IOException e) {
-                return;
-            }
-        }
+        connections.close();
     }
 
     private void answer(Socket client) throws IOException, InterruptedException {
-        StringBuilder request = new StringBuilder();
-        while (request.indexOf("\r\n\r\n") < 0) {
-            int next = client.getInputStream().read();
-            if (next < 0) {
-                return;
-            }
-            request.append((char) next);
+        String request = Connections.head(client.getInputStream());
+        if (request.isEmpty()) {
+            return;
         }
         OutputStream out = client.getOutputStream();
         String ok = "HTTP/1.1 200 OK\r\n";
@@ -144,7 +114,7 @@ final class HostileServer implements AutoCloseable {
             case "redirloop" -> write(out, "HTTP/1.1 302 x\r\nLocation: /redirloop\r\nContent-Length: 0\r\n\r\n");
             case "redirother" -> write(
                     out,
-                    "HTTP/1.1 302 x\r\nLocation: http://localhost:" + socket.getLocalPort()
+                    "HTTP/1.1 302 x\r\nLocation: http://localhost:" + connections.port()
                             + "/other\r\nContent-Length: 0\r\n\r\n");
             case "other" -> write(
                     out, ok + "Content-Length: " + (request.indexOf("SECRET") < 0 ? "2\r\n\r\nok" : "6\r\n\r\nSECRET"));

@@ -3,9 +3,7 @@ package org.metaotamgr.http;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
-import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
@@ -64,63 +62,32 @@ final class PartServer implements AutoCloseable {
     /** How many requests are served rightly before the kind shows. */
     final AtomicInteger rightFirst = new AtomicInteger();
 
-    private final ServerSocket socket = new ServerSocket(0);
     private final byte[] file;
+    private final Connections served = new Connections(this::serve);
 
     PartServer(byte[] file) throws IOException {
         this.file = file;
-        Thread thread = new Thread(this::serve);
-        thread.setDaemon(true);
-        thread.start();
     }
 
     URI uri() {
-        return URI.create("http://localhost:" + socket.getLocalPort() + "/");
+        return URI.create("http://localhost:" + served.port() + "/");
     }
 
     @Override
     public void close() throws IOException {
-        socket.close();
+        served.close();
     }
 
-    private void serve() {
-        while (!socket.isClosed()) {
-            try {
-                Socket client = socket.accept();
-                connections.incrementAndGet();
-                Thread thread = new Thread(() -> {
-                    try (client) {
-                        while (answer(client)) {
-                            continue;
-                        }
-                    } catch (IOException e) {
-                        // The client has gone, as it may.
-                        return;
-                    }
-                });
-                thread.setDaemon(true);
-                thread.start();
-            } catch (IOException e) {
-                return;
-            }
+    private void serve(Socket client) throws IOException {
+        connections.incrementAndGet();
+        while (answer(client)) {
+            continue;
         }
-    }
-
-    private static String head(InputStream in) throws IOException {
-        StringBuilder head = new StringBuilder();
-        while (head.indexOf("\r\n\r\n") < 0) {
-            int next = in.read();
-            if (next < 0) {
-                return "";
-            }
-            head.append((char) next);
-        }
-        return head.toString();
     }
 
     /** Answers one request; returns whether the connection stays. */
     private boolean answer(Socket client) throws IOException {
-        String head = head(client.getInputStream());
+        String head = Connections.head(client.getInputStream());
         if (head.isEmpty()) {
             return false;
         }

@@ -14,7 +14,6 @@ import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -33,25 +32,19 @@ import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.bundle.PullInParts;
+import org.metaotamgr.testing.BlockBundle;
 import org.metaotamgr.testing.Parts;
 import org.metaotamgr.testing.Workshop;
 
 /** Bundles of format 2 in parts, from real sockets, with the real content engine: what a device has is a file here. */
 class PullInPartsTest {
-    /** What the old system has, and the new one, and only the new one. */
-    private static final int SHARED = 3_000_000;
-
+    /** What only the new system has. */
     private static final int NEW = 700_000;
-    /** In how many places the new is between the old. */
-    private static final int PLACES = 7;
 
     @TempDir
     private static Path bundles;
 
-    private static String manifest;
-    private static byte[] bundleContent;
-    private static byte[] bundleImage;
-    private static byte[] oldImage;
+    private static BlockBundle bundle;
 
     @TempDir
     private Path folder;
@@ -72,27 +65,16 @@ class PullInPartsTest {
         Workshop workshop = new Workshop(bundles);
         workshop.makeKey("release");
         workshop.makeKey("mallory");
-        Map<String, byte[]> files = new HashMap<>();
-        for (int at = 0; at < PLACES; at++) {
-            files.put(at + "-shared", Workshop.random(SHARED / PLACES, at));
-        }
-        oldImage = Files.readAllBytes(workshop.makeFileSystem("old", files));
-        for (int at = 0; at < PLACES; at++) {
-            files.put(at + "-new", Workshop.random(NEW / PLACES, 100 + at));
-        }
-        bundleImage = Files.readAllBytes(workshop.makeFileSystem("new", files));
-        Path bundle = workshop.bundleOf("new", "release", "qemuarm64", "2.0");
-        manifest = Parts.manifestHash(bundle);
-        bundleContent = Files.readAllBytes(bundle);
+        bundle = new BlockBundle(workshop, "release", NEW);
     }
 
     @BeforeEach
     void start() throws Exception {
-        content = bundleContent;
-        newImage = bundleImage;
+        content = bundle.content;
+        newImage = bundle.newImage;
         workshop = new Workshop(folder);
         parts = new Parts(new Workshop(bundles), folder, "release");
-        parts.slot(oldImage, newImage.length);
+        parts.slot(bundle.oldImage, newImage.length);
         server = new PartServer(content);
         storage = Files.createDirectories(folder.resolve("storage"));
     }
@@ -143,7 +125,7 @@ class PullInPartsTest {
     }
 
     private Path pulled() throws Exception {
-        return pull(Optional.of(manifest)).orElseThrow();
+        return pull(Optional.of(bundle.manifest)).orElseThrow();
     }
 
     private Reason refused() {
@@ -183,8 +165,8 @@ class PullInPartsTest {
         long before = server.sent.get();
         assertEquals(file, pulled());
         assertEquals(before, server.sent.get());
-        byte[] changed = oldImage.clone();
-        int at = Parts.indexOf(oldImage, Workshop.random(SHARED / PLACES, 3), 100_000);
+        byte[] changed = bundle.oldImage.clone();
+        int at = Parts.indexOf(bundle.oldImage, BlockBundle.shared(3), 100_000);
         Arrays.fill(changed, at, at + 4096, (byte) 7);
         parts.slot(changed, newImage.length);
         assertInstalls(pulled());
@@ -252,14 +234,14 @@ class PullInPartsTest {
     @ValueSource(strings = {"update.whole", "update.part", "update.bundle"})
     void whoPullsWholeGoesOnSo(String name) throws Exception {
         Files.write(storage.resolve(name), new byte[1]);
-        assertEquals(Optional.empty(), pull(Optional.of(manifest)));
+        assertEquals(Optional.empty(), pull(Optional.of(bundle.manifest)));
         assertEquals(0, server.sent.get());
     }
 
     @Test
     void aDeviceThatCannotSayWhatItLacksPullsWhole() throws Exception {
         parts.cannotSay();
-        assertEquals(Optional.empty(), pull(Optional.of(manifest)));
+        assertEquals(Optional.empty(), pull(Optional.of(bundle.manifest)));
         assertFalse(Files.exists(storage.resolve("update.blocks.part")));
     }
 
@@ -298,10 +280,10 @@ class PullInPartsTest {
             names = {"NO_RANGES", "MULTIPART", "NO_SUCH_RANGE", "OTHER_TOTAL", "ELSEWHERE"})
     void serversWithoutRangesAreAskedForTheWhole(PartServer.Kind kind) throws Exception {
         server.kind = kind;
-        assertEquals(Optional.empty(), pull(Optional.of(manifest)));
+        assertEquals(Optional.empty(), pull(Optional.of(bundle.manifest)));
         // Also when it turns out late, behind a proxy that changed.
         server.rightFirst.set(3);
-        assertEquals(Optional.empty(), pull(Optional.of(manifest)));
+        assertEquals(Optional.empty(), pull(Optional.of(bundle.manifest)));
         assertFalse(Files.exists(storage.resolve("update.blocks.part")));
         assertTrue(workshop.log.stream().anyMatch(line -> line.startsWith("pull_whole:")), workshop.log.toString());
     }

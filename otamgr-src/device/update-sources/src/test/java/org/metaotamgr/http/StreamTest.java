@@ -12,7 +12,6 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Clock;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -43,22 +42,19 @@ import org.metaotamgr.agent.UpdateSource;
 import org.metaotamgr.bundle.PullInParts;
 import org.metaotamgr.device.Programs;
 import org.metaotamgr.device.SystemProcessRunner;
+import org.metaotamgr.testing.BlockBundle;
 import org.metaotamgr.testing.Parts;
 import org.metaotamgr.testing.Workshop;
 
 /** Bundles that are streamed into a slot, which is a file here, by the agent and the real content engine, from real sockets. */
 class StreamTest {
-    private static final int SHARED = 3_000_000;
+    /** What only the new system has. */
     private static final int NEW = 1_500_000;
-    private static final int PLACES = 7;
 
     @TempDir
     private static Path bundles;
 
-    private static byte[] bundle;
-    private static byte[] oldImage;
-    private static byte[] newImage;
-    private static String manifest;
+    private static BlockBundle bundle;
     private static String sha256;
 
     @TempDir
@@ -74,28 +70,17 @@ class StreamTest {
     static void makeBundle() throws Exception {
         Workshop workshop = new Workshop(bundles);
         workshop.makeKey("release");
-        Map<String, byte[]> files = new HashMap<>();
-        for (int at = 0; at < PLACES; at++) {
-            files.put(at + "-shared", Workshop.random(SHARED / PLACES, at));
-        }
-        oldImage = Files.readAllBytes(workshop.makeFileSystem("old", files));
-        for (int at = 0; at < PLACES; at++) {
-            files.put(at + "-new", Workshop.random(NEW / PLACES, 100 + at));
-        }
-        newImage = Files.readAllBytes(workshop.makeFileSystem("new", files));
-        Path file = workshop.bundleOf("new", "release", "qemuarm64", "2.0");
-        manifest = Parts.manifestHash(file);
-        bundle = Files.readAllBytes(file);
+        bundle = new BlockBundle(workshop, "release", NEW);
         sha256 = HexFormat.of()
-                .formatHex(java.security.MessageDigest.getInstance("SHA-256").digest(bundle));
+                .formatHex(java.security.MessageDigest.getInstance("SHA-256").digest(bundle.content));
     }
 
     @BeforeEach
     void start() throws Exception {
         workshop = new Workshop(folder);
         parts = new Parts(new Workshop(bundles), folder, "release");
-        parts.slot(oldImage, newImage.length);
-        server = new PartServer(bundle);
+        parts.slot(bundle.oldImage, bundle.newImage.length);
+        server = new PartServer(bundle.content);
         slots("running=a committed=a state=committed");
         Path program = Files.writeString(folder.resolve("ota-slot"), "#!/bin/sh\ncat " + folder + "/slots\n");
         Files.setPosixFilePermissions(program, PosixFilePermissions.fromString("rwxr-xr-x"));
@@ -148,20 +133,20 @@ class StreamTest {
         public Optional<Path> beginning(Target target, Path storage, PullProgress progress)
                 throws SourceException, InterruptedException {
             try (Original original = original(target)) {
-                return parts(storage, original, progress).bringBeginning(Optional.of(manifest));
+                return parts(storage, original, progress).bringBeginning(Optional.of(bundle.manifest));
             }
         }
 
         @Override
         public Original original(Target target) {
-            return new HttpOriginal(http, server.uri().resolve("b"), bundle.length);
+            return new HttpOriginal(http, server.uri().resolve("b"), bundle.content.length);
         }
 
         @Override
         public Path pull(Target target, Path storage, PullProgress progress)
                 throws SourceException, InterruptedException {
             try (Original original = original(target)) {
-                Optional<Path> inParts = parts(storage, original, progress).bring(Optional.of(manifest));
+                Optional<Path> inParts = parts(storage, original, progress).bring(Optional.of(bundle.manifest));
                 if (inParts.isPresent()) {
                     return inParts.get();
                 }
@@ -172,7 +157,7 @@ class StreamTest {
                             context.files(),
                             context.log())
                     .bring(
-                            new Download.Wanted(server.uri().resolve("b"), bundle.length, sha256),
+                            new Download.Wanted(server.uri().resolve("b"), bundle.content.length, sha256),
                             storage,
                             progress,
                             file -> BundleProof.check(file, target, context.verifier(), false));
@@ -181,7 +166,13 @@ class StreamTest {
 
     private static Target target() {
         return new Target(
-                "qemuarm64-2.0", "2.0", Optional.of("qemuarm64"), bundle.length, sha256, Optional.empty(), Map.of());
+                "qemuarm64-2.0",
+                "2.0",
+                Optional.of("qemuarm64"),
+                bundle.content.length,
+                sha256,
+                Optional.empty(),
+                Map.of());
     }
 
     /** Another agent each time, as after a restart. */
@@ -216,7 +207,7 @@ class StreamTest {
     private void assertInstalls() throws Exception {
         Result installed = install();
         assertEquals(ExitCode.NEEDS_REBOOT, installed.code(), installed.message() + workshop.log);
-        assertArrayEquals(newImage, Arrays.copyOf(parts.slot(), newImage.length));
+        assertArrayEquals(bundle.newImage, Arrays.copyOf(parts.slot(), bundle.newImage.length));
     }
 
     private Path stored() {
@@ -242,7 +233,7 @@ class StreamTest {
         assertInstalls();
         assertEquals(before, room());
         assertTrue(before < 200_000, "room " + before);
-        assertTrue(server.sent.get() < NEW + 200_000, "sent " + server.sent + " of " + bundle.length);
+        assertTrue(server.sent.get() < NEW + 200_000, "sent " + server.sent + " of " + bundle.content.length);
         assertEquals(2, server.connections.get(), "one for the beginning, one for all frames: " + server.ranges);
     }
 
