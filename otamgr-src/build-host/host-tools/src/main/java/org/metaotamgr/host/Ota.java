@@ -87,6 +87,46 @@ public final class Ota {
         }
     }
 
+    /** A command that talks to the service. */
+    @Command(mixinStandardHelpOptions = true, sortOptions = false)
+    abstract static class OfService implements Step {
+        @Mixin
+        ServiceOptions service;
+
+        @Override
+        public boolean json() {
+            return service.json;
+        }
+    }
+
+    /** A command that talks to the service about one build. */
+    @Command(mixinStandardHelpOptions = true, sortOptions = false)
+    abstract static class OfBuild implements Step {
+        @Mixin
+        BuildOptions build;
+
+        @Mixin
+        ServiceOptions service;
+
+        @Override
+        public boolean json() {
+            return service.json;
+        }
+
+        @Override
+        public final ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
+            build.check();
+            ServiceOptions.Opened opened = service.open(surroundings, secrets, use());
+            return run(opened, opened.conf().version(build.buildNumber, build.debug), surroundings);
+        }
+
+        /** What has to be configured for it. */
+        abstract Conf.Use use();
+
+        abstract ExitStatus run(ServiceOptions.Opened opened, String version, ProcessContext surroundings)
+                throws OtaException;
+    }
+
     @Command(
             name = "record",
             mixinStandardHelpOptions = true,
@@ -103,113 +143,82 @@ public final class Ota {
             subcommands = {ImageUploadCommand.class, ImageList.class, ImagePool.class, ImageDissociate.class})
     static final class ImageCommand {}
 
-    private static ExitStatus tellRecord(ServiceOptions.Opened opened, OtaRecord record, RecordFile file) {
-        opened.output()
-                .line("record " + record.id() + ": " + record.name() + " " + record.version() + ", version number "
-                        + record.versionNumber());
-        opened.output().line("record file: " + file.path());
-        ObjectNode node = JsonNodeFactory.instance.objectNode();
-        node.set("record", Reports.json(record, false));
-        node.put("file", file.path().toString());
-        opened.output().json(node);
-        return ExitStatus.SUCCESS;
+    /** Has a record made or found, and writes its file. */
+    abstract static class RecordOfBuild extends OfBuild {
+        @Override
+        final Conf.Use use() {
+            return Conf.Use.RECORD;
+        }
+
+        @Override
+        final ExitStatus run(ServiceOptions.Opened opened, String version, ProcessContext surroundings)
+                throws OtaException {
+            RecordFile file = build.file(surroundings);
+            RecordCreation creation = new RecordCreation(opened.service(), opened.conf(), opened.output());
+            OtaRecord record = record(creation, version, file);
+            opened.output()
+                    .line("record " + record.id() + ": " + record.name() + " " + record.version() + ", version number "
+                            + record.versionNumber());
+            opened.output().line("record file: " + file.path());
+            ObjectNode node = JsonNodeFactory.instance.objectNode();
+            node.set("record", Reports.json(record, false));
+            node.put("file", file.path().toString());
+            opened.output().json(node);
+            return ExitStatus.SUCCESS;
+        }
+
+        abstract OtaRecord record(RecordCreation creation, String version, RecordFile file) throws OtaException;
     }
 
     @Command(
             name = "create",
-            mixinStandardHelpOptions = true,
             footer = {"", "example: ota record create -n 12"},
-            sortOptions = false,
             description =
                     "Creates the record of a build and writes full_ota_record.json. Do this before the image is built.")
-    static final class RecordCreate implements Step {
-        @Mixin
-        private BuildOptions build;
-
-        @Mixin
-        private ServiceOptions service;
-
+    static final class RecordCreate extends RecordOfBuild {
         @Override
-        public boolean json() {
-            return service.json;
-        }
-
-        @Override
-        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
-            build.check();
-            ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.RECORD);
-            RecordFile file = build.file(surroundings);
-            OtaRecord record = new RecordCreation(opened.service(), opened.conf(), opened.output())
-                    .create(opened.conf().version(build.buildNumber, build.debug), file);
-            return tellRecord(opened, record, file);
+        OtaRecord record(RecordCreation creation, String version, RecordFile file) throws OtaException {
+            return creation.create(version, file);
         }
     }
 
     @Command(
             name = "recover",
-            mixinStandardHelpOptions = true,
             footer = {"", "example: ota record recover -n 12"},
-            sortOptions = false,
             description = "Writes full_ota_record.json again for a record that the service has.")
-    static final class RecordRecover implements Step {
-        @Mixin
-        private BuildOptions build;
-
-        @Mixin
-        private ServiceOptions service;
-
+    static final class RecordRecover extends RecordOfBuild {
         @Override
-        public boolean json() {
-            return service.json;
-        }
-
-        @Override
-        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
-            build.check();
-            ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.RECORD);
-            RecordFile file = build.file(surroundings);
-            OtaRecord record = new RecordCreation(opened.service(), opened.conf(), opened.output())
-                    .recover(opened.conf().version(build.buildNumber, build.debug), file);
-            return tellRecord(opened, record, file);
+        OtaRecord record(RecordCreation creation, String version, RecordFile file) throws OtaException {
+            return creation.recover(version, file);
         }
     }
 
     @Command(
             name = "upload",
-            mixinStandardHelpOptions = true,
             footer = {"", "example: ota image upload -n 12"},
-            sortOptions = false,
             description = {
                 "Uploads the image of a build and offers it for the device type.",
                 "An upload that was interrupted goes on where the service is: run it again."
             })
-    static final class ImageUploadCommand implements Step {
-        @Mixin
-        private BuildOptions build;
-
-        @Mixin
-        private ServiceOptions service;
-
+    static final class ImageUploadCommand extends OfBuild {
         @Option(
                 names = "--show-url",
                 description = "show the address of the image; who has it may be able to fetch the image")
         private boolean showUrl;
 
         @Override
-        public boolean json() {
-            return service.json;
+        Conf.Use use() {
+            return Conf.Use.UPLOAD;
         }
 
         @Override
-        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
-            build.check();
-            ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.UPLOAD);
+        ExitStatus run(ServiceOptions.Opened opened, String version, ProcessContext surroundings) throws OtaException {
             Path image = opened.conf().image().orElseThrow();
             opened.output().note("image file: " + image);
             RecordFile file = build.file(surroundings);
             ImageUpload.Done done = new ImageUpload(
                             opened.service(), opened.conf(), surroundings, opened.output(), opened.showProgress())
-                    .upload(opened.conf().version(build.buildNumber, build.debug), file, image);
+                    .upload(version, file, image);
             OtaRecord uploaded = done.image();
             opened.output()
                     .line((done.already() ? "uploaded before: image " : "image ") + uploaded.id() + ": "
@@ -238,75 +247,76 @@ public final class Ota {
         }
     }
 
-    private static ExitStatus list(
-            ServiceOptions.Opened opened, List<OtaRecord> records, String idTitle, boolean showUrl) {
-        List<List<String>> rows = new ArrayList<>();
-        rows.add(List.of(
-                idTitle, "VERSION", "VERSION NUMBER", "NAME", "STORED", "DESCRIPTION" + (showUrl ? "  ADDRESS" : "")));
-        for (OtaRecord record : records) {
-            rows.add(List.of(
-                    record.id(),
-                    record.version(),
-                    record.text("versionNumber"),
-                    record.name(),
-                    record.url().isEmpty() ? "no" : "yes",
-                    record.text("description") + (showUrl ? "  " + record.url() : "")));
+    /** Lists records of the service. */
+    abstract static class RecordList extends OfService {
+        @Option(names = "--show-url", description = "show the addresses of images")
+        private boolean showUrl;
+
+        private final String idTitle;
+
+        RecordList(String idTitle) {
+            this.idTitle = idTitle;
         }
-        Reports.table(opened.output(), rows);
-        ObjectNode node = JsonNodeFactory.instance.objectNode();
-        var list = node.putArray("images");
-        records.forEach(record -> list.add(Reports.json(record, showUrl)));
-        opened.output().json(node);
-        return ExitStatus.SUCCESS;
+
+        abstract List<OtaRecord> records(OtaService ota) throws OtaException;
+
+        @Override
+        public final ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
+            ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.ACCOUNT);
+            List<OtaRecord> records = records(opened.service());
+            List<List<String>> rows = new ArrayList<>();
+            rows.add(List.of(
+                    idTitle,
+                    "VERSION",
+                    "VERSION NUMBER",
+                    "NAME",
+                    "STORED",
+                    "DESCRIPTION" + (showUrl ? "  ADDRESS" : "")));
+            for (OtaRecord record : records) {
+                rows.add(List.of(
+                        record.id(),
+                        record.version(),
+                        record.text("versionNumber"),
+                        record.name(),
+                        record.url().isEmpty() ? "no" : "yes",
+                        record.text("description") + (showUrl ? "  " + record.url() : "")));
+            }
+            Reports.table(opened.output(), rows);
+            ObjectNode node = JsonNodeFactory.instance.objectNode();
+            var list = node.putArray("images");
+            records.forEach(record -> list.add(Reports.json(record, showUrl)));
+            opened.output().json(node);
+            return ExitStatus.SUCCESS;
+        }
     }
 
     @Command(
             name = "list",
-            mixinStandardHelpOptions = true,
             footer = {"", "example: ota image list --json"},
-            sortOptions = false,
             description = "Lists the images that can be deployed to the device type.")
-    static final class ImageList implements Step {
-        @Mixin
-        private ServiceOptions service;
-
-        @Option(names = "--show-url", description = "show the addresses of images")
-        private boolean showUrl;
-
-        @Override
-        public boolean json() {
-            return service.json;
+    static final class ImageList extends RecordList {
+        ImageList() {
+            super("IMAGE ID");
         }
 
         @Override
-        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
-            ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.ACCOUNT);
-            return list(opened, opened.service().images(), "IMAGE ID", showUrl);
+        List<OtaRecord> records(OtaService ota) throws OtaException {
+            return ota.images();
         }
     }
 
     @Command(
             name = "pool",
-            mixinStandardHelpOptions = true,
             footer = {"", "example: ota image pool"},
-            sortOptions = false,
             description = "Lists all records of the partner, deployable or not.")
-    static final class ImagePool implements Step {
-        @Mixin
-        private ServiceOptions service;
-
-        @Option(names = "--show-url", description = "show the addresses of images")
-        private boolean showUrl;
-
-        @Override
-        public boolean json() {
-            return service.json;
+    static final class ImagePool extends RecordList {
+        ImagePool() {
+            super("RECORD ID");
         }
 
         @Override
-        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
-            ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.ACCOUNT);
-            return list(opened, opened.service().pool(), "RECORD ID", showUrl);
+        List<OtaRecord> records(OtaService ota) throws OtaException {
+            return ota.pool();
         }
     }
 

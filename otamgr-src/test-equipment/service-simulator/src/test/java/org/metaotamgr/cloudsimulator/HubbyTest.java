@@ -49,12 +49,7 @@ class HubbyTest {
     }
 
     private HubbyDownload hubby() throws Exception {
-        return new HubbyDownload(
-                service.simulator.uri(),
-                "device-00001",
-                service.send(service.request("/hubby/public-key.pem")).text(),
-                Duration.ofSeconds(30),
-                4);
+        return service.hubby("device-00001");
     }
 
     private Service.Answer range(String range, String condition) throws Exception {

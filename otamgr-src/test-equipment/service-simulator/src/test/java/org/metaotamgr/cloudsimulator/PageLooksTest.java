@@ -12,25 +12,21 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.time.Duration;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.CleanupMode;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.metaotamgr.simulator.HubbyDownload;
 
 /** How the page looks, at three widths, light and dark, with no, three and three hundred devices; pictures are in target/page. */
 @DisplayName("The looks of the page in a headless Chromium")
-class PageLooksTest {
+class PageLooksTest extends InBrowser {
 
     private static final List<Integer> WIDTHS = List.of(360, 800, 1400);
     private static final String AXE_VERSION = "4.10.2";
@@ -62,43 +58,14 @@ class PageLooksTest {
             "JSON.stringify([...document.querySelectorAll('main *')].filter(node => node.tagName !== 'TIME').map(node => { const box ="
                     + " node.getBoundingClientRect(); return [node.tagName, Math.round(box.left), Math.round(box.width)]; }))";
 
-    // The browser's last writes may come after its end; what is left in the temporary folder harms nobody.
-    @TempDir(cleanup = CleanupMode.NEVER)
-    Path folder;
-
     private final ObjectMapper json = new ObjectMapper();
-    private Service service;
     private OtaServiceSimulator empty;
-    private Chromium browser;
-
-    @BeforeEach
-    void start() throws Exception {
-        assumeTrue(
-                Chromium.program().isPresent(),
-                "no Chromium here: install the Debian package chromium to run the tests of the page");
-        browser = Chromium.open(Chromium.program().orElseThrow(), folder.resolve("profile"));
-    }
 
     @AfterEach
-    void stop() throws Exception {
-        if (browser != null) {
-            browser.close();
-        }
-        if (service != null) {
-            service.close();
-        }
+    void stopEmpty() throws Exception {
         if (empty != null) {
             empty.close();
         }
-    }
-
-    private HubbyDownload hubby(String device) throws Exception {
-        return new HubbyDownload(
-                service.simulator.uri(),
-                device,
-                service.send(service.request("/hubby/public-key.pem")).text(),
-                Duration.ofSeconds(30),
-                3);
     }
 
     /** A service with so many devices; of those that there are one has failed with a long reason. */
@@ -119,10 +86,10 @@ class PageLooksTest {
         for (int number = 4; number <= Math.min(devices, 40); number++) {
             service.push(image, String.format("fleet-%05d", number));
         }
-        HubbyDownload failing = hubby("device-00001");
+        HubbyDownload failing = service.hubby("device-00001");
         failing.download(failing.poll().orElseThrow(), folder.resolve("ota_type_5"));
         failing.report("failed", 40, REASON);
-        HubbyDownload slow = hubby("device-00002");
+        HubbyDownload slow = service.hubby("device-00002");
         slow.download(slow.poll().orElseThrow(), folder.resolve("ota_type_5b"));
         return service.simulator.uri();
     }

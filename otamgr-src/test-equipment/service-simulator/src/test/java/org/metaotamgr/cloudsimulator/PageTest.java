@@ -4,49 +4,24 @@ package org.metaotamgr.cloudsimulator;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.net.URI;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.CleanupMode;
-import org.junit.jupiter.api.io.TempDir;
 import org.metaotamgr.simulator.HubbyDownload;
 
-/** In a real browser. Where there is none the tests are reported as skipped. */
+/** What the page says and does. */
 @DisplayName("The page in a headless Chromium")
-class PageTest {
-
-    // The browser's last writes may come after its end; what is left in the temporary folder harms nobody.
-    @TempDir(cleanup = CleanupMode.NEVER)
-    Path folder;
-
-    private Service service;
-    private Chromium browser;
+class PageTest extends InBrowser {
 
     @BeforeEach
-    void start() throws Exception {
-        assumeTrue(
-                Chromium.program().isPresent(),
-                "no Chromium here: install the Debian package chromium to run the tests of the page");
+    void startService() throws Exception {
         service = new Service(Service.settings(folder));
-        browser = Chromium.open(Chromium.program().orElseThrow(), folder.resolve("profile"));
-    }
-
-    @AfterEach
-    void stop() throws Exception {
-        if (browser != null) {
-            browser.close();
-        }
-        if (service != null) {
-            service.close();
-        }
     }
 
     private void open() throws Exception {
@@ -78,12 +53,7 @@ class PageTest {
         browser.evaluate("window.sameDocument = true");
         service.push(image, "device-00001");
         browser.await(rowOf("device-00001") + ".cells[4].textContent === 'offered'");
-        HubbyDownload hubby = new HubbyDownload(
-                service.simulator.uri(),
-                "device-00001",
-                service.send(service.request("/hubby/public-key.pem")).text(),
-                java.time.Duration.ofSeconds(30),
-                3);
+        HubbyDownload hubby = service.hubby("device-00001");
         hubby.download(hubby.poll().orElseThrow(), folder.resolve("ota_type_5"));
         browser.await(rowOf("device-00001") + ".cells[4].textContent === 'downloading' && " + rowOf("device-00001")
                 + ".querySelector('progress').value === 100");

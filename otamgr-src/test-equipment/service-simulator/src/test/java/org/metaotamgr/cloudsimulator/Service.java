@@ -12,8 +12,10 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.util.List;
+import org.metaotamgr.simulator.HubbyDownload;
 
 /** A service for a test, and a client that says exactly what it is told to. */
 final class Service implements AutoCloseable {
@@ -93,6 +95,12 @@ final class Service implements AutoCloseable {
 
     void forgetToken() {
         token = null;
+    }
+
+    /** hubby of a device, that takes the service's own word for its key. */
+    HubbyDownload hubby(String device) throws IOException, InterruptedException, GeneralSecurityException {
+        return new HubbyDownload(
+                simulator.uri(), device, send(request("/hubby/public-key.pem")).text(), Duration.ofSeconds(30), 4);
     }
 
     Answer get(String path) throws IOException, InterruptedException {
