@@ -20,6 +20,25 @@ def beginning(content):
     return at
 
 
+# What a bundle is made as, the code it is refused with, and a word of the reason.
+REFUSED = {
+    "a foreign board": ({"compatible": "other", "version": "4.0"}, 19, "for other"),
+    "an old version": ({"version": "2.9"}, 20, "2.9"),
+    "a wrong signature": ({"version": "4.0"}, 6, "signature"),
+    "a bundle of format 1": ({"version": "4.0", "form": 1}, 4, "format 2"),
+}
+
+
+def refused_bundle(factory, what):
+    """One of REFUSED: content, code, word."""
+    options, code, word = REFUSED[what]
+    options = {"form": 2, **options}
+    if what == "a wrong signature":
+        image, key = factory.image("ext4.gz"), keys(factory).private("mallory")
+        return make_bundle(factory, image, key, **options), code, word
+    return good_bundle(factory, **options), code, word
+
+
 def in_parts(board, content):
     """Delivers what comes before the image; the rest of the file is not there."""
     path = board.root / "tmp/update.blocks.part"
@@ -89,30 +108,15 @@ def parts_lack(factory):
 
 @promise(
     "--needs refuses {} before it looks at a slot, and changes nothing",
-    cases=[
-        "a foreign board",
-        "an old version",
-        "a wrong signature",
-        "a bundle of format 1",
-        "an image that is no bundle",
-    ],
+    cases=[*REFUSED, "an image that is no bundle"],
 )
 def needs_refused(factory, what):
     board = bundle_board(factory, floor="3.0")
     board.target_before = board.slot_bytes("b")
-    options, code, words = {
-        "a foreign board": ({"compatible": "other", "version": "4.0"}, 19, "for other"),
-        "an old version": ({"version": "2.9"}, 20, "2.9"),
-        "a wrong signature": ({"version": "4.0"}, 6, "signature"),
-        "a bundle of format 1": ({"version": "4.0", "form": 1}, 4, "format 2"),
-        "an image that is no bundle": ({"version": "4.0"}, 6, "no signed bundle"),
-    }[what]
-    if what == "a wrong signature":
-        content = make_bundle(factory, factory.image("ext4.gz"), keys(factory).private("mallory"), form=2, **options)
-    elif what == "an image that is no bundle":
-        content = factory.image("ext4.gz").read_bytes()
+    if what in REFUSED:
+        content, code, words = refused_bundle(factory, what)
     else:
-        content = good_bundle(factory, **{"form": 2, **options})
+        content, code, words = factory.image("ext4.gz").read_bytes(), 6, "no signed bundle"
     (board.root / "tmp/update.blocks.part").write_bytes(content)
     refused(board, board.sysupgrade("--needs", "/tmp/update.blocks.part"), code, words, journal=False)
     true("range=" not in board.sysupgrade("--needs", "/tmp/update.blocks.part").out, "nothing is asked for")
