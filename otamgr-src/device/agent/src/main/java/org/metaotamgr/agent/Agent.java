@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
+import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.ProgressLine;
 import org.metaotamgr.device.SlotStatus;
 
@@ -56,12 +57,25 @@ public final class Agent implements AutoCloseable {
     Agent(UpdateSource source, AgentDevice device, LongSupplier nanoTime) {
         this.source = source;
         this.device = device;
-        this.policy = new TargetPolicy(source, device);
-        this.reports = new Reports(source, device.store(), device.log());
-        this.checkIn = new CheckInStep(source, device, policy, reports);
-        this.pull = new PullStep(source, device, reports, nanoTime);
-        this.install = new InstallStep(source, device, policy, reports, pull);
-        this.finalise = new FinaliseStep(device, reports);
+        AgentStore store = device.store();
+        Callbacks callbacks = device.callbacks();
+        SystemHistory history = device.history();
+        EventLog log = device.log();
+        this.policy = new TargetPolicy(source, store, history, device.failures());
+        this.reports = new Reports(source, store, log);
+        this.checkIn = new CheckInStep(source, policy, device.slots(), history, callbacks, reports, log);
+        this.pull = new PullStep(source, store, device.fetching(), callbacks, reports, log, nanoTime);
+        this.install = new InstallStep(
+                source,
+                pull,
+                new InstallConditions(source, policy, reports, store, history, log),
+                new InstallRecord(device.ids(), store, device.failures(), device.finalisation()),
+                device.slots(),
+                device.installer(),
+                callbacks,
+                reports,
+                log);
+        this.finalise = new FinaliseStep(device.slots(), device.failures(), device.finalisation(), reports);
     }
 
     /** Judges whether a system on trial is good enough to be kept. */
@@ -110,12 +124,12 @@ public final class Agent implements AutoCloseable {
      */
     public void named(Target target) {
         if (policy.wasLeft(target)) {
-            device.forgetLeft();
+            device.history().forgetLeft();
         }
     }
 
     /**
-     * Brings a target to the device, completely and proven.
+     * Brings a target to the device, completely and verified.
      *
      * @param target what the source offered
      * @param progress told how far it is; what it throws ends the pull, and the part is kept
@@ -205,7 +219,7 @@ public final class Agent implements AutoCloseable {
      * @throws InterruptedException if the thread was interrupted
      */
     public Result rollback() throws InterruptedException {
-        return exclusively(() -> Result.of(ExitCode.IN_PROGRESS), device::rollback);
+        return exclusively(() -> Result.of(ExitCode.IN_PROGRESS), device.history()::rollback);
     }
 
     /**

@@ -6,21 +6,35 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import org.metaotamgr.agent.Callbacks.Message;
+import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.SlotStatus;
 
 /** Asks the source what is offered, and picks what suits this device. */
 final class CheckInStep {
     private final UpdateSource source;
-    private final AgentDevice device;
     private final TargetPolicy policy;
+    private final Slots slots;
+    private final SystemHistory history;
+    private final Callbacks callbacks;
     private final Reports reports;
+    private final EventLog log;
 
-    CheckInStep(UpdateSource source, AgentDevice device, TargetPolicy policy, Reports reports) {
+    CheckInStep(
+            UpdateSource source,
+            TargetPolicy policy,
+            Slots slots,
+            SystemHistory history,
+            Callbacks callbacks,
+            Reports reports,
+            EventLog log) {
         this.source = source;
-        this.device = device;
         this.policy = policy;
+        this.slots = slots;
+        this.history = history;
+        this.callbacks = callbacks;
         this.reports = reports;
+        this.log = log;
     }
 
     static CheckInResult without(Result result) {
@@ -30,7 +44,7 @@ final class CheckInStep {
     CheckInResult run() throws InterruptedException {
         reports.deliver();
         if (!source.isPushing()
-                && !device.callbacks().call(Message.CHECK_FOR_UPDATE_PRE, Optional.empty(), Optional.empty())) {
+                && !callbacks.call(Message.CHECK_FOR_UPDATE_PRE, Optional.empty(), Optional.empty())) {
             return without(Result.putOff());
         }
         CheckInResult found;
@@ -38,22 +52,22 @@ final class CheckInStep {
             InstalledSystem installed = installed();
             found = judge(source.check(installed), installed);
         } catch (SourceException e) {
-            device.log()
+            log
                     .warning("check_failed:source=" + source.name() + ",reason=" + e.reason() + ",error="
                             + e.getMessage());
-            device.callbacks()
+            callbacks
                     .call(
                             Message.CHECK_FOR_UPDATE_POST,
                             Optional.empty(),
                             Optional.of(new Callbacks.Result.Failed(e.getMessage())));
             return without(Result.of(e));
         }
-        device.log()
+        log
                 .info("check:source=" + source.name() + ",offers="
                         + found.offers().size() + ",code="
                         + found.result().code().status() + ",meaning="
                         + found.result().message());
-        device.callbacks()
+        callbacks
                 .call(
                         Message.CHECK_FOR_UPDATE_POST,
                         found.selected().map(Target::name),
@@ -66,13 +80,13 @@ final class CheckInStep {
     }
 
     private InstalledSystem installed() throws InterruptedException {
-        InstalledSystem known = device.installed();
+        InstalledSystem known = history.installed();
         if (source.isPushing()) {
             // Whoever pushes does not ask what runs, and no rule of ours is about it.
             return known;
         }
-        SlotStatus status = device.slots().status();
-        device.noteRollback(status);
+        SlotStatus status = slots.status();
+        history.noteRollback(status);
         return new InstalledSystem(known.name(), known.version(), known.compatible(), status.floor());
     }
 

@@ -7,33 +7,37 @@ import org.metaotamgr.device.SlotStatus;
 
 /** Finds out, after a reboot, what became of the update, and commits it if it runs and is healthy. */
 final class FinaliseStep {
-    private final AgentDevice device;
+    private final Slots slots;
+    private final FailedUpdates failures;
+    private final Finalisation finalisation;
     private final Reports reports;
 
-    FinaliseStep(AgentDevice device, Reports reports) {
-        this.device = device;
+    FinaliseStep(Slots slots, FailedUpdates failures, Finalisation finalisation, Reports reports) {
+        this.slots = slots;
+        this.failures = failures;
+        this.finalisation = finalisation;
         this.reports = reports;
     }
 
     Result run(Agent.Health health) throws InterruptedException {
-        SlotStatus status = device.slots().status();
-        device.finalisation().announce(status);
+        SlotStatus status = slots.status();
+        finalisation.announce(status);
         if (status.state() == SlotStatus.State.TRIAL) {
             Optional<String> problem = health.problem(status);
             if (problem.isPresent()) {
                 return new Result(ExitCode.IN_PROGRESS, "the trial goes on: " + Printable.of(problem.get()));
             }
-            Slots.Answer answer = device.slots().commit();
+            Slots.Answer answer = slots.commit();
             if (answer.exitStatus() != 0) {
                 return new Result(ExitCode.UNKNOWN, "the commit failed: " + answer.message());
             }
-            status = device.slots().status();
+            status = slots.status();
         }
-        device.failures().settle(status);
-        device.finalisation().settle(status);
+        failures.settle(status);
+        finalisation.settle(status);
         reports.deliver();
-        return device.finalisation().pending().isPresent()
+        return finalisation.pending().isPresent()
                 ? Result.of(ExitCode.NEEDS_REBOOT)
-                : device.finalisation().last();
+                : finalisation.last();
     }
 }

@@ -8,9 +8,10 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 import org.metaotamgr.agent.Callbacks.Message;
+import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
 
-/** Brings a target to the device, completely and proven. */
+/** Brings a target to the device, completely and verified. */
 final class PullStep {
     private static final long REPORT_NANOS = TimeUnit.SECONDS.toNanos(5);
     /** What the file system needs beside the update. */
@@ -19,39 +20,52 @@ final class PullStep {
     private static final int MAX_TRIES = 8;
 
     private final UpdateSource source;
-    private final AgentDevice device;
+    private final AgentStore store;
+    private final Fetching fetching;
+    private final Callbacks callbacks;
     private final Reports reports;
+    private final EventLog log;
     private final LongSupplier nanoTime;
 
-    PullStep(UpdateSource source, AgentDevice device, Reports reports, LongSupplier nanoTime) {
+    PullStep(
+            UpdateSource source,
+            AgentStore store,
+            Fetching fetching,
+            Callbacks callbacks,
+            Reports reports,
+            EventLog log,
+            LongSupplier nanoTime) {
         this.source = source;
-        this.device = device;
+        this.store = store;
+        this.fetching = fetching;
+        this.callbacks = callbacks;
         this.reports = reports;
+        this.log = log;
         this.nanoTime = nanoTime;
     }
 
     Result run(Target target, PullProgress progress) throws InterruptedException {
-        if (device.store().fileOf(target).isPresent()) {
+        if (store.fileOf(target).isPresent()) {
             return new Result(ExitCode.OK, target.name() + " was pulled already");
         }
         if (source.isPushing()) {
             return handOver(target, progress);
         }
-        if (!device.callbacks().call(Message.DOWNLOAD_PRE, Optional.of(target.name()), Optional.empty())) {
+        if (!callbacks.call(Message.DOWNLOAD_PRE, Optional.of(target.name()), Optional.empty())) {
             return Result.putOff();
         }
         Result result;
         Counter counter = new Counter(target, progress);
         try {
-            device.store().keepOnly(target);
-            Path folder = device.store().folderFor(target);
+            store.keepOnly(target);
+            Path folder = store.folderFor(target);
             if (!source.looksForRoom()) {
                 needRoom(target, folder);
             }
             reportBegin(target, folder, counter);
-            PullProgress limited = source.isRemote() ? device.fetching().limited(counter) : counter;
+            PullProgress limited = limited(counter);
             Path file = brought(target, folder, limited);
-            device.store().pulled(target, file);
+            store.pulled(target, file);
             result = new Result(
                     ExitCode.OK,
                     target.name()
@@ -61,21 +75,21 @@ final class PullStep {
                             + (counter.fetched > 0 && counter.fetched < target.bytes()
                                     ? "; " + counter.fetched + " of its " + target.bytes() + " bytes were fetched"
                                     : ""));
-            device.log()
+            log
                     .info("pulled:target=" + target.name() + ",bytes=" + target.bytes() + ",fetched="
                             + counter.fetched);
         } catch (SourceException e) {
             result = Result.of(e);
         } catch (IOException e) {
-            result = new Result(ExitCode.DOWNLOAD_FAILED, device.store().folder() + ": " + Printable.of(e.toString()));
+            result = new Result(ExitCode.DOWNLOAD_FAILED, store.folder() + ": " + Printable.of(e.toString()));
         }
         boolean isPulled = result.code() == ExitCode.OK;
         if (!isPulled) {
-            device.log()
+            log
                     .warning("pull_failed:target=" + target.name() + ",code="
                             + result.code().status() + ",error=" + result.message());
         }
-        device.callbacks()
+        callbacks
                 .call(
                         Message.DOWNLOAD_POST,
                         Optional.of(target.name()),
@@ -86,7 +100,7 @@ final class PullStep {
         if (isPulled) {
             reports.report(target, new UpdateEvent.Pulled());
         } else if (result.code() == ExitCode.CANCELLED) {
-            device.store().remove(target);
+            store.remove(target);
             reports.report(target, new UpdateEvent.Cancelled());
         } else if (isOver(target, result)) {
             reports.report(target, new UpdateEvent.Failed(result.message()));
@@ -114,7 +128,7 @@ final class PullStep {
     private Path brought(Target target, Path folder, PullProgress progress)
             throws SourceException, InterruptedException {
         Fetching.Streaming streaming =
-                device.store().mayStream(target) ? device.fetching().streaming() : Fetching.Streaming.NEVER;
+                store.mayStream(target) ? fetching.streaming() : Fetching.Streaming.NEVER;
         if (streaming == Fetching.Streaming.ALWAYS) {
             Optional<Path> beginning = source.beginning(target, folder, progress);
             if (beginning.isPresent()) {
@@ -127,7 +141,7 @@ final class PullStep {
             if (e.reason() != SourceException.Reason.NO_SPACE || streaming != Fetching.Streaming.WITHOUT_ROOM) {
                 throw e;
             }
-            device.log().info("pull_without_room:target=" + target.name() + ",reason=" + e.getMessage());
+            log.info("pull_without_room:target=" + target.name() + ",reason=" + e.getMessage());
             return source.beginning(target, folder, progress).orElseThrow(() -> e);
         }
     }
@@ -136,12 +150,12 @@ final class PullStep {
     private Result handOver(Target target, PullProgress progress) throws InterruptedException {
         Result result;
         try {
-            source.pull(target, device.store().folder(), progress);
+            source.pull(target, store.folder(), progress);
             result = new Result(ExitCode.OK, target.name() + " is pulled");
         } catch (SourceException e) {
             result = Result.of(e);
         }
-        device.callbacks()
+        callbacks
                 .call(
                         Message.DOWNLOAD_POST,
                         Optional.of(target.name()),
@@ -155,13 +169,50 @@ final class PullStep {
     /** The file of a target that was pulled, or pushed. */
     Optional<Path> fileOf(Target target) throws InterruptedException {
         if (!source.isPushing()) {
-            return device.store().fileOf(target);
+            return store.fileOf(target);
         }
         try {
-            return Optional.of(source.pull(target, device.store().folder(), bytes -> {}));
+            return Optional.of(source.pull(target, store.folder(), bytes -> {}));
         } catch (SourceException e) {
-            device.log().warning("pull_failed:target=" + target.name() + ",error=" + e.getMessage());
+            log.warning("pull_failed:target=" + target.name() + ",error=" + e.getMessage());
             return Optional.empty();
+        }
+    }
+
+    private PullProgress limited(PullProgress progress) {
+        return source.isRemote() ? fetching.limited(progress) : progress;
+    }
+
+    /** The frames of a target of which only the beginning was pulled, as sysupgrade asks for them. */
+    StreamFeed frames(Target target, PullProgress progress) throws SourceException {
+        return new StreamFeed(source.original(target), source.watched(target, limited(progress)));
+    }
+
+    void remove(Target target) {
+        store.remove(target);
+    }
+
+    /** More of it is needed than was pulled. */
+    void lacks(Target target) {
+        kept(target, () -> store.lacks(target));
+    }
+
+    /** It has to be pulled whole. */
+    void cannotStream(Target target) {
+        kept(target, () -> store.cannotStream(target));
+    }
+
+    private interface Change {
+        void make() throws IOException;
+    }
+
+    /** What cannot be noted of a target is made up for by pulling all of it again. */
+    private void kept(Target target, Change change) {
+        try {
+            change.make();
+        } catch (IOException e) {
+            log.warning("agent_updates:target=" + target.name() + ",error=" + Printable.of(e.toString()));
+            store.remove(target);
         }
     }
 
@@ -174,15 +225,15 @@ final class PullStep {
         if (!reason.isCounted()) {
             return !reason.isTransient();
         }
-        int tries = device.store().failedAgain(target);
-        device.log()
+        int tries = store.failedAgain(target);
+        log
                 .info("pull_again:target=" + target.name() + ",tries=" + tries + ",most=" + MAX_TRIES + ",reason="
                         + reason);
         if (tries < MAX_TRIES) {
             return false;
         }
         // Should it be offered once more, it gets as many tries.
-        device.store().forgetTries(target);
+        store.forgetTries(target);
         return true;
     }
 

@@ -6,11 +6,15 @@ import java.util.Optional;
 /** Which targets this device takes, and why not the others: the rules, without any step. */
 final class TargetPolicy {
     private final UpdateSource source;
-    private final AgentDevice device;
+    private final AgentStore store;
+    private final SystemHistory history;
+    private final FailedUpdates failures;
 
-    TargetPolicy(UpdateSource source, AgentDevice device) {
+    TargetPolicy(UpdateSource source, AgentStore store, SystemHistory history, FailedUpdates failures) {
         this.source = source;
-        this.device = device;
+        this.store = store;
+        this.history = history;
+        this.failures = failures;
     }
 
     /** Why this device does not take a target, if it does not. */
@@ -35,7 +39,7 @@ final class TargetPolicy {
                     target.name() + ": expected at least version "
                             + installed.floor().get() + ", found " + target.version()));
         }
-        Optional<String> known = device.store()
+        Optional<String> known = store
                 .state()
                 .installed()
                 .map(AgentState.Installed::target)
@@ -75,13 +79,13 @@ final class TargetPolicy {
                         ExitCode.LEFT_BY_HAND,
                         target.name()
                                 + ": the device was rolled back from "
-                                + device.left().orElseThrow().version()
+                                + history.left().orElseThrow().version()
                                 + " by hand; name this target in a command to install it"));
     }
 
     /** Whether somebody rolled back from a target, or from a newer one, by hand. */
     boolean wasLeft(Target target) {
-        return device.left()
+        return history.left()
                 .filter(left -> left.id().equals(target.id())
                         || !source.isPushing()
                                 && !left.version().isEmpty()
@@ -90,7 +94,7 @@ final class TargetPolicy {
     }
 
     private Optional<Result> knownBad(Target target) {
-        FailedUpdates.Verdict verdict = device.failures().verdict(target.id());
+        FailedUpdates.Verdict verdict = failures.verdict(target.id());
         return switch (verdict.decision()) {
             case INSTALL -> Optional.empty();
             case REFUSE -> Optional.of(new Result(ExitCode.KNOWN_BAD, verdict.reason()));

@@ -160,8 +160,8 @@ public interface UpdateSource extends AutoCloseable {
      * notice nothing.
      *
      * @param target what is being installed
-     * @param progress told how much came
-     * @return told instead; it throws {@link SourceException.Reason#WITHDRAWN} to end the stream
+     * @param progress receives how much came
+     * @return receives it instead; it throws {@link SourceException.Reason#WITHDRAWN} to end the stream
      * @throws SourceException if the target is none of this source
      */
     default PullProgress watched(Target target, PullProgress progress) throws SourceException {

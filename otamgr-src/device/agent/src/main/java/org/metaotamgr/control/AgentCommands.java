@@ -328,7 +328,7 @@ public final class AgentCommands implements ControlServer.Handler {
     }
 
     private Result rollback() throws InterruptedException {
-        Result result = device.rollback();
+        Result result = device.history().rollback();
         if (result.code() == ExitCode.ROLLBACK_NEEDS_REBOOT) {
             host.armedByCommand();
         }
@@ -337,7 +337,7 @@ public final class AgentCommands implements ControlServer.Handler {
 
     private int status(boolean json, Answer answer) throws InterruptedException {
         SlotStatus slot = device.slots().status();
-        InstalledSystem installed = device.installed();
+        InstalledSystem installed = device.history().installed();
         Optional<Target> pending = device.finalisation().pending();
         Optional<String> last = device.finalisation().lastEnd();
         Optional<String> supportedUntil = device.facts().supportedUntil();
@@ -411,7 +411,7 @@ public final class AgentCommands implements ControlServer.Handler {
 
     private int list(boolean json, Answer answer) {
         List<Target> pulled = device.store().pulled();
-        InstalledSystem installed = device.installed();
+        InstalledSystem installed = device.history().installed();
         if (json) {
             answer.out(json(generator -> {
                 generator.writeStringField("installed", installed.name().orElse(""));

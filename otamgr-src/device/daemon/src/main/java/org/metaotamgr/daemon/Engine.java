@@ -13,6 +13,7 @@ import org.metaotamgr.agent.ExitCode;
 import org.metaotamgr.agent.PollingLoop;
 import org.metaotamgr.agent.Result;
 import org.metaotamgr.agent.Slots;
+import org.metaotamgr.agent.SystemHistory;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.BootClock;
@@ -313,7 +314,7 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
             lookAt = Optional.empty();
         }
         device.failures().settle(status);
-        device.noteRollback(status);
+        device.history().noteRollback(status);
         device.finalisation().settle(status);
         if (!isReported && status.state() != SlotStatus.State.UNKNOWN) {
             isReported = true;
@@ -454,7 +455,7 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
             return;
         }
         String txn = last.orElseThrow().txn();
-        if (txn.startsWith(AgentDevice.ROLLBACK) || device.finalisation().isOfAgent(txn)) {
+        if (txn.startsWith(SystemHistory.ROLLBACK) || device.finalisation().isOfAgent(txn)) {
             // What a command has armed is rebooted into by whoever gave it.
             orders.armedByCommand();
             return;

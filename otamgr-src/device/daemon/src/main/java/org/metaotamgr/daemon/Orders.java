@@ -76,7 +76,7 @@ final class Orders {
         }
         try {
             UpdateCandidate candidate = UpdateCandidate.examine(UpdatePath.parse(value), config.allowedPrefixes());
-            if (isHeard(candidate) || device.isInstalled(candidate.headerSha256())) {
+            if (isHeard(candidate) || device.history().isInstalled(candidate.headerSha256())) {
                 return;
             }
         } catch (UpdateRefusedException e) {
@@ -110,7 +110,7 @@ final class Orders {
             return;
         }
         FailedUpdates.Verdict verdict = device.failures().verdict(candidate.headerSha256());
-        boolean wasLeft = device.left()
+        boolean wasLeft = device.history().left()
                 .filter(left -> left.id().equals(candidate.headerSha256()))
                 .isPresent();
         Duration now = clock.uptime();
