@@ -230,6 +230,21 @@ class Modules(unittest.TestCase):
                 with self.subTest(recipe=name, module=folder):
                     self.assertEqual(set(), set(self.needs(folder, modules)) - there)
 
+    def test_the_drawing_of_the_house_has_all_arrows_and_no_others(self):
+        modules = self.modules()
+        real, drawn = {}, {}
+        for folder in modules.values():
+            arrows = set()
+            for dependency in self.read(folder).findall("m:dependencies/m:dependency", self.POM):
+                name = modules.get(dependency.findtext("m:artifactId", None, self.POM))
+                if name:
+                    arrows.add((name.split("/")[1], dependency.findtext("m:scope", "compile", self.POM)))
+            real[folder] = arrows
+        page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+        for folder, outside, inside in re.findall(r"^    (\S+/\S+) +\d+ *([a-z -]*?) *(?:\[(.*)\])?$", page, re.M):
+            drawn[folder] = {(name, "compile") for name in outside.split()} | {(name, "test") for name in inside.split()}
+        self.assertEqual(real, drawn)
+
     def test_nothing_of_a_device_needs_a_build_host_or_test_equipment(self):
         modules = self.modules()
         rooms = {"device": 0, "build-host": 1, "test-equipment": 2}
