@@ -27,7 +27,7 @@ ota_class_archive () {
     fi
     # With VIRTUAL-RUNTIME_otamgr-java the image has another runtime.
     if [ ! -x ${IMAGE_ROOTFS}${OTAMGR_CLASS_ARCHIVE_JAVA} ]; then
-        echo "no class archive: the image has no openjdk-jre-headless"
+        echo "no CDS archive: the image has no openjdk-jre-headless"
         return 0
     fi
     work=${OTAMGR_CLASS_ARCHIVE_WORK}
@@ -40,10 +40,10 @@ ota_class_archive () {
     # The launcher of the image gives the class path and the options, so that the archive is one for them.
     ota_class_archive_run /nowhere -Xshare:dump -XX:SharedClassListFile=${OTAMGR_CLASS_LIST} -XX:SharedArchiveFile=$work/otamgr.jsa \
         -Xmx128m -XX:MaxMetaspaceSize=512m -Xlog:disable -Xlog:all=error:stderr ||
-        bbfatal "The runtime of the image made no class archive; what it said is above. OTAMGR_CLASS_ARCHIVE = \"0\" builds an image without one."
+        bbfatal "The runtime of the image made no CDS archive; what it said is above. OTAMGR_CLASS_ARCHIVE = \"0\" builds an image without one."
     # Else the device would do without it and say nothing.
     ota_class_archive_run $work/otamgr.jsa -Xshare:on ||
-        bbfatal "The runtime of the image does not accept the class archive that it has just made; what it said is above. \
+        bbfatal "The runtime of the image does not accept the CDS archive that it has just made; what it said is above. \
 OTAMGR_CLASS_ARCHIVE = \"0\" builds an image without one."
 
     install -m 0644 $work/otamgr.jsa $archive

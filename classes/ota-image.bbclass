@@ -219,7 +219,7 @@ python ota_image_size () {
     parts = [(name, otamgr.size.files(data, name, root)) for name in otamgr.size.added(data, installed, others)]
     # Made with the image, see ota-class-archive.bbclass.
     archive = root + d.getVar('OTAMGR_CLASS_ARCHIVE_FILE')
-    parts.append(('archive of classes', [archive] if os.path.exists(archive) else []))
+    parts.append(('CDS archive', [archive] if os.path.exists(archive) else []))
     text = otamgr.size.table(parts)
     bb.plain(text)
     folder, name = d.getVar('IMGDEPLOYDIR'), d.getVar('IMAGE_NAME') + '.ota-size'
@@ -234,7 +234,7 @@ IMAGE_POSTPROCESS_COMMAND:append = " ota_update_link ota_disk_check ota_image_si
 
 # ---- what is in it, for auditors ------------------------------------------------------------------------------------
 
-# Until when its maker mends it, a date such as 2031-12-31, and who is told of weaknesses, mailto: or https:. In the image, and in the manifest
+# Until when its maker mends it, a date such as 2031-12-31, and to whom weaknesses are reported, mailto: or https:. In the image, and in the manifest
 # of its bundle.
 OTA_SUPPORT_UNTIL ?= ""
 OTA_SECURITY_CONTACT ?= ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What devices on one version lack of the bundle of another: a file of parts, for a stick. docs/source-repository.md describes it.
 
-Nobody has to trust such a file: what a device takes from it is proven as if it had come from the whole bundle, block by block.
+Nobody has to trust such a file: what a device takes from it is verified as if it had come from the whole bundle, block by block.
 """
 
 import os

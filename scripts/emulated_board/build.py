@@ -305,7 +305,7 @@ def jars(cache):
 
 
 def build_runtime(folder, target=ARM64):
-    """A Java runtime for the target, with the base class archive made by the target's own JVM."""
+    """A Java runtime for the target, with the base CDS archive made by the target's own JVM."""
     shutil.rmtree(folder, ignore_errors=True)
     (jmods,) = (target.root / "usr/lib/jvm").glob("java-17-openjdk-*/jmods")
     run(

@@ -342,7 +342,7 @@ class Image(MetadataCase):
         self.run_function("ota_image_size", d)
         text = (self.folder / "deploy/image.ota-size").read_text()
         names = [re.split(r"  +", line)[0] for line in text.splitlines()[1:]]
-        self.assertEqual(["libtwo1", "one", "packagegroup-otamgr", "three", "archive of classes", "together"], names)
+        self.assertEqual(["libtwo1", "one", "packagegroup-otamgr", "three", "CDS archive", "together"], names)
         self.assertRegex(text, r"one +16 KiB +0 KiB")
         self.assertRegex(text, r"together +80 KiB +%d KiB" % (5 * len(zlib.compress(content, 6)) // 1024))
 

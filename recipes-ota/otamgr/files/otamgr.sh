@@ -31,7 +31,7 @@ why)
     exec "$OTAMGR_WHY" "$@"
     ;;
 '' | daemon)
-    # Where the archive of classes looks for the jars; it is not used by what was started elsewhere.
+    # Where the CDS archive looks for the jars; it is not used by what was started elsewhere.
     [ $# -gt 1 ] || cd /
     ;;
 -*) ;;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An image with this layer, on a device or in QEMU: it runs as promised, updates itself, and comes back from a bad update.
+"""An image with this layer, on a device or in QEMU: it runs as promised, updates itself, and rolls back from a bad update.
 
 For local.conf:
 
@@ -107,7 +107,7 @@ class OtamgrTest(OERuntimeTestCase):
     def test_the_daemon_uses_the_archive_of_classes(self):
         # Built without OTAMGR_CLASS_ARCHIVE, or with another Java runtime.
         if self.target.run("test -e /usr/lib/otamgr/otamgr.jsa")[0] != 0:
-            self.skipTest("the image has no archive of classes")
+            self.skipTest("the image has no CDS archive")
         self.on_device(self.DAEMON + " && grep /usr/lib/otamgr/otamgr.jsa /proc/$pid/maps")
 
     @OETestDepends(["ssh.SSHTest.test_ssh"])

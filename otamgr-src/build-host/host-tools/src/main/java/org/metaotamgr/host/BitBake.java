@@ -25,11 +25,11 @@ final class BitBake {
     private static final String ADVICE =
             "; source oe-init-build-env first, or say where with --tmpdir DIR, --record FILE or -s for the current directory";
 
-    private final ProcessContext surroundings;
+    private final ProcessContext context;
     private final Duration patience;
 
-    BitBake(ProcessContext surroundings, Duration patience) {
-        this.surroundings = surroundings;
+    BitBake(ProcessContext context, Duration patience) {
+        this.context = context;
         this.patience = patience;
     }
 
@@ -37,11 +37,11 @@ final class BitBake {
         Path program = onPath().orElseThrow(
                         () -> new OtaException(ExitStatus.LOCAL, "bitbake: there is no such program on PATH" + ADVICE));
         ProcessBuilder builder = new ProcessBuilder(program.toString(), "-e")
-                .directory(surroundings.folder().toFile())
+                .directory(context.folder().toFile())
                 .redirectError(ProcessBuilder.Redirect.DISCARD)
                 .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()));
         builder.environment().clear();
-        builder.environment().putAll(surroundings.environment());
+        builder.environment().putAll(context.environment());
         // bitbake -e and its server have no use for them.
         builder.environment().remove(Conf.PASSWORD_VARIABLE);
         builder.environment().remove(Conf.AUTH_VARIABLE);
@@ -53,8 +53,8 @@ final class BitBake {
     }
 
     private Optional<Path> onPath() {
-        for (String folder : surroundings.environment().getOrDefault("PATH", "").split(":")) {
-            Path candidate = surroundings.folder().resolve(folder).resolve("bitbake");
+        for (String folder : context.environment().getOrDefault("PATH", "").split(":")) {
+            Path candidate = context.folder().resolve(folder).resolve("bitbake");
             if (!folder.isEmpty() && Files.isRegularFile(candidate) && Files.isExecutable(candidate)) {
                 return Optional.of(candidate);
             }
@@ -94,7 +94,7 @@ final class BitBake {
                         ExitStatus.LOCAL,
                         "bitbake -e: expected one TMPDIR, found " + (found.isEmpty() ? "none" : found) + ADVICE);
             }
-            return surroundings.folder().resolve(found.iterator().next());
+            return context.folder().resolve(found.iterator().next());
         } catch (IOException e) {
             if (late.get()) {
                 throw new OtaException(

@@ -54,15 +54,15 @@ final class BuildOptions {
         }
     }
 
-    RecordFile file(ProcessContext surroundings) throws OtaException {
+    RecordFile file(ProcessContext context) throws OtaException {
         if (record != null) {
-            return new RecordFile(surroundings.folder().resolve(record));
+            return new RecordFile(context.folder().resolve(record));
         }
         Path folder = here
-                ? surroundings.folder()
+                ? context.folder()
                 : tmpdir != null
-                        ? surroundings.folder().resolve(tmpdir)
-                        : new BitBake(surroundings, Duration.ofSeconds(bitbakeTimeout)).tmpdir();
+                        ? context.folder().resolve(tmpdir)
+                        : new BitBake(context, Duration.ofSeconds(bitbakeTimeout)).tmpdir();
         return new RecordFile(folder.resolve(RecordFile.NAME));
     }
 }

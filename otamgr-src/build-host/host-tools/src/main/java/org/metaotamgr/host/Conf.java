@@ -85,27 +85,27 @@ record Conf(
         return version + "." + buildNumber + (debug ? "d" : "");
     }
 
-    static Conf load(Path file, Use use, ServiceUrl url, ProcessContext surroundings, Secrets secrets, Output output)
+    static Conf load(Path file, Use use, ServiceUrl url, ProcessContext context, Secrets secrets, Output output)
             throws OtaException {
-        return new Reader(file, use, url, surroundings, secrets, output).read();
+        return new Reader(file, use, url, context, secrets, output).read();
     }
 
     private static final class Reader {
         private final Path file;
         private final Use use;
         private final ServiceUrl url;
-        private final ProcessContext surroundings;
+        private final ProcessContext context;
         private final Secrets secrets;
         private final Output output;
         private final List<String> problems = new ArrayList<>();
         private JsonNode json;
 
         private Reader(
-                Path file, Use use, ServiceUrl url, ProcessContext surroundings, Secrets secrets, Output output) {
+                Path file, Use use, ServiceUrl url, ProcessContext context, Secrets secrets, Output output) {
             this.file = file;
             this.use = use;
             this.url = url;
-            this.surroundings = surroundings;
+            this.context = context;
             this.secrets = secrets;
             this.output = output;
         }
@@ -247,7 +247,7 @@ record Conf(
         }
 
         private String secret(String key, String variable) {
-            String given = surroundings.environment().get(variable);
+            String given = context.environment().get(variable);
             return given != null && !given.isEmpty() ? given : required(key);
         }
 
@@ -333,7 +333,7 @@ record Conf(
 
         private Path image(String text) {
             Path beside = file.toAbsolutePath().getParent().resolve(text).normalize();
-            Path here = surroundings.folder().resolve(text).normalize();
+            Path here = context.folder().resolve(text).normalize();
             Path image = Files.exists(beside) ? beside : here;
             String found = imageProblem(image);
             if (found != null) {
@@ -376,11 +376,11 @@ record Conf(
                 boolean used =
                         switch (key) {
                             case "name", "version", "description" -> use != Use.ACCOUNT;
-                            case "userpw" -> surroundings
+                            case "userpw" -> context
                                     .environment()
                                     .getOrDefault(PASSWORD_VARIABLE, "")
                                     .isEmpty();
-                            case "auth-string" -> surroundings
+                            case "auth-string" -> context
                                     .environment()
                                     .getOrDefault(AUTH_VARIABLE, "")
                                     .isEmpty();

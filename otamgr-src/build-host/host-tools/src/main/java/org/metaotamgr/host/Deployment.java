@@ -250,8 +250,8 @@ final class Deployment {
     }
 
     /** Waits until the devices report the image as installed. Returns those that do not in time. */
-    List<String> await(List<String> devices, Duration longest, ProcessContext surroundings) throws OtaException {
-        long end = surroundings.clock().millis() + longest.toMillis();
+    List<String> await(List<String> devices, Duration longest, ProcessContext context) throws OtaException {
+        long end = context.clock().millis() + longest.toMillis();
         List<String> waiting = new ArrayList<>(devices);
         while (true) {
             List<String> still = new ArrayList<>();
@@ -265,13 +265,13 @@ final class Deployment {
             }
             waiting = still;
             progress.update(devices.size() - waiting.size(), devices.size());
-            long left = end - surroundings.clock().millis();
+            long left = end - context.clock().millis();
             if (waiting.isEmpty() || left <= 0) {
                 progress.end();
                 return waiting;
             }
             try {
-                surroundings.sleeper().sleep(Duration.ofMillis(Math.min(left, 2000)));
+                context.sleeper().sleep(Duration.ofMillis(Math.min(left, 2000)));
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new OtaException(ExitStatus.NETWORK, "interrupted");

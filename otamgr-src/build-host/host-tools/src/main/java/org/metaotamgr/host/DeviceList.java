@@ -20,7 +20,7 @@ final class DeviceList {
     private DeviceList() {}
 
     /** Reads one id a line; empty lines and what follows {@code #} do not count. {@code -} is standard input. */
-    static List<String> of(List<String> named, String file, ProcessContext surroundings, Output output)
+    static List<String> of(List<String> named, String file, ProcessContext context, Output output)
             throws OtaException {
         Set<String> devices = new LinkedHashSet<>();
         int repeated = 0;
@@ -28,9 +28,9 @@ final class DeviceList {
             repeated += devices.add(checked(device, "--device")) ? 0 : 1;
         }
         if (file != null) {
-            Path path = surroundings.folder().resolve(file);
+            Path path = context.folder().resolve(file);
             String what = file.equals("-") ? "standard input" : path.toString();
-            try (InputStream in = file.equals("-") ? surroundings.in() : Files.newInputStream(path);
+            try (InputStream in = file.equals("-") ? context.in() : Files.newInputStream(path);
                     BufferedReader lines = new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8))) {
                 int number = 0;
                 for (String line = lines.readLine(); line != null; line = lines.readLine()) {

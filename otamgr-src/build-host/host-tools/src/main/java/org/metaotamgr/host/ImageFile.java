@@ -20,9 +20,9 @@ record ImageFile(Path path, long size, String sha256) {
     private static final int BLOCK = 128 * 1024;
 
     /** Reads the whole file once. Hashing while sending would slow a fast network down: both want the same processor. */
-    static ImageFile of(Path path, ProcessContext surroundings, boolean showProgress) throws OtaException {
+    static ImageFile of(Path path, ProcessContext context, boolean showProgress) throws OtaException {
         Progress progress =
-                new Progress(surroundings, showProgress, "SHA-256 of " + path.getFileName(), Progress.Unit.BYTES);
+                new Progress(context, showProgress, "SHA-256 of " + path.getFileName(), Progress.Unit.BYTES);
         try (InputStream in = Files.newInputStream(path)) {
             long expected = Files.size(path);
             MessageDigest digest = MessageDigest.getInstance("SHA-256");

@@ -9,7 +9,7 @@ final class ImageUpload {
 
     private final OtaService service;
     private final Conf conf;
-    private final ProcessContext surroundings;
+    private final ProcessContext context;
     private final Output output;
     private final boolean showProgress;
 
@@ -21,10 +21,10 @@ final class ImageUpload {
      */
     record Done(OtaRecord image, boolean already, long bytes, long milliseconds) {}
 
-    ImageUpload(OtaService service, Conf conf, ProcessContext surroundings, Output output, boolean showProgress) {
+    ImageUpload(OtaService service, Conf conf, ProcessContext context, Output output, boolean showProgress) {
         this.service = service;
         this.conf = conf;
-        this.surroundings = surroundings;
+        this.context = context;
         this.output = output;
         this.showProgress = showProgress;
     }
@@ -47,10 +47,10 @@ final class ImageUpload {
         long size = 0;
         long milliseconds = 0;
         if (pool.url().isEmpty()) {
-            ImageFile file = ImageFile.of(image, surroundings, showProgress);
+            ImageFile file = ImageFile.of(image, context, showProgress);
             size = file.size();
             long started = System.nanoTime();
-            service.upload(file, local, surroundings, showProgress);
+            service.upload(file, local, context, showProgress);
             milliseconds = (System.nanoTime() - started) / 1_000_000;
             String url = store(file, local);
             service.setUrl(pool, url);
@@ -111,7 +111,7 @@ final class ImageUpload {
         Optional<String> url = service.moveToRepository(image.sha256());
         if (url.isEmpty()) {
             output.note("The service does not have the uploaded bytes any more; sending the image again");
-            service.upload(image, local, surroundings, showProgress);
+            service.upload(image, local, context, showProgress);
             url = service.moveToRepository(image.sha256());
         }
         return url.orElseThrow(() -> new OtaException(

@@ -63,14 +63,14 @@ final class LogCommands {
         }
 
         @Override
-        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext context, Secrets secrets) throws OtaException {
             Optional<EventLog.Link> kept = Optional.ofNullable(link).flatMap(EventLog.Link::of);
             if (link != null && kept.isEmpty()) {
                 throw new OtaException(
                         ExitStatus.USAGE, "--link: expected NUMBER:SHA256 as this command prints it, found " + link);
             }
-            EventLog found = EventLog.of(bytes(surroundings), kept);
-            Output output = new Output(surroundings, secrets, json);
+            EventLog found = EventLog.of(bytes(context), kept);
+            Output output = new Output(context, secrets, json);
             found.findings().forEach(one -> output.line("altered: " + one));
             found.remarks().forEach(one -> output.line("note: " + one));
             if (found.isWhole()) {
@@ -82,10 +82,10 @@ final class LogCommands {
             return found.isWhole() ? ExitStatus.SUCCESS : ExitStatus.ALTERED;
         }
 
-        private byte[] bytes(ProcessContext surroundings) throws OtaException {
+        private byte[] bytes(ProcessContext context) throws OtaException {
             try (InputStream in = log.equals("-")
-                    ? surroundings.in()
-                    : Files.newInputStream(surroundings.folder().resolve(Path.of(log)))) {
+                    ? context.in()
+                    : Files.newInputStream(context.folder().resolve(Path.of(log)))) {
                 byte[] bytes = in.readNBytes(MOST_BYTES + 1);
                 if (bytes.length > MOST_BYTES) {
                     throw new OtaException(

@@ -57,21 +57,21 @@ public final class Ota {
         System.exit(run(ProcessContext.ofProcess(), args));
     }
 
-    static int run(ProcessContext surroundings, String... args) {
+    static int run(ProcessContext context, String... args) {
         if (args.length > 0 && args[0].startsWith("--as=")) {
             String[] rest = java.util.Arrays.copyOfRange(args, 1, args.length);
             return switch (args[0].substring(5)) {
-                case PartnerUploader.NAME -> PartnerUploader.run(surroundings, rest);
-                case PartnerDeploy.NAME -> PartnerDeploy.run(surroundings, rest);
+                case PartnerUploader.NAME -> PartnerUploader.run(context, rest);
+                case PartnerDeploy.NAME -> PartnerDeploy.run(context, rest);
                 default -> {
-                    surroundings
+                    context
                             .err()
                             .println("ota: --as: expected " + PartnerUploader.NAME + " or " + PartnerDeploy.NAME);
                     yield ExitStatus.USAGE.code();
                 }
             };
         }
-        return Runner.run(commandLine(), surroundings, args);
+        return Runner.run(commandLine(), context, args);
     }
 
     static CommandLine commandLine() {
@@ -114,16 +114,16 @@ public final class Ota {
         }
 
         @Override
-        public final ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
+        public final ExitStatus run(ProcessContext context, Secrets secrets) throws OtaException {
             build.check();
-            ServiceOptions.Opened opened = service.open(surroundings, secrets, use());
-            return run(opened, opened.conf().version(build.buildNumber, build.debug), surroundings);
+            ServiceOptions.Opened opened = service.open(context, secrets, use());
+            return run(opened, opened.conf().version(build.buildNumber, build.debug), context);
         }
 
         /** What has to be configured for it. */
         abstract Conf.Use use();
 
-        abstract ExitStatus run(ServiceOptions.Opened opened, String version, ProcessContext surroundings)
+        abstract ExitStatus run(ServiceOptions.Opened opened, String version, ProcessContext context)
                 throws OtaException;
     }
 
@@ -151,9 +151,9 @@ public final class Ota {
         }
 
         @Override
-        final ExitStatus run(ServiceOptions.Opened opened, String version, ProcessContext surroundings)
+        final ExitStatus run(ServiceOptions.Opened opened, String version, ProcessContext context)
                 throws OtaException {
-            RecordFile file = build.file(surroundings);
+            RecordFile file = build.file(context);
             RecordCreation creation = new RecordCreation(opened.service(), opened.conf(), opened.output());
             OtaRecord record = record(creation, version, file);
             opened.output()
@@ -212,12 +212,12 @@ public final class Ota {
         }
 
         @Override
-        ExitStatus run(ServiceOptions.Opened opened, String version, ProcessContext surroundings) throws OtaException {
+        ExitStatus run(ServiceOptions.Opened opened, String version, ProcessContext context) throws OtaException {
             Path image = opened.conf().image().orElseThrow();
             opened.output().note("image file: " + image);
-            RecordFile file = build.file(surroundings);
+            RecordFile file = build.file(context);
             ImageUpload.Done done = new ImageUpload(
-                            opened.service(), opened.conf(), surroundings, opened.output(), opened.showProgress())
+                            opened.service(), opened.conf(), context, opened.output(), opened.showProgress())
                     .upload(version, file, image);
             OtaRecord uploaded = done.image();
             opened.output()
@@ -261,8 +261,8 @@ public final class Ota {
         abstract List<OtaRecord> records(OtaService ota) throws OtaException;
 
         @Override
-        public final ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
-            ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.ACCOUNT);
+        public final ExitStatus run(ProcessContext context, Secrets secrets) throws OtaException {
+            ServiceOptions.Opened opened = service.open(context, secrets, Conf.Use.ACCOUNT);
             List<OtaRecord> records = records(opened.service());
             List<List<String>> rows = new ArrayList<>();
             rows.add(List.of(
@@ -344,11 +344,11 @@ public final class Ota {
         }
 
         @Override
-        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext context, Secrets secrets) throws OtaException {
             if (!versionNumber.matches("[0-9]{1,20}")) {
                 throw new OtaException(ExitStatus.USAGE, "--version-number: expected digits, found " + versionNumber);
             }
-            ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.ACCOUNT);
+            ServiceOptions.Opened opened = service.open(context, secrets, Conf.Use.ACCOUNT);
             if (!opened.service().dissociate(new BigInteger(versionNumber))) {
                 throw new OtaException(
                         ExitStatus.CONFLICT, "the device type has no image with version number " + versionNumber);
@@ -421,7 +421,7 @@ public final class Ota {
         }
 
         @Override
-        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext context, Secrets secrets) throws OtaException {
             if (!imageId.matches("[0-9]{1,20}")) {
                 throw new OtaException(ExitStatus.USAGE, "--image-id: expected digits, found " + imageId);
             }
@@ -431,31 +431,31 @@ public final class Ota {
             if (wait != null && wait < 1) {
                 throw new OtaException(ExitStatus.USAGE, "--wait: expected at least 1 second, found " + wait);
             }
-            Output early = new Output(surroundings, secrets, service.json);
-            List<String> all = DeviceList.of(named, devices, surroundings, early);
-            ServiceOptions.Opened opened = service.open(surroundings, secrets, Conf.Use.ACCOUNT);
+            Output early = new Output(context, secrets, service.json);
+            List<String> all = DeviceList.of(named, devices, context, early);
+            ServiceOptions.Opened opened = service.open(context, secrets, Conf.Use.ACCOUNT);
             OtaRecord image = Deployment.image(opened.service(), imageId);
             Optional<Path> file = journal != null
-                    ? Optional.of(surroundings.folder().resolve(journal))
+                    ? Optional.of(context.folder().resolve(journal))
                     : devices != null
-                            ? Optional.of(surroundings.folder().resolve("ota-deploy-" + image.id() + ".journal"))
+                            ? Optional.of(context.folder().resolve("ota-deploy-" + image.id() + ".journal"))
                             : Optional.empty();
             String what = opened.url().base() + " " + opened.conf().partnerId() + " "
                     + opened.conf().deviceTypeId() + " " + image.id();
-            long started = surroundings.clock().millis();
-            Progress progress = new Progress(surroundings, opened.showProgress(), "deploy", Progress.Unit.DEVICES);
+            long started = context.clock().millis();
+            Progress progress = new Progress(context, opened.showProgress(), "deploy", Progress.Unit.DEVICES);
             Deployment deployment = new Deployment(opened.service(), image, opened.output(), progress, repeatUnclear);
             Map<String, Deployment.Result> results = deployment.run(all, file, what, jobs);
             file.ifPresent(path -> opened.output().note("journal: " + path));
             List<String> notInstalled = null;
             if (wait != null) {
                 Progress waiting =
-                        new Progress(surroundings, opened.showProgress(), "installed", Progress.Unit.DEVICES);
+                        new Progress(context, opened.showProgress(), "installed", Progress.Unit.DEVICES);
                 notInstalled = new Deployment(opened.service(), image, opened.output(), waiting, false)
-                        .await(all, Duration.ofSeconds(wait), surroundings);
+                        .await(all, Duration.ofSeconds(wait), context);
             }
             return Reports.deployment(
-                    opened.output(), image, results, surroundings.clock().millis() - started, notInstalled);
+                    opened.output(), image, results, context.clock().millis() - started, notInstalled);
         }
     }
 
@@ -493,12 +493,12 @@ public final class Ota {
         }
 
         @Override
-        public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
+        public ExitStatus run(ProcessContext context, Secrets secrets) throws OtaException {
             if (buildNumber != null && !buildNumber.matches("[0-9]{1,20}")) {
                 throw new OtaException(ExitStatus.USAGE, "--build-number: expected digits, found " + buildNumber);
             }
             ServiceOptions.Opened opened =
-                    service.open(surroundings, secrets, buildNumber == null ? Conf.Use.ACCOUNT : Conf.Use.RECORD);
+                    service.open(context, secrets, buildNumber == null ? Conf.Use.ACCOUNT : Conf.Use.RECORD);
             ObjectNode node = JsonNodeFactory.instance.objectNode();
             opened.service().rest().login();
             opened.output().line("service: " + opened.url().base() + ", logged in");

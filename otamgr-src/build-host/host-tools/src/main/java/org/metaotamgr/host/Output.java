@@ -9,12 +9,12 @@ import org.metaotamgr.device.Printable;
 /** What a command says: results on standard output, everything else on standard error, and no secret on either. */
 final class Output {
 
-    private final ProcessContext surroundings;
+    private final ProcessContext context;
     private final Secrets secrets;
     private final boolean json;
 
-    Output(ProcessContext surroundings, Secrets secrets, boolean json) {
-        this.surroundings = surroundings;
+    Output(ProcessContext context, Secrets secrets, boolean json) {
+        this.context = context;
         this.secrets = secrets;
         this.json = json;
     }
@@ -43,7 +43,7 @@ final class Output {
     /** A line of the result; not for {@code --json}. */
     void line(String text) {
         if (!json) {
-            surroundings.out().println(plain(secrets.mask(text)));
+            context.out().println(plain(secrets.mask(text)));
         }
     }
 
@@ -52,7 +52,7 @@ final class Output {
         if (json) {
             try {
                 // In JSON such characters only stand in texts, where this is how they are written.
-                surroundings
+                context
                         .out()
                         .println(plain(secrets.mask(new ObjectMapper()
                                 .writerWithDefaultPrettyPrinter()
@@ -65,7 +65,7 @@ final class Output {
 
     /** What is going on, for people who watch. */
     void note(String text) {
-        surroundings.err().println(plain(secrets.mask(text)));
+        context.err().println(plain(secrets.mask(text)));
     }
 
     void warning(String text) {

@@ -57,8 +57,8 @@ final class PartnerDeploy implements Step {
 
     private PartnerDeploy() {}
 
-    static int run(ProcessContext surroundings, String... args) {
-        return Runner.run(new CommandLine(new PartnerDeploy()).setAbbreviatedOptionsAllowed(true), surroundings, args);
+    static int run(ProcessContext context, String... args) {
+        return Runner.run(new CommandLine(new PartnerDeploy()).setAbbreviatedOptionsAllowed(true), context, args);
     }
 
     @Override
@@ -67,7 +67,7 @@ final class PartnerDeploy implements Step {
     }
 
     @Override
-    public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
+    public ExitStatus run(ProcessContext context, Secrets secrets) throws OtaException {
         List<String> arguments = new ArrayList<>();
         if (conf != null) {
             arguments.add("--conf=" + conf);
@@ -75,7 +75,7 @@ final class PartnerDeploy implements Step {
         if (list) {
             ServiceOptions options =
                     CommandLine.populateCommand(new ServiceOptions(), arguments.toArray(String[]::new));
-            ServiceOptions.Opened opened = options.open(surroundings, secrets, Conf.Use.ACCOUNT);
+            ServiceOptions.Opened opened = options.open(context, secrets, Conf.Use.ACCOUNT);
             Reports.originalList(
                     opened.output(), opened.conf(), opened.service().images());
             return ExitStatus.SUCCESS;
@@ -86,10 +86,10 @@ final class PartnerDeploy implements Step {
         arguments.add("--device=" + device);
         arguments.add("--image-id=" + imageId);
         Step deploy = CommandLine.populateCommand(new Ota.Deploy(), arguments.toArray(String[]::new));
-        ExitStatus status = deploy.run(surroundings, secrets);
+        ExitStatus status = deploy.run(context, secrets);
         if (status == ExitStatus.SUCCESS) {
             // Afero's documentation shows this line, and scripts wait for it.
-            surroundings.out().println("Request accepted for processing");
+            context.out().println("Request accepted for processing");
         }
         return status;
     }

@@ -62,9 +62,9 @@ final class PartnerUploader implements Step {
 
     private PartnerUploader() {}
 
-    static int run(ProcessContext surroundings, String... args) {
+    static int run(ProcessContext context, String... args) {
         return Runner.run(
-                new CommandLine(new PartnerUploader()).setAbbreviatedOptionsAllowed(true), surroundings, args);
+                new CommandLine(new PartnerUploader()).setAbbreviatedOptionsAllowed(true), context, args);
     }
 
     @Override
@@ -73,7 +73,7 @@ final class PartnerUploader implements Step {
     }
 
     @Override
-    public ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException {
+    public ExitStatus run(ProcessContext context, Secrets secrets) throws OtaException {
         if (buildNumber == null || !DIGITS.matcher(buildNumber).matches()) {
             throw new OtaException(
                     ExitStatus.USAGE,
@@ -86,10 +86,10 @@ final class PartnerUploader implements Step {
         }
         Step step = CommandLine.populateCommand(
                 create ? new Ota.RecordCreate() : new Ota.ImageUploadCommand(), arguments());
-        ExitStatus status = step.run(surroundings, secrets);
+        ExitStatus status = step.run(context, secrets);
         if (status == ExitStatus.SUCCESS && upload) {
             // As Afero's documentation shows it.
-            surroundings.out().println("Done!");
+            context.out().println("Done!");
         }
         return status;
     }

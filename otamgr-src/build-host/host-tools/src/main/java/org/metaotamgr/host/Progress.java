@@ -10,7 +10,7 @@ final class Progress {
     private static final long BETWEEN_UPDATES_MS = 200;
     private static final int BAR = 16;
 
-    private final ProcessContext surroundings;
+    private final ProcessContext context;
     private final boolean shown;
     private final String what;
     private final Unit unit;
@@ -25,12 +25,12 @@ final class Progress {
         DEVICES
     }
 
-    Progress(ProcessContext surroundings, boolean shown, String what, Unit unit) {
-        this.surroundings = surroundings;
+    Progress(ProcessContext context, boolean shown, String what, Unit unit) {
+        this.context = context;
         this.shown = shown;
         this.what = Output.plain(what).replace('\n', ' ');
         this.unit = unit;
-        this.clock = surroundings.clock();
+        this.clock = context.clock();
         this.started = clock.millis();
     }
 
@@ -38,20 +38,20 @@ final class Progress {
         long now = clock.millis();
         if (shown && (now - lastShown >= BETWEEN_UPDATES_MS || lastShown == Long.MIN_VALUE || done == total)) {
             lastShown = now;
-            show(text(done, total, now - started, surroundings.columns() - 1));
+            show(text(done, total, now - started, context.columns() - 1));
         }
     }
 
     private void show(String text) {
-        surroundings.err().print("\r" + text + " ".repeat(Math.max(0, lastLength - text.length())));
-        surroundings.err().flush();
+        context.err().print("\r" + text + " ".repeat(Math.max(0, lastLength - text.length())));
+        context.err().flush();
         lastLength = text.length();
     }
 
     /** Leaves the last state on the screen and goes to the next line. */
     synchronized void end() {
         if (shown && lastLength > 0) {
-            surroundings.err().println();
+            context.err().println();
             lastLength = 0;
         }
     }

@@ -54,7 +54,7 @@ final class Rest {
     private final ServiceUrl url;
     private final Conf conf;
     private final Timeouts patience;
-    private final ProcessContext surroundings;
+    private final ProcessContext context;
     private final Secrets secrets;
     private final Output output;
     private final boolean trace;
@@ -68,7 +68,7 @@ final class Rest {
             ServiceUrl url,
             Conf conf,
             Timeouts patience,
-            ProcessContext surroundings,
+            ProcessContext context,
             Secrets secrets,
             Output output,
             boolean trace,
@@ -76,7 +76,7 @@ final class Rest {
         this.url = url;
         this.conf = conf;
         this.patience = patience;
-        this.surroundings = surroundings;
+        this.context = context;
         this.secrets = secrets;
         this.output = output;
         this.trace = trace;
@@ -87,7 +87,7 @@ final class Rest {
                 .followRedirects(HttpClient.Redirect.NEVER)
                 .connectTimeout(patience.connect())
                 .sslParameters(tls);
-        surroundings.tls().ifPresent(builder::sslContext);
+        context.tls().ifPresent(builder::sslContext);
         proxy = proxies.forServer(
                 url.base().getScheme().equalsIgnoreCase("https"),
                 url.base().getHost(),
@@ -205,7 +205,7 @@ final class Rest {
 
     private void sleep(Duration duration) throws OtaException {
         try {
-            surroundings.sleeper().sleep(duration);
+            context.sleeper().sleep(duration);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new OtaException(ExitStatus.NETWORK, "interrupted");
@@ -317,7 +317,7 @@ final class Rest {
     // ---- token ----
 
     private synchronized String bearer() throws OtaException {
-        if (token == null || !surroundings.clock().instant().isBefore(token.renewAt())) {
+        if (token == null || !context.clock().instant().isBefore(token.renewAt())) {
             token = newToken();
         }
         return token.value();
@@ -389,7 +389,7 @@ final class Rest {
         // Without a life time the token is used until it is refused.
         Instant renewAt = life.isZero()
                 ? Instant.MAX
-                : surroundings.clock().instant().plus(life).minus(margin);
+                : context.clock().instant().plus(life).minus(margin);
         return new Token(value, renewAt);
     }
 
@@ -410,7 +410,7 @@ final class Rest {
                 "Content-Type",
                 "application/octet-stream");
         URI target = url.at(encodedPath);
-        try (UploadConnection connection = new UploadConnection(target, patience, surroundings.tls(), proxy)) {
+        try (UploadConnection connection = new UploadConnection(target, patience, context.tls(), proxy)) {
             FutureTask<UploadConnection.Reply> sending = new FutureTask<>(() -> connection.post(headers, body));
             Thread sender = new Thread(sending, "upload");
             sender.setDaemon(true);

@@ -13,28 +13,28 @@ final class Runner {
 
     private Runner() {}
 
-    static int run(CommandLine line, ProcessContext surroundings, String... args) {
+    static int run(CommandLine line, ProcessContext context, String... args) {
         Secrets secrets = new Secrets();
         // As the terminal wants it.
         Charset charset = Charset.defaultCharset();
-        line.setOut(new PrintWriter(surroundings.out(), true, charset))
-                .setErr(new PrintWriter(surroundings.err(), true, charset));
-        line.setExecutionStrategy(result -> execute(result, surroundings, secrets));
+        line.setOut(new PrintWriter(context.out(), true, charset))
+                .setErr(new PrintWriter(context.err(), true, charset));
+        line.setExecutionStrategy(result -> execute(result, context, secrets));
         line.setParameterExceptionHandler((problem, wrong) -> {
             String nearest = problem instanceof CommandLine.UnmatchedArgumentException unmatched
                             && !unmatched.getSuggestions().isEmpty()
                     ? "; did you mean " + unmatched.getSuggestions().get(0) + "?"
                     : "";
-            surroundings.err().println(Output.plain(name(line) + ": " + problem.getMessage() + nearest));
-            surroundings
+            context.err().println(Output.plain(name(line) + ": " + problem.getMessage() + nearest));
+            context
                     .err()
                     .println("Try " + problem.getCommandLine().getCommandSpec().qualifiedName() + " --help");
             return ExitStatus.USAGE.code();
         });
         int status = line.execute(args);
         // Looked at last: a result that nobody got is none.
-        if (surroundings.out().checkError() && status == ExitStatus.SUCCESS.code()) {
-            surroundings
+        if (context.out().checkError() && status == ExitStatus.SUCCESS.code()) {
+            context
                     .err()
                     .println(
                             name(line)
@@ -48,7 +48,7 @@ final class Runner {
         return line.getCommandName();
     }
 
-    private static int execute(CommandLine.ParseResult result, ProcessContext surroundings, Secrets secrets) {
+    private static int execute(CommandLine.ParseResult result, ProcessContext context, Secrets secrets) {
         Integer help = CommandLine.executeHelpRequest(result);
         if (help != null) {
             return help;
@@ -56,21 +56,21 @@ final class Runner {
         var lines = result.asCommandLineList();
         CommandLine last = lines.get(lines.size() - 1);
         if (last.getCommandSpec().userObject() instanceof Step step) {
-            return run(step, name(lines.get(0)), surroundings, secrets);
+            return run(step, name(lines.get(0)), context, secrets);
         }
         if (last.getCommandSpec().userObject() instanceof Runnable command) {
             command.run();
             return ExitStatus.SUCCESS.code();
         }
-        surroundings.err().println(name(lines.get(0)) + ": expected a command");
-        last.usage(surroundings.err());
+        context.err().println(name(lines.get(0)) + ": expected a command");
+        last.usage(context.err());
         return ExitStatus.USAGE.code();
     }
 
-    static int run(Step step, String name, ProcessContext surroundings, Secrets secrets) {
-        Output output = new Output(surroundings, secrets, step.json());
+    static int run(Step step, String name, ProcessContext context, Secrets secrets) {
+        Output output = new Output(context, secrets, step.json());
         try {
-            return step.run(surroundings, secrets).code();
+            return step.run(context, secrets).code();
         } catch (OtaException e) {
             output.note(name + ": " + e.getMessage());
             tellJson(output, e.status(), e.getMessage());

@@ -61,8 +61,8 @@ final class ServiceOptions {
     /** What a command works with, once the configuration is checked. */
     record Opened(OtaService service, Conf conf, ServiceUrl url, Output output, boolean showProgress) {}
 
-    Opened open(ProcessContext surroundings, Secrets secrets, Conf.Use use) throws OtaException {
-        Output output = new Output(surroundings, secrets, json);
+    Opened open(ProcessContext context, Secrets secrets, Conf.Use use) throws OtaException {
+        Output output = new Output(context, secrets, json);
         if (timeout < 1 || timeout > 86_400) {
             throw new OtaException(ExitStatus.USAGE, "--timeout: expected 1 to 86400 seconds, found " + timeout);
         }
@@ -72,31 +72,31 @@ final class ServiceOptions {
         if (!progress.matches("auto|always|never")) {
             throw new OtaException(ExitStatus.USAGE, "--progress: expected auto, always or never, found " + progress);
         }
-        String address = url != null ? url : surroundings.environment().getOrDefault("OTA_SERVICE_URL", "");
+        String address = url != null ? url : context.environment().getOrDefault("OTA_SERVICE_URL", "");
         ServiceUrl where = ServiceUrl.of(address.isEmpty() ? ServiceUrl.PRODUCTION : address);
-        Path file = surroundings.folder().resolve(conf == null ? Conf.FILE_NAME : conf);
-        Conf loaded = Conf.load(file, use, where, surroundings, secrets, output);
+        Path file = context.folder().resolve(conf == null ? Conf.FILE_NAME : conf);
+        Conf loaded = Conf.load(file, use, where, context, secrets, output);
         Duration answer = Duration.ofSeconds(timeout);
         Duration connect = answer.compareTo(Duration.ofSeconds(10)) < 0 ? answer : Duration.ofSeconds(10);
         Rest rest = new Rest(
                 where,
                 loaded,
                 new Rest.Timeouts(connect, answer, retries),
-                surroundings,
+                context,
                 secrets,
                 output,
                 trace,
-                proxies(surroundings, where));
-        boolean show = progress.equals("always") || progress.equals("auto") && surroundings.terminal();
+                proxies(context, where));
+        boolean show = progress.equals("always") || progress.equals("auto") && context.terminal();
         return new Opened(new OtaService(rest, loaded), loaded, where, output, show);
     }
 
-    private Proxies proxies(ProcessContext surroundings, ServiceUrl where) throws OtaException {
+    private Proxies proxies(ProcessContext context, ServiceUrl where) throws OtaException {
         try {
             if (proxy != null) {
                 return Proxies.of(proxy, List.of());
             }
-            Proxies told = Proxies.ofEnvironment(surroundings.environment());
+            Proxies told = Proxies.ofEnvironment(context.environment());
             if (told.secure().isPresent() || told.plain().isPresent()) {
                 return told;
             }

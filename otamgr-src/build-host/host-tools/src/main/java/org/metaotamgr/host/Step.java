@@ -3,8 +3,8 @@ package org.metaotamgr.host;
 
 /** A command, after its options are understood. */
 interface Step {
-    ExitStatus run(ProcessContext surroundings, Secrets secrets) throws OtaException;
+    ExitStatus run(ProcessContext context, Secrets secrets) throws OtaException;
 
-    /** Whether problems are to be told as JSON. */
+    /** Whether problems are to be reported as JSON. */
     boolean json();
 }

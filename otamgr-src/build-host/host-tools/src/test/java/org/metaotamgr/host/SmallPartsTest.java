@@ -94,7 +94,7 @@ class SmallPartsTest {
     void progress() throws Exception {
         try (Workshop shop = new Workshop(temporary)) {
             PrintStream nowhere = new PrintStream(PrintStream.nullOutputStream(), true, StandardCharsets.UTF_8);
-            Progress progress = new Progress(shop.surroundings(nowhere, nowhere), true, "x.bin", Progress.Unit.BYTES);
+            Progress progress = new Progress(shop.context(nowhere, nowhere), true, "x.bin", Progress.Unit.BYTES);
             assertEquals(
                     "x.bin [########........]  50 %  500 MB of 1.00 GB  50.0 MB/s  ETA 0:10",
                     progress.text(500_000_000, 1_000_000_000, 10_000, 100));
@@ -237,7 +237,7 @@ class SmallPartsTest {
     void defect() throws Exception {
         try (Workshop shop = new Workshop(temporary)) {
             java.io.ByteArrayOutputStream err = new java.io.ByteArrayOutputStream();
-            ProcessContext surroundings = shop.surroundings(
+            ProcessContext context = shop.context(
                     new PrintStream(err, true, StandardCharsets.UTF_8),
                     new PrintStream(err, true, StandardCharsets.UTF_8));
             Secrets secrets = new Secrets();
@@ -255,7 +255,7 @@ class SmallPartsTest {
                         }
                     },
                     "ota",
-                    surroundings,
+                    context,
                     secrets);
             assertEquals(1, exit);
             String said = err.toString(StandardCharsets.UTF_8);

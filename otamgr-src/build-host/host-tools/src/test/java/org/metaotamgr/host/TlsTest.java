@@ -121,10 +121,10 @@ class TlsTest {
         try (Workshop shop = new Workshop(temporary)) {
             ByteArrayOutputStream out = new ByteArrayOutputStream();
             ByteArrayOutputStream err = new ByteArrayOutputStream();
-            ProcessContext plain = shop.surroundings(
+            ProcessContext plain = shop.context(
                     new PrintStream(out, true, StandardCharsets.UTF_8),
                     new PrintStream(err, true, StandardCharsets.UTF_8));
-            ProcessContext surroundings = new ProcessContext(
+            ProcessContext process = new ProcessContext(
                     plain.environment(),
                     plain.folder(),
                     plain.in(),
@@ -136,7 +136,7 @@ class TlsTest {
                     plain.sleeper(),
                     trusted);
             int exit = Ota.run(
-                    surroundings,
+                    process,
                     "image",
                     "list",
                     "--url",

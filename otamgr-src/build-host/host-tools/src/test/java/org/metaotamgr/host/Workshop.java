@@ -108,7 +108,7 @@ final class Workshop implements AutoCloseable {
         input = text;
     }
 
-    ProcessContext surroundings(PrintStream out, PrintStream err) {
+    ProcessContext context(PrintStream out, PrintStream err) {
         return new ProcessContext(
                 environment,
                 folder,
@@ -126,7 +126,7 @@ final class Workshop implements AutoCloseable {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         ByteArrayOutputStream err = new ByteArrayOutputStream();
         int exit = Ota.run(
-                surroundings(
+                context(
                         new PrintStream(out, true, StandardCharsets.UTF_8),
                         new PrintStream(err, true, StandardCharsets.UTF_8)),
                 args);

@@ -204,7 +204,7 @@ class WorldTest {
         try (Workshop workshop = new Workshop(temporary);
                 PrintStream full = new PrintStream(new FileOutputStream("/dev/full"), true)) {
             ByteArrayOutputStream err = new ByteArrayOutputStream();
-            int exit = Ota.run(workshop.surroundings(full, new PrintStream(err, true)), command.split(" "));
+            int exit = Ota.run(workshop.context(full, new PrintStream(err, true)), command.split(" "));
             assertEquals(ExitStatus.LOCAL.code(), exit);
             assertTrue(
                     err.toString(StandardCharsets.UTF_8).contains("standard output: expected that it takes the result"),

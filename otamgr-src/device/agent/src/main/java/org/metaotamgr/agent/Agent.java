@@ -132,7 +132,7 @@ public final class Agent implements AutoCloseable {
      * Brings a target to the device, completely and verified.
      *
      * @param target what the source offered
-     * @param progress told how far it is; what it throws ends the pull, and the part is kept
+     * @param progress receives the progress; what it throws ends the pull, and the part is kept
      * @return {@link ExitCode#OK}, or why not
      * @throws InterruptedException if the thread was interrupted; the part is kept
      */
@@ -144,7 +144,7 @@ public final class Agent implements AutoCloseable {
      * Writes a target that was pulled into the inactive slot, and arms it. The device does not reboot by this.
      *
      * @param target a target that was pulled
-     * @param progress told how far it is
+     * @param progress receives the progress
      * @return {@link ExitCode#NEEDS_REBOOT} if it is armed, or why not
      * @throws InterruptedException if the thread was interrupted; sysupgrade goes on
      */
@@ -156,8 +156,8 @@ public final class Agent implements AutoCloseable {
      * As {@link #install(Target, Consumer)}, for whoever wants to know what is fetched for a target that is streamed.
      *
      * @param target a target that was pulled
-     * @param progress told how far it is
-     * @param fetching told what is fetched meanwhile; what it throws ends the install, which can be tried again
+     * @param progress receives the progress
+     * @param fetching receives what is fetched meanwhile; what it throws ends the install, which can be tried again
      * @return {@link ExitCode#NEEDS_REBOOT} if it is armed, or why not
      * @throws InterruptedException if the thread was interrupted
      */
@@ -189,7 +189,7 @@ public final class Agent implements AutoCloseable {
      *
      * @param target a target that was pulled
      * @param known the boot state, if it is known
-     * @param progress told how far it is
+     * @param progress receives the progress
      * @return how it went
      * @throws InterruptedException if the thread was interrupted; sysupgrade goes on
      */
@@ -233,7 +233,7 @@ public final class Agent implements AutoCloseable {
 
     /**
      * Tells the source about updates whose end it does not know yet, for example because it was noticed by somebody else
-     * than {@link #finalise}. Done at each check-in, too. What cannot be told now stays to be told.
+     * than {@link #finalise}. Done at each check-in, too. What cannot be reported now stays to be reported.
      *
      * @throws InterruptedException if the thread was interrupted
      */
@@ -263,7 +263,7 @@ public final class Agent implements AutoCloseable {
     }
 
     /**
-     * Whether the source waits to be told how an update has ended, or is going on.
+     * Whether the source waits for a report how an update has ended, or is going on.
      *
      * @return whether it does
      */

@@ -22,7 +22,7 @@ import org.metaotamgr.device.JsonFields;
  * @param pending the update that was started and has not come to its end
  * @param last the last update that came to its end
  * @param left the update that somebody rolled back from by hand
- * @param unreported ends of updates that their source was not told yet, oldest first, at most {@value #MAX_UNREPORTED}
+ * @param unreported ends of updates that were not reported to their source yet, oldest first, at most {@value #MAX_UNREPORTED}
  */
 record AgentState(
         Optional<Installed> installed,
@@ -73,7 +73,7 @@ record AgentState(
     record Left(String version, String id, String txn) {}
 
     /**
-     * The end of an update that its source has to be told.
+     * The end of an update that is still to be reported to its source.
      *
      * @param source the name of the source
      * @param target the target

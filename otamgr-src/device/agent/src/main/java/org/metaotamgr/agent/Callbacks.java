@@ -14,7 +14,7 @@ import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.Programs;
 
 /**
- * Tells a program of the product about each step of an update, with the messages and variables of aktualizr-lite, so that
+ * Reports to the product's callback each step of an update, with the messages and variables of aktualizr-lite, so that
  * a handler written for it works unchanged. No shell is involved: values reach the handler as they are. One handler runs
  * at a time.
  *
@@ -28,7 +28,7 @@ public final class Callbacks {
     /** Lines of output that are logged for each call. */
     static final int MAX_LINES = 20;
 
-    /** What the handler is told, in the order of a good update. */
+    /** What is reported to the handler, in the order of a good update. */
     public enum Message {
         /** Before the source is asked. */
         CHECK_FOR_UPDATE_PRE("check-for-update-pre"),
@@ -97,7 +97,7 @@ public final class Callbacks {
      *
      * @param program the handler and arguments for it; empty for none
      * @param timeout how long one call may take
-     * @param vetoExitStatus the exit status with which a handler puts off what it was told about; empty if it cannot
+     * @param vetoExitStatus the exit status with which a handler puts off what was reported to it; empty if it cannot
      * @param vetoWait how long an update that was put off waits
      * @param reasons whether RESULT is {@code FAILED: reason}, as aktualizr-lite's documentation says, or {@code FAILED}
      *     alone after downloads and installs, as its code says

@@ -25,7 +25,7 @@ public final class Finalisation {
     }
 
     /**
-     * Sets who is told that an update of an agent has come to its end, so that its source need not wait for the next check.
+     * Sets who gets a report that an update of an agent has come to its end, so that its source need not wait for the next check.
      *
      * @param told called on the thread that notices; cheap
      */

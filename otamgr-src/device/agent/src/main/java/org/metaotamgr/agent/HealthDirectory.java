@@ -212,7 +212,7 @@ public final class HealthDirectory implements Agent.Health {
      * Finds the checks.
      *
      * @param directory the folder, which may be missing
-     * @param skipped told the name of what is no check, and why
+     * @param skipped receives the name of what is no check, and why
      * @return the checks, in their order
      * @throws IOException if the folder cannot be read
      */

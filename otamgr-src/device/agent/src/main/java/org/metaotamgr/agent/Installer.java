@@ -136,7 +136,7 @@ public final class Installer {
      * @param beginning what comes before the frames, in a file of the bundle's length
      * @param header its header, if it came with one
      * @param txn its id
-     * @param progress told how far it is
+     * @param progress receives the progress
      * @param feed gives it the frames
      * @return how it ended
      * @throws InterruptedException if the thread was interrupted
@@ -227,7 +227,7 @@ public final class Installer {
      * @param file the update
      * @param header its header, if it came with one
      * @param txn its id: at most 40 letters, digits and {@code . _ -}
-     * @param progress told how far it is
+     * @param progress receives the progress
      * @return how it ended
      * @throws InterruptedException if the thread was interrupted
      */

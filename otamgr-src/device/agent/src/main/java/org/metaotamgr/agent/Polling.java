@@ -10,7 +10,7 @@ import org.metaotamgr.device.ConfigException;
 /**
  * When and how a source is asked by itself.
  *
- * @param automatic what the daemon does without being told
+ * @param automatic what the daemon does without a command
  * @param interval the time from one check to the next
  * @param jitterPercent by how much each interval is shortened or lengthened at random, so that a fleet that was switched
  *     on together does not ask together; 0 to 50
@@ -48,7 +48,7 @@ public record Polling(
     private static final int MAX_JITTER_PERCENT = 50;
     private static final int MAX_MEGABYTES = 1 << 20;
 
-    /** How far the daemon goes without being told. */
+    /** How far the daemon goes without a command. */
     public enum Automatic {
         /** Nothing happens without a command. */
         OFF,

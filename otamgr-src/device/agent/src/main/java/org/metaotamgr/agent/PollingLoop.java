@@ -111,7 +111,7 @@ public final class PollingLoop {
      * @param time the time
      * @param link tells whether the link costs money
      * @param random numbers from 0 to 1
-     * @param listener told what happens
+     * @param listener receives what happens
      * @param log where to tell about it
      */
     public PollingLoop(
@@ -143,7 +143,7 @@ public final class PollingLoop {
             listener.answered();
             return;
         }
-        // A trial, an end that the source was not told, and somebody who plugs a stick in do not wait for a whole
+        // A trial, an end that was not reported to the source, and somebody who plugs a stick in do not wait for a whole
         // interval.
         pause(rhythm.first(!agent.isRemote() || agent.isAwaited() || !listener.mayTake()));
         while (!isOver) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.agent;
 
-/** Told how far a pull is. */
+/** Receives the progress of a pull. */
 @FunctionalInterface
 public interface PullProgress {
     /**

@@ -10,7 +10,7 @@ public abstract class PullProgressWrapper implements PullProgress {
     /**
      * Wraps a progress.
      *
-     * @param progress what is told
+     * @param progress receives everything
      */
     protected PullProgressWrapper(PullProgress progress) {
         this.progress = Objects.requireNonNull(progress);

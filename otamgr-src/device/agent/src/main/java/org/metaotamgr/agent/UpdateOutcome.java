@@ -5,7 +5,7 @@ import org.metaotamgr.device.SlotStatus;
 
 /**
  * What has become of an update that was started, as the boot state tells it. This is the only judge of it: what the
- * source, the product's handler and the memory of failures are told follows from here. The table is in
+ * source, the product's handler and the memory of failures get follows from here. The table is in
  * {@code docs/health-and-retries.md}.
  */
 public enum UpdateOutcome {

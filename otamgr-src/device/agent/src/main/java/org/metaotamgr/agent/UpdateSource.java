@@ -22,7 +22,7 @@ public interface UpdateSource extends AutoCloseable {
     String name();
 
     /**
-     * Asks what is offered now. Everything that can be proven without the whole update is proven here: the signature of
+     * Asks what is offered now. Everything that can be verified without the whole update is verified here: the signature of
      * the list, its age, the signature of a manifest.
      *
      * @param installed what runs on the device
@@ -75,7 +75,7 @@ public interface UpdateSource extends AutoCloseable {
     }
 
     /**
-     * Brings the complete update into a folder, and proves that it is the one that was offered.
+     * Brings the complete update into a folder, and verifies that it is the one that was offered.
      *
      * <p>A part that an earlier call left in the folder, perhaps before a power cut, is used: nothing is loaded twice
      * that is there and can be trusted after the whole was hashed. The complete file gets its name by a rename when its
@@ -83,7 +83,7 @@ public interface UpdateSource extends AutoCloseable {
      *
      * @param target one that this kind of source offered, perhaps in an earlier process
      * @param storage the folder; it exists, is on storage that survives updates, and belongs to this target alone
-     * @param progress told how far it is; what it throws ends the pull, and the part is kept
+     * @param progress receives the progress; what it throws ends the pull, and the part is kept
      * @return the complete file in the folder, of the length and hash that were offered
      * @throws SourceException if it cannot be had. What failed its proof is removed from the folder
      * @throws InterruptedException if the thread was interrupted; the part is kept
@@ -91,12 +91,12 @@ public interface UpdateSource extends AutoCloseable {
     Path pull(Target target, Path storage, PullProgress progress) throws SourceException, InterruptedException;
 
     /**
-     * Brings what comes before the frames of a bundle that will be streamed: manifest, signature and block index, proven. The
+     * Brings what comes before the frames of a bundle that will be streamed: manifest, signature and block index, verified. The
      * default is that nothing can be streamed.
      *
      * @param target one that this kind of source offered, perhaps in an earlier process
      * @param storage the folder, as for {@link #pull}
-     * @param progress told how far it is; what it throws ends it
+     * @param progress receives the progress; what it throws ends it
      * @return the file, {@link AgentStore#STREAM} in the folder, as long as the whole bundle; empty if the target has to be pulled
      * @throws SourceException if it cannot be had
      * @throws InterruptedException if the thread was interrupted
@@ -176,7 +176,7 @@ public interface UpdateSource extends AutoCloseable {
      *
      * @param target the target
      * @param event what happened
-     * @throws SourceException if it could not be told; for an event that ends an update the agent tries again later
+     * @throws SourceException if it could not be reported; for an event that ends an update the agent tries again later
      * @throws InterruptedException if the thread was interrupted
      */
     default void report(Target target, UpdateEvent event) throws SourceException, InterruptedException {}

@@ -29,7 +29,7 @@ import org.metaotamgr.device.Printable;
 /**
  * Offers the signed bundles that lie in some folders, and in the folders right below them, where USB sticks are mounted.
  * A bundle is recognised by its content. Its signature is checked before it is offered, so that nothing else of a bundle
- * from elsewhere is looked at; it is copied to the device and proven there before it is installed, so that a stick may be
+ * from elsewhere is looked at; it is copied to the device and verified there before it is installed, so that a stick may be
  * pulled out, or lie, at any time.
  */
 final class BundleSource implements UpdateSource {

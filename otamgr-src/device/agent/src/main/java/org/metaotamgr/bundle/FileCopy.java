@@ -27,7 +27,7 @@ public final class FileCopy {
      * @param from the original
      * @param to the copy; what it holds of an earlier call is kept
      * @param length the length of the original
-     * @param progress told how far it is; what it throws ends the copy, which is kept
+     * @param progress receives the progress; what it throws ends the copy, which is kept
      * @throws IOException if it cannot be copied
      * @throws SourceException if the progress says so
      * @throws InterruptedException if the thread was interrupted; the copy is kept

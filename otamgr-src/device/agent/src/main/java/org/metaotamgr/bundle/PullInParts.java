@@ -21,7 +21,7 @@ import org.metaotamgr.agent.Target;
 import org.metaotamgr.device.Printable;
 
 /**
- * Pulls of a bundle of format 2 what this device lacks: first what comes before the frames, which is proven, and then the frames
+ * Pulls of a bundle of format 2 what this device lacks: first what comes before the frames, which is verified, and then the frames
  * of blocks that neither slot has. What comes is {@value #PART}, a file of the bundle's full length; what was not fetched
  * are zeros in it, which take no room. It is the only state: as long as it is shorter than the bundle, its beginning is
  * still on its way, and afterwards sysupgrade says what it lacks, and finds what came damaged. So after a cut at any moment at
@@ -70,7 +70,7 @@ public final class PullInParts {
      * @param original where the bundle is
      * @param proof judges what comes before the frames
      * @param context what the device offers
-     * @param progress told how far it is
+     * @param progress receives the progress
      */
     public PullInParts(
             Target target, Path folder, Original original, Proof proof, SourceContext context, PullProgress progress) {

@@ -102,7 +102,7 @@ public final class AgentCommands implements ControlServer.Handler {
         /**
          * Finalises the update that is pending, or waits until somebody else has.
          *
-         * @param answer told what is waited for
+         * @param answer receives what is waited for
          * @return how it ended
          * @throws InterruptedException if the thread was interrupted
          */

@@ -64,7 +64,7 @@ public final class BundleProof {
      * @param storage the target's folder
      * @param original where the bundle is
      * @param context what the device offers
-     * @param progress told how far it is
+     * @param progress receives the progress
      * @return the pull
      */
     public static PullInParts pull(

@@ -106,7 +106,7 @@ public final class Download {
      *
      * @param wanted what
      * @param folder the folder; it exists, and nobody else uses it
-     * @param progress told how far it is; what it throws ends it, and the part is kept
+     * @param progress receives the progress; what it throws ends it, and the part is kept
      * @param proof says more about it
      * @return the file
      * @throws SourceException if it cannot be had; what failed its proof is removed

@@ -24,7 +24,7 @@ import org.metaotamgr.tuf.Transport;
 
 /**
  * A repository in a folder, or in a folder right below it, where sticks are mounted: what {@code ota-repository export} writes. It is
- * copied to the device and proven there before it is installed, so a stick may be pulled out, or lie, at any time.
+ * copied to the device and verified there before it is installed, so a stick may be pulled out, or lie, at any time.
  *
  * @param directories where it may be
  * @param hasher hashes files

@@ -28,7 +28,7 @@ interface Place {
      * @param target the target
      * @param file where it is, below the folder of targets
      * @param storage the folder it comes to
-     * @param progress told how far it is
+     * @param progress receives the progress
      * @return the file
      * @throws SourceException if it cannot be had
      * @throws InterruptedException if the thread was interrupted
@@ -42,7 +42,7 @@ interface Place {
      * @param target the target
      * @param file where it is, below the folder of targets
      * @param storage the folder it comes to
-     * @param progress told how far it is
+     * @param progress receives the progress
      * @return the file; empty if it cannot be streamed
      * @throws SourceException if it cannot be had
      * @throws InterruptedException if the thread was interrupted
