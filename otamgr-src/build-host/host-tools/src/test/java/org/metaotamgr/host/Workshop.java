@@ -34,7 +34,10 @@ import org.metaotamgr.cloudsimulator.OtaServiceSimulator;
 import org.metaotamgr.cloudsimulator.RecordedRequest;
 import org.metaotamgr.cloudsimulator.Settings;
 
-/** A build host for a test: a folder with a configuration and an image, a service, and the command. When it closes it looks for secrets in all that was said. */
+/**
+ * A build host for a test: a folder with a configuration and an image, a service, and the command. When it closes it
+ * looks for secrets in all that was said.
+ */
 final class Workshop implements AutoCloseable {
 
     static final String PARTNER = "11111111-2222-4333-8444-555555555555";

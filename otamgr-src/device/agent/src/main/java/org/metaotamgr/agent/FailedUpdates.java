@@ -19,8 +19,9 @@ import org.metaotamgr.device.SlotStatus;
 
 /**
  * Remembers across reboots which updates failed, so that one which the cloud pushes again and again is not installed
- * again and again. An update is known by the hash of its header, or by its {@link Target#id()}. Counted are trials that ended without a commit, refusals of sysupgrade that are about the image,
- * and installs that failed when the other slot was destroyed for them already; a power cut while the slot is written is none of these.
+ * again and again. An update is known by the hash of its header, or by its {@link Target#id()}. Counted are trials
+ * that ended without a commit, refusals of sysupgrade that are about the image, and installs that failed when the
+ * other slot was destroyed for them already; a power cut while the slot is written is none of these.
  *
  * <p>Waits are measured since power-on, as devices without a clock have no other time that can be trusted. In a later
  * boot the whole uptime has been waited: a reboot never shortens a wait, and a clock that jumps does not matter.

@@ -108,7 +108,10 @@ final class PullStep {
         return result;
     }
 
-    /** How much of what is pulled in parts is there is known a moment later; until then it is not reported to a server that it begins anew. */
+    /**
+     * How much of what is pulled in parts is there is known a moment later; until then it is not reported to a server
+     * that it begins anew.
+     */
     private void reportBegin(Target target, Path folder, Counter counter) throws SourceException, InterruptedException {
         if (Files.exists(folder.resolve(AgentStore.PARTS))) {
             counter.reportNext();

@@ -20,11 +20,11 @@ import org.newsclub.net.unix.AFUNIXSocketAddress;
 import org.newsclub.net.unix.AFUNIXSocketCredentials;
 
 /**
- * Takes commands over a local socket, version {@value #PROTOCOL} of the protocol in docs/reference/control.md. A request is one line, a JSON
- * object with the list {@code arguments}. What comes
- * back are lines that begin with a letter and a blank: {@code o} for standard output, {@code e} for standard error,
- * {@code p} for progress, and, as the last one, {@code x} with the exit code. The socket belongs to the user of the daemon
- * and has mode 0600; whoever is connected nevertheless, and is neither that user nor root, is sent away.
+ * Takes commands over a local socket, version {@value #PROTOCOL} of the protocol in docs/reference/control.md. A
+ * request is one line, a JSON object with the list {@code arguments}. What comes back are lines that begin with a
+ * letter and a blank: {@code o} for standard output, {@code e} for standard error, {@code p} for progress, and, as
+ * the last one, {@code x} with the exit code. The socket belongs to the user of the daemon and has mode 0600; whoever
+ * is connected nevertheless, and is neither that user nor root, is sent away.
  */
 public final class ControlServer implements AutoCloseable {
     /** The version of the protocol; within it nothing that a client relies on changes. */

@@ -15,8 +15,8 @@ import org.metaotamgr.device.BoundedJson;
 import org.metaotamgr.device.Printable;
 
 /**
- * A JSON tree from outside, read strictly by {@link BoundedJson}: bounded depth and size, no key twice, nothing behind it. What is missing or of another kind
- * ends in a {@link MalformedException} that names it.
+ * A JSON tree from outside, read strictly by {@link BoundedJson}: bounded depth and size, no key twice, nothing
+ * behind it. What is missing or of another kind ends in a {@link MalformedException} that names it.
  *
  * @param where what it is part of, for messages
  * @param node the tree

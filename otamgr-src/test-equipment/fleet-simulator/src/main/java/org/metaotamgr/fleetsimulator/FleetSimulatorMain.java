@@ -40,9 +40,10 @@ import org.metaotamgr.device.FileOperations;
 import org.metaotamgr.repository.RepositorySourceProvider;
 
 /**
- * Simulates a fleet: {@code FOLDER DEVICES INTERVAL-SECONDS START-EPOCH}. All devices are switched on at the start. FOLDER has {@code repo}, whose folder
- * {@code www} it serves on a port of this machine. Each number of seconds since 1970 on the standard input lets the time go on to that
- * moment; the answer is one line of JSON: how many devices began an update, how many requests there were in each minute.
+ * Simulates a fleet: {@code FOLDER DEVICES INTERVAL-SECONDS START-EPOCH}. All devices are switched on at the start.
+ * FOLDER has {@code repo}, whose folder {@code www} it serves on a port of this machine. Each number of seconds since
+ * 1970 on the standard input lets the time go on to that moment; the answer is one line of JSON: how many devices
+ * began an update, how many requests there were in each minute.
  */
 public final class FleetSimulatorMain {
     private static final ObjectMapper MAPPER = new ObjectMapper();
