@@ -100,8 +100,7 @@ record Conf(
         private final List<String> problems = new ArrayList<>();
         private JsonNode json;
 
-        private Reader(
-                Path file, Use use, ServiceUrl url, ProcessContext context, Secrets secrets, Output output) {
+        private Reader(Path file, Use use, ServiceUrl url, ProcessContext context, Secrets secrets, Output output) {
             this.file = file;
             this.use = use;
             this.url = url;
@@ -376,12 +375,10 @@ record Conf(
                 boolean used =
                         switch (key) {
                             case "name", "version", "description" -> use != Use.ACCOUNT;
-                            case "userpw" -> context
-                                    .environment()
+                            case "userpw" -> context.environment()
                                     .getOrDefault(PASSWORD_VARIABLE, "")
                                     .isEmpty();
-                            case "auth-string" -> context
-                                    .environment()
+                            case "auth-string" -> context.environment()
                                     .getOrDefault(AUTH_VARIABLE, "")
                                     .isEmpty();
                             default -> true;

@@ -20,8 +20,7 @@ final class DeviceList {
     private DeviceList() {}
 
     /** Reads one id a line; empty lines and what follows {@code #} do not count. {@code -} is standard input. */
-    static List<String> of(List<String> named, String file, ProcessContext context, Output output)
-            throws OtaException {
+    static List<String> of(List<String> named, String file, ProcessContext context, Output output) throws OtaException {
         Set<String> devices = new LinkedHashSet<>();
         int repeated = 0;
         for (String device : named) {

@@ -64,9 +64,7 @@ public final class Ota {
                 case PartnerUploader.NAME -> PartnerUploader.run(context, rest);
                 case PartnerDeploy.NAME -> PartnerDeploy.run(context, rest);
                 default -> {
-                    context
-                            .err()
-                            .println("ota: --as: expected " + PartnerUploader.NAME + " or " + PartnerDeploy.NAME);
+                    context.err().println("ota: --as: expected " + PartnerUploader.NAME + " or " + PartnerDeploy.NAME);
                     yield ExitStatus.USAGE.code();
                 }
             };
@@ -151,8 +149,7 @@ public final class Ota {
         }
 
         @Override
-        final ExitStatus run(ServiceOptions.Opened opened, String version, ProcessContext context)
-                throws OtaException {
+        final ExitStatus run(ServiceOptions.Opened opened, String version, ProcessContext context) throws OtaException {
             RecordFile file = build.file(context);
             RecordCreation creation = new RecordCreation(opened.service(), opened.conf(), opened.output());
             OtaRecord record = record(creation, version, file);
@@ -449,8 +446,7 @@ public final class Ota {
             file.ifPresent(path -> opened.output().note("journal: " + path));
             List<String> notInstalled = null;
             if (wait != null) {
-                Progress waiting =
-                        new Progress(context, opened.showProgress(), "installed", Progress.Unit.DEVICES);
+                Progress waiting = new Progress(context, opened.showProgress(), "installed", Progress.Unit.DEVICES);
                 notInstalled = new Deployment(opened.service(), image, opened.output(), waiting, false)
                         .await(all, Duration.ofSeconds(wait), context);
             }

@@ -139,8 +139,7 @@ final class OtaService {
      * @param record whose association is asked for between two tries: a refused token shows there, and a service that is back
      * @throws OtaException if the service has other bytes than the file had when it was hashed
      */
-    void upload(ImageFile image, OtaRecord record, ProcessContext context, boolean showProgress)
-            throws OtaException {
+    void upload(ImageFile image, OtaRecord record, ProcessContext context, boolean showProgress) throws OtaException {
         String path = partner + "/binaries";
         int refusals = 0;
         for (int attempt = 0; ; attempt++) {

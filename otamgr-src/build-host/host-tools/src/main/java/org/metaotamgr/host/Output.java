@@ -52,8 +52,7 @@ final class Output {
         if (json) {
             try {
                 // In JSON such characters only stand in texts, where this is how they are written.
-                context
-                        .out()
+                context.out()
                         .println(plain(secrets.mask(new ObjectMapper()
                                 .writerWithDefaultPrettyPrinter()
                                 .writeValueAsString(value))));

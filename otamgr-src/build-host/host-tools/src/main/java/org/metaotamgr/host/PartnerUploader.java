@@ -63,8 +63,7 @@ final class PartnerUploader implements Step {
     private PartnerUploader() {}
 
     static int run(ProcessContext context, String... args) {
-        return Runner.run(
-                new CommandLine(new PartnerUploader()).setAbbreviatedOptionsAllowed(true), context, args);
+        return Runner.run(new CommandLine(new PartnerUploader()).setAbbreviatedOptionsAllowed(true), context, args);
     }
 
     @Override

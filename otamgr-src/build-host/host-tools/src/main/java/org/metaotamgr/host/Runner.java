@@ -26,16 +26,14 @@ final class Runner {
                     ? "; did you mean " + unmatched.getSuggestions().get(0) + "?"
                     : "";
             context.err().println(Output.plain(name(line) + ": " + problem.getMessage() + nearest));
-            context
-                    .err()
+            context.err()
                     .println("Try " + problem.getCommandLine().getCommandSpec().qualifiedName() + " --help");
             return ExitStatus.USAGE.code();
         });
         int status = line.execute(args);
         // Looked at last: a result that nobody got is none.
         if (context.out().checkError() && status == ExitStatus.SUCCESS.code()) {
-            context
-                    .err()
+            context.err()
                     .println(
                             name(line)
                                     + ": standard output: expected that it takes the result, found an error; is the disk full?");

@@ -43,8 +43,7 @@ final class CheckInStep {
 
     CheckInResult run() throws InterruptedException {
         reports.deliver();
-        if (!source.isPushing()
-                && !callbacks.call(Message.CHECK_FOR_UPDATE_PRE, Optional.empty(), Optional.empty())) {
+        if (!source.isPushing() && !callbacks.call(Message.CHECK_FOR_UPDATE_PRE, Optional.empty(), Optional.empty())) {
             return without(Result.putOff());
         }
         CheckInResult found;
@@ -52,30 +51,24 @@ final class CheckInStep {
             InstalledSystem installed = installed();
             found = judge(source.check(installed), installed);
         } catch (SourceException e) {
-            log
-                    .warning("check_failed:source=" + source.name() + ",reason=" + e.reason() + ",error="
-                            + e.getMessage());
-            callbacks
-                    .call(
-                            Message.CHECK_FOR_UPDATE_POST,
-                            Optional.empty(),
-                            Optional.of(new Callbacks.Result.Failed(e.getMessage())));
+            log.warning("check_failed:source=" + source.name() + ",reason=" + e.reason() + ",error=" + e.getMessage());
+            callbacks.call(
+                    Message.CHECK_FOR_UPDATE_POST,
+                    Optional.empty(),
+                    Optional.of(new Callbacks.Result.Failed(e.getMessage())));
             return without(Result.of(e));
         }
-        log
-                .info("check:source=" + source.name() + ",offers="
-                        + found.offers().size() + ",code="
-                        + found.result().code().status() + ",meaning="
-                        + found.result().message());
-        callbacks
-                .call(
-                        Message.CHECK_FOR_UPDATE_POST,
-                        found.selected().map(Target::name),
-                        Optional.of(
-                                found.result().isSuccess()
-                                        ? new Callbacks.Result.Ok()
-                                        : new Callbacks.Result.Failed(
-                                                found.result().message())));
+        log.info("check:source=" + source.name() + ",offers="
+                + found.offers().size() + ",code="
+                + found.result().code().status() + ",meaning="
+                + found.result().message());
+        callbacks.call(
+                Message.CHECK_FOR_UPDATE_POST,
+                found.selected().map(Target::name),
+                Optional.of(
+                        found.result().isSuccess()
+                                ? new Callbacks.Result.Ok()
+                                : new Callbacks.Result.Failed(found.result().message())));
         return found;
     }
 

@@ -36,8 +36,6 @@ final class FinaliseStep {
         failures.settle(status);
         finalisation.settle(status);
         reports.deliver();
-        return finalisation.pending().isPresent()
-                ? Result.of(ExitCode.NEEDS_REBOOT)
-                : finalisation.last();
+        return finalisation.pending().isPresent() ? Result.of(ExitCode.NEEDS_REBOOT) : finalisation.last();
     }
 }

@@ -75,8 +75,7 @@ final class InstallStep {
         Optional<SlotStatus> seen = Optional.empty();
         if (!outcome.isArmed()) {
             // After a kill, or a failure at the very end, it may be armed nevertheless.
-            SlotStatus after =
-                    outcome.exitStatus() < 0 ? status : slots.status();
+            SlotStatus after = outcome.exitStatus() < 0 ? status : slots.status();
             seen = outcome.exitStatus() < 0 ? Optional.empty() : Optional.of(after);
             if (UpdateOutcome.of(txn, status.running(), after) != UpdateOutcome.ARMED) {
                 return new Attempt(
@@ -88,11 +87,8 @@ final class InstallStep {
             }
         }
         log.info("install_armed:target=" + target.name() + ",txn=" + txn);
-        callbacks
-                .call(
-                        Message.INSTALL_POST,
-                        Optional.of(target.name()),
-                        Optional.of(new Callbacks.Result.NeedsCompletion()));
+        callbacks.call(
+                Message.INSTALL_POST, Optional.of(target.name()), Optional.of(new Callbacks.Result.NeedsCompletion()));
         reports.report(target, new UpdateEvent.NeedsReboot());
         return new Attempt(
                 new Result(ExitCode.NEEDS_REBOOT, target.name() + " is armed, and starts with the next reboot"),
@@ -110,9 +106,7 @@ final class InstallStep {
         }
         try (StreamFeed frames = feed.get()) {
             Installer.Outcome outcome = installer.stream(file, source.header(target), txn, progress, frames);
-            log
-                    .info("streamed:target=" + target.name() + ",bytes=" + target.bytes() + ",fetched="
-                            + frames.fetched());
+            log.info("streamed:target=" + target.name() + ",bytes=" + target.bytes() + ",fetched=" + frames.fetched());
             return outcome;
         }
     }
@@ -138,28 +132,25 @@ final class InstallStep {
         }
         if (SysupgradeExit.isOfImage(outcome.exitStatus())) {
             record.refused(
-                            txn,
-                            "sysupgrade refused it (" + SysupgradeExit.label(outcome.exitStatus()) + "): "
-                                    + outcome.reason());
+                    txn,
+                    "sysupgrade refused it (" + SysupgradeExit.label(outcome.exitStatus()) + "): " + outcome.reason());
             pulled.remove(target);
         } else if (SysupgradeExit.isOfWriting(outcome.exitStatus()) && after.state() != SlotStatus.State.UNKNOWN) {
             // What was pulled stays: it may be the medium's fault, or the moment's.
             record.refused(
-                            txn,
-                            "sysupgrade could not install it (" + SysupgradeExit.label(outcome.exitStatus()) + "): "
-                                    + outcome.reason());
+                    txn,
+                    "sysupgrade could not install it (" + SysupgradeExit.label(outcome.exitStatus()) + "): "
+                            + outcome.reason());
         } else if (after.state() != SlotStatus.State.UNKNOWN || outcome.exitStatus() < 0) {
             // Otherwise it may be armed nevertheless, and its end matters.
             record.notArmed(txn);
         }
-        log
-                .error("install_failed:target=" + target.name() + ",txn=" + txn + ",exit=" + outcome.exitStatus()
-                        + ",name=" + SysupgradeExit.label(outcome.exitStatus()) + ",reason=" + outcome.reason());
-        callbacks
-                .call(
-                        Message.INSTALL_POST,
-                        Optional.of(target.name()),
-                        Optional.of(new Callbacks.Result.Failed(outcome.reason())));
+        log.error("install_failed:target=" + target.name() + ",txn=" + txn + ",exit=" + outcome.exitStatus() + ",name="
+                + SysupgradeExit.label(outcome.exitStatus()) + ",reason=" + outcome.reason());
+        callbacks.call(
+                Message.INSTALL_POST,
+                Optional.of(target.name()),
+                Optional.of(new Callbacks.Result.Failed(outcome.reason())));
         reports.report(target, new UpdateEvent.Failed(outcome.reason()));
         return new Result(code(outcome.exitStatus()), outcome.reason());
     }
@@ -169,11 +160,10 @@ final class InstallStep {
         record.notArmed(txn);
         pulled.lacks(target);
         log.info("install_lacks:target=" + target.name() + ",txn=" + txn + ",reason=" + outcome.reason());
-        callbacks
-                .call(
-                        Message.INSTALL_POST,
-                        Optional.of(target.name()),
-                        Optional.of(new Callbacks.Result.Failed(outcome.reason())));
+        callbacks.call(
+                Message.INSTALL_POST,
+                Optional.of(target.name()),
+                Optional.of(new Callbacks.Result.Failed(outcome.reason())));
         return new Result(
                 ExitCode.NOT_PULLED,
                 target.name() + " has to be pulled again, as more of it is needed than before: " + outcome.reason());
@@ -206,14 +196,12 @@ final class InstallStep {
             return Optional.empty();
         }
         record.notArmed(txn);
-        log
-                .info("stream_ended:target=" + target.name() + ",txn=" + txn + ",exit=" + outcome.exitStatus()
-                        + ",reason=" + result.message());
-        callbacks
-                .call(
-                        Message.INSTALL_POST,
-                        Optional.of(target.name()),
-                        Optional.of(new Callbacks.Result.Failed(result.message())));
+        log.info("stream_ended:target=" + target.name() + ",txn=" + txn + ",exit=" + outcome.exitStatus() + ",reason="
+                + result.message());
+        callbacks.call(
+                Message.INSTALL_POST,
+                Optional.of(target.name()),
+                Optional.of(new Callbacks.Result.Failed(result.message())));
         return Optional.of(result);
     }
 

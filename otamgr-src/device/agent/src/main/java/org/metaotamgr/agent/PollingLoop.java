@@ -143,7 +143,8 @@ public final class PollingLoop {
             listener.answered();
             return;
         }
-        // A trial, an end that was not reported to the source, and somebody who plugs a stick in do not wait for a whole
+        // A trial, an end that was not reported to the source, and somebody who plugs a stick in do not wait for a
+        // whole
         // interval.
         pause(rhythm.first(!agent.isRemote() || agent.isAwaited() || !listener.mayTake()));
         while (!isOver) {

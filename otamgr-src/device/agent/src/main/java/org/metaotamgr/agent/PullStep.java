@@ -75,9 +75,7 @@ final class PullStep {
                             + (counter.fetched > 0 && counter.fetched < target.bytes()
                                     ? "; " + counter.fetched + " of its " + target.bytes() + " bytes were fetched"
                                     : ""));
-            log
-                    .info("pulled:target=" + target.name() + ",bytes=" + target.bytes() + ",fetched="
-                            + counter.fetched);
+            log.info("pulled:target=" + target.name() + ",bytes=" + target.bytes() + ",fetched=" + counter.fetched);
         } catch (SourceException e) {
             result = Result.of(e);
         } catch (IOException e) {
@@ -85,18 +83,16 @@ final class PullStep {
         }
         boolean isPulled = result.code() == ExitCode.OK;
         if (!isPulled) {
-            log
-                    .warning("pull_failed:target=" + target.name() + ",code="
-                            + result.code().status() + ",error=" + result.message());
+            log.warning("pull_failed:target=" + target.name() + ",code="
+                    + result.code().status() + ",error=" + result.message());
         }
-        callbacks
-                .call(
-                        Message.DOWNLOAD_POST,
-                        Optional.of(target.name()),
-                        Optional.of(
-                                isPulled
-                                        ? new Callbacks.Result.Pulled(counter.fetched)
-                                        : new Callbacks.Result.Failed(result.message())));
+        callbacks.call(
+                Message.DOWNLOAD_POST,
+                Optional.of(target.name()),
+                Optional.of(
+                        isPulled
+                                ? new Callbacks.Result.Pulled(counter.fetched)
+                                : new Callbacks.Result.Failed(result.message())));
         if (isPulled) {
             reports.report(target, new UpdateEvent.Pulled());
         } else if (result.code() == ExitCode.CANCELLED) {
@@ -130,8 +126,7 @@ final class PullStep {
     /** Pulled, or what is needed for streaming it. */
     private Path brought(Target target, Path folder, PullProgress progress)
             throws SourceException, InterruptedException {
-        Fetching.Streaming streaming =
-                store.mayStream(target) ? fetching.streaming() : Fetching.Streaming.NEVER;
+        Fetching.Streaming streaming = store.mayStream(target) ? fetching.streaming() : Fetching.Streaming.NEVER;
         if (streaming == Fetching.Streaming.ALWAYS) {
             Optional<Path> beginning = source.beginning(target, folder, progress);
             if (beginning.isPresent()) {
@@ -158,14 +153,13 @@ final class PullStep {
         } catch (SourceException e) {
             result = Result.of(e);
         }
-        callbacks
-                .call(
-                        Message.DOWNLOAD_POST,
-                        Optional.of(target.name()),
-                        Optional.of(
-                                result.code() == ExitCode.OK
-                                        ? new Callbacks.Result.Ok()
-                                        : new Callbacks.Result.Failed(result.message())));
+        callbacks.call(
+                Message.DOWNLOAD_POST,
+                Optional.of(target.name()),
+                Optional.of(
+                        result.code() == ExitCode.OK
+                                ? new Callbacks.Result.Ok()
+                                : new Callbacks.Result.Failed(result.message())));
         return result;
     }
 
@@ -229,9 +223,7 @@ final class PullStep {
             return !reason.isTransient();
         }
         int tries = store.failedAgain(target);
-        log
-                .info("pull_again:target=" + target.name() + ",tries=" + tries + ",most=" + MAX_TRIES + ",reason="
-                        + reason);
+        log.info("pull_again:target=" + target.name() + ",tries=" + tries + ",most=" + MAX_TRIES + ",reason=" + reason);
         if (tries < MAX_TRIES) {
             return false;
         }

@@ -39,8 +39,7 @@ final class TargetPolicy {
                     target.name() + ": expected at least version "
                             + installed.floor().get() + ", found " + target.version()));
         }
-        Optional<String> known = store
-                .state()
+        Optional<String> known = store.state()
                 .installed()
                 .map(AgentState.Installed::target)
                 .filter(one -> installed.name().equals(Optional.of(one.name())))

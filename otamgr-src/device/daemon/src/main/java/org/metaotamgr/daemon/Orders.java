@@ -110,7 +110,8 @@ final class Orders {
             return;
         }
         FailedUpdates.Verdict verdict = device.failures().verdict(candidate.headerSha256());
-        boolean wasLeft = device.history().left()
+        boolean wasLeft = device.history()
+                .left()
                 .filter(left -> left.id().equals(candidate.headerSha256()))
                 .isPresent();
         Duration now = clock.uptime();
