@@ -10,14 +10,14 @@ export LC_ALL
 # Packages of a fresh Debian 12 that are enough to build and run the emulated board.
 BOARD_PACKAGES="python3 openjdk-17-jdk-headless maven qemu-system-arm u-boot-qemu u-boot-tools libubootenv-tool fdisk mtools dosfstools \
 e2fsprogs cpio gzip unzip qemu-user-static binutils-aarch64-linux-gnu gcc-aarch64-linux-gnu libc6-dev-arm64-cross debian-archive-keyring openssl make \
-gcc libc6-dev libssl-dev libzstd-dev zlib1g-dev liblzma-dev squashfs-tools erofs-utils"
+gcc libc6-dev libssl-dev libzstd-dev zlib1g-dev liblzma-dev squashfs-tools erofs-utils device-tree-compiler"
 # shellcheck disable=SC2034
 # Boards without a kernel of their own are made of this machine's own programs.
 SHARED_KERNEL_PACKAGES="busybox-static zstd gcc libc6-dev mount util-linux libssl-dev libzstd-dev zlib1g-dev liblzma-dev"
 # shellcheck disable=SC2034
 TEST_PACKAGES="$SHARED_KERNEL_PACKAGES shellcheck shfmt gawk mawk attr acl libcap2-bin nginx-light libarchive-tools \
 chromium xz-utils squashfs-tools erofs-utils dpkg-dev python3-venv groff-base systemd \
-git debootstrap softhsm2 opensc libengine-pkcs11-openssl clang libclang-rt-14-dev aspell aspell-en"
+u-boot-tools device-tree-compiler cryptsetup-bin git debootstrap softhsm2 opensc libengine-pkcs11-openssl clang libclang-rt-14-dev aspell aspell-en"
 
 # shellcheck disable=SC2034
 # To build U-Boot for the emulated board, which only scripts/test --full does.

@@ -135,7 +135,7 @@ def problems(settings):
     """What is wrong with the settings, as sentences."""
     try:
         # How large they are is known when they are built.
-        return [*Layout(settings).problems(), *raw_problems(settings, lambda file: 1)]
+        return [*Layout(settings).problems(), *raw_problems(settings, lambda file: 1), *_verified_problems(settings)]
     except SettingError as e:
         return [str(e)]
 
@@ -164,7 +164,38 @@ def words(settings):
     # A raw copy is checksum (4), generation (1), data; the form that env import and export know is checksum (4), data.
     values["OTA_ENV_DATA_SIZE"] = f"{layout.env_size - 5:x}"
     values["OTA_ENV_PLAIN_SIZE"] = f"{layout.env_size - 1:x}"
+    values["OTA_VERIFIED_BOOT"] = verified_boot(settings)
+    values["OTA_VERIFIED_FIT_LIMIT"] = (settings.getVar("OTA_VERIFIED_FIT_LIMIT") or "0x4000000").strip()
     return values
+
+
+def _verified_problems(settings):
+    if verified_boot(settings) != "1":
+        return []
+    found = []
+    if _text(settings, "OTA_ENV_STORE") != "script":
+        found.append(
+            'OTA_VERIFIED_BOOT = "1": a U-Boot that loads its environment from the disk takes its commands from there, so the boot script has to keep '
+            'the few variables that count: set OTA_ENV_STORE = "script"'
+        )
+    if _text(settings, "OTA_PARTITION_TABLE") != "gpt":
+        found.append(
+            'OTA_VERIFIED_BOOT = "1": the initramfs finds the slots by their names, which a partition table of the kind msdos has not: set OTA_PARTITION_TABLE '
+            '= "gpt"'
+        )
+    if not (settings.getVar("OTA_UBOOT_BOOTCOMMAND") or "").strip():
+        found.append(
+            'OTA_VERIFIED_BOOT = "1": no U-Boot loads a signed boot script by itself: set OTA_UBOOT_BOOTCOMMAND (docs/verified-boot.md, step 3)'
+        )
+    return found
+
+
+def verified_boot(settings):
+    """0 or 1."""
+    text = (settings.getVar("OTA_VERIFIED_BOOT") or "0").strip()
+    if text not in ("0", "1"):
+        raise SettingError(f'OTA_VERIFIED_BOOT: expected 0 or 1, found "{text}"')
+    return text
 
 
 def fill(text, settings):

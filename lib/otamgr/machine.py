@@ -70,6 +70,10 @@ def refusals(settings, own_layout=""):
             'the U-Boot of qemux86-64 has no command setexpr, which the boot script needs: set OTA_UBOOT_CONFIG = "1"'
         )
     found += _layout_problems(settings, machine, own_layout)
+    if settings.getVar("OTA_VERIFIED_BOOT") == on:
+        found.append(
+            'OTA_VERIFIED_BOOT = "1": this class makes no signed images of slots yet; scripts/ota-verified does (docs/verified-boot.md, step 4)'
+        )
     return found
 
 

@@ -166,6 +166,10 @@ def fragment(settings, known=None):
         lines += ["CONFIG_USE_BOOTCOMMAND=y", f'CONFIG_BOOTCOMMAND="{command}"']
     lines += [f"CONFIG_FS_{word.upper()}=y" for word in (settings.getVar("OTA_BOOT_FORMATS") or "").split()]
     if layout_.store == "script":
+        if layout.verified_boot(settings) == "1":
+            # Whatever U-Boot loaded by itself could steer it before anything signed runs.
+            lines += ["CONFIG_ENV_IS_NOWHERE=y", "# CONFIG_ENV_IS_IN_MMC is not set"]
+            lines += [f"# CONFIG_{name} is not set" for name in ELSEWHERE if name != "ENV_IS_NOWHERE"]
         return "\n".join([*lines, "# The boot script keeps the environment."]) + "\n"
 
     def names(alternatives):
@@ -306,17 +310,23 @@ def problems(settings, config_text, fragments=()):
         for name in commands
         if not config.on(f"CMD_{name}")
     ]
+    return found + [
+        sentence for sentence in fragment_problems(config_text, fragments) if not _said_already(sentence, found)
+    ]
+
+
+def fragment_problems(config_text, fragments):
+    """The lines of fragments that are not in a configuration, as sentences. Where two speak of one symbol, the later one counts."""
+    config, wanted = Config(config_text), {}
     for text in fragments:
         for line in text.splitlines():
-            if (
-                re.match(r"CONFIG_\w+=|# CONFIG_\w+ is not set$", line)
-                and not config.has(line)
-                and not _said_already(line, found)
-            ):
-                found.append(
-                    f'the line "{line}" of the layer\'s fragment is not in the configuration; U-Boot does not know it or something forbids it'
-                )
-    return found
+            if re.match(r"CONFIG_\w+=|# CONFIG_\w+ is not set$", line):
+                wanted[re.search(r"CONFIG_\w+", line)[0]] = line
+    return [
+        f'the line "{line}" of the layer\'s fragment is not in the configuration; U-Boot does not know it or something forbids it'
+        for line in wanted.values()
+        if not config.has(line)
+    ]
 
 
 def _said_already(line, found):

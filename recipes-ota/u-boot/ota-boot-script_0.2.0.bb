@@ -40,5 +40,7 @@ do_deploy () {
     install -d ${DEPLOYDIR}
     install -m 0644 ${B}/boot.scr ${DEPLOYDIR}/boot.scr
     install -m 0644 ${B}/ota-environment.bin ${DEPLOYDIR}/ota-environment.bin
+    # For whoever signs it.
+    if [ "${OTA_VERIFIED_BOOT}" = 1 ]; then install -m 0644 ${S}/boot.cmd ${DEPLOYDIR}/boot.cmd; fi
 }
 addtask deploy after do_compile before do_build

@@ -14,7 +14,7 @@ from pathlib import Path
 from emulated_board import elf, layer, packages
 
 sys.path.insert(0, str(layer.ROOT / "lib"))
-from otamgr import bundle, settle  # noqa: E402
+from otamgr import bundle, settle, verified  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 BUILD = layer.BUILD
@@ -92,6 +92,16 @@ INITRAMFS_MODULES = (
     "squashfs",
     "libcrc32c",
     "erofs",
+)
+# Of dm-verity, and the faster SHA-256.
+VERITY_MODULES = (
+    "dax",
+    "dm-mod",
+    "dm-bufio",
+    "reed_solomon",
+    "dm-verity",
+    "sha256-arm64",
+    "sha2-ce",
 )
 ROOTFS_MODULES = ("failover", "net_failover", "virtio_net")
 
@@ -294,6 +304,101 @@ def u_boot_for_any(cache):
     )
 
 
+VERIFIED = layer.RECIPES / "ota-verified/files"
+# The copies of the signed boot script; U-Boot takes the second where the first is not what was signed.
+SIGNED_SCRIPTS = ("ota-boot.itb", "ota-boot2.itb")
+
+
+@dataclass(frozen=True)
+class VerifiedBoot:
+    """What a board with verified boot is made of."""
+
+    u_boot: Path
+    control: Path  # the device tree with the public keys, which QEMU hands to U-Boot
+    device_tree: Path  # for the kernel
+    initramfs: Path
+    key: Path
+
+    def options(self):
+        """Of its machine."""
+        from emulated_board import machine
+
+        return {"emulator": (*machine.emulator(self.u_boot), "-dtb", str(self.control))}
+
+    def disk(self, bootargs):
+        """For make_disk. Words for the kernel are in the signed script, for none of the environment are taken."""
+        words = f"{SETTINGS['OTA_BOOTARGS']} {bootargs}"
+        return {
+            "settings": {**SETTINGS, "OTA_VERIFIED_BOOT": "1", "OTA_BOOTARGS": words},
+            "signed_with": self.key,
+        }
+
+    def slot_image(self, file_system, out):
+        (kernel,) = (ROOT_ARM64 / "boot").glob("vmlinuz-*")
+        verified.make_slot_image(file_system, kernel, self.device_tree, self.initramfs, self.key, out)
+
+
+def fit_check_sign():
+    """Puts U-Boot's own verification, which was built with it, where programs are looked for."""
+    folder = BUILD / "verified-tools"
+    folder.mkdir(exist_ok=True)
+    link = folder / "fit_check_sign"
+    if not link.exists():
+        link.symlink_to(BUILD / "u-boot-verified.bin.fit_check_sign")
+    if str(folder) not in os.environ["PATH"].split(":"):
+        os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
+
+
+def _verified_initramfs(cache, release):
+    """With the program that sets up dm-verity, and the kernel's modules for it."""
+
+    def program(out):
+        words = "-std=c11 -Wall -Wextra -Werror -Os -static -s -o".split()
+        run(f"{ARM64.triplet}-gcc", *words, out, VERIFIED / "ota-verity.c")
+
+    verity = cache.make("ota-verity", BUILD / "ota-verity", [VERIFIED / "ota-verity.c"], program)
+    return cache.make(
+        "initramfs for verified boot",
+        BUILD / "initrd-verified",
+        [release, VERIFIED / "init", verity, INITRAMFS_MODULES, VERITY_MODULES],
+        lambda out: build_initramfs(release, out, VERIFIED / "init", [verity], VERITY_MODULES),
+    )
+
+
+def verified_boot(cache, release=None):
+    """U-Boot, keys, device trees and initramfs (for a kernel of that release) for boards with verified boot; U-Boot takes minutes to build."""
+    maker, files = layer.ROOT / "tests/boot/build-u-boot", layer.RECIPES / "u-boot/files"
+    u_boot = cache.make(
+        "U-Boot for verified boot",
+        BUILD / "u-boot-verified.bin",
+        [maker, files / "ota-boot.cfg", files / "ota-verified.cfg", maker.with_name("u-boot-verified.cfg")],
+        lambda out: run(maker, "verified", out),
+    )
+    key = BUILD / "keys/verified-boot.key"
+    if not key.exists():
+        verified.make_key(key, development=True)
+
+    def trees(out):
+        from emulated_board import machine
+
+        made = out.with_suffix(".dump")
+        board = [*machine.BOARD]
+        board[board.index("virt")] = f"virt,dtb-randomness=off,dumpdtb={made}"
+        run(*board, "-smp", "2", "-m", "1024", "-nographic", "-bios", u_boot, stdin=subprocess.DEVNULL)
+        run("dtc", "-q", "-I", "dtb", "-O", "dtb", "-o", device_tree, made)
+        run("dtc", "-q", "-I", "dtb", "-O", "dtb", "-p", "8192", "-o", out, made)
+        made.unlink()
+        script = out.with_suffix(".cmd")
+        script.write_text("echo\n")
+        verified.make_script_fit(script, key, out.with_suffix(".itb"), control=out)
+
+    device_tree = BUILD / "verified-board.dtb"
+    control = cache.make("control device tree with the keys", BUILD / "verified-control.dtb", [u_boot, key], trees)
+    fit_check_sign()
+    initramfs = _verified_initramfs(cache, release) if release else None
+    return VerifiedBoot(u_boot, control, device_tree, initramfs, key)
+
+
 def jars(cache):
     """The folder of the jars, built when their sources have changed."""
     source = layer.ROOT / "otamgr-src"
@@ -336,15 +441,18 @@ def _install_modules(release, names, folder):
         shutil.copy(module, folder)
 
 
-def build_initramfs(release, out):
+def build_initramfs(release, out, init=HERE / "initramfs-init", programs=(), more_modules=()):
+    modules = (*INITRAMFS_MODULES, *more_modules)
     tree = BUILD / "initramfs"
     shutil.rmtree(tree, ignore_errors=True)
     (tree / "bin").mkdir(parents=True)
     shutil.copy(ROOT_ARM64 / "bin/busybox", tree / "bin/busybox")
     (tree / "bin/sh").symlink_to("busybox")
-    shutil.copy(HERE / "initramfs-init", tree / "init")
-    _install_modules(release, INITRAMFS_MODULES, tree / "modules")
-    (tree / "modules/order").write_text("".join(f"{m}.ko\n" for m in INITRAMFS_MODULES))
+    shutil.copy(init, tree / "init")
+    for program in programs:
+        _install(program, tree / "bin" / program.name, 0o755)
+    _install_modules(release, modules, tree / "modules")
+    (tree / "modules/order").write_text("".join(f"{m}.ko\n" for m in modules))
     names = "".join(f"{p.relative_to(tree)}\n" for p in sorted(tree.rglob("*")))
     packed = subprocess.run(
         ["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0"],
@@ -525,6 +633,13 @@ def make_root_read_only(tree):
     (tree / "etc/otamgr/sysupgrade.conf").write_text("REQUIRE_SIGNATURE=no\nBOOT_FORMATS=squashfs,erofs\n")
 
 
+def make_root_verified(tree):
+    """What the image class adds to a system with verified boot: the kernel is not in its file system."""
+    for name in ("Image", "initrd"):
+        (tree / "boot" / name).unlink(missing_ok=True)
+    (tree / "boot/ota-verified").write_text("fit=behind\n")
+
+
 def make_compressed_root(tree, out, kind):
     """A squashfs or an EROFS of the tree, as a build makes it."""
     run("chown", "-R", "0:0", tree)
@@ -622,8 +737,10 @@ def make_environment(variables):
     ).stdout
 
 
-def make_disk(disk, rootfs_a, environment, settings=SETTINGS, partitions=PARTITIONS, disk_mib=DISK_MIB):
-    """The disk as it is flashed once: slot A filled, slot B empty, environment in both copies."""
+def make_disk(
+    disk, rootfs_a, environment, settings=SETTINGS, partitions=PARTITIONS, disk_mib=DISK_MIB, signed_with=None
+):
+    """The disk as it is flashed once: slot A filled, slot B empty, environment in both copies. With a key the boot script is signed with it."""
     disk.unlink(missing_ok=True)
     with open(disk, "wb") as out:
         out.truncate(disk_mib * MIB)
@@ -643,7 +760,13 @@ def make_disk(disk, rootfs_a, environment, settings=SETTINGS, partitions=PARTITI
     fat.unlink(missing_ok=True)
     run("truncate", "-s", f"{size['boot']}M", fat)
     run("mkfs.vfat", "-n", "BOOT", fat, stdout=subprocess.DEVNULL)
-    run("mcopy", "-i", fat, script, "::boot.scr")
+    if signed_with:
+        signed = work / "boot.itb"
+        verified.make_script_fit(script.with_suffix(".cmd"), signed_with, signed)
+        for name in SIGNED_SCRIPTS:
+            run("mcopy", "-i", fat, signed, f"::{name}")
+    else:
+        run("mcopy", "-i", fat, script, "::boot.scr")
     data.unlink(missing_ok=True)
     run("mke2fs", "-q", "-t", "ext4", "-L", "data", data, f"{size['data']}M", stdout=subprocess.DEVNULL)
     env.write_bytes(make_environment(environment))

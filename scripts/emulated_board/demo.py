@@ -29,17 +29,28 @@ def main():
         "need a U-Boot that is built first)",
     )
     parser.add_argument(
+        "--verified",
+        action="store_true",
+        help="verified boot: both systems are signed images whose root (squashfs if --read-only says nothing else) is verified block by block, and "
+        "U-Boot starts nothing unsigned",
+    )
+    parser.add_argument(
         "--record", action="store_true", help="keep every write of the disk, for scripts/powercut --reuse"
     )
     arguments = parser.parse_args()
 
     screen = show.Show()
     try:
-        kind = arguments.read_only
-        board = f"{arguments.fault or 'good'}{'-' + kind if kind else ''}"
+        kind = arguments.read_only or ("squashfs" if arguments.verified else None)
+        board = f"{arguments.fault or 'good'}{'-verified' if arguments.verified else ''}{'-' + kind if kind else ''}"
         log = build.BUILD / f"disk-{board}.writes" if arguments.record else None
         result = scenario.Scenario(
-            screen, arguments.fault, write_log=log, as_bundle=arguments.bundle, read_only=kind
+            screen,
+            arguments.fault,
+            write_log=log,
+            as_bundle=arguments.bundle,
+            read_only=kind,
+            verified=arguments.verified,
         ).run()
     except (machine.Timeout, RuntimeError) as problem:
         screen.line("FAILED", str(problem))

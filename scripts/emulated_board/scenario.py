@@ -233,8 +233,9 @@ class Builder:
         spoiled_by=(),
         read_only=None,
         room_mib=24,
+        verified=None,
     ):
-        """A root file system; with `read_only` (ext4, squashfs or erofs) one that is never written to; `spoil` changes its files, by what `spoiled_by` holds beside its name, `record` is its OTA record,
+        """A root file system; with `read_only` (ext4, squashfs or erofs) one that is never written to, with `verified` (a build.VerifiedBoot) the whole image of a slot; `spoil` changes its files, by what `spoiled_by` holds beside its name, `record` is its OTA record,
         `service_key` the key of its hubby.
         One that is to be flashed has the marker of a complete system, which sysupgrade gives to the others."""
         record = record or build.record_of(version)
@@ -246,6 +247,8 @@ class Builder:
                 spoil(tree)
             if read_only:
                 build.make_root_read_only(tree)
+            if verified:
+                build.make_root_verified(tree)
             if flashed:
                 (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
             if service_key:
@@ -254,6 +257,11 @@ class Builder:
                 build.make_compressed_root(tree, out, read_only)
             else:
                 build.make_filesystem(tree, out, "rootfs", room_mib)
+            if verified:
+                file_system = out.with_suffix(".unsigned")
+                out.rename(file_system)
+                verified.slot_image(file_system, out)
+                file_system.unlink()
             shutil.rmtree(tree)
 
         inputs = [
@@ -263,12 +271,17 @@ class Builder:
             flashed,
             read_only,
             room_mib,
+            *([verified.initramfs, verified.control, verified.key, verified.device_tree] if verified else []),
             str(spoil and spoil.__name__),
             *spoiled_by,
             *self.inputs,
             Path(__file__),
         ]
         return self._cache.make(f"root file system {name}", build.BUILD / f"{name}.{read_only or 'ext4'}", inputs, make)
+
+    def verified_boot(self):
+        """What boards with verified boot are made of."""
+        return build.verified_boot(self._cache, self._release)
 
     def image(self, name, rootfs):
         stamp = build.BUILD / "stamps" / rootfs.name
@@ -307,15 +320,17 @@ def board_for(read_only):
 class Scenario:
     """What scripts/demo does. With a write log, every write of the disk goes there, and the disk as it was at power on stays beside it."""
 
-    def __init__(self, show, fault_name=None, write_log=None, as_bundle=False, read_only=None):
-        """read_only: ext4, squashfs or erofs, for boards whose root is never written to."""
+    def __init__(self, show, fault_name=None, write_log=None, as_bundle=False, read_only=None, verified=False):
+        """read_only: ext4, squashfs or erofs, for boards whose root is never written to; verified: one of these, and nothing unsigned is started."""
         self._show = show
+        self._verified = None
+        self._is_verified = verified
         self._read_only = read_only
         # What carries no checksums of its own comes in a bundle only.
         self._as_bundle = as_bundle or read_only in ("squashfs", "erofs")
         self._write_log = write_log
         self._name = fault_name or "good"
-        self._board = f"{self._name}{'-' + read_only if read_only else ''}"
+        self._board = f"{self._name}{'-verified' if verified else ''}{'-' + read_only if read_only else ''}"
         self._fault = FAULTS.get(fault_name)
         self._log = build.BUILD / "logs" / f"{self._board}.console"
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -325,8 +340,10 @@ class Scenario:
         """The root file systems of slot a and of the update."""
         spoil = self._fault.spoil if self._fault else None
         self._builder = Builder(self._show)
-        kind = {"read_only": self._read_only}
-        suffix = f"-read-only-{self._read_only}" if self._read_only else ""
+        if self._is_verified:
+            self._verified = self._builder.verified_boot()
+        kind = {"read_only": self._read_only, "verified": self._verified}
+        suffix = f"-{'verified' if self._verified else 'read-only'}-{self._read_only}" if self._read_only else ""
         return (
             self._builder.rootfs("1.0", f"rootfs-1.0{suffix}", flashed=True, **kind),
             self._builder.rootfs(
@@ -337,7 +354,7 @@ class Scenario:
     def run(self):
         show, fault = self._show, self._fault
         show.step("Build the board")
-        if self._read_only in ("squashfs", "erofs"):
+        if self._read_only in ("squashfs", "erofs") and not self._is_verified:
             build.u_boot_for_any(build.Cache(lambda text: show.line("build", text)))
         old, new = self._images = self.rootfs()
         if self._read_only in ("squashfs", "erofs"):
@@ -369,6 +386,7 @@ class Scenario:
                 "ota_bootargs": f"board.url={publisher.address()}",
                 **({"ota_floor": fault.floor} if fault and fault.floor else {}),
             },
+            **(self._verified.disk(f"board.url={publisher.address()}") if self._verified else {}),
         )
         if self._write_log:
             self._write_log.with_suffix(".recorded").unlink(missing_ok=True)
@@ -389,7 +407,7 @@ class Scenario:
             on_line=functools.partial(show_line, self._show),
             network=True,
             write_log=self._write_log,
-            **board_for(self._read_only),
+            **(self._verified.options() if self._verified else board_for(self._read_only)),
         )
 
     def _update(self, disk, update, publisher):

@@ -451,6 +451,8 @@ class Systems(Archives):
         self.assertEqual(self.lacking("init", *SYSTEM[:2], *SYSTEM[3:]), "the image has no /sbin/init")
         self.assertIn("no kernel in /boot", self.lacking("kernel", *SYSTEM[:-1]))
         self.assertIn("no kernel in /boot", self.lacking("kernel", *SYSTEM[:-1], ("boot/grub.cfg", b"")))
+        # Its kernel is in the signed image behind the file system.
+        self.taken(packed(*SYSTEM[:-1], ("boot/ota-verified", b"fit=behind")), lacks="")
         for name in ("Image.gz", "vmlinuz"):
             self.assertIn(
                 f"/boot/{name} is there, which the boot script does not start",

@@ -59,6 +59,10 @@ class Image(MetadataCase):
                 f"IMAGE_FEATURES has {feature}: .*the header of an update",
             )
 
+    def test_verified_boot_is_refused_with_the_place_that_says_how(self):
+        self.assertIn("docs/verified-boot.md, step 4", self.refused(OTA_VERIFIED_BOOT="1"))
+        self.assertEqual("", self.refused(OTA_VERIFIED_BOOT="0"))
+
     def test_a_read_only_root_is_ext4_unless_u_boot_and_the_bundle_allow_another(self):
         feature = {"IMAGE_FEATURES": "read-only-rootfs"}
         self.assertEqual("", self.refused(**feature))

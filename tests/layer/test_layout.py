@@ -35,6 +35,22 @@ class Layout(MetadataCase):
         for name in named:
             self.assertRegex(name, r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
+    def test_verified_boot_needs_what_keeps_unsigned_words_out(self):
+        good = {"OTA_VERIFIED_BOOT": "1", "OTA_UBOOT_BOOTCOMMAND": "source x", "OTA_ENV_STORE": "script"}
+        d = self.settings(**good)
+        self.assertEqual([], otamgr.layout.problems(d))
+        self.assertEqual("1", otamgr.layout.words(d)["OTA_VERIFIED_BOOT"])
+        self.assertIn("\nCONFIG_ENV_IS_NOWHERE=y\n", otamgr.uboot.fragment(d))
+        self.assertEqual("1", d.getVar("OTA_UBOOT_CONFIG"))
+        for change, sentence in (
+            ({"OTA_ENV_STORE:qemuarm64": "native"}, 'set OTA_ENV_STORE = "script"'),
+            ({"OTA_PARTITION_TABLE": "msdos"}, 'set OTA_PARTITION_TABLE = "gpt"'),
+            ({"OTA_UBOOT_BOOTCOMMAND": ""}, "set OTA_UBOOT_BOOTCOMMAND"),
+            ({"OTA_VERIFIED_BOOT": "yes"}, 'OTA_VERIFIED_BOOT: expected 0 or 1, found "yes"'),
+        ):
+            with self.subTest(**change):
+                self.assertIn(sentence, " ".join(otamgr.layout.problems(self.settings(**{**good, **change}))))
+
     def test_every_machine_has_settings_that_fit_together(self):
         for machine in MACHINES:
             with self.subTest(machine=machine):

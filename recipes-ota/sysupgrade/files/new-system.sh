@@ -10,6 +10,8 @@
 MARKER=/boot/ota-slot-valid
 # What the boot script starts.
 KERNELS='Image zImage uImage fitImage bzImage'
+# Of a system whose kernel is in the signed image behind its file system.
+VERIFIED_MARKER=/boot/ota-verified
 
 # inside_new_root PATH
 # Prints where PATH of the new system is found from here, following symbolic links as the new system will: an absolute
@@ -62,7 +64,10 @@ new_root_is_a_system() {
     elif [ ! -x "$found" ]; then
         incompatible 'the new system has no /sbin/init that may be executed (its mode)'
     fi
-    for kernel in $KERNELS; do
+    if [ -f "$VERIFIED_MARKER" ]; then
+        new_root_has "$VERIFIED_MARKER" || incompatible "the new system has no signed image of its kernel ($VERIFIED_MARKER), and this board starts nothing else"
+    fi
+    for kernel in ${VERIFIED_MARKER##*/} $KERNELS; do
         if new_root_has "/boot/$kernel"; then return 0; fi
     done
     incompatible "the new system has no kernel in /boot (one of: $KERNELS)"

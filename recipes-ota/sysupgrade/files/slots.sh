@@ -47,6 +47,16 @@ disk_of() {
     uevent_value "$disk_folder" DEVNAME | sed 's/boot[01]$//'
 }
 
+# device_below NUMBER: the number of the device that the kernel verifies on the way (dm-verity over one partition), or NUMBER itself.
+device_below() {
+    below=$1
+    if [ -d "/sys/dev/block/$1/dm" ]; then
+        set -- "/sys/dev/block/$1/slaves/"*/dev
+        if [ $# -eq 1 ] && [ -r "$1" ]; then below=$(cat "$1"); fi
+    fi
+    printf '%s\n' "$below"
+}
+
 # slots_find
 # Sets slot_a_device, slot_a_number (major:minor), the same for b, and running_slot (a or b; empty when / is neither).
 # The slots are the partitions named rootfs-a and rootfs-b on the disk that / is on: `root=` is what somebody asked
@@ -56,6 +66,7 @@ slots_find() {
     slot_a_device='' slot_a_number='' slot_b_device='' slot_b_number='' running_slot=''
     # The last mount on / is the visible one; an initramfs leaves an older line.
     root_number=$(awk '$5 == "/" { number = $3 } END { print number }' /proc/self/mountinfo 2>/dev/null) || root_number=''
+    [ -z "$root_number" ] || root_number=$(device_below "$root_number")
     if [ -z "$root_number" ] || [ ! -e "/sys/dev/block/$root_number" ]; then
         boot_error="/ is not on a partition (device number '${root_number:-none}' is not in /sys/dev/block); an A/B system runs from rootfs-a or rootfs-b"
         return 10

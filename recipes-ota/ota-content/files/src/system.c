@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the boot script starts (o_kernels in boot.cmd.in), and what people take for it. */
-static const char *const kernels[] = {"Image", "zImage", "uImage", "fitImage", "bzImage"};
+/* What the boot script starts (o_kernels in boot.cmd.in), and what people take for it. ota-verified says that the kernel is in the signed image
+ * behind the file system. */
+static const char *const kernels[] = {"Image", "zImage", "uImage", "fitImage", "bzImage", "ota-verified"};
 static const char *const no_kernels[] = {"Image.gz", "vmlinuz", "vmlinux"};
 
 static bool is_file(enum system_entry entry) { return entry == SYSTEM_FILE || entry == SYSTEM_PROGRAM; }

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""lib/otamgr/verified.py and scripts/ota-verified: images of a slot for verified boot, on the build host. What boards do with them is in tests/boot."""
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "lib"))
+sys.dont_write_bytecode = True
+from otamgr import verified  # noqa: E402
+
+TOOL = REPOSITORY / "scripts/ota-verified"
+BLOCK = verified.BLOCK
+
+
+class Tree(unittest.TestCase):
+    def test_the_hash_tree_is_the_one_of_veritysetup(self):
+        # One block, a level that is just full, one block more, and three levels.
+        for blocks in (1, 2, 128, 129, 128 * 128 + 1):
+            with self.subTest(blocks=blocks), tempfile.TemporaryDirectory() as folder:
+                data, hashes, salt = Path(folder) / "data", Path(folder) / "hashes", hashlib.sha256(b"salt").digest()
+                content = b"".join(hashlib.sha256(b"%d" % n).digest() * 128 for n in range(blocks))
+                data.write_bytes(content)
+                said = subprocess.run(
+                    ["veritysetup", "format", "--no-superblock", f"--salt={salt.hex()}", data, hashes],
+                    env={**os.environ, "PATH": f"/usr/sbin:/sbin:{os.environ['PATH']}"},
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                ).stdout
+                root, tree = verified.tree_of((content[at : at + BLOCK] for at in range(0, len(content), BLOCK)), salt)
+                self.assertIn(root.hex(), said)
+                self.assertEqual(tree, hashes.read_bytes())
+
+
+class SlotImage(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        made = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(made.cleanup)
+        cls.shared = Path(made.name)
+        (cls.shared / "root/etc").mkdir(parents=True)
+        (cls.shared / "root/etc/content").write_bytes(random.Random(1).randbytes(900_000))
+        root = cls.shared / "root"
+        quiet = {"check": True, "stdout": subprocess.DEVNULL}
+        subprocess.run(["mksquashfs", root, cls.shared / "squashfs", "-quiet", "-no-progress"], **quiet)
+        subprocess.run(["mkfs.erofs", cls.shared / "erofs", root], **quiet)
+        subprocess.run(
+            ["/sbin/mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", root, cls.shared / "ext4", "4M"], **quiet
+        )
+        for name in ("kernel", "initramfs"):
+            (cls.shared / name).write_bytes(name.encode() * 10_000)
+        cls.key = cls.shared / "boot.key"
+        verified.make_key(cls.key, bits=2048)
+        subprocess.run(
+            ["dtc", "-q", "-I", "dts", "-O", "dtb", "-p", "8192", "-o", cls.shared / "board.dtb"],
+            input=b'/dts-v1/; / { #address-cells = <1>; model = "board"; };',
+            check=True,
+        )
+        cls.control = cls.shared / "control.dtb"
+        cls.control.write_bytes((cls.shared / "board.dtb").read_bytes())
+        (cls.shared / "boot.cmd").write_text("echo started\n")
+        verified.make_script_fit(cls.shared / "boot.cmd", cls.key, cls.shared / "boot.itb", control=cls.control)
+
+    def made(self, kind="squashfs", key=None):
+        out = self.shared / f"slot-{kind}"
+        facts = verified.make_slot_image(
+            self.shared / kind,
+            self.shared / "kernel",
+            self.shared / "board.dtb",
+            self.shared / "initramfs",
+            key or self.key,
+            out,
+        )
+        return out, facts
+
+    def test_file_system_signed_image_and_tree_lie_one_behind_the_other(self):
+        for kind in ("squashfs", "erofs", "ext4"):
+            with self.subTest(kind=kind):
+                out, facts = self.made(kind)
+                content = out.read_bytes()
+                size = facts["file-system-bytes"]
+                self.assertEqual((self.shared / kind).read_bytes()[:size], content[:size])
+                self.assertEqual(-(-size // BLOCK) * BLOCK, facts["fit-offset"])
+                self.assertEqual(b"\xd0\x0d\xfe\xed", content[facts["fit-offset"] :][:4])
+                self.assertLessEqual(facts["fit-offset"] + facts["fit-bytes"], facts["tree-offset"])
+                subprocess.run(
+                    [
+                        *("veritysetup", "verify", "--no-superblock", f"--data-blocks={facts['data-blocks']}"),
+                        *(f"--hash-offset={facts['tree-offset']}", f"--salt={facts['salt']}", out, out, facts["root"]),
+                    ],
+                    env={**os.environ, "PATH": f"/usr/sbin:/sbin:{os.environ['PATH']}"},
+                    check=True,
+                )
+
+    def test_the_public_keys_must_have_signed(self):
+        for name, required in ((verified.BOOT_KEY, "conf"), (verified.IMAGE_KEY, "image")):
+            said = subprocess.run(
+                ["fdtget", self.control, f"/signature/key-{name}", "required"],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual(required, said.stdout.strip())
+
+    def test_a_key_is_never_overwritten_and_one_for_development_says_so(self):
+        with self.assertRaisesRegex(verified.VerifiedError, "there is such a file already"):
+            verified.make_key(self.key)
+        said = subprocess.run(
+            [TOOL, "keygen", "--development", self.shared / "development.key"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        self.assertIn("DEVELOPMENT KEY", said.stderr)
+        self.assertEqual(0o600, (self.shared / "development.key").stat().st_mode & 0o777)
+        said = subprocess.run(
+            [TOOL, "script", "--key", self.shared / "development.key", self.shared / "boot.cmd", self.shared / "d.itb"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        self.assertIn("DEVELOPMENT KEY", said.stderr)
+        self.assertFalse(verified.is_development(self.key))
+
+    def test_a_key_that_u_boot_cannot_verify_is_refused(self):
+        key = self.shared / "p256.key"
+        subprocess.run(
+            ["openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", key],
+            check=True,
+            capture_output=True,
+        )
+        key.with_suffix(".crt").touch()
+        with self.assertRaisesRegex(verified.VerifiedError, "expected an RSA key"):
+            self.made(key=key)
+
+    def test_what_is_no_slot_image_is_refused_with_the_reason(self):
+        out, facts = self.made()
+        content = out.read_bytes()
+        damaged = self.shared / "damaged"
+        at = facts["fit-offset"]
+        for changed, reason in (
+            (bytes(BLOCK) + content[BLOCK:], "neither squashfs nor EROFS nor ext4"),
+            (content[:at] + bytes(BLOCK) + content[at + BLOCK :], "expected a FIT behind the file system"),
+            (content[:at] + verified.CONDEMNED + content[at + len(verified.CONDEMNED) :], "taken out of use"),
+            (content[: at + 5000], "the FIT is cut off"),
+        ):
+            damaged.write_bytes(changed)
+            with self.subTest(reason=reason), self.assertRaisesRegex(verified.VerifiedError, reason):
+                verified.describe(damaged)
+
+    def test_the_tool_says_what_it_made(self):
+        words = [
+            "--kernel",
+            self.shared / "kernel",
+            "--initramfs",
+            self.shared / "initramfs",
+            "--dtb",
+            self.shared / "board.dtb",
+        ]
+        said = subprocess.run(
+            [TOOL, "image", "--key", self.key, *words, self.shared / "erofs", self.shared / "by-tool"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(verified.describe(self.shared / "by-tool"), json.loads(said.stdout))
+        refused = subprocess.run(
+            [TOOL, "image", "--key", self.key, *words, self.shared / "kernel", self.shared / "none"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(1, refused.returncode)
+        self.assertIn("neither squashfs nor EROFS nor ext4", refused.stderr)
+        self.assertFalse((self.shared / "none").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
