@@ -115,11 +115,24 @@ def whole_story(factory):
 
 @promise(
     "ota-why explains a rollback: {}",
-    cases=["the boot files did not load", "it never reached the guard", "it was never committed", "it crashed"],
+    cases=[
+        "the boot files did not load",
+        "its signature was wrong",
+        "a block was changed",
+        "it never reached the guard",
+        "it was never committed",
+        "it crashed",
+    ],
 )
 def rolled_back(factory, case):
     reason, boots, words = {
         "the boot files did not load": ("load-failed", 0, "its kernel, device tree or boot files did not load"),
+        "its signature was wrong": (
+            "signature-refused",
+            0,
+            "its kernel, device tree or initramfs is not what was signed",
+        ),
+        "a block was changed": ("changed-block", 0, "a block of its file system is not what was signed"),
         "it never reached the guard": ("tries-used-up", 0, "it never got as far as this guard"),
         "it was never committed": (
             "tries-used-up",
@@ -274,11 +287,16 @@ def other_ends(factory):
     expect(board, 4, "rolled-back", "Update T was rolled back to slot a: it did not load (3 boots charged")
 
     with_journal(board, STARTED, ARMED, *BOOTED, "committed txn=T slot=b")
-    board.set_env(**{**NOTHING, "ota_txn": "T", "ota_failed_why": "slot-b-does-not-load"})
-    found = expect(
-        board, 4, "displaced", "was committed, but later its slot b did not load any more: U-Boot took slot a."
-    )
-    true("committed slot b did not load, so slot a took its place" in found["text"], found["text"])
+    for word, meaning in (
+        ("does-not-load", "committed slot b did not load, so slot a took its place"),
+        ("signature-refused", "the signed image of committed slot b was changed, so slot a took its place"),
+        ("changed-block", "a block of committed slot b was changed, so slot a took its place"),
+    ):
+        board.set_env(**{**NOTHING, "ota_txn": "T", "ota_failed_why": f"slot-b-{word}"})
+        found = expect(
+            board, 4, "displaced", "was committed, but later its slot b did not load any more: U-Boot took slot a."
+        )
+        true(meaning in found["text"], found["text"])
 
     # The commit reached the environment, the journal lost it.
     with_journal(board, STARTED, ARMED, *BOOTED)

@@ -139,6 +139,16 @@ ROLLBACKS = {
         [],
         'boots=0 deadlines=0 u-boot=load-failed why="its kernel, device tree',
     ),
+    "its signature was wrong": (
+        "signature-refused",
+        [],
+        'boots=0 deadlines=0 u-boot=signature-refused why="its kernel, device tree or initramfs is not what was signed',
+    ),
+    "a block was changed": (
+        "changed-block",
+        [],
+        'boots=0 deadlines=0 u-boot=changed-block why="a block of its file system is not what was signed',
+    ),
     "it never reached the guard": (
         "tries-used-up",
         [],
