@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * ota-verity DEVICE TABLE - for the initramfs of verified boot: the file system at the beginning of DEVICE, a slot, as /dev/dm-N (printed), each of
- * whose blocks the kernel verifies by the hash tree that TABLE describes. TABLE is signed with the initramfs.
+ * ota-verity DEVICE TABLE - for the initramfs of verified boot: the file system at the beginning of DEVICE, a slot, as /dev/dm-N (printed),
+ * each of whose blocks the kernel verifies by the hash tree that TABLE describes. TABLE is signed with the initramfs.
  *
- * All of it is read once before anything uses it. Nothing counts the starts of a committed slot, so a block that was changed has to be found
- * here, or it would end the system again and again: its slot is taken out of use, by a mark in place of the first block of its signed image, which
- * the boot script takes for a slot that does not start. From then on a changed block restarts the board, and is found by the next start.
+ * All of it is read once before anything uses it. Nothing counts the starts of a committed slot, so a block that was changed has to be
+ * found here, or it would end the system again and again: its slot is taken out of use, by a mark in place of the first block of its signed
+ * image, which the boot script takes for a slot that does not start. From then on a changed block restarts the board, and is found by the next start.
  *
  * exit status: 0 verified, 3 a block was changed (the slot is marked), 1 anything else
  */
@@ -62,12 +62,13 @@ static int table_read(const char *path, struct tree *tree) {
     fclose(file);
     text[size] = '\0';
     int found = sscanf(text,
-                       "format=1\ndata_blocks=%10" SCNu64 "\ntree_block=%10" SCNu64 "\nfit_block=%10" SCNu64 "\nroot=%64[0-9a-f]\nsalt=%64[0-9a-f]\n",
+                       "format=1\ndata_blocks=%10" SCNu64 "\ntree_block=%10" SCNu64 "\nfit_block=%10" SCNu64
+                       "\nroot=%64[0-9a-f]\nsalt=%64[0-9a-f]\n",
                        &tree->data_blocks, &tree->tree_block, &tree->fit_block, tree->root, tree->salt);
     if (found == 5) {
         snprintf(again, sizeof again,
-                 "format=1\ndata_blocks=%010" PRIu64 "\ntree_block=%010" PRIu64 "\nfit_block=%010" PRIu64 "\nroot=%s\nsalt=%s\n", tree->data_blocks,
-                 tree->tree_block, tree->fit_block, tree->root, tree->salt);
+                 "format=1\ndata_blocks=%010" PRIu64 "\ntree_block=%010" PRIu64 "\nfit_block=%010" PRIu64 "\nroot=%s\nsalt=%s\n",
+                 tree->data_blocks, tree->tree_block, tree->fit_block, tree->root, tree->salt);
     }
     if (found != 5 || strcmp(text, again) != 0 || strlen(tree->root) != HASH_DIGITS || strlen(tree->salt) != HASH_DIGITS ||
         tree->data_blocks == 0 || tree->data_blocks > tree->fit_block || tree->fit_block >= tree->tree_block) {
@@ -99,8 +100,8 @@ static int table_loaded(int control, const char *device, const struct tree *tree
     request.head.target_count = 1;
     request.target.length = tree->data_blocks * SECTORS_OF_BLOCK;
     memcpy(request.target.target_type, "verity", sizeof "verity");
-    int size = snprintf(request.words, sizeof request.words, "1 %s %s %d %d %" PRIu64 " %" PRIu64 " sha256 %s %s%s", device, device, BLOCK, BLOCK,
-                        tree->data_blocks, tree->tree_block, tree->root, tree->salt, options);
+    int size = snprintf(request.words, sizeof request.words, "1 %s %s %d %d %" PRIu64 " %" PRIu64 " sha256 %s %s%s", device, device,
+                        BLOCK, BLOCK, tree->data_blocks, tree->tree_block, tree->root, tree->salt, options);
     if (size < 0 || (size_t)size >= sizeof request.words) {
         return failed("the name %s is too long", device);
     }
