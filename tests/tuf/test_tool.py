@@ -315,6 +315,24 @@ def test_a_rollout_is_planned_halted_and_recalled(repo, bundles):
     assert "did you mean board-1.10.bundle" in run("ota-repository", "halt", repo, "1.10", status=1)
 
 
+def test_a_rollout_has_windows(repo, bundles):
+    run("ota-repository", "add", repo, bundles["board", "1.10"])
+    run("ota-repository", "publish", "--window", "mon-fri,sun 22:00-04:00", "--window", "12:00-24:00", repo)
+    rollout = json.loads(run("ota-repository", "list", "--json", repo))["board-1.10.bundle"]["custom"]["otamgr"][
+        "rollout"
+    ]
+    assert rollout["windows"] == ["mon-fri,sun 22:00-04:00", "12:00-24:00"]
+    assert rollout["phases"] == [{"share": 100000}]
+    assert "mon-fri,sun 22:00-04:00; 12:00-24:00" in run("ota-repository", "plan", repo, "board-1.10.bundle")
+
+
+@pytest.mark.parametrize(
+    "window", ["", "22:00", "24:00-02:00", "22:00-24:01", "03:00-03:00", "xyz 22:00-04:00", "mon-wed-fri 22:00-04:00"]
+)
+def test_windows_that_make_no_sense_are_refused(repo, window):
+    run("ota-repository", "publish", "--window", window, repo, status=2)
+
+
 @pytest.mark.parametrize(
     "phases", ["", "1%", "1%,100%", "10%/24h,1%/24h,100%", "1%/24h", "101%", "1%/24h,100%/1h", "x"]
 )

@@ -10,7 +10,7 @@ import org.metaotamgr.device.FileOperations;
  * What the device offers to a source.
  *
  * @param log where to tell about it
- * @param clock the device's clock; it may be wrong, and jump
+ * @param clock the device's clock, with its local time; it may be wrong, and jump
  * @param files the steps of durable writes, for {@link org.metaotamgr.device.DurableFile}
  * @param stateDirectory a folder that survives updates, for what a source has to remember; it exists. File names begin
  *     with the name of the source

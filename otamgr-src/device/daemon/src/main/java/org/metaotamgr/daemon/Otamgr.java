@@ -62,8 +62,10 @@ public final class Otamgr implements AutoCloseable {
         FileOperations files = new FileOperations.Real();
         BootClock boot = new BootClock.Kernel();
         SecureRandom random = new SecureRandom();
+        // Windows of a repository are meant in the device's local time.
+        Clock clock = Clock.systemDefaultZone();
         AgentDevice device = AgentDevice.of(
-                config.agent(), SystemFacts.OF_DEVICE, programs, files, Clock.systemUTC(), boot, random::nextInt, log);
+                config.agent(), SystemFacts.OF_DEVICE, programs, files, clock, boot, random::nextInt, log);
         boolean isHubby = config.agent().sourceType().equals(AgentConfig.HUBBY);
         Optional<Agent> agent =
                 isHubby ? Optional.empty() : Optional.of(new Agent(Sources.open(config.agent(), device), device));

@@ -170,7 +170,7 @@ final class HawkbitSource implements UpdateSource {
                     "the server does not want action " + link.action() + " to be pulled yet", sleep);
         }
         return switch (turn(deployment)) {
-            case NOW -> new CheckResult.Offers(List.of(forBoard(target, installed)), sleep);
+            case NOW, CLOSED -> new CheckResult.Offers(List.of(forBoard(target, installed)), sleep);
             case LATER, HALTED -> new CheckResult.Waiting(notYet(deployment), sleep);
             case RECALLED -> {
                 closeRecalled(target);
@@ -181,14 +181,16 @@ final class HawkbitSource implements UpdateSource {
 
     /**
      * What the signed roll-outs say of an assignment. One that is forced was meant for this very device, which overrules its place in
-     * the phases, but not that the publisher has stopped the update.
+     * the phases, but not its windows, nor that the publisher has stopped the update.
      */
     private Turn turn(Deployment deployment) throws SourceException, InterruptedException {
         if (options.rollouts().isEmpty()) {
             return Turn.NOW;
         }
-        Turn turn = options.rollouts().get().turn(deployment.target()).orElse(Turn.NOW);
-        return turn == Turn.LATER && deployment.forced() ? Turn.NOW : turn;
+        return options.rollouts()
+                .get()
+                .turn(deployment.target(), deployment.forced())
+                .orElse(Turn.NOW);
     }
 
     private static String notYet(Deployment deployment) {
@@ -479,6 +481,8 @@ final class HawkbitSource implements UpdateSource {
                             + (deployment.window() ? ", but in its maintenance window" : ""));
         }
         switch (turn(deployment)) {
+            case CLOSED -> throw new SourceException(
+                    Reason.DEFERRED, target.name() + ": the signed roll-out has windows, and none is open now");
             case LATER, HALTED -> throw new SourceException(Reason.DEFERRED, notYet(deployment));
             case RECALLED -> {
                 closeRecalled(deployment.target());

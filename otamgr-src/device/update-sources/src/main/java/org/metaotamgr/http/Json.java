@@ -190,6 +190,33 @@ public record Json(String where, JsonNode node) {
     }
 
     /**
+     * A list of texts.
+     *
+     * @param key its key
+     * @param most the largest number of elements
+     * @return the texts; none if it is missing
+     * @throws MalformedException if it is something else
+     */
+    public List<String> strings(String key, int most) throws MalformedException {
+        if (!has(key)) {
+            return List.of();
+        }
+        JsonNode list = node.get(key);
+        List<String> strings = new ArrayList<>();
+        if (list.isArray() && list.size() <= most) {
+            for (JsonNode element : list) {
+                if (element.isTextual()) {
+                    strings.add(element.textValue());
+                }
+            }
+        }
+        if (!list.isArray() || strings.size() != list.size()) {
+            throw wrong(key, "a list of at most " + most + " strings");
+        }
+        return strings;
+    }
+
+    /**
      * Refuses keys that nobody reads, except those that begin with {@code x-}: a new key may be a restriction.
      *
      * @param known all keys that are read

@@ -4,6 +4,7 @@ package org.metaotamgr.repository;
 import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.LocalDateTime;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -11,8 +12,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.Version;
+import org.metaotamgr.agent.Window;
 import org.metaotamgr.http.Json;
 import org.metaotamgr.repository.Rollout.Phase;
 import org.metaotamgr.tuf.TargetFile;
@@ -34,8 +37,12 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
     /** The SHA-256 of its bundle's manifest, if it can be pulled in parts. */
     static final String MANIFEST = "manifest";
 
+    /** When the device may begin with it, if not always; for a source that cannot be reached then. */
+    static final String WINDOWS = "windows";
+
     private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
     private static final int MAX_PHASES = 100;
+    private static final int MAX_WINDOWS = 20;
     private static final int WHOLE = 100_000;
 
     /**
@@ -66,6 +73,12 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
             }
             details.put(MANIFEST, manifest);
         }
+        Optional<Rollout> rollout = Optional.empty();
+        if (custom.has("rollout")) {
+            Json policy = custom.object("rollout");
+            rollout = Optional.of(rollout(policy));
+            details.put(WINDOWS, String.join(";", policy.strings("windows", MAX_WINDOWS)));
+        }
         try {
             Target target = new Target(
                     name(file.path()),
@@ -76,9 +89,7 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
                     Optional.of(sha256),
                     details);
             return Optional.of(new Offer(
-                    target,
-                    custom.has("minimum") ? Optional.of(custom.string("minimum")) : Optional.empty(),
-                    custom.has("rollout") ? Optional.of(rollout(custom.object("rollout"))) : Optional.empty()));
+                    target, custom.has("minimum") ? Optional.of(custom.string("minimum")) : Optional.empty(), rollout));
         } catch (IllegalArgumentException e) {
             throw new Json.MalformedException(where + ": " + e.getMessage());
         }
@@ -106,8 +117,23 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
         return name.replace('/', ':');
     }
 
+    /**
+     * Whether one of an update's windows is open.
+     *
+     * @param target an update of this source
+     * @param local the local time
+     * @return whether it may begin; always, if it has none
+     */
+    static boolean isWindowOpen(Target target, LocalDateTime local) {
+        return Window.isOpen(
+                Stream.of(target.details().getOrDefault(WINDOWS, "").split(";"))
+                        .flatMap(text -> Window.parse(text).stream())
+                        .toList(),
+                local);
+    }
+
     private static Rollout rollout(Json json) throws Json.MalformedException {
-        json.refuseOthersThan(Set.of("start", "state", "phases"));
+        json.refuseOthersThan(Set.of("start", "state", "phases", "windows"));
         Instant start;
         try {
             start = Instant.parse(json.string("start"));
@@ -135,6 +161,11 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
         if (phases.isEmpty()) {
             throw json.wrong("phases", "at least one phase");
         }
-        return new Rollout(start, phases, state);
+        List<Window> windows = new ArrayList<>();
+        for (String text : json.strings("windows", MAX_WINDOWS)) {
+            windows.add(
+                    Window.parse(text).orElseThrow(() -> json.wrong("windows", "times such as mon-fri 22:00-04:00")));
+        }
+        return new Rollout(start, phases, state, windows);
     }
 }

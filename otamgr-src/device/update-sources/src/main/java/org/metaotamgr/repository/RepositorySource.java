@@ -93,7 +93,7 @@ final class RepositorySource implements UpdateSource {
                                 + offer.minimum().get()
                                 + ",installed=" + installed.version().get()
                                 + ",meaning=another version has to be installed first");
-            } else if (isForThisDevice(offer, client)) {
+            } else if (mayHave(offer, client)) {
                 targets.add(target);
             }
         }
@@ -143,13 +143,31 @@ final class RepositorySource implements UpdateSource {
 
     @Override
     public boolean isStillOffered(Target target) throws SourceException, InterruptedException {
-        TufClient client = refreshed();
+        TufClient client;
+        try {
+            client = refreshed();
+        } catch (SourceException e) {
+            // What was pulled is installed without the source, but not outside of the windows that were signed with it.
+            if (e.reason().isTransient() && !Offer.isWindowOpen(target, LocalDateTime.now(context.clock()))) {
+                throw closed(target);
+            }
+            throw e;
+        }
         for (Offer offer : offers(client)) {
             if (offer.target().id().equals(target.id())) {
-                return isForThisDevice(offer, client);
+                Turn turn = turn(offer, client, false);
+                if (turn == Turn.CLOSED) {
+                    throw closed(target);
+                }
+                return turn == Turn.NOW;
             }
         }
         return false;
+    }
+
+    private static SourceException closed(Target target) {
+        return new SourceException(
+                Reason.DEFERRED, target.name() + ": its roll-out has windows for the install, and none is open now");
     }
 
     private TufClient refreshed() throws SourceException, InterruptedException {
@@ -218,25 +236,28 @@ final class RepositorySource implements UpdateSource {
      * What the roll-out of an update says that came from elsewhere.
      *
      * @param target the update
+     * @param isForced whether its place in the phases does not matter
      * @return what it says to this device; empty if this repository has no such update
      * @throws SourceException if the repository cannot be had, or not be trusted
      * @throws InterruptedException if the thread was interrupted
      */
-    Optional<Turn> turn(Target target) throws SourceException, InterruptedException {
+    Optional<Turn> turn(Target target, boolean isForced) throws SourceException, InterruptedException {
         TufClient client = refreshed();
         for (Offer offer : offers(client)) {
             if (offer.isOf(target)) {
-                return Optional.of(turn(offer, client));
+                return Optional.of(turn(offer, client, isForced));
             }
         }
         return Optional.empty();
     }
 
-    private boolean isForThisDevice(Offer offer, TufClient client) {
-        return turn(offer, client) == Turn.NOW;
+    /** Whether this device may pull it; outside of its windows it does not begin with it. */
+    private boolean mayHave(Offer offer, TufClient client) {
+        Turn turn = turn(offer, client, false);
+        return turn == Turn.NOW || turn == Turn.CLOSED;
     }
 
-    private Turn turn(Offer offer, TufClient client) {
+    private Turn turn(Offer offer, TufClient client, boolean isForced) {
         if (offer.rollout().isEmpty()) {
             return Turn.NOW;
         }
@@ -250,13 +271,17 @@ final class RepositorySource implements UpdateSource {
         // Whoever has no name is among the last.
         double drawn =
                 device.map(name -> Rollout.place(name, offer.target().id())).orElse(Math.nextDown(1.0));
-        Turn turn = rollout.turn(drawn, now);
+        // What the signature says of the time is no time of the day.
+        LocalDateTime local = LocalDateTime.now(context.clock());
+        Turn turn = rollout.turn(isForced || drawn < rollout.share(now), local);
         if (turn != Turn.NOW) {
             context.log()
                     .info("repository_rollout:target=" + offer.target().name() + ",state="
                             + rollout.state().name().toLowerCase(java.util.Locale.ROOT) + ",share="
                             + Math.round(rollout.share(now) * 1e5) / 1e3 + ",place="
-                            + Math.round(drawn * 1e5) / 1e3 + ",time=" + now + ",meaning=not yet for this device");
+                            + Math.round(drawn * 1e5) / 1e3 + ",time=" + now + ",local=" + local.withNano(0)
+                            + ",meaning="
+                            + (turn == Turn.CLOSED ? "no window is open" : "not yet for this device"));
         }
         return turn;
     }

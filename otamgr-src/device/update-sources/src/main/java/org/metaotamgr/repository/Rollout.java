@@ -7,7 +7,9 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.LocalDateTime;
 import java.util.List;
+import org.metaotamgr.agent.Window;
 
 /**
  * Who gets a target when. Each device draws its place from a hash of its name and the target, so nobody keeps a list, and the
@@ -16,9 +18,11 @@ import java.util.List;
  * @param start when the first phase begins
  * @param phases one after the other; the last one has no end
  * @param state whether it goes on
+ * @param windows when devices may begin with it, in their local time; none means always
  */
-record Rollout(Instant start, List<Phase> phases, State state) {
+record Rollout(Instant start, List<Phase> phases, State state, List<Window> windows) {
     Rollout {
+        windows = List.copyOf(windows);
         phases = List.copyOf(phases);
     }
 
@@ -80,15 +84,20 @@ record Rollout(Instant start, List<Phase> phases, State state) {
     /**
      * Whether it is a device's turn.
      *
-     * @param drawn the place of the device, see {@link #place}
-     * @param now the time
+     * @param isReached whether a phase has reached the device, see {@link #share} and {@link #place}
+     * @param local the local time by the device's own clock
      * @return whether it may begin
      */
-    Turn turn(double drawn, Instant now) {
+    Turn turn(boolean isReached, LocalDateTime local) {
         return switch (state) {
             case HALTED -> Turn.HALTED;
             case RECALLED -> Turn.RECALLED;
-            case RUNNING -> drawn < share(now) ? Turn.NOW : Turn.LATER;
+            case RUNNING -> {
+                if (!isReached) {
+                    yield Turn.LATER;
+                }
+                yield Window.isOpen(windows, local) ? Turn.NOW : Turn.CLOSED;
+            }
         };
     }
 }

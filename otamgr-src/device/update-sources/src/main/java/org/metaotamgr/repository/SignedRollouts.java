@@ -32,11 +32,12 @@ public final class SignedRollouts {
      * Whether it is this device's turn.
      *
      * @param target an update of another source
+     * @param isForced whether it was meant for this very device, so that its place in the phases does not matter
      * @return the answer; empty if the repository does not have this update
      * @throws SourceException if the repository cannot be had, or not be trusted
      * @throws InterruptedException if the thread was interrupted
      */
-    public Optional<Turn> turn(Target target) throws SourceException, InterruptedException {
-        return repository.turn(target);
+    public Optional<Turn> turn(Target target, boolean isForced) throws SourceException, InterruptedException {
+        return repository.turn(target, isForced);
     }
 }

@@ -5,6 +5,8 @@ package org.metaotamgr.repository;
 public enum Turn {
     /** It may begin. */
     NOW,
+    /** It may have it, and begins with it when a window is open. */
+    CLOSED,
     /** Others are first. */
     LATER,
     /** Nobody begins, for now. */

@@ -14,6 +14,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.LocalTime;
+import java.time.ZoneOffset;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -729,6 +732,25 @@ class HawkbitSourceTest {
         server.assign(update());
         source(policy).check(DEVICE);
         assertTrue(source(policy).isStillOffered(offered(policy)));
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = Assignment.Kind.class,
+            names = {"SOFT", "FORCED"})
+    void outsideOfTheSignedWindowsItIsPulledAndNotInstalledHoweverItIsAssigned(Assignment.Kind kind) throws Exception {
+        // By the clock of these tests, which is that of Greenwich.
+        LocalTime now = LocalTime.now(ZoneOffset.UTC).truncatedTo(ChronoUnit.MINUTES);
+        String policy = rollouts("publish", "--window", now.plusHours(2) + "-" + now.plusHours(3));
+        server.assign(update().as(kind));
+        Target target = offered(policy);
+        assertArrayEquals(bundle, Files.readAllBytes(source(policy).pull(target, storage(), QUIET)));
+        assertEquals(
+                Reason.DEFERRED,
+                assertThrows(SourceException.class, () -> source(policy).isStillOffered(target))
+                        .reason());
+        rollouts("publish", "--target", "qemuarm64-2.0.bundle", "--window", now.minusHours(1) + "-" + now.plusHours(3));
+        assertTrue(source(policy).isStillOffered(target));
     }
 
     @ParameterizedTest

@@ -18,6 +18,7 @@ import java.nio.file.StandardCopyOption;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.LocalTime;
 import java.time.ZoneOffset;
 import java.time.temporal.ChronoUnit;
 import java.util.Arrays;
@@ -499,14 +500,17 @@ class RepositorySourceTest {
                         new Rollout.Phase(0.01, Duration.ofHours(24)),
                         new Rollout.Phase(0.1, Duration.ofHours(48)),
                         new Rollout.Phase(1, Duration.ZERO)),
-                Rollout.State.RUNNING);
+                Rollout.State.RUNNING,
+                List.of());
         assertEquals(0, rollout.share(start.minusSeconds(1)));
         assertEquals(0.01, rollout.share(start));
         assertEquals(0.01, rollout.share(start.plus(Duration.ofHours(24)).minusSeconds(1)));
         assertEquals(0.1, rollout.share(start.plus(Duration.ofHours(24))));
         assertEquals(1, rollout.share(start.plus(Duration.ofHours(72))));
         assertEquals(
-                0, new Rollout(start, rollout.phases(), Rollout.State.HALTED).share(start.plus(Duration.ofHours(99))));
+                0,
+                new Rollout(start, rollout.phases(), Rollout.State.HALTED, List.of())
+                        .share(start.plus(Duration.ofHours(99))));
         int first = 0;
         for (int i = 0; i < 100_000; i++) {
             first += Rollout.place("device-" + i, "ab".repeat(32)) < 0.1 ? 1 : 0;
@@ -543,6 +547,48 @@ class RepositorySourceTest {
         tool("recall", "qemuarm64-3.0.bundle");
         serve();
         assertFalse(source().isStillOffered(target));
+    }
+
+    @Test
+    void outsideOfTheSignedWindowsItIsPulledAndNotInstalledAlsoWithoutTheServer() throws Exception {
+        // Times of the day by a device whose local time is not that of Greenwich.
+        Instant now = Instant.now();
+        ZoneOffset zone = ZoneOffset.ofHours(now.atZone(ZoneOffset.UTC).getHour() < 12 ? 9 : -9);
+        LocalTime local = now.atZone(zone).toLocalTime().truncatedTo(ChronoUnit.MINUTES);
+        clock = Clock.fixed(now, zone);
+        publish(
+                "--target",
+                "qemuarm64-2.0.bundle",
+                "--start",
+                "2026-01-01T00:00:00Z",
+                "--window",
+                local.plusHours(2) + "-" + local.plusHours(3));
+        Target target = onlyOffer();
+        assertArrayEquals(Files.readAllBytes(version2), Files.readAllBytes(pull(target)));
+        assertEquals(Reason.DEFERRED, notNow(target).reason());
+        server.fail("releases/" + TIMESTAMP, 503);
+        assertEquals(Reason.DEFERRED, notNow(target).reason());
+        clock = Clock.fixed(now.plus(Duration.ofMinutes(150)), zone);
+        assertEquals(Reason.FETCH_FAILED, notNow(target).reason());
+        server.repair("releases/" + TIMESTAMP);
+        assertTrue(source().isStillOffered(target));
+        clock = Clock.fixed(now, ZoneOffset.UTC);
+        publish("--target", "qemuarm64-2.0.bundle", "--start", "2026-01-01T00:00:00Z", "--phase", "100%");
+        assertTrue(source().isStillOffered(target));
+    }
+
+    @Test
+    void aDeviceWhoseClockWasNeverSetKnowsNoWindow() throws Exception {
+        publish("--target", "qemuarm64-2.0.bundle", "--start", "2026-01-01T00:00:00Z", "--window", "00:00-24:00");
+        Target target = onlyOffer();
+        assertTrue(source().isStillOffered(target));
+        clockAt(Instant.EPOCH);
+        assertEquals(Reason.DEFERRED, notNow(target).reason());
+    }
+
+    private SourceException notNow(Target target) throws Exception {
+        UpdateSource source = source();
+        return assertThrows(SourceException.class, () -> source.isStillOffered(target));
     }
 
     @ParameterizedTest
