@@ -79,7 +79,7 @@ ota_slot_marker () {
 # The file system of the image itself, as a device makes a slot of an update: grown to the slot, with the marker. wic would make another one,
 # in which files lie elsewhere, and the first update of a flashed device would have to bring what it has.
 ota_slot_image () {
-    cp --sparse=always "${IMGDEPLOYDIR}/${IMAGE_NAME}.ext4" "${OTA_SLOT_IMAGE}"
+    cp --sparse=always "${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.ext4" "${OTA_SLOT_IMAGE}"
     export E2FSPROGS_FAKE_TIME=${REPRODUCIBLE_TIMESTAMP_ROOTFS}
     resize2fs "${OTA_SLOT_IMAGE}" ${OTA_SLOT_SIZE}M
     printf 'cd /boot\nwrite "%s" ota-slot-valid\n' "${OTA_SLOT_MARKER}/boot/ota-slot-valid" > "${OTA_SLOT_IMAGE}.debugfs"
@@ -183,7 +183,8 @@ IMAGE_PREPROCESS_COMMAND:append = " ota_slot_size_check"
 python ota_disk_check () {
     import gzip, os
     folder = d.getVar('IMGDEPLOYDIR')
-    name = os.path.join(folder, d.getVar('IMAGE_NAME') + '.wic')
+    # By its link: an earlier run of BitBake may have made it, with another time in its name.
+    name = os.path.join(folder, d.getVar('IMAGE_LINK_NAME') + '.wic')
     if os.path.exists(name):
         disk = open(name, 'rb')
     else:

@@ -255,6 +255,9 @@ class Image(MetadataCase):
         environment = {**os.environ, "PATH": d.getVar("PATH"), "E2FSPROGS_FAKE_TIME": "1520598896"}
         subprocess.run([*words, tree, update, "24M"], check=True, env=environment, capture_output=True)
         subprocess.run(["python3", ROOT / "lib/otamgr/settle.py", update], check=True, capture_output=True)
+        # As the class of images does. What runs later, perhaps in another run of BitBake with another time, has only this name.
+        (update.parent / "image.ext4").symlink_to(update.name)
+        d.setVar("IMAGE_NAME", "image-2")
         for name in ("ota_slot_marker", "ota_slot_image"):
             self.run_function(name, d)
         return d, update, slot, environment
