@@ -1,9 +1,12 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Promises of the boot script, kept by a real U-Boot in QEMU on a real disk image."""
 
 import subprocess
+import sys
 import unittest
+
+import pytest
 
 from boot_case import ARM, ENV_SIZE, NATIVE, X86, BootCase
 
@@ -202,4 +205,5 @@ class BootWatchdog(BootCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    # boot_case has taken what is its own.
+    sys.exit(pytest.main([__file__, *sys.argv[1:]]))

@@ -349,14 +349,12 @@ class Counts(unittest.TestCase):
         for text, expected in (
             ("ok 1\n3 passed, 1 failed\n", "3 1 0"),
             ("3 passed, 0 failed, 2 skipped\n", "3 0 2"),
-            ("Ran 5 tests in 0.1s\n\nOK\n", "5 0 0"),
-            ("Ran 5 tests in 0.1s\n\nOK (skipped=2)\n", "3 0 2"),
-            ("Ran 5 tests in 0.1s\n\nFAILED (failures=1, errors=1, skipped=1)\n", "2 2 1"),
+            ("5 passed in 0.10s\n", "5 0 0"),
+            ("=== 1 failed, 3 passed, 2 skipped, 7 deselected, 1 error in 75.10s (0:01:15) ===\n", "3 2 2"),
             (
                 "10 tests, 1 failures, 2 errors, 3 skipped, 0.4 s: org.x.Y\n2 tests, 0 failures, 0 errors, 0 skipped, 1 s: Z\n",
                 "6 3 3",
             ),
-            ("Ran 2 tests in 1s\n\nFAILED (errors=7)\n", "0 2 0"),
             ("nothing of the kind\n", "0 0 0"),
             ("fresh| 3 passed, 0 failed\n", "0 0 0"),
         ):

@@ -154,9 +154,7 @@ class Factory:
         self.busybox, self.repository = busybox, repository
         self.files = repository / "recipes-ota/sysupgrade/files"
         self.transcript, self.boards, self.images = [], [], {}
-        # Descriptor 3 must not be one of subprocess's own, Board.start replaces it in the child.
-        while os.open(os.devnull, os.O_RDONLY) <= 3:
-            pass
+        self._occupy_descriptors()
 
     def __enter__(self):
         run("mount", "--make-rprivate", "/")
@@ -171,8 +169,15 @@ class Factory:
         Board(self, "a")._old_slot()
         return self
 
+    @staticmethod
+    def _occupy_descriptors():
+        """Descriptor 3 must not be one of subprocess's own, Board.start replaces it in the child."""
+        while os.open(os.devnull, os.O_RDONLY) <= 3:
+            pass
+
     def become_worker(self, name):
-        """In a forked worker: from now on everything is made in a place of its own."""
+        """In another process: from now on everything is made in a place of its own."""
+        self._occupy_descriptors()
         self.place = self.place / f"worker-{name}"
         self.place.mkdir()
 

@@ -8,6 +8,7 @@ whoever says `armed` or `committed` is right. Then the same board does what it s
 """
 
 import fcntl
+import functools
 import os
 import random
 import shutil
@@ -373,7 +374,8 @@ def settled(board):
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def one_fails(factory, name, program, call, number, error):
+def one_fails(factory, drawn_call):
+    name, program, call, number, error = drawn_call
     scenario = SCENARIOS[name]
     board = scenario.board(factory)
     # Processes that run side by side may come out in another order, with one call less.
@@ -431,7 +433,7 @@ def drawn(factory, count, seed, pattern):
         tests.append(
             promises.Test(
                 f"{name}: {error} in {call} #{number} of {program}",
-                lambda factory, drawn_call=drawn_call: one_fails(factory, *drawn_call),
+                functools.partial(one_fails, drawn_call=drawn_call),
                 patience=PATIENCE,
             )
         )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 class Test(NamedTuple):
     promise: str
     function: Callable
+    module: str = ""
     alone: bool = False
     patience: int = 0
 
@@ -23,11 +24,12 @@ def promise(text, cases=None, alone=False, patience=0):
     """
 
     def register(function):
+        more = (function.__module__, alone, patience)
         if cases is None:
-            ALL.append(Test(text, function, alone, patience))
+            ALL.append(Test(text, function, *more))
         else:
             for case in cases:
-                ALL.append(Test(text.format(case), lambda factory, case=case: function(factory, case), alone, patience))
+                ALL.append(Test(text.format(case), lambda factory, case=case: function(factory, case), *more))
         return function
 
     return register
