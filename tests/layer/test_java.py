@@ -242,7 +242,9 @@ class Modules(unittest.TestCase):
             real[folder] = arrows
         page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
         for folder, outside, inside in re.findall(r"^    (\S+/\S+) +\d+ *([a-z -]*?) *(?:\[(.*)\])?$", page, re.M):
-            drawn[folder] = {(name, "compile") for name in outside.split()} | {(name, "test") for name in inside.split()}
+            drawn[folder] = {(name, "compile") for name in outside.split()} | {
+                (name, "test") for name in inside.split()
+            }
         self.assertEqual(real, drawn)
 
     def test_nothing_of_a_device_needs_a_build_host_or_test_equipment(self):
