@@ -142,6 +142,33 @@ class RecordedExchangesTest {
                         + "'failure'}, 'details': ['no room']}}");
     }
 
+    /** goosebit: one hash, no metadata, and an action whose number is that of the software. */
+    @Test
+    void aServerThatKnowsOnlySha1IsUnderstood() throws Exception {
+        server.put(BASE, recorded("base-goosebit.json"));
+        server.put(BASE + "/deploymentBase/1", recorded("deployment-goosebit.json"));
+        server.handle(BASE + "/deploymentBase/1/feedback", exchange -> {
+            sent.add("POST deploymentBase/1/feedback "
+                    + new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8));
+            exchange.sendResponseHeaders(200, -1);
+        });
+        UpdateSource source = source();
+        CheckResult.Offers offers = assertInstanceOf(CheckResult.Offers.class, source.check(DEVICE));
+        Target target = offers.targets().get(0);
+        assertEquals("update.bundle-2.0.0", target.name());
+        assertEquals(Optional.of("qemuarm64"), target.compatible());
+        assertEquals(6, target.bytes());
+        assertEquals(Optional.empty(), target.sha256());
+        assertEquals(
+                "http://goosebit.example.com/DEFAULT/controller/v1/board-1/download",
+                target.details().get("url"));
+        sent.clear();
+        source.report(target, new UpdateEvent.Failed("no room"));
+        assertSent(
+                "POST deploymentBase/1/feedback {'id': '1', 'status': {'execution': 'closed', 'result': {'finished': "
+                        + "'failure'}, 'details': ['no room']}}");
+    }
+
     @Test
     void anActionThatWaitsIsConfirmed() throws Exception {
         server.put(BASE, recorded("base-confirmation.json"));
