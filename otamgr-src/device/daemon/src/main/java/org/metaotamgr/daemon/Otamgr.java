@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Clock;
+import java.time.ZoneId;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -63,7 +64,7 @@ public final class Otamgr implements AutoCloseable {
         BootClock boot = new BootClock.Kernel();
         SecureRandom random = new SecureRandom();
         // Windows of a repository are meant in the device's local time.
-        Clock clock = Clock.systemDefaultZone();
+        Clock clock = Clock.system(ZoneId.systemDefault());
         AgentDevice device = AgentDevice.of(
                 config.agent(), SystemFacts.OF_DEVICE, programs, files, clock, boot, random::nextInt, log);
         boolean isHubby = config.agent().sourceType().equals(AgentConfig.HUBBY);
