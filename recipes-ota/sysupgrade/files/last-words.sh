@@ -77,6 +77,8 @@ last_words_in_memory() {
 # removed from there, as others may look for it; an empty TXN says that it was another system's.
 last_words_collected() {
     last_words_records=$(last_words_in_memory)
+    last_words_before=$(cat "$LAST_WORDS/seen" 2>/dev/null) || last_words_before=''
+    if [ "$last_words_records" = "$last_words_before" ] || ! last_words_possible; then return 0; fi
     if [ -n "$1" ]; then
         printf '%s\n' "$last_words_records" | while read -r last_words_sum last_words_record; do
             if [ -z "$last_words_sum" ] || grep -qsx -e "$last_words_sum $last_words_record" "$LAST_WORDS/seen"; then continue; fi
