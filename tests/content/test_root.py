@@ -268,6 +268,7 @@ class Root(unittest.TestCase):
             user=USER,
             group=self.user.pw_gid,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         ) as asked:
             self.assertEqual(asked.stdout.readline(), b"begun\n")
             asked.kill()

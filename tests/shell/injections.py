@@ -374,9 +374,11 @@ def settled(board):
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def one_fails(factory, drawn_call):
+def one_fails(factory, drawn_call, known):
     name, program, call, number, error = drawn_call
     scenario = SCENARIOS[name]
+    # It was learnt by the process that has drawn.
+    vars(scenario).update(known)
     board = scenario.board(factory)
     # Processes that run side by side may come out in another order, with one call less.
     for tried in range(5):
@@ -399,7 +401,7 @@ def drawn(factory, count, seed, pattern):
     """A list of tests, each with a fault of its own."""
     factory.inject = built(factory)
     chance = random.Random(seed)
-    calls = {}
+    calls, known = {}, {}
     for name, scenario in SCENARIOS.items():
         if pattern and pattern not in name:
             continue
@@ -407,6 +409,7 @@ def drawn(factory, count, seed, pattern):
         result = injected(board, scenario, "--list", "/tmp/calls")
         settled(board)
         scenario.learnt(board, result)
+        known[name] = {key: value for key, value in vars(scenario).items() if key in ("reference", "wanted")}
         calls[name] = {}
         for line in (board.root / "tmp/calls").read_text().splitlines():
             program, call, made = line.split()
@@ -433,7 +436,7 @@ def drawn(factory, count, seed, pattern):
         tests.append(
             promises.Test(
                 f"{name}: {error} in {call} #{number} of {program}",
-                functools.partial(one_fails, drawn_call=drawn_call),
+                functools.partial(one_fails, drawn_call=drawn_call, known=known[name]),
                 patience=PATIENCE,
             )
         )
