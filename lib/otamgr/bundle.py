@@ -341,7 +341,8 @@ def _signers(signature, chain):
 def verify_signature(path, signature, chain, trusted):
     """Returns who signed, the path of the key or certificate; raises SignatureError. The rules are those of the device.
 
-    path: what is signed. signature: bytes. chain: PEM text of the signer's certificates, leaf first, and perhaps further signatures; or empty.
+    path: what is signed. signature: bytes. chain: PEM text of the signer's certificates, leaf first, and perhaps further signatures; or
+    empty.
     trusted: files and folders with public keys and certificates of authorities, PEM, and *.revoked with those that are trusted no more.
     """
     keys, revoked = _trusted(trusted), {}
@@ -790,8 +791,8 @@ def _recipients(key, certificates):
 
 def encrypt(path, output, key, certificates, recipients, trusted=()):
     """A bundle of format 2 whose frames are encrypted for those who have the key of one of the recipients' certificates. As its manifest is
-    another one, it is signed by `key`, which has these certificates. trusted: who has to have signed the plain one. Returns the values of its
-    manifest."""
+    another one, it is signed by `key`, which has these certificates. trusted: who has to have signed the plain one. Returns the values
+    of its manifest."""
     path, output = Path(path), Path(output)
     chain = _chain(certificates)
     new = output.with_name(f"{output.name}.{os.getpid()}.new")

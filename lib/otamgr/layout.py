@@ -175,17 +175,18 @@ def _verified_problems(settings):
     found = []
     if _text(settings, "OTA_ENV_STORE") != "script":
         found.append(
-            'OTA_VERIFIED_BOOT = "1": a U-Boot that loads its environment from the disk takes its commands from there, so the boot script has to keep '
-            'the few variables that count: set OTA_ENV_STORE = "script"'
+            'OTA_VERIFIED_BOOT = "1": a U-Boot that loads its environment from the disk takes its commands from there, so the boot script '
+            'has to keep the few variables that count: set OTA_ENV_STORE = "script"'
         )
     if _text(settings, "OTA_PARTITION_TABLE") != "gpt":
         found.append(
-            'OTA_VERIFIED_BOOT = "1": the initramfs finds the slots by their names, which a partition table of the kind msdos has not: set OTA_PARTITION_TABLE '
-            '= "gpt"'
+            'OTA_VERIFIED_BOOT = "1": the initramfs finds the slots by their names, which a partition table of the kind msdos has not: set '
+            'OTA_PARTITION_TABLE = "gpt"'
         )
     if not (settings.getVar("OTA_UBOOT_BOOTCOMMAND") or "").strip():
         found.append(
-            'OTA_VERIFIED_BOOT = "1": no U-Boot loads a signed boot script by itself: set OTA_UBOOT_BOOTCOMMAND (docs/verified-boot.md, step 3)'
+            'OTA_VERIFIED_BOOT = "1": no U-Boot loads a signed boot script by itself: set OTA_UBOOT_BOOTCOMMAND '
+            '(docs/verified-boot.md, step 3)'
         )
     return found
 
