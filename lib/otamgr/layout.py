@@ -186,7 +186,7 @@ def _verified_problems(settings):
     if not (settings.getVar("OTA_UBOOT_BOOTCOMMAND") or "").strip():
         found.append(
             'OTA_VERIFIED_BOOT = "1": no U-Boot loads a signed boot script by itself: set OTA_UBOOT_BOOTCOMMAND '
-            '(docs/verified-boot.md, step 3)'
+            "(docs/verified-boot.md, step 3)"
         )
     return found
 
