@@ -6,12 +6,16 @@ import json
 import random
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "lib"))
+from otamgr import rollout  # noqa: E402
+
 IMAGE = {"etc/hostname": b"x", "sbin/init": b"#!", "boot/Image": b"kernel"}
 
 
@@ -315,14 +319,33 @@ def test_a_rollout_is_planned_halted_and_recalled(repo, bundles):
     assert "did you mean board-1.10.bundle" in run("ota-repository", "halt", repo, "1.10", status=1)
 
 
+def test_a_rollout_goes_on_where_it_was_halted():
+    def at(text):
+        return rollout.read(f"2027-03-{text}:00Z")
+
+    one = rollout.planned(at("05T18:00"), [(1, 24), (10, 48), (100, None)])
+    halted = rollout.changed(one, "halted", at("06T12:00"))
+    # Again, and recalled meanwhile: since when it stands does not change.
+    halted = rollout.changed(rollout.changed(halted, "halted", at("07T12:00")), "recalled", at("07T13:00"))
+    assert halted == {**one, "state": "recalled", "halted": "2027-03-06T12:00:00Z"}
+    # 18 of the 24 hours of the first phase were over, so six are left, and not none after a week-end.
+    assert rollout.changed(halted, "running", at("08T12:00")) == {**one, "start": "2027-03-07T18:00:00Z"}
+    # What stood before it began, begins as it was planned, or at once.
+    early = rollout.changed(one, "halted", at("05T12:00"))
+    assert rollout.changed(early, "running", at("05T15:00")) == one
+    assert rollout.changed(early, "running", at("05T20:00"))["start"] == "2027-03-05T20:00:00Z"
+    # A resume of what runs is nothing, and so is one by a clock that is behind.
+    assert rollout.changed(one, "running", at("09T12:00")) == one
+    assert rollout.changed(halted, "running", at("06T11:00")) == one
+
+
 def test_a_rollout_has_windows(repo, bundles):
     run("ota-repository", "add", repo, bundles["board", "1.10"])
     run("ota-repository", "publish", "--window", "mon-fri,sun 22:00-04:00", "--window", "12:00-24:00", repo)
-    rollout = json.loads(run("ota-repository", "list", "--json", repo))["board-1.10.bundle"]["custom"]["otamgr"][
-        "rollout"
-    ]
-    assert rollout["windows"] == ["mon-fri,sun 22:00-04:00", "12:00-24:00"]
-    assert rollout["phases"] == [{"share": 100000}]
+    entry = json.loads(run("ota-repository", "list", "--json", repo))["board-1.10.bundle"]
+    policy = entry["custom"]["otamgr"]["rollout"]
+    assert policy["windows"] == ["mon-fri,sun 22:00-04:00", "12:00-24:00"]
+    assert policy["phases"] == [{"share": 100000}]
     assert "mon-fri,sun 22:00-04:00; 12:00-24:00" in run("ota-repository", "plan", repo, "board-1.10.bundle")
 
 

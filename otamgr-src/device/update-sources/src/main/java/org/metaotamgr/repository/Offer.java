@@ -133,7 +133,8 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
     }
 
     private static Rollout rollout(Json json) throws Json.MalformedException {
-        json.refuseOthersThan(Set.of("start", "state", "phases", "windows"));
+        // "halted", since when it is, is for whoever lets it go on.
+        json.refuseOthersThan(Set.of("start", "state", "phases", "windows", "halted"));
         Instant start;
         try {
             start = Instant.parse(json.string("start"));
