@@ -129,6 +129,60 @@ class Links(unittest.TestCase):
                     same, f"{cast.with_suffix('.svg')} is not what scripts/record draws of {cast.name}; run it"
                 )
 
+    def test_the_timeline_shows_what_a_log_of_the_demo_tells(self):
+        log = """\
+[   1.1s]   board     power on or reset: U-Boot 2023.01
+[   3.4s]   u-boot    booting slot a (committed), partition 0x2
+[  20.0s]   hubby     hubby: update offered: version=2.0,image=x.img,prefix=/tmp
+[  24.0s]   otamgr    ota_notification:path=/tmp/ota_type_5
+[  30.0s]   check     [                         ]   0 %
+[  34.0s]   check     [#########################] 100 %
+[  34.0s]   write     [                         ]   0 %
+[  39.0s]   write     [#########################] 100 %
+[  40.0s]   otamgr    install_armed:target=x,txn=T
+[  45.0s]   board     power on or reset: U-Boot 2023.01
+[  47.0s]   u-boot    booting slot b (trial), partition 0x3
+"""
+        good = log + "[  80.0s]   otamgr    slot_committed:slot=b,txn=T\n[  90.0s]   otamgr    control:socket=x\n"
+        bad = (
+            log
+            + """\
+[  60.0s]   board     power on or reset: U-Boot 2023.01
+[  62.0s]   u-boot    trial of slot b (T) has no boots left, back to slot a
+[  62.1s]   u-boot    booting slot a (committed), partition 0x2
+"""
+        )
+        draw = ROOT / "docs/pictures/draw"
+
+        def titles(text):
+            with tempfile.TemporaryDirectory() as folder:
+                Path(folder, "demo.log").write_text(text, encoding="utf-8")
+                picture = Path(folder, "out.svg")
+                done = subprocess.run(
+                    [draw, "--timeline", Path(folder, "demo.log"), picture], capture_output=True, text=True
+                )
+                if done.returncode:
+                    return done.stderr
+                root = ElementTree.parse(picture).getroot()
+            namespace = "{http://www.w3.org/2000/svg}"
+            spans = [title.text for title in root.iter(f"{namespace}title")][1:]
+            return spans + [text.text for text in root.iter(f"{namespace}text") if text.get("y") in ("48", "66")]
+
+        common = ["U-Boot 1.1 to 3.4 s", "download 20.0 to 24.0 s", "committed 3.4 to 45.0 s", "U-Boot 45.0 to 47.0 s"]
+        phases = ["check 30.0 to 34.0 s", "write 34.0 to 39.0 s"]
+        self.assertEqual(
+            titles(good),
+            [*common, "trial 47.0 to 80.0 s", "committed 80.0 to 90.0 s", "sysupgrade 30.0 to 39.0 s"]
+            + [*phases, "armed 40.0 s", "reset 45.0 s", "committed 80.0 s"],
+        )
+        self.assertEqual(
+            titles(bad),
+            [*common, "trial 47.0 to 60.0 s", "U-Boot 60.0 to 62.1 s", "committed 62.1 to 62.1 s"]
+            + ["sysupgrade 30.0 to 39.0 s", *phases]
+            + ["armed 40.0 s", "reset 45.0 s", "reset 60.0 s", "has no boots left 62.0 s"],
+        )
+        self.assertIn("expected lines of scripts/demo", titles("nothing of it\n"))
+
 
 class Marks(unittest.TestCase):
     def test_every_block_with_commands_runs_here_or_says_what_it_needs(self):
@@ -168,6 +222,23 @@ class Marks(unittest.TestCase):
                             break
                         if option and option.group(0) not in helps[program]:
                             wrong.append(f"{page.name}:{block.line}: {program} --help knows no {option.group(0)}")
+        self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
+
+    def test_promises_that_prose_names_are_in_the_list_of_promises(self):
+        listed = subprocess.run(
+            [ROOT / "scripts/test", "--list"], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        wrong = []
+        for page in every():
+            for number, line in [*page.prose, *((block.line, line) for block in page.blocks for line in block.lines)]:
+                # A page of the layer's own commands has no other form: a stage, a stage and words of a promise, several of both.
+                for told in re.findall(
+                    r"scripts/test ((?:'[^']+'|[a-z]+/[A-Za-z0-9_#.-]+)(?: [a-z]+/[A-Za-z0-9_#.-]+)*)", line
+                ):
+                    for name in re.findall(r"'([^']+)'|(\S+)", told):
+                        stage, slash, words = "".join(name).partition("/")
+                        if slash and not any(one.startswith(f"{stage}/") and words in one for one in listed):
+                            wrong.append(f"{page.name}:{number}: scripts/test --list has no promise {stage}/{words}")
         self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
 
     def test_scripts_that_pages_show_parse(self):
