@@ -33,6 +33,7 @@ CHECKS = [
     "trial-guard",
     "otamgr",
     "clock",
+    "log",
     "programs",
     "signatures",
 ]
@@ -478,7 +479,7 @@ def other_slot(factory):
     board._write_at(SLOT["b"][0], bytes(4096))
     run("blockdev", "--flushbufs", board.loops["b"])
     expect(board, "other-slot", "warning", "an update stopped while it was written")
-    board.set_env(ota_txn="", ota_trial="", ota_tries="")
+    board.set_env(ota_txn="", ota_trial="", ota_tries="", ota_log="")
     (board.root / "data/otamgr/journal").unlink()
     expect(board, "other-slot", "ok", "never updated, nothing to fall back on yet")
     run("mke2fs", "-q", "-F", "-t", "ext4", board.loops["b"])
@@ -576,6 +577,33 @@ def clock(factory):
         "2026-06-01T00:00:00Z slot-mismatch running=a committed=b\n2026-04-01T00:00:00Z x y=z\n"
     )
     expect(board, "clock", "warning", "but the journal knows 2026-06-01T00:00:00Z")
+
+
+@promise(
+    "ota-doctor: an event log that lacks what the environment knows of is a warning; one that has it, or may have had it, is none"
+)
+def log(factory):
+    board = healthy(factory)
+    journal = board.root / "data/otamgr/journal"
+    expect(board, "log", "ok", "nothing was armed or committed")
+    for number in range(3):
+        equal(board.run("/sbin/ota-slot", "note", "one", f"number={number}").code, 0, "note")
+    content = journal.read_text()
+    lines = content.splitlines(keepends=True)
+    links = [line.split("link=")[1].strip() for line in lines]
+    board.set_env(ota_log=links[1])
+    expect(board, "log", "ok", "link 2")
+    journal.write_text(lines[0] + lines[2])
+    expect(board, "log", "warning", "lacks link 2", "ota-why --export", "ota log verify")
+    # What is no longer kept may have been there.
+    journal.write_text(f"2026-01-01T00:00:00Z log-continued after={links[1]} link=3:{'0' * 64}\n")
+    expect(board, "log", "ok", "link 2")
+    journal.unlink()
+    expect(board, "log", "warning", "lacks link 2")
+    journal.write_text(content)
+    for damaged in ("2", "two:" + links[1][2:], links[1] + "0", links[1] + "\\n", "0" + links[1]):
+        board.set_env(ota_log=damaged)
+        expect(board, "log", "warning", "no link")
 
 
 @promise("ota-doctor: missing programs are named; those for some image formats only as a warning")
