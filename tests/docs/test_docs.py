@@ -129,6 +129,21 @@ class Links(unittest.TestCase):
                     same, f"{cast.with_suffix('.svg')} is not what scripts/record draws of {cast.name}; run it"
                 )
 
+    def test_the_figures_of_performance_are_those_of_the_recorded_run(self):
+        page = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+        shown = re.search(r"<!-- bench.json -->\n(.*?)<!-- end -->", page, re.S)[1]
+        done = subprocess.run(
+            [ROOT / "scripts/bench", "--from", ROOT / "docs/pictures/bench.json"], capture_output=True, text=True
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(shown.split(), done.stdout.split(), "expected what scripts/bench --from prints")
+        with tempfile.TemporaryDirectory() as folder:
+            other = Path(folder, "other.json")
+            other.write_text("{}", encoding="utf-8")
+            done = subprocess.run([ROOT / "scripts/bench", "--from", other], capture_output=True, text=True)
+            self.assertEqual(1, done.returncode)
+            self.assertIn("expected what --json writes", done.stderr)
+
     def test_the_timeline_shows_what_a_log_of_the_demo_tells(self):
         log = """\
 [   1.1s]   board     power on or reset: U-Boot 2023.01
@@ -182,6 +197,31 @@ class Links(unittest.TestCase):
             + ["armed 40.0 s", "reset 45.0 s", "reset 60.0 s", "has no boots left 62.0 s"],
         )
         self.assertIn("expected lines of scripts/demo", titles("nothing of it\n"))
+
+
+class Site(unittest.TestCase):
+    def test_mkdocs_makes_a_site_of_all_pages_without_a_warning(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "site")
+            done = subprocess.run([ROOT / "scripts/site", "--out", out], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+            lacking = []
+            for page in every():
+                place = out / page.path.relative_to(ROOT)
+                made = place.with_name("index.html") if place.name == "README.md" else place.with_suffix(".html")
+                if not made.exists():
+                    lacking.append(str(made.relative_to(out)))
+            self.assertEqual(lacking, [], "pages that are not in the site; is each committed or added?")
+            self.assertIn("scripts/demo", (out / "docs/pictures/timeline.svg").read_text(encoding="utf-8"))
+
+    def test_its_navigation_names_every_page(self):
+        listed = set(re.findall(r"^ +- [^:]+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M))
+        there = {
+            str(page.path.relative_to(ROOT))
+            for page in every()
+            if page.path.parent.name != "decisions" or page.path.name == "README.md"
+        }
+        self.assertEqual((sorted(there - listed), sorted(listed - there)), ([], []), "pages, names without a page")
 
 
 class Marks(unittest.TestCase):
