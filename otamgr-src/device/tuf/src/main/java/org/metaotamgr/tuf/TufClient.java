@@ -45,6 +45,7 @@ public final class TufClient {
     private final Optional<byte[]> shippedRoot;
     private final Time time;
     private final Limits limits;
+    private final Signatures signatures;
 
     private Instant now;
 
@@ -63,13 +64,21 @@ public final class TufClient {
      *     hold it. One that belongs to another chain than the store's, or that is newer, replaces what is stored
      * @param time what is known of the time; it stands still for the whole refresh
      * @param limits how much the repository may ask
+     * @param signatures verifies signatures; best that of the client before this one
      */
-    public TufClient(MetadataStore store, Transport transport, Optional<byte[]> shippedRoot, Time time, Limits limits) {
+    public TufClient(
+            MetadataStore store,
+            Transport transport,
+            Optional<byte[]> shippedRoot,
+            Time time,
+            Limits limits,
+            Signatures signatures) {
         this.store = store;
         this.transport = transport;
         this.shippedRoot = shippedRoot;
         this.time = time;
         this.limits = limits;
+        this.signatures = signatures;
     }
 
     /**
@@ -244,7 +253,7 @@ public final class TufClient {
 
     private Root trustedRoot() throws TufException {
         Optional<byte[]> content = store.read(file(ROOT), limits.rootBytes());
-        Optional<Root> stored = content.flatMap(TufClient::storedRoot);
+        Optional<Root> stored = content.flatMap(this::storedRoot);
         if (shippedRoot.isEmpty()) {
             return stored.orElseThrow(
                     () -> new TufException(
@@ -264,7 +273,7 @@ public final class TufClient {
         return shipped;
     }
 
-    private static Optional<Root> storedRoot(byte[] content) {
+    private Optional<Root> storedRoot(byte[] content) {
         try {
             return Optional.of(selfSigned("root.json", content));
         } catch (TufException e) {
@@ -273,7 +282,7 @@ public final class TufClient {
         }
     }
 
-    private static Root selfSigned(String name, byte[] content) throws TufException {
+    private Root selfSigned(String name, byte[] content) throws TufException {
         Metadata<Root> read = MetadataReader.root(name, content);
         requireSigned(name, read, read.signed().role(ROOT));
         return read.signed();
@@ -388,7 +397,7 @@ public final class TufClient {
         try {
             Metadata<Timestamp> read = MetadataReader.timestamp(TIMESTAMP, content);
             requireSameRepository(TIMESTAMP, read.signed());
-            return root.role(TIMESTAMP).hasSigned(read) ? Optional.of(read.signed()) : Optional.empty();
+            return root.role(TIMESTAMP).hasSigned(read, signatures) ? Optional.of(read.signed()) : Optional.empty();
         } catch (TufException e) {
             return Optional.empty();
         }
@@ -435,7 +444,7 @@ public final class TufClient {
     private Optional<Snapshot> storedSnapshot(byte[] content) {
         try {
             Metadata<Snapshot> read = MetadataReader.snapshot(SNAPSHOT, content);
-            return root.role(SNAPSHOT).hasSigned(read) ? Optional.of(read.signed()) : Optional.empty();
+            return root.role(SNAPSHOT).hasSigned(read, signatures) ? Optional.of(read.signed()) : Optional.empty();
         } catch (TufException e) {
             return Optional.empty();
         }
@@ -497,8 +506,8 @@ public final class TufClient {
         return root.consistentSnapshot() ? version + "." + name : name;
     }
 
-    private static void requireSigned(String name, Metadata<?> read, Role signers) throws TufException {
-        if (!signers.hasSigned(read)) {
+    private void requireSigned(String name, Metadata<?> read, Role signers) throws TufException {
+        if (!signers.hasSigned(read, signatures)) {
             throw new TufException(
                     Reason.NOT_TRUSTED,
                     name + ": expected signatures of " + signers.threshold() + " of "

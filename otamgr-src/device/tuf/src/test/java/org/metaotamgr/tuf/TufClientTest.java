@@ -26,6 +26,7 @@ class TufClientTest {
 
     private final RepositoryOnPaper repository = new RepositoryOnPaper();
     private final MemoryStore store = new MemoryStore();
+    private final Signatures signatures = new Signatures();
     private byte[] shipped;
     private Instant now = NOW;
     private Instant built = Instant.EPOCH;
@@ -38,7 +39,7 @@ class TufClientTest {
     }
 
     private TufClient client() {
-        return new TufClient(store, repository, Optional.of(shipped), new Time(now, built), Limits.DEVICE);
+        return new TufClient(store, repository, Optional.of(shipped), new Time(now, built), Limits.DEVICE, signatures);
     }
 
     private TufClient refreshed() throws Exception {
@@ -156,7 +157,8 @@ class TufClientTest {
         byte[] signature = timestamp.signatures().values().iterator().next();
         Role two = new Role(Map.of("a", key, "b", key), 2);
         assertFalse(two.hasSigned(
-                new Metadata<>(timestamp.signed(), timestamp.signedBytes(), Map.of("a", signature, "b", signature))));
+                new Metadata<>(timestamp.signed(), timestamp.signedBytes(), Map.of("a", signature, "b", signature)),
+                signatures));
     }
 
     @Test
@@ -230,7 +232,7 @@ class TufClientTest {
         RepositoryOnPaper moved = new RepositoryOnPaper();
         byte[] root = moved.publishRoot();
         moved.publish();
-        TufClient client = new TufClient(store, moved, Optional.of(root), Time.of(NOW), Limits.DEVICE);
+        TufClient client = new TufClient(store, moved, Optional.of(root), Time.of(NOW), Limits.DEVICE, signatures);
         client.refresh();
         assertEquals(1, client.version());
     }

@@ -26,6 +26,7 @@ import org.metaotamgr.agent.Version;
 import org.metaotamgr.http.Json;
 import org.metaotamgr.tuf.FolderStore;
 import org.metaotamgr.tuf.Limits;
+import org.metaotamgr.tuf.Signatures;
 import org.metaotamgr.tuf.TargetFile;
 import org.metaotamgr.tuf.Time;
 import org.metaotamgr.tuf.TufClient;
@@ -47,6 +48,7 @@ final class RepositorySource implements UpdateSource {
     private final Path buildTime;
     private final Optional<String> device;
     private final SourceContext context;
+    private final Signatures signatures = new Signatures();
 
     /**
      * Makes it.
@@ -181,7 +183,8 @@ final class RepositorySource implements UpdateSource {
                     place.metadata(),
                     Optional.of(shipped),
                     new Time(context.clock().instant(), built),
-                    Limits.DEVICE);
+                    Limits.DEVICE,
+                    signatures);
             client.refresh();
             if (built.isAfter(client.now())) {
                 context.log()

@@ -23,6 +23,7 @@ import org.metaotamgr.repository.HttpTransport;
 import org.metaotamgr.tuf.FolderStore;
 import org.metaotamgr.tuf.Hashes;
 import org.metaotamgr.tuf.Limits;
+import org.metaotamgr.tuf.Signatures;
 import org.metaotamgr.tuf.TargetFile;
 import org.metaotamgr.tuf.Time;
 import org.metaotamgr.tuf.TufClient;
@@ -118,7 +119,8 @@ public final class TufClientMain {
                 new HttpTransport(http(base), base),
                 Optional.empty(),
                 Time.of(Instant.now()),
-                LIMITS);
+                LIMITS,
+                new Signatures());
         client.refresh();
         return client;
     }
