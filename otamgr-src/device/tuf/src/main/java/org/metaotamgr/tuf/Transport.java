@@ -3,7 +3,7 @@ package org.metaotamgr.tuf;
 
 /** Where metadata comes from: a server, a folder, a stick. It is trusted with nothing. */
 @FunctionalInterface
-public interface Transport {
+public interface Transport extends AutoCloseable {
     /**
      * Fetches a metadata file.
      *
@@ -15,4 +15,8 @@ public interface Transport {
      * @throws InterruptedException if the thread was interrupted
      */
     byte[] metadata(String name, int limit) throws TufException, InterruptedException;
+
+    /** Lets go of what it holds. */
+    @Override
+    default void close() {}
 }

@@ -19,6 +19,10 @@ import java.util.concurrent.TimeUnit;
  */
 final class Exchange implements AutoCloseable {
     private static final int PIECE = 64 * 1024;
+    /** Less work than another connection, which for TLS is some tenths of a second on a small device. */
+    private static final int LEFT_OVER = 64 * 1024;
+
+    private static final Duration LEFT_OVER_TIME = Duration.ofSeconds(2);
 
     /**
      * How slow a download may be.
@@ -96,7 +100,7 @@ final class Exchange implements AutoCloseable {
                 Connection.Answer answer =
                         connection.ask(call.method(), call.uri(), call.headers(), call.body(), call.isLast());
                 events.put(new Event.Head(answer.head()));
-                if (answer.head().status() < 300) {
+                if (Http.hasBody(answer.head().status()) || !call.isLast()) {
                     pass(answer);
                 }
             } catch (IOException e) {
@@ -238,8 +242,26 @@ final class Exchange implements AutoCloseable {
         };
     }
 
-    /** Leaves the connection for another exchange, if it is good for one; returns whether it is. */
-    boolean keep() {
+    /**
+     * Leaves the connection for another exchange, if it is good for one. What nobody has read of the answer, as the page of a server
+     * that has not found a file, is passed over where it is short and comes soon.
+     *
+     * @return whether it is
+     * @throws InterruptedException if the waiting thread was interrupted
+     */
+    boolean keep() throws InterruptedException {
+        long until = System.nanoTime() + LEFT_OVER_TIME.toNanos();
+        for (int passed = 0; !isOver && passed <= LEFT_OVER; ) {
+            Event event = events.poll(until - System.nanoTime(), TimeUnit.NANOSECONDS);
+            if (event instanceof Event.Piece piece) {
+                passed += piece.length();
+                free.add(piece.buffer());
+            } else if (event instanceof Event.End) {
+                isOver = true;
+            } else {
+                break;
+            }
+        }
         isKept = isOver && isWhole;
         return isKept;
     }

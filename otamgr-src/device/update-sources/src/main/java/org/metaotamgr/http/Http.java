@@ -136,9 +136,14 @@ public final class Http {
      * @throws InterruptedException if the thread was interrupted
      */
     public byte[] get(URI uri, Map<String, String> headers, int limit) throws SourceException, InterruptedException {
+        return get(uri, headers, limit, Optional.empty());
+    }
+
+    private byte[] get(URI uri, Map<String, String> headers, int limit, Optional<Line> line)
+            throws SourceException, InterruptedException {
         Request request = new Request(
                 "GET", uri, headers, Optional.empty(), Optional.of(config.requestTimeout()), Reason.FETCH_FAILED);
-        return exchange(request, response -> {
+        Handler<byte[]> handler = response -> {
             if (response.status() != OK) {
                 throw problem(request, response);
             }
@@ -154,7 +159,8 @@ public final class Http {
                                 + " and the end of the connection");
             }
             return content;
-        });
+        };
+        return exchange(request, handler, line);
     }
 
     /**
@@ -196,6 +202,34 @@ public final class Http {
      */
     public <T> T exchange(Request request, Handler<T> handler) throws SourceException, InterruptedException {
         return exchange(request, handler, Optional.empty());
+    }
+
+    /**
+     * Small files one after the other on one connection, as long as the server wants it. For one thread; nothing is connected before
+     * the first.
+     */
+    public final class Sequence implements AutoCloseable {
+        private final Line line = new Line();
+
+        /**
+         * As {@link Http#get}.
+         *
+         * @param uri where it is
+         * @param headers what else to say
+         * @param limit its largest length in bytes
+         * @return the file
+         * @throws SourceException if it cannot be had
+         * @throws InterruptedException if the thread was interrupted
+         */
+        public byte[] get(URI uri, Map<String, String> headers, int limit)
+                throws SourceException, InterruptedException {
+            return Http.this.get(uri, headers, limit, Optional.of(line));
+        }
+
+        @Override
+        public void close() {
+            line.close();
+        }
     }
 
     /**
@@ -258,11 +292,15 @@ public final class Http {
                 AnswerReader.Head head = answered.get();
                 if (!isRedirect(head.status()) || !request.method().equals("GET")) {
                     refuseCompressed(request, head);
-                    T made = handler.handle(new Answer(head, exchange));
-                    if (line.isPresent() && exchange.keep()) {
-                        line.get().keep(connection, server);
+                    try {
+                        T made = handler.handle(new Answer(head, exchange));
+                        keep(line, exchange, connection, server);
+                        return made;
+                    } catch (SourceException e) {
+                        // An answer that does not help is nevertheless one.
+                        keep(line, exchange, connection, server);
+                        throw e;
                     }
-                    return made;
                 }
                 uri = redirected(uri, head.header("Location"), redirects, request);
             } catch (IOException e) {
@@ -271,6 +309,13 @@ public final class Http {
                 }
                 throw new SourceException(request.whenBroken(), text(uri) + ": " + meaning(e));
             }
+        }
+    }
+
+    private static void keep(Optional<Line> line, Exchange exchange, Connection connection, String server)
+            throws InterruptedException {
+        if (line.isPresent() && exchange.keep()) {
+            line.get().keep(connection, server);
         }
     }
 
@@ -318,6 +363,11 @@ public final class Http {
                     text(request.uri()) + ": expected the file as it is, found it in the coding " + coding.get()
                             + ", which nobody asked for; check the proxies on the way");
         }
+    }
+
+    /** Whether anybody wants the body of an answer; what a server says of an error is for people. */
+    static boolean hasBody(int status) {
+        return status < 300;
     }
 
     private static boolean isRedirect(int status) {
@@ -494,7 +544,7 @@ public final class Http {
 
         @Override
         public InputStream body() {
-            return exchange.body();
+            return hasBody(head.status()) ? exchange.body() : InputStream.nullInputStream();
         }
     }
 }

@@ -29,6 +29,7 @@ import org.metaotamgr.tuf.Limits;
 import org.metaotamgr.tuf.Signatures;
 import org.metaotamgr.tuf.TargetFile;
 import org.metaotamgr.tuf.Time;
+import org.metaotamgr.tuf.Transport;
 import org.metaotamgr.tuf.TufClient;
 import org.metaotamgr.tuf.TufException;
 
@@ -78,10 +79,10 @@ final class RepositorySource implements UpdateSource {
 
     @Override
     public CheckResult check(InstalledSystem installed) throws SourceException, InterruptedException {
-        TufClient client = refreshed();
+        Contents contents = contents();
         List<Target> targets = new ArrayList<>();
         List<Target> foreign = new ArrayList<>();
-        for (Offer offer : offers(client)) {
+        for (Offer offer : contents.offers()) {
             Target target = offer.target();
             if (installed.compatible().isPresent() && !target.compatible().equals(installed.compatible())) {
                 foreign.add(target);
@@ -95,7 +96,7 @@ final class RepositorySource implements UpdateSource {
                                 + offer.minimum().get()
                                 + ",installed=" + installed.version().get()
                                 + ",meaning=another version has to be installed first");
-            } else if (mayHave(offer, client)) {
+            } else if (mayHave(offer, contents.client())) {
                 targets.add(target);
             }
         }
@@ -145,9 +146,9 @@ final class RepositorySource implements UpdateSource {
 
     @Override
     public boolean isStillOffered(Target target) throws SourceException, InterruptedException {
-        TufClient client;
+        Contents contents;
         try {
-            client = refreshed();
+            contents = contents();
         } catch (SourceException e) {
             // What was pulled is installed without the source, but not outside of the windows that were signed with it.
             if (e.reason().isTransient() && !Offer.isWindowOpen(target, LocalDateTime.now(context.clock()))) {
@@ -155,9 +156,9 @@ final class RepositorySource implements UpdateSource {
             }
             throw e;
         }
-        for (Offer offer : offers(client)) {
+        for (Offer offer : contents.offers()) {
             if (offer.target().id().equals(target.id())) {
-                Turn turn = turn(offer, client, false);
+                Turn turn = turn(offer, contents.client(), false);
                 if (turn == Turn.CLOSED) {
                     throw closed(target);
                 }
@@ -172,15 +173,23 @@ final class RepositorySource implements UpdateSource {
                 Reason.DEFERRED, target.name() + ": its roll-out has windows for the install, and none is open now");
     }
 
-    private TufClient refreshed() throws SourceException, InterruptedException {
+    /**
+     * What the repository says now.
+     *
+     * @param client what verified it
+     * @param offers what it offers that this program understands
+     */
+    private record Contents(TufClient client, List<Offer> offers) {}
+
+    private Contents contents() throws SourceException, InterruptedException {
         Path state = context.stateDirectory().resolve(NAME);
-        try {
+        try (Transport metadata = place.metadata()) {
             Files.createDirectories(state);
             byte[] shipped = Files.readAllBytes(root);
             Instant built = built();
             TufClient client = new TufClient(
                     new FolderStore(state),
-                    place.metadata(),
+                    metadata,
                     Optional.of(shipped),
                     new Time(context.clock().instant(), built),
                     Limits.DEVICE,
@@ -191,9 +200,11 @@ final class RepositorySource implements UpdateSource {
                         .warning("repository_time:build=" + built + ",clock=" + client.now()
                                 + ",meaning=the time of the build is after the end of the root and not believed");
             }
-            return client;
+            return new Contents(client, offers(client));
         } catch (TufException e) {
             throw refusal(e);
+        } catch (Json.MalformedException e) {
+            throw new SourceException(Reason.MALFORMED, e.getMessage());
         } catch (IOException e) {
             throw new SourceException(
                     Reason.NOT_TRUSTED,
@@ -202,17 +213,11 @@ final class RepositorySource implements UpdateSource {
         }
     }
 
-    /** What a repository offers that this program understands. */
-    private List<Offer> offers(TufClient client) throws SourceException, InterruptedException {
+    private static List<Offer> offers(TufClient client)
+            throws TufException, Json.MalformedException, InterruptedException {
         List<Offer> offers = new ArrayList<>();
-        try {
-            for (TargetFile file : client.all().values()) {
-                Offer.of(file, client.remotePath(file)).ifPresent(offers::add);
-            }
-        } catch (TufException e) {
-            throw refusal(e);
-        } catch (Json.MalformedException e) {
-            throw new SourceException(Reason.MALFORMED, e.getMessage());
+        for (TargetFile file : client.all().values()) {
+            Offer.of(file, client.remotePath(file)).ifPresent(offers::add);
         }
         return offers;
     }
@@ -245,10 +250,10 @@ final class RepositorySource implements UpdateSource {
      * @throws InterruptedException if the thread was interrupted
      */
     Optional<Turn> turn(Target target, boolean isForced) throws SourceException, InterruptedException {
-        TufClient client = refreshed();
-        for (Offer offer : offers(client)) {
+        Contents contents = contents();
+        for (Offer offer : contents.offers()) {
             if (offer.isOf(target)) {
-                return Optional.of(turn(offer, client, isForced));
+                return Optional.of(turn(offer, contents.client(), isForced));
             }
         }
         return Optional.empty();

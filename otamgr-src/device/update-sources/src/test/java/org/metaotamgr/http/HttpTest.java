@@ -381,6 +381,64 @@ class HttpTest {
         assertEquals(1000, connections.get());
     }
 
+    /** Small files are asked for one after the other on one connection, whatever the server says of one that it has not found. */
+    @ParameterizedTest
+    @CsvSource({
+        // The answer to the first request, its body in bytes, whether the rest of it comes, and the connections of two
+        // requests.
+        "404,0,true,1",
+        "404,150,true,1",
+        "404,60000,true,1",
+        "404,1000000,true,2",
+        "404,150,false,2",
+        "403,150,true,1",
+        "500,150,true,1",
+        "200,900,true,1",
+        "200,2000,true,1",
+        "200,1000000,true,2"
+    })
+    void filesComeOnOneConnection(int status, int bytes, boolean isWhole, int expected) throws Exception {
+        AtomicInteger taken = new AtomicInteger();
+        AtomicInteger requests = new AtomicInteger();
+        try (Connections server = new Connections(client -> {
+            taken.incrementAndGet();
+            InputStream in = client.getInputStream();
+            OutputStream out = client.getOutputStream();
+            while (!Connections.head(in).isEmpty()) {
+                boolean isFirst = requests.incrementAndGet() == 1;
+                int length = isFirst ? bytes : 5;
+                out.write(("HTTP/1.1 " + (isFirst ? status : 200) + " x\r\nContent-Length: " + length + "\r\n\r\n")
+                        .getBytes(StandardCharsets.US_ASCII));
+                out.write(new byte[isFirst && !isWhole ? length - 1 : length]);
+            }
+        })) {
+            Http http = http(Workshop.http(URI.create("http://127.0.0.1:" + server.port() + "/")));
+            try (Http.Sequence files = http.new Sequence()) {
+                URI uri = URI.create("http://127.0.0.1:" + server.port() + "/1.json");
+                long start = System.nanoTime();
+                if (status == 200 && bytes <= 1000) {
+                    assertEquals(bytes, files.get(uri, Map.of(), 1000).length);
+                } else {
+                    Reason reason = assertThrows(SourceException.class, () -> files.get(uri, Map.of(), 1000))
+                            .reason();
+                    assertEquals(
+                            switch (status) {
+                                case 404 -> Reason.NOT_FOUND;
+                                case 403 -> Reason.NOT_ALLOWED;
+                                case 200 -> Reason.MALFORMED;
+                                default -> Reason.FETCH_FAILED;
+                            },
+                            reason);
+                }
+                long seconds = Duration.ofNanos(System.nanoTime() - start).toSeconds();
+                assertTrue(seconds < 4, "expected that nobody waits for the page of an error, found " + seconds + " s");
+                assertEquals(5, files.get(uri, Map.of(), 1000).length);
+            }
+        }
+        assertEquals(2, requests.get());
+        assertEquals(expected, taken.get());
+    }
+
     @Test
     void aPostWhoseAnswerIsLostIsNotRepeatedByTheLibrary() throws Exception {
         AtomicInteger posts = new AtomicInteger();

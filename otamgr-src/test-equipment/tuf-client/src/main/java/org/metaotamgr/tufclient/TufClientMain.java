@@ -83,8 +83,15 @@ public final class TufClientMain {
                     Path.of(words.get(1)),
                     Path.of(option("metadata-dir"), "root.json"),
                     StandardCopyOption.REPLACE_EXISTING);
-            case "refresh" -> refreshed();
-            case "download" -> download(refreshed());
+            case "refresh", "download" -> {
+                URI base = folder(option("metadata-url"));
+                try (HttpTransport metadata = new HttpTransport(http(base), base)) {
+                    TufClient client = refreshed(metadata);
+                    if (words.get(0).equals("download")) {
+                        download(client);
+                    }
+                }
+            }
             default -> throw new IllegalArgumentException("expected init, refresh or download, found " + words);
         }
     }
@@ -112,11 +119,10 @@ public final class TufClientMain {
                 Optional.empty());
     }
 
-    private TufClient refreshed() throws TufException, InterruptedException {
-        URI base = folder(option("metadata-url"));
+    private TufClient refreshed(HttpTransport metadata) throws TufException, InterruptedException {
         TufClient client = new TufClient(
                 new FolderStore(Path.of(option("metadata-dir"))),
-                new HttpTransport(http(base), base),
+                metadata,
                 Optional.empty(),
                 Time.of(Instant.now()),
                 LIMITS,
