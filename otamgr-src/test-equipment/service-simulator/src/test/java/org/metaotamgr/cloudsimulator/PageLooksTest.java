@@ -24,7 +24,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.metaotamgr.simulator.HubbyDownload;
 
-/** How the page looks, at three widths, light and dark, with no, three and three hundred devices; pictures are in target/page. */
+/**
+ * How the page looks, at three widths, light and dark, with no, three and three hundred devices; pictures are in target/page. They are compared with
+ * those in src/test/pictures, which {@code -Dpage.pictures=write} makes anew: look at them before you commit them.
+ */
 @DisplayName("The looks of the page in a headless Chromium")
 class PageLooksTest extends InBrowser {
 
@@ -57,6 +60,20 @@ class PageLooksTest extends InBrowser {
     private static final String PLACES =
             "JSON.stringify([...document.querySelectorAll('main *')].filter(node => node.tagName !== 'TIME').map(node => { const box ="
                     + " node.getBoundingClientRect(); return [node.tagName, Math.round(box.left), Math.round(box.width)]; }))";
+
+    private static final Path REFERENCES = Path.of("src/test/pictures");
+    /** Of a thousand points of a thumbnail. */
+    private static final int MAY_DIFFER = 10;
+    /** One font wherever Debian's Chromium is, and no words that depend on the hour. */
+    private static final String STEADY =
+            """
+            (() => {
+              const style = document.createElement('style');
+              style.id = 'steady';
+              style.textContent = '* { font-family: "DejaVu Sans" !important; } time { visibility: hidden; } :focus { outline: none !important; }';
+              document.head.append(style);
+              scrollTo(0, 0);
+            })()""";
 
     private final ObjectMapper json = new ObjectMapper();
     private OtaServiceSimulator empty;
@@ -138,6 +155,7 @@ class PageLooksTest extends InBrowser {
                     assertEquals(light, places, what);
                 }
                 light = places;
+                compare(devices + "-" + width + "-" + scheme);
             }
         }
         if (devices > 0) {
@@ -149,6 +167,53 @@ class PageLooksTest extends InBrowser {
                             .asText()
                             .contains(REASON),
                     "the whole reason");
+        }
+    }
+
+    /** The page as it is now with the reference of that name. */
+    private void compare(String name) throws Exception {
+        Thumbnail found = thumbnail(name);
+        Path reference = REFERENCES.resolve(name + ".png");
+        if ("write".equals(System.getProperty("page.pictures"))) {
+            found.write(reference);
+            return;
+        }
+        int differences = found.differences(Thumbnail.read(reference));
+        assertTrue(
+                differences <= MAY_DIFFER,
+                () -> "expected the page to look as in " + reference + ", found " + differences
+                        + " of 1000 points to be others than there: see target/page/" + name
+                        + ".png. If that is meant, run with -Dpage.pictures=write");
+    }
+
+    private Thumbnail thumbnail(String name) throws Exception {
+        browser.evaluate(STEADY);
+        browser.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))");
+        Path steady = Path.of("target/page/steady-" + name + ".png");
+        browser.screenshot(steady);
+        browser.evaluate("document.getElementById('steady').remove()");
+        return Thumbnail.of(steady);
+    }
+
+    @Test
+    @DisplayName("the comparison of pictures sees another colour, a part that is gone and a line that is broken")
+    void comparison() throws Exception {
+        open(serviceOf(3), 3);
+        look(800, "light");
+        Files.createDirectories(Path.of("target/page"));
+        Thumbnail before = thumbnail("comparison");
+        assertEquals(0, thumbnail("comparison").differences(before), "the same page twice");
+        for (String change : List.of(
+                "document.body.style.background = '#fff0c0'",
+                "document.getElementById('devices').style.display = 'none'",
+                "document.querySelector('h1').style.width = '60px'")) {
+            String kept = browser.evaluate("document.body.style.cssText").asText();
+            browser.evaluate(change);
+            int differences = thumbnail("comparison").differences(before);
+            assertTrue(differences > MAY_DIFFER, change + ": " + differences);
+            browser.evaluate(
+                    "document.body.style.cssText = '" + kept + "';"
+                            + "document.getElementById('devices').style.display = ''; document.querySelector('h1').style.width = ''");
         }
     }
 
