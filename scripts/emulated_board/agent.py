@@ -64,7 +64,7 @@ class Demo:
         self._source.offer(session, "good")
         session.run("otamgr check", 16)
         session.run("sed -n '/^VmRSS/p' /proc/$(cat /run/otamgr.pid)/status", 0)
-        self.processor_of_check = session.processor_of_daemon("otamgr check", 5)
+        self.processor_of_check = session.processor_of_daemon("otamgr check")
         for command in ("status", "list", "status --json"):
             self.seconds_of_calls.append(session.seconds_of(f"otamgr {command}"))
 
@@ -255,7 +255,9 @@ def main():
                 ("seconds of a command", ", ".join(f"{seconds:.2f}" for seconds in demo.seconds_of_calls)),
                 (
                     "seconds of processor of a check with nothing new",
-                    "-" if demo.processor_of_check is None else f"{demo.processor_of_check:.2f}",
+                    "-"
+                    if demo.processor_of_check is None
+                    else "{:.2f} at first, {:.2f} of a daemon that runs".format(*demo.processor_of_check),
                 ),
                 (f"demo of {name}", f"{screen.seconds() - started:.0f} s"),
             ]
@@ -263,7 +265,7 @@ def main():
         if max(demo.seconds_of_calls) >= LONGEST_CALL_SECONDS:
             print(f"  NOT AS PROMISED: expected commands to take less than {LONGEST_CALL_SECONDS} s")
             failed = True
-        if (demo.processor_of_check or 0) > MOST_OF_A_CHECK:
+        if demo.processor_of_check and demo.processor_of_check[1] > MOST_OF_A_CHECK:
             print(f"  NOT AS PROMISED: expected a check to take at most {MOST_OF_A_CHECK} s of processor")
             failed = True
     print("  The handler heard all of it.")

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A run of the emulated board whose shell is on its console, and what its handler of messages was told."""
 
+import itertools
 import re
+import statistics
 
 from emulated_board import machine, scenario
 
@@ -9,6 +11,9 @@ _MESSAGE = re.compile(r"otamgr: callback:message=([a-z-]+)(?:,target=[^,]*)?(?:,
 
 
 class Session:
+    #: So often a command is given to see what it costs, and so many of these count as the first and as later ones.
+    _CALLS, _SOME = 26, 5
+
     def __init__(self, screen, disk, source, log, write_log=None):
         self._screen, self._source = screen, source
         self.lines = []
@@ -54,16 +59,20 @@ class Session:
         real = next(re.search(r"real\s+(\d+)m\s*([\d.]+)s", line) for line in calls if "real" in line)
         return int(real[1]) * 60 + float(real[2])
 
-    def processor_of_daemon(self, command, times):
-        """Seconds of processor that the daemon uses for a command: the usual one of so many in a row."""
+    def processor_of_daemon(self, command):
+        """
+        Seconds of processor that the daemon uses for a command: (one of the first since it started, the usual one of later).
+        The first ones are mostly run by the interpreter; a device that polls for months pays them once after each start.
+        """
         self.run(
-            f"for i in $(seq {times}); do {command} >/dev/null 2>&1; "
+            f"for i in $(seq {self._CALLS}); do {command} >/dev/null 2>&1; "
             "awk '{ print \"ticks=\" $14 + $15 }' /proc/$(cat /run/otamgr.pid)/stat; done",
             0,
         )
-        ticks = [int(match[1]) for line in self.lines if (match := re.search(r"^ticks=(\d+)", line))][-times:]
+        found = [int(match[1]) for line in self.lines if (match := re.search(r"^ticks=(\d+)", line))][-self._CALLS :]
         # A hundred ticks are a second.
-        return sorted(after - before for before, after in zip(ticks, ticks[1:], strict=False))[(times - 1) // 2] / 100
+        ticks = [(after - before) / 100 for before, after in itertools.pairwise(found)]
+        return tuple(statistics.median(part) for part in (ticks[: self._SOME], ticks[-self._SOME :]))
 
     def environment(self):
         """What the boot loader knows about slots."""
