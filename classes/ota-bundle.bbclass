@@ -41,6 +41,9 @@ OTA_BUNDLE_VERSION ?= ""
 # 2: a signed index of the blocks of a file system. 1: the image as it is, and what devices before format 2 take. Empty: 2 for file systems, 1
 # for tar archives.
 OTA_BUNDLE_FORMAT ?= ""
+# Images beside the root file system, NAME=FILE or NAME=FILE,optional, a FILE in DEPLOY_DIR_IMAGE or with its whole path: devices have a
+# target for each NAME in /etc/otamgr/images.d.
+OTA_BUNDLE_IMAGES ?= ""
 OTA_BUNDLE_DESCRIPTION ?= "${IMAGE_BASENAME} for ${MACHINE}, ${DISTRO_NAME} ${DISTRO_VERSION}"
 OTA_BUNDLE_NAME ?= "${@(d.getVar('OTA_UPDATE_NAME') or 'update').rsplit('.', 1)[0]}.bundle"
 # The board; an image for one must not be installed on another.
@@ -146,6 +149,12 @@ def ota_bundle_version(d):
             'from a new one' % d.getVar('OTA_RECORD_DIR'))
     return '0'
 
+def ota_bundle_images(d):
+    import os
+    from otamgr import bundle
+    images = [bundle.further_named(word) for word in (d.getVar('OTA_BUNDLE_IMAGES') or '').split()]
+    return [(name, bundle.Path(os.path.join(d.getVar('DEPLOY_DIR_IMAGE'), path)), is_optional) for name, path, is_optional in images]
+
 python ota_bundle_make () {
     import os
     from otamgr import bundle, judge, sbom
@@ -165,7 +174,7 @@ python ota_bundle_make () {
                              d.getVar('OTA_BUNDLE_CERT') or None, d.getVar('OTA_BUNDLE_DESCRIPTION'),
                              extra=extra, form=bundle.form_named(d.getVar('OTA_BUNDLE_FORMAT')),
                              judge=lambda made: judge.as_device(made, d.getVar('OTA_BUNDLE_KEY'), bb.warn),
-                             also=(d.getVar('OTA_BUNDLE_ALSO') or '').split())
+                             also=(d.getVar('OTA_BUNDLE_ALSO') or '').split(), images=ota_bundle_images(d))
         recipients = (d.getVar('OTA_BUNDLE_RECIPIENTS') or '').split()
         if recipients:
             # Signed anew, and not by the others: the manifest is another one.

@@ -77,6 +77,11 @@ KEYS = (
 )
 # Keys that a manifest of format 2 must have, and one of format 1 must not.
 KEYS_2 = ("image-type", "image-compression", "index-bytes", "index-sha256")
+# Of images beside the root file system, in format 2 only, in the order of their bytes behind the frames.
+FURTHER, FURTHER_LIMIT = "image.", 8
+FURTHER_NAME = re.compile("[a-z][a-z0-9-]{0,31}")
+FURTHER_NAME_WORDS = "at most 32 lower case letters, digits and -, a letter first"
+_FURTHER_VALUE = re.compile("([1-9][0-9]{0,14}) ([0-9a-f]{64})( zstd)?( optional)?")
 # All or none of them, and in format 2 only.
 KEYS_ENCRYPTION = ("encryption-cipher", "encryption-nonce", "encryption-key-sha256", "encryption-recipients")
 
@@ -590,7 +595,9 @@ def manifest_text(values):
             raise BundleError(f"the manifest's {key}: expected one line of printable ASCII, found {value!r}")
     lines = [f"{key}={values[key]}\n" for key, *_ in KEYS if values.get(key)]
     known = {key for key, *_ in KEYS}
-    lines += [f"{key}={value}\n" for key, value in sorted(values.items()) if key not in known]
+    furthers = [key for key in values if key.startswith(FURTHER)]
+    others = sorted(key for key in values if key not in known and key not in furthers)
+    lines += [f"{key}={values[key]}\n" for key in (*furthers, *others)]
     text = "".join(lines)
     parse_manifest(text.encode("ascii"))
     return text
@@ -608,7 +615,14 @@ def parse_manifest(content):
     known = {key: (expression, words) for key, expression, words, _ in KEYS}
     for line in content.decode("ascii").splitlines():
         key, equals, value = line.partition("=")
-        if not equals or (key not in known and not re.fullmatch(r"x-.+", key)):
+        if equals and key.startswith(FURTHER):
+            if not FURTHER_NAME.fullmatch(key.removeprefix(FURTHER)):
+                raise BundleError(f"the manifest has the key '{key}', expected {FURTHER}NAME of {FURTHER_NAME_WORDS}")
+            if not _FURTHER_VALUE.fullmatch(value):
+                raise BundleError(
+                    f"the manifest has {key} '{value}', expected BYTES SHA256, then perhaps zstd, then perhaps optional"
+                )
+        elif not equals or (key not in known and not re.fullmatch(r"x-.+", key)):
             raise BundleError(f"the manifest has a line that is not known: '{line}' (keys of your own begin with x-)")
         if key in values:
             raise BundleError(f"the manifest has the key {key} twice")
@@ -617,17 +631,89 @@ def parse_manifest(content):
             raise BundleError(f"the manifest has {key} '{value}', expected {known[key][1]}{why}")
         values[key] = value
     missing = [key for key, *_, required in KEYS if required and key not in values]
+    furthers = further_images(values)
+    if len(furthers) > FURTHER_LIMIT:
+        raise BundleError(f"the manifest speaks of more than {FURTHER_LIMIT} further images")
     if values.get("format") == FORMAT_2:
         missing += [key for key in (*KEYS_2, "rootfs-bytes", "rootfs-sha256") if key not in values]
         if any(key in values for key in KEYS_ENCRYPTION):
             missing += [key for key in KEYS_ENCRYPTION if key not in values]
-    elif foreign := [key for key in (*KEYS_2, *KEYS_ENCRYPTION) if key in values]:
+        if "image-bytes" in values and further_bytes(values) >= int(values["image-bytes"]):
+            raise BundleError(f"the manifest has further images in a payload of {values['image-bytes']} bytes that are larger")
+    elif foreign := [key for key in (*KEYS_2, *KEYS_ENCRYPTION, *(FURTHER + one.name for one in furthers)) if key in values]:
         raise BundleError(f"the manifest of format 1 has the key {foreign[0]} of format 2")
     elif ("rootfs-bytes" in values) != ("rootfs-sha256" in values):
         missing.append("rootfs-bytes and rootfs-sha256, both or none")
     if missing:
         raise BundleError(f"the manifest lacks {', '.join(missing)}")
     return values
+
+
+class FurtherImage(typing.NamedTuple):
+    """An image beside the root file system, as the manifest speaks of it."""
+
+    name: str
+    bytes: int
+    sha256: str
+    is_compressed: bool
+    is_optional: bool
+
+
+def further_images(values):
+    """The further images that a manifest's values speak of, in the order of their bytes."""
+    found = []
+    for key, value in values.items():
+        if key.startswith(FURTHER):
+            size, digest, compressed, optional = _FURTHER_VALUE.fullmatch(value).groups()
+            found.append(
+                FurtherImage(key.removeprefix(FURTHER), int(size), digest, bool(compressed), bool(optional))
+            )
+    return found
+
+
+def further_bytes(values):
+    """How many bytes further images have at the end of the payload."""
+    return sum(one.bytes for one in further_images(values))
+
+
+def further_named(text):
+    """NAME=FILE or NAME=FILE,optional: (name, file, whether it is optional)."""
+    name, _, path = text.partition("=")
+    path, comma, word = path.rpartition(",") if text.endswith(",optional") else (path, "", "")
+    if not FURTHER_NAME.fullmatch(name) or not path:
+        raise BundleError(f"a further image: expected NAME=FILE or NAME=FILE,optional, a NAME of {FURTHER_NAME_WORDS}; found {text}")
+    return name, Path(path), bool(word)
+
+
+def _further_placed(payload, images):
+    """Puts further images behind the frames; returns the manifest's lines about them."""
+    lines = {}
+    with open(payload, "ab") as out:
+        for name, path, is_optional in images:
+            if FURTHER + name in lines:
+                raise BundleError(f"the further image {name} is named twice")
+            size = path.stat().st_size
+            if size == 0:
+                raise BundleError(f"{path} is empty")
+            with open(path, "rb") as given, tempfile.TemporaryFile(dir=payload.parent) as packed:
+                try:
+                    done = subprocess.run(["zstd", "-q", "-15", "-c"], stdin=given, stdout=packed, stderr=subprocess.PIPE, check=False)
+                except FileNotFoundError:
+                    raise BundleError("further images are compressed with zstd, and the program zstd is missing") from None
+                if done.returncode:
+                    raise BundleError(f"{path} cannot be compressed: {done.stderr.decode(errors='replace').strip()}")
+                # What is compressed already stays as it is.
+                pays = packed.seek(0, os.SEEK_END) < size
+                chosen = packed if pays else given
+                chosen.seek(0)
+                begin = out.tell()
+                digest = hashlib.sha256()
+                while piece := chosen.read(PIECE):
+                    digest.update(piece)
+                    out.write(piece)
+            words = [str(out.tell() - begin), digest.hexdigest(), *(["zstd"] if pays else []), *(["optional"] if is_optional else [])]
+            lines[FURTHER + name] = " ".join(words)
+    return lines
 
 
 def _version_problem(version):
@@ -860,12 +946,14 @@ def create(
     level=None,
     judge=None,
     also=(),
+    images=(),
 ):
     """Makes the signed bundle of an image; complete when it is there. Returns the values of its manifest.
 
     certificates: a PEM file, the chain of the key, leaf first. extra: more manifest lines, keys that begin with x-. form: 1, 2, or None:
     2 for file systems and 1 for the rest. level: of zstd, for format 2; None is the maker's. judge: is called with the bundle's path
     before it is in its place, and raises BundleError to keep it from there (judge.as_device). also: further private keys that sign it.
+    images: (name, path, is_optional) of images beside the root file system, for format 2.
     """
     output, image = Path(output), Path(image)
     if image.name.startswith(MANIFEST) or image.name == INDEX:
@@ -877,6 +965,10 @@ def create(
     is_file_system = _is_file_system(image)
     if form == 2 and not is_file_system:
         raise BundleError(f"{image}: bundles of format 2 hold ext4 file systems; make this one with --format 1")
+    if images and (form == 1 or not is_file_system):
+        raise BundleError(f"{image}: only bundles of format 2, of an ext4 file system, hold further images")
+    if len(images) > FURTHER_LIMIT:
+        raise BundleError(f"expected at most {FURTHER_LIMIT} further images, found {len(images)}")
     chain = _chain(certificates)
     # Before hours of compressing.
     for signer in (key, *also):
@@ -887,6 +979,11 @@ def create(
         if form != 1 and is_file_system:
             index, payload = Path(folder, INDEX), Path(folder, "payload")
             found = {"format": FORMAT_2, **_indexed(image, index, payload, level)}
+            if images:
+                found |= _further_placed(payload, images)
+                with open(payload, "rb") as f:
+                    size, digest = _hash(f)
+                found |= {"image-bytes": str(size), "image-sha256": digest}
             members = [(INDEX, index), (found["image"], payload)]
         else:
             found = {"format": FORMAT, **describe_image(image)}
@@ -1062,6 +1159,19 @@ class Bundle:
         for key, value in found.items():
             if values.get(key) != value:
                 raise BundleError(f"{self.path}: the manifest has {key} {values.get(key)}, the bundle {value}")
+        self._check_further_images(values)
+
+    def _check_further_images(self, values):
+        """Those that are encrypted are covered by the hash of the whole payload only."""
+        if "encryption-cipher" in values:
+            return
+        furthers = further_images(values)
+        at = self._image.at + self._image.size - further_bytes(values)
+        for one in furthers:
+            found = self._sha256(_Found(one.name, at, one.bytes))
+            if found != one.sha256:
+                raise BundleError(f"{self.path}: the manifest has {FURTHER}{one.name} {one.sha256}, the bundle {found}")
+            at += one.bytes
 
     @property
     def image_offset(self):

@@ -59,8 +59,11 @@ def _judged(engine, path, key, warn):
         (keys / "key.pem").write_text(bundle.public_key_of(key))
         # Without a link in its name, which no device follows either.
         path = os.path.realpath(path)
-        _asked(engine, path, "open", "--keys", keys, work)
+        opened = _asked(engine, path, "open", "--keys", keys, work)
         facts = _asked(engine, path, "check", "--folder", work, "--slot", "/dev/null", "--slot-bytes", SLOT_BYTES)
+        for name in opened.get("images", "").split():
+            place = work / f"image.{name}"
+            _asked(engine, path, "check", "--folder", place, "--slot", "/dev/null", "--slot-bytes", SLOT_BYTES)
     if facts.get("archive_needs"):
         warn(f"devices without bsdtar will refuse this bundle: {facts['archive_needs']}")
     if facts.get("lacks_reason"):

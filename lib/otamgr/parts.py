@@ -38,7 +38,7 @@ def _opened(opened, folder):
         "bundle": 2,
         "image": values["image"],
         "payload_offset": opened.image_offset,
-        "payload_bytes": opened.image_bytes,
+        "payload_bytes": opened.image_bytes - bundle.further_bytes(values),
         **{key.replace("-", "_"): values[key] for key in ("image-type", "image-compression")},
         **{f"{of}_{key}": values[f"{of}-{key}"] for of in ("image", "index", "rootfs") for key in ("bytes", "sha256")},
     }
@@ -101,6 +101,11 @@ def lacking(new, old):
                     found[-1] = (first, max(first + bytes_of_last, offset + length) - first)
                 else:
                     found.append((offset, length))
+        # Further images are in no slot.
+        with bundle.open_bundle(new) as opened:
+            length = bundle.further_bytes(opened.values())
+            if length:
+                found.append((opened.image_offset + opened.image_bytes - length, length))
         return found
 
 

@@ -32,6 +32,8 @@ SRC_URI = "\
     file://fw-env-config.awk \
     file://boot-state.sh \
     file://overlay.sh \
+    file://images.sh \
+    file://new-images.sh \
     file://ota-preinit \
     file://progress.sh \
     file://content.sh \

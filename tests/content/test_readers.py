@@ -226,6 +226,34 @@ class Generator:
         }
         return self.choice(some.get(key, hashes if key.endswith(b"sha256") else numbers))
 
+    def further(self):
+        """The value of a further image, mostly a good one."""
+        good = self.choice((b"1", b"4096", b"9")) + b" " + b"e" * 64 + self.choice((b"", b" zstd", b" optional", b" zstd optional"))
+        change = self.random.random()
+        if change < 0.9:
+            return good
+        return self.choice(
+            (
+                b"",
+                b" ",
+                b"1",
+                b"1 ",
+                b"0 " + b"e" * 64,
+                b"1  " + b"e" * 64,
+                b"1 " + b"e" * 63,
+                b"1 " + b"E" * 64,
+                b"1000000000000000 " + b"e" * 64,
+                good + b" ",
+                good + b"  zstd",
+                good + b" optional zstd",
+                good + b" zstd zstd",
+                good + b" Zstd",
+                b" " + good,
+                b"70000 " + b"e" * 64,
+                b"69999 " + b"e" * 64,
+            )
+        )
+
     def manifest(self):
         good = {
             b"format": b"otamgr-bundle-1",
@@ -252,6 +280,10 @@ class Generator:
                     b"encryption-key-sha256": b"d" * 64,
                     b"encryption-recipients": b"AAAA",
                 }
+            if self.random.random() < 0.4:
+                good[b"image-bytes"] = b"70000"
+                for number in range(self.choice((1, 2, 3, 8, 9))):
+                    good[b"image.app-%d" % number] = self.further()
         lines = list(good.items())
         for _ in range(self.choice((0, 1, 1, 1, 2, 3))):
             change = self.random.random()
@@ -294,12 +326,20 @@ class Generator:
                                 b"",
                                 b"encryption-key",
                                 b"image.2",
+                                b"image.",
+                                b"image.App",
+                                b"image.a",
+                                b"image.a",
+                                b"image.a-" + b"b" * 30,
+                                b"image.a-" + b"b" * 31,
+                                b"image.a_b",
+                                b"image.app-0",
                                 b"x-a",
                                 b"x-\xc3\xa9",
                                 b"format ",
                             )
                         ),
-                        self.choice((b"", b"1", b"=", b"a=b")),
+                        self.choice((b"", b"1", b"=", b"a=b", self.further(), self.further())),
                     )
                 )
             else:
@@ -346,7 +386,10 @@ def manifest_by_python(data):
         values = bundle.parse_manifest(data)
     except bundle.BundleError:
         return "no"
-    return f"yes {values['format'][-1]} {values['compatible']} {values['image']} {values['image-bytes']}"
+    said = f"yes {values['format'][-1]} {values['compatible']} {values['image']} {values['image-bytes']}"
+    for one in bundle.further_images(values):
+        said += f" {one.name} {one.bytes} {one.is_compressed:d}{one.is_optional:d}"
+    return said
 
 
 class Readers(unittest.TestCase):

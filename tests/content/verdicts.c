@@ -42,7 +42,12 @@ static void manifest_judged(const uint8_t *data, size_t size) {
     struct manifest manifest;
     struct reason reason = {0};
     if (manifest_read(&manifest, (const char *)data, size, &reason) == 0) {
-        printf("yes %d %s %s %" PRIu64 "\n", manifest.format, manifest.compatible, manifest.image, manifest.image_bytes);
+        printf("yes %d %s %s %" PRIu64, manifest.format, manifest.compatible, manifest.image, manifest.image_bytes);
+        for (size_t i = 0; i < manifest.furthers; i++) {
+            printf(" %s %" PRIu64 " %d%d", manifest.further[i].name, manifest.further[i].bytes, manifest.further[i].is_compressed,
+                   manifest.further[i].is_optional);
+        }
+        puts("");
     } else {
         puts("no");
     }

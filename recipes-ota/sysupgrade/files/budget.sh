@@ -83,6 +83,8 @@ budget_suffices() {
         ;;
     squashfs:*) bytes_to_write=$(fact bytes_to_write) new_system_room=$(fact free_bytes) ;;
     esac
+    bytes_to_write=$((bytes_to_write + images_bytes))
+    [ "$images_memory" -le "$memory_needed" ] || memory_needed=$images_memory
     memory_available=$(awk '$1 == "MemAvailable:" { printf "%.0f", $2 * 1024 }' /proc/meminfo)
     room_needed=$(kept_bytes)
     # The journal and the one before it.

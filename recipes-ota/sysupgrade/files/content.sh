@@ -11,9 +11,11 @@ CONTENT_ENGINE=/usr/lib/otamgr/ota-content
 CONTENT_KEYS=/etc/otamgr/keys.d
 # What the engine has as standard input.
 content_input=0
+# Where in $work it works, and what its reasons are about where that is not the update itself.
+content_place=content content_about=''
 
 # content PHASE MESSAGE SUB-COMMAND [OPTION]...: what it prints is in $work/said, its reason in $work/complaint, its code in
-# content_status. It works in $work/content.
+# content_status.
 content() {
     content_started "$work/said" "$@"
     content_ended
@@ -30,9 +32,9 @@ content_started() {
         mkfifo "$work/json"
         progress_translated "$content_phase" "$content_message" <"$work/json" 8<&- 9>&- &
         translator_pid=$!
-        "$CONTENT_ENGINE" "$@" --folder "$work/content" --progress-fd 5 <&"$content_input" 5>"$work/json" >"$content_output" 2>"$work/complaint" 4>&- &
+        "$CONTENT_ENGINE" "$@" --folder "$work/$content_place" --progress-fd 5 <&"$content_input" 5>"$work/json" >"$content_output" 2>"$work/complaint" 4>&- &
     else
-        "$CONTENT_ENGINE" "$@" --folder "$work/content" >"$content_output" 2>"$work/complaint" &
+        "$CONTENT_ENGINE" "$@" --folder "$work/$content_place" >"$content_output" 2>"$work/complaint" &
     fi
     engine_pid=$!
 }
@@ -49,7 +51,7 @@ content_succeeded() {
     case $content_status in
     0) return 0 ;;
     1 | 2 | [1-9][0-9][0-9] | 2[4-9] | [3-9][0-9]) fail 1 "the content engine ended with status $content_status: $(first_line "$work/complaint")" ;;
-    *) fail "$content_status" "$(first_line "$work/complaint")" ;;
+    *) fail "$content_status" "$content_about$(first_line "$work/complaint")" ;;
     esac
 }
 

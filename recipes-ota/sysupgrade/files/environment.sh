@@ -88,8 +88,9 @@ $environment_places
 END
 }
 
-# environment_is_apart: the two copies are two, and no update writes over them. One fw_setenv would otherwise lose both, or one update the
-# knowledge of what starts. To be called after slots_find.
+# environment_is_apart ['PLACE NUMBER']...: the two copies are two, and no update writes over them, be it into the slots or into these devices. One
+# fw_setenv would otherwise lose both, or one update the knowledge of what starts. To be called after slots_find.
+# shellcheck disable=SC2120  # images.sh names some
 environment_is_apart() {
     # shellcheck disable=SC2119
     environment_placed=$(environment_places) || {
@@ -102,15 +103,15 @@ environment_is_apart() {
             boot_error="$ENVIRONMENT_CONFIG names two copies of the U-Boot environment that overlap (on $copy_device at $apart_offset and $copy_offset, $copy_size bytes each); a safe update needs two places"
             return 10
         fi
-        for copy_slot in "a $slot_a_number" "b $slot_b_number"; do
-            slot_number=${copy_slot#* }
+        for copy_slot in "slot a $slot_a_number" "slot b $slot_b_number" "$@"; do
+            slot_number=${copy_slot##* }
             if [ "$copy_number" != "$slot_number" ]; then
                 [ "$(cat "/sys/dev/block/$slot_number/../dev" 2>/dev/null)" = "$copy_number" ] || continue
                 slot_start=$(cat "/sys/dev/block/$slot_number/start" 2>/dev/null) || continue
                 slot_size=$(slot_bytes "$slot_number") || continue
                 ranges_overlap "$copy_offset" "$copy_size" "$((slot_start * 512))" "$slot_size" || continue
             fi
-            boot_error="$ENVIRONMENT_CONFIG names a copy of the U-Boot environment inside slot ${copy_slot% *} ($copy_device at $copy_offset): an update would write over it; correct it, and CONFIG_ENV_OFFSET of U-Boot"
+            boot_error="$ENVIRONMENT_CONFIG names a copy of the U-Boot environment inside ${copy_slot% *} ($copy_device at $copy_offset): an update would write over it; correct it, and CONFIG_ENV_OFFSET of U-Boot"
             return 10
         done
         apart_number=$copy_number apart_offset=$copy_offset apart_size=$copy_size

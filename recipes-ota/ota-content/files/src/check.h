@@ -28,6 +28,10 @@ enum { NEEDS_SLOT = 1, NEEDS_ROOT = 2, AFTER_CHECK = 4 };
  * also when it fails. */
 int job_open(struct job *job, int argc, char **argv, int needs, struct reason *reason);
 void job_close(struct job *job);
+/* Whether it is about a further image of a bundle, whose bytes are nothing but bytes. */
+bool job_is_further(const struct facts *facts);
+/* Where a further image is encrypted, its source decrypts. facts: FOLDER/opened, or FOLDER/facts, which has the same. */
+int job_decrypts(const struct job *job, const struct facts *facts, struct source *source, struct reason *reason);
 /* After check: the payload, each chunk as the check recorded it; and the same unpacked. */
 int job_source(struct job *job, struct source *source, struct reason *reason);
 int job_stream(struct job *job, struct source *source, struct stream **stream, struct reason *reason);

@@ -97,7 +97,7 @@ static int content_recorded(struct job *job, struct stream *stream, struct pass 
         code = fail(reason, CODE_CORRUPT, "the image is cut off: %llu bytes for a file system of %llu bytes", (unsigned long long)pass->bytes,
                     (unsigned long long)pass->file_system_bytes);
     }
-    if (code == 0 && pass->bytes < HELD_BACK) {
+    if (code == 0 && pass->bytes < HELD_BACK && !job_is_further(&job->opened)) {
         code = fail(reason, CODE_CORRUPT, "the image is cut off within its first 4 KiB");
     }
     if (code == 0 && pass->sha256 != NULL) {
@@ -210,11 +210,41 @@ static int payload_authenticated(struct job *job, struct source *source, struct 
     }
     if (code == 0 && memcmp(expected, source->hash, sizeof expected) != 0) {
         char found[65];
+        off_t hole = lseek(IMAGE_FD, (off_t)source->offset, SEEK_HOLE);
+        if (job_is_further(&job->opened) && hole >= 0 && (uint64_t)hole < source->offset + source->bytes) {
+            return fail(reason, CODE_NEEDS_MORE, "the bundle was fetched in parts, and not all of its image %s is among them; pull it again",
+                        facts_get(&job->opened, "image"));
+        }
         hex(found, source->hash, sizeof source->hash);
-        code = fail(reason, CODE_CORRUPT, "the image in the bundle is not the one that was signed (SHA-256 %s, the manifest says %s)", found,
-                    facts_get(&job->opened, "image_sha256"));
+        code = fail(reason, CODE_CORRUPT, "the image %s in the bundle is not the one that was signed (SHA-256 %s, the manifest says %s)",
+                    facts_get(&job->opened, "image"), found, facts_get(&job->opened, "image_sha256"));
     }
     return code == 0 ? source_verifies(source, reason) : code;
+}
+
+/* A further image: nothing is known of it but its bytes, so what is compressed is what the manifest calls so. */
+static int further_judged(struct job *job, struct source *source, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason) {
+    struct pass pass = {0};
+    struct stream *stream = NULL;
+    enum compression compression;
+    const char *name = facts_get(&job->opened, "compression"), *encryption = facts_get(&job->opened, "encryption");
+    uint64_t cipher_offset;
+    if (name == NULL || encryption == NULL || !compression_named(name, &compression)) {
+        return fail(reason, CODE_UNEXPECTED, "what was opened is no further image");
+    }
+    int code = facts_number(&job->opened, "cipher_offset", &cipher_offset, reason);
+    if (code == 0) {
+        code = stream_open(&stream, source, compression, true, reason);
+    }
+    if (code == 0) {
+        facts_add(facts, "format", "raw");
+        facts_add(facts, "compression", name);
+        facts_add(facts, "encryption", encryption);
+        facts_add_number(facts, "cipher_offset", cipher_offset);
+        code = content_recorded(job, stream, &pass, slot_bytes, facts, reason);
+    }
+    stream_close(stream);
+    return code;
 }
 
 static int payload_judged(struct job *job, struct source *source, bool authenticated, uint64_t slot_bytes, struct facts_out *facts,
@@ -278,11 +308,15 @@ static int payload_checked(struct job *job, uint64_t slot_bytes, struct facts_ou
         }
         code = source_records(&source, from, offset, bytes, authenticated, reason);
     }
+    if (code == 0) {
+        code = job_decrypts(job, &job->opened, &source, reason);
+    }
     if (code == 0 && authenticated) {
         code = payload_authenticated(job, &source, reason);
     }
     if (code == 0) {
-        code = payload_judged(job, &source, authenticated, slot_bytes, facts, reason);
+        code = job_is_further(&job->opened) ? further_judged(job, &source, slot_bytes, facts, reason)
+                                            : payload_judged(job, &source, authenticated, slot_bytes, facts, reason);
     }
     if (code == 0) {
         code = source_save(&source, job->folder, reason);

@@ -118,13 +118,54 @@ static int index_copied(const struct bundle_bytes *image, const struct bundle_me
     return code;
 }
 
+/* What an earlier run has left does not speak of this image. */
+static bool leftovers_removed(const char *folder) {
+    static const char *const left[] = {"opened", "manifest", "manifest.sig", "manifest.crt", "index", "content-key", "facts", "chunks", "ranges"};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        char path[512];
+        if (!path_in(path, sizeof path, folder, left[i]) || (unlink(path) != 0 && errno != ENOENT)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* FOLDER/image.NAME, where the steps work for a further image. */
+static bool further_folder(char *path, size_t room, const char *folder, const struct further_image *image) {
+    char name[sizeof image->name + sizeof "image."];
+    snprintf(name, sizeof name, "image.%s", image->name);
+    return path_in(path, room, folder, name);
+}
+
+static int furthers_begun(const struct manifest *manifest, const char *folder, struct reason *reason) {
+    for (size_t i = 0; i < manifest->furthers; i++) {
+        char path[512];
+        if (!further_folder(path, sizeof path, folder, &manifest->further[i]) || (mkdir(path, 0700) != 0 && errno != EEXIST) ||
+            !leftovers_removed(path)) {
+            return fail_errno(reason, CODE_RESOURCES, "%.100s/image.%s cannot be made", folder, manifest->further[i].name);
+        }
+    }
+    return 0;
+}
+
+static int content_key_kept(const struct content_key *key, const char *folder, struct reason *reason) {
+    char path[512];
+    if (!path_in(path, sizeof path, folder, "content-key")) {
+        return fail(reason, CODE_USAGE, "the name of the folder is too long: %.100s", folder);
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool good = fd >= 0 && bytes_written(fd, key->key, sizeof key->key) && bytes_written(fd, key->nonce, sizeof key->nonce);
+    if (fd >= 0) {
+        good = close(fd) == 0 && good;
+    }
+    return good ? 0 : fail_errno(reason, CODE_RESOURCES, "%s cannot be written", path);
+}
+
 /* The key of an encrypted payload, for the steps that follow: FOLDER is root's own. */
 static int content_key_left(const struct manifest *manifest, const char *device, const char *folder, struct reason *reason) {
     struct content_key key;
-    char path[512];
     uint8_t *cms = malloc(manifest->recipients_length);
-    if (cms == NULL || !path_in(path, sizeof path, folder, "content-key")) {
-        free(cms);
+    if (cms == NULL) {
         return fail(reason, CODE_RESOURCES, "no memory for the key of the bundle");
     }
     int length = EVP_DecodeBlock(cms, (const uint8_t *)manifest->recipients, (int)manifest->recipients_length), code;
@@ -135,16 +176,48 @@ static int content_key_left(const struct manifest *manifest, const char *device,
     code = length > 0 ? content_key_unwrapped(&key, cms, (size_t)length, manifest->encryption_key_sha256, device, reason)
                       : fail(reason, CODE_FORMAT, "the manifest's encryption-recipients are no Base64");
     if (code == 0) {
-        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        bool good = fd >= 0 && bytes_written(fd, key.key, sizeof key.key) && bytes_written(fd, key.nonce, sizeof key.nonce);
-        if (fd >= 0) {
-            good = close(fd) == 0 && good;
-        }
-        code = good ? 0 : fail_errno(reason, CODE_RESOURCES, "%s cannot be written", path);
+        code = content_key_kept(&key, folder, reason);
+    }
+    for (size_t i = 0; code == 0 && i < manifest->furthers; i++) {
+        char path[512];
+        code = further_folder(path, sizeof path, folder, &manifest->further[i]) ? content_key_kept(&key, path, reason)
+                                                                                 : fail(reason, CODE_USAGE, "the name of the folder is too long: %.100s", folder);
     }
     OPENSSL_cleanse(&key, sizeof key);
     free(cms);
     return code;
+}
+
+/* What check, write, verify and unpack need of each further image, as if it were the only one. */
+static int furthers_written(const char *folder, const struct bundle *bundle, const struct manifest *manifest, struct reason *reason) {
+    uint64_t at = manifest->image_bytes - manifest->further_bytes;
+    for (size_t i = 0; i < manifest->furthers; i++) {
+        const struct further_image *image = &manifest->further[i];
+        struct facts_out facts;
+        char path[512], hash[65];
+        int code = further_folder(path, sizeof path, folder, image) ? facts_begin(&facts, path, "opened", reason)
+                                                                    : fail(reason, CODE_USAGE, "the name of the folder is too long: %.100s", folder);
+        if (code != 0) {
+            return code;
+        }
+        hex(hash, image->sha256, sizeof image->sha256);
+        facts_add(&facts, "bundle", "further");
+        facts_add(&facts, "image", image->name);
+        facts_add(&facts, "image_sha256", hash);
+        facts_add_number(&facts, "payload_offset", bundle->payload.offset + at);
+        facts_add_number(&facts, "payload_bytes", image->bytes);
+        facts_add(&facts, "compression", image->is_compressed ? "zstd" : "none");
+        facts_add(&facts, "optional", image->is_optional ? "yes" : "no");
+        /* Its place in the payload, which an encrypted one depends on. */
+        facts_add_number(&facts, "cipher_offset", at);
+        facts_add(&facts, "encryption", manifest->is_encrypted ? "yes" : "no");
+        code = facts_end(&facts, false, reason);
+        if (code != 0) {
+            return code;
+        }
+        at += image->bytes;
+    }
+    return 0;
 }
 
 static int facts_written(const char *folder, const struct bundle *bundle, const struct manifest *manifest, const char *signer,
@@ -164,7 +237,16 @@ static int facts_written(const char *folder, const struct bundle *bundle, const 
     hex(hash, manifest->image_sha256, sizeof manifest->image_sha256);
     facts_add(&facts, "image_sha256", hash);
     facts_add_number(&facts, "payload_offset", bundle->payload.offset);
-    facts_add_number(&facts, "payload_bytes", bundle->payload.bytes);
+    /* Of the frames; those of the further images follow. */
+    facts_add_number(&facts, "payload_bytes", bundle->payload.bytes - manifest->further_bytes);
+    if (manifest->furthers > 0) {
+        char names[FURTHER_LIMIT * sizeof manifest->further[0].name];
+        size_t length = 0;
+        for (size_t i = 0; i < manifest->furthers; i++) {
+            length += (size_t)snprintf(names + length, sizeof names - length, "%s%s", i > 0 ? " " : "", manifest->further[i].name);
+        }
+        facts_add(&facts, "images", names);
+    }
     if (manifest->has_rootfs) {
         facts_add_number(&facts, "rootfs_bytes", manifest->rootfs_bytes);
         hex(hash, manifest->rootfs_sha256, sizeof manifest->rootfs_sha256);
@@ -204,8 +286,10 @@ static int bundle_opened(const struct bundle_bytes *image, const char *keys, con
                                 reason)) == 0 &&
         (code = manifest_read(&manifest, (const char *)text.bytes, text.length, reason)) == 0 &&
         (code = bundle_fits(&bundle, &manifest, reason)) == 0 &&
+        (code = furthers_begun(&manifest, folder, reason)) == 0 &&
         (code = manifest.is_encrypted && decrypt != NULL ? content_key_left(&manifest, decrypt, folder, reason) : 0) == 0 &&
-        (code = index_copied(image, &bundle.index, &manifest, folder, reason)) == 0) {
+        (code = index_copied(image, &bundle.index, &manifest, folder, reason)) == 0 &&
+        (code = furthers_written(folder, &bundle, &manifest, reason)) == 0) {
         code = facts_written(folder, &bundle, &manifest, signer, reason);
     }
     free(text.bytes);
@@ -223,13 +307,8 @@ int cmd_open(int argc, char **argv, struct reason *reason) {
         return fail(reason, CODE_USAGE, "usage: ota-content open --keys DIR [--decrypt KEY] FOLDER");
     }
     const char *keys = argv[2], *decrypt = decrypts ? argv[4] : NULL, *folder = argv[argc - 1];
-    /* What an earlier run has left does not speak of this image. */
-    static const char *const left[] = {"opened", "manifest", "manifest.sig", "manifest.crt", "index", "content-key", "facts", "chunks", "ranges"};
-    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
-        char path[512];
-        if (!path_in(path, sizeof path, folder, left[i]) || (unlink(path) != 0 && errno != ENOENT)) {
-            return fail_errno(reason, CODE_UNEXPECTED, "%.100s/%s cannot be removed", folder, left[i]);
-        }
+    if (!leftovers_removed(folder)) {
+        return fail_errno(reason, CODE_UNEXPECTED, "what an earlier run has left in %.100s cannot be removed", folder);
     }
     if (fstat(fd, &is) != 0 || !S_ISREG(is.st_mode)) {
         return fail(reason, CODE_UNREADABLE, "descriptor %d is no regular file; it must be the image that `hold` has opened", fd);

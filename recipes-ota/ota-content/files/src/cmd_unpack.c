@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unpack: the archive that the check has judged, without its compression, to standard output. */
+/* unpack: the archive or further image that the check has judged, without its compression, to standard output. */
 #include "check.h"
 #include "commands.h"
 
@@ -16,7 +16,7 @@ static int written(const unsigned char *data, size_t size, struct reason *reason
             continue;
         }
         if (count < 0) {
-            return fail_errno(reason, CODE_WRITE, "the program that unpacks the archive does not take it");
+            return fail_errno(reason, CODE_WRITE, "the program that takes what is unpacked does not take it");
         }
         data += count;
         size -= (size_t)count;
@@ -34,8 +34,8 @@ int cmd_unpack(int argc, char **argv, struct reason *reason) {
     if (code == 0 && part == NULL) {
         code = fail(reason, CODE_RESOURCES, "no memory to unpack the archive");
     }
-    if (code == 0 && !facts_are(&job.facts, "format", "tar")) {
-        code = fail(reason, CODE_UNEXPECTED, "the check found no tar archive");
+    if (code == 0 && !facts_are(&job.facts, "format", "tar") && !job_is_further(&job.facts)) {
+        code = fail(reason, CODE_UNEXPECTED, "the check found no tar archive, and no further image");
     }
     if (code == 0) {
         code = job_stream(&job, &source, &stream, reason);

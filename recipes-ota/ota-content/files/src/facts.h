@@ -6,6 +6,8 @@
  *     payload_offset=N payload_bytes=N        where the payload lies in descriptor 8 (no bundle: 0 and all of it)
  *     image=NAME image_sha256=HEX             bundles: its name, and the signed hash of the payload
  *     rootfs_bytes=N rootfs_sha256=HEX        if the manifest has them
+ *     images=NAME NAME...                     further images; each has a folder of its own, FOLDER/image.NAME, with an
+ *                                             `opened` of bundle=further
  * FOLDER/facts    written by `check`, read by write, verify, unpack, stage and compare: what `check` prints, and for readers
  *     as_is=yes                               a file system that is written as it is, not unpacked
  *     format=ext4|tar|squashfs|erofs compression=none|gzip|zstd|xz payload_offset=N payload_bytes=N authenticated=yes|no

@@ -4,6 +4,7 @@
 #include "format.h"
 
 #include <getopt.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
 static const struct option options[] = {
@@ -57,6 +58,29 @@ void job_close(struct job *job) {
     facts_free(&job->facts);
 }
 
+bool job_is_further(const struct facts *facts) { return facts_are(facts, "bundle", "further"); }
+
+int job_decrypts(const struct job *job, const struct facts *facts, struct source *source, struct reason *reason) {
+    struct content_key key;
+    char path[512];
+    uint64_t cipher_offset;
+    if (!job_is_further(facts) || !facts_are(facts, "encryption", "yes")) {
+        return 0;
+    }
+    int code = facts_number(facts, "cipher_offset", &cipher_offset, reason);
+    if (code == 0) {
+        code = path_in(path, sizeof path, job->folder, "content-key") ? content_key_loaded(&key, path, reason)
+                                                                      : fail(reason, CODE_USAGE, "the name of the folder is too long: %.100s", job->folder);
+    }
+    if (code == 0) {
+        source_decrypts(source, &key, cipher_offset);
+        OPENSSL_cleanse(&key, sizeof key);
+    } else {
+        source_close(source);
+    }
+    return code;
+}
+
 int job_source(struct job *job, struct source *source, struct reason *reason) {
     struct provider from;
     uint64_t file_bytes, offset, bytes;
@@ -67,7 +91,10 @@ int job_source(struct job *job, struct source *source, struct reason *reason) {
     if (code == 0) {
         code = facts_number(&job->facts, "payload_bytes", &bytes, reason);
     }
-    return code != 0 ? code : source_loads(source, from, offset, bytes, job->folder, reason);
+    if (code == 0) {
+        code = source_loads(source, from, offset, bytes, job->folder, reason);
+    }
+    return code != 0 ? code : job_decrypts(job, &job->facts, source, reason);
 }
 
 int job_stream(struct job *job, struct source *source, struct stream **stream, struct reason *reason) {

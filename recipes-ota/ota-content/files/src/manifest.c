@@ -211,7 +211,71 @@ static int keys_are_unique(struct text *found, size_t count, struct reason *reas
     return 0;
 }
 
-static int line_read(struct text line, struct text values[KEYS], bool there[KEYS], struct text *key, struct reason *reason) {
+/* ---- further images ---- */
+
+static const char further_prefix[] = "image.";
+
+static bool is_of_further_image(struct text key) {
+    return key.length >= sizeof further_prefix - 1 && memcmp(key.at, further_prefix, sizeof further_prefix - 1) == 0;
+}
+
+/* The text up to the next blank, which is taken away with it. */
+static struct text word_taken(struct text *left) {
+    const char *blank = left->length == 0 ? NULL : memchr(left->at, ' ', left->length);
+    struct text word = {left->at, blank == NULL ? left->length : (size_t)(blank - left->at)};
+    size_t taken = blank == NULL ? left->length : word.length + 1;
+    /* A blank that nothing follows is not passed over. */
+    if (blank != NULL && taken == left->length) {
+        taken--;
+    }
+    *left = (struct text){left->at + taken, left->length - taken};
+    return word;
+}
+
+static bool is_word(struct text text, const char *word) {
+    return text.length == strlen(word) && memcmp(text.at, word, text.length) == 0;
+}
+
+/* image.NAME=BYTES SHA256 [zstd] [optional] */
+static int further_read(struct manifest *to, struct text key, struct text value, struct reason *reason) {
+    static const char what[] = "BYTES SHA256, then perhaps zstd, then perhaps optional, with one blank between";
+    struct text name = {key.at + sizeof further_prefix - 1, key.length - (sizeof further_prefix - 1)}, left = value;
+    char shown[50];
+    bool good = name.length >= 1 && name.length < sizeof to->further[0].name && name.at[0] >= 'a' && name.at[0] <= 'z';
+    for (size_t i = 0; good && i < name.length; i++) {
+        good = is_digit(name.at[i]) || (name.at[i] >= 'a' && name.at[i] <= 'z') || name.at[i] == '-';
+    }
+    if (!good) {
+        return fail(reason, 4, "the manifest has the key '%.*s', expected %sNAME of at most 32 lower case letters, digits and -, a letter first",
+                    SHOWN(key), further_prefix);
+    }
+    if (to->furthers == FURTHER_LIMIT) {
+        return fail(reason, 4, "the manifest speaks of more than %d further images", FURTHER_LIMIT);
+    }
+    struct further_image *image = &to->further[to->furthers++];
+    memcpy(image->name, name.at, name.length);
+    snprintf(shown, sizeof shown, "%s%s", further_prefix, image->name);
+    int code = number_read(reason, shown, word_taken(&left), &image->bytes);
+    if (code == 0) {
+        code = hash_read(reason, shown, word_taken(&left), image->sha256);
+    }
+    struct text word = word_taken(&left);
+    if (code == 0 && is_word(word, "zstd")) {
+        image->is_compressed = true;
+        word = word_taken(&left);
+    }
+    if (code == 0 && is_word(word, "optional")) {
+        image->is_optional = true;
+        word = word_taken(&left);
+    }
+    if (code == 0 && (word.length > 0 || left.length > 0)) {
+        code = expected(reason, shown, value, what);
+    }
+    to->further_bytes += image->bytes;
+    return code;
+}
+
+static int line_read(struct manifest *to, struct text line, struct text values[KEYS], bool there[KEYS], struct text *key, struct reason *reason) {
     const char *equals = memchr(line.at, '=', line.length);
     if (equals != NULL) {
         *key = (struct text){line.at, (size_t)(equals - line.at)};
@@ -226,6 +290,9 @@ static int line_read(struct text line, struct text values[KEYS], bool there[KEYS
         }
         if (key->length > 2 && memcmp(key->at, "x-", 2) == 0) {
             return 0;
+        }
+        if (is_of_further_image(*key)) {
+            return further_read(to, *key, value, reason);
         }
     }
     return fail(reason, 4, "the manifest has a line that this sysupgrade does not know, which may be a restriction: '%.*s'", SHOWN(line));
@@ -285,6 +352,9 @@ static int format_read(struct manifest *to, const struct text values[KEYS], cons
             return fail(reason, 4, "the manifest of format 1 has the key %s of format 2", keys[key]);
         }
     }
+    if (to->furthers > 0) {
+        return fail(reason, 4, "the manifest of format 1 has the key %s%s of format 2", further_prefix, to->further[0].name);
+    }
     return 0;
 }
 
@@ -312,6 +382,10 @@ static int values_read(struct manifest *to, const struct text values[KEYS], cons
     if ((code = number_read(reason, keys[IMAGE_BYTES], values[IMAGE_BYTES], &to->image_bytes)) != 0 ||
         (code = hash_read(reason, keys[IMAGE_SHA256], values[IMAGE_SHA256], to->image_sha256)) != 0) {
         return code;
+    }
+    if (to->further_bytes >= to->image_bytes) {
+        return fail(reason, 4, "the manifest has further images of %llu bytes in a payload of %llu", (unsigned long long)to->further_bytes,
+                    (unsigned long long)to->image_bytes);
     }
     to->has_rootfs = to->format == 2 || there[ROOTFS_BYTES] || there[ROOTFS_SHA256];
     if (to->has_rootfs && ((code = number_read(reason, keys[ROOTFS_BYTES], values[ROOTFS_BYTES], &to->rootfs_bytes)) != 0 ||
@@ -354,7 +428,7 @@ int manifest_read(struct manifest *manifest, const char *text, size_t length, st
     }
     for (const char *at = text; code == 0 && count < lines;) {
         const char *end = memchr(at, '\n', length - (size_t)(at - text));
-        code = line_read((struct text){at, (size_t)(end - at)}, values, there, &found[count], reason);
+        code = line_read(manifest, (struct text){at, (size_t)(end - at)}, values, there, &found[count], reason);
         count++;
         at = end + 1;
     }

@@ -9,11 +9,20 @@
 
 #include "say.h"
 
-enum { MANIFEST_LIMIT = 65536, VERSION_NUMBERS = 8, VERSION_LIMIT = 128 };
+enum { MANIFEST_LIMIT = 65536, VERSION_NUMBERS = 8, VERSION_LIMIT = 128, FURTHER_LIMIT = 8 };
 
 /* A version, for comparing: a number that is missing is 0, the suffix does not count. */
 struct version {
     uint32_t number[VERSION_NUMBERS];
+};
+
+/* An image beside the root file system: its bytes follow those of the one before in the payload, the first one's the frames. */
+struct further_image {
+    char name[33];
+    uint64_t bytes; /* as it is in the payload, before that is encrypted */
+    uint8_t sha256[32];
+    bool is_compressed; /* with zstd */
+    bool is_optional;   /* a device that has no target for it goes without */
 };
 
 struct manifest {
@@ -35,6 +44,9 @@ struct manifest {
     uint8_t encryption_key_sha256[32];
     const char *recipients; /* Base64, in the text that was read */
     size_t recipients_length;
+    struct further_image further[FURTHER_LIMIT]; /* format 2, in the order of the payload */
+    size_t furthers;
+    uint64_t further_bytes; /* the sum of theirs */
     char description[1001];
 };
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -99,6 +100,13 @@ void source_close(struct source *source) {
     source->chunks = NULL;
     source->sha256 = NULL;
     source->chunk = NULL;
+    OPENSSL_cleanse(&source->key, sizeof source->key);
+}
+
+void source_decrypts(struct source *source, const struct content_key *key, uint64_t cipher_offset) {
+    source->is_encrypted = true;
+    source->key = *key;
+    source->cipher_offset = cipher_offset;
 }
 
 static int chunk_read(struct source *source, uint64_t position, size_t size, struct reason *reason) {
@@ -118,7 +126,7 @@ static int chunk_read(struct source *source, uint64_t position, size_t size, str
         }
         have += (size_t)got;
     }
-    return 0;
+    return source->is_encrypted ? cipher_applied(&source->key, source->chunk, size, source->cipher_offset + position, reason) : 0;
 }
 
 int source_chunk(struct source *source, uint64_t index, const unsigned char **data, size_t *size, struct reason *reason) {

@@ -8,6 +8,7 @@
 #ifndef SOURCE_H
 #define SOURCE_H
 
+#include "cipher.h"
 #include "record.h"
 #include "say.h"
 
@@ -35,11 +36,17 @@ struct source {
     EVP_MD_CTX *sha256; /* of the first pass */
     unsigned char hash[32];
     unsigned char *chunk;
+    /* Of one that is encrypted: what is hashed, recorded and handed out is what it was before. */
+    bool is_encrypted;
+    struct content_key key;
+    uint64_t cipher_offset;
 };
 
 /* Descriptor 8, or any other one. The size is that of the file. */
 int provider_of_fd(struct provider *from, int fd, uint64_t *bytes, struct reason *reason);
 
+/* Before its first byte is read: it is encrypted, as from that place of a payload on. */
+void source_decrypts(struct source *source, const struct content_key *key, uint64_t cipher_offset);
 /* The first pass. With hashes set the SHA-256 of the payload is in `hash` when the last chunk was read. */
 int source_records(struct source *source, struct provider from, uint64_t offset, uint64_t bytes, bool hashes, struct reason *reason);
 /* A later pass, of a source of the first pass that is complete. */

@@ -222,7 +222,7 @@ final class InstallStep {
         return SysupgradeExit.of(exitStatus)
                 .map(exit -> switch (exit) {
                     case SIGNATURE, IMAGE_CORRUPT, IMAGE_UNKNOWN -> ExitCode.VERIFICATION_FAILED;
-                    case INCOMPATIBLE, WRONG_BOARD, NO_KEY -> ExitCode.NO_MATCHING_TARGET;
+                    case INCOMPATIBLE, WRONG_BOARD, NO_KEY, NO_TARGET -> ExitCode.NO_MATCHING_TARGET;
                     case TOO_OLD -> ExitCode.DOWNGRADE_REFUSED;
                     case TOO_LARGE, OVER_BUDGET -> ExitCode.NO_SPACE;
                     case TRIAL_PENDING -> ExitCode.IN_PROGRESS;

@@ -18,6 +18,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.metaotamgr.agent.Manifest;
 import org.metaotamgr.device.Printable;
 
 /**
@@ -32,6 +33,9 @@ import org.metaotamgr.device.Printable;
  */
 record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long length) {
     private static final int BLOCK = 512;
+    /** Keys of the manifest that are about images beside the root file system. */
+    private static final String FURTHER = "image.";
+
     private static final int MAX_MANIFEST = 64 * 1024;
     private static final int MAX_SIGNATURE = 1024;
     private static final int MAX_CHAIN = 64 * 1024;
@@ -207,6 +211,32 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
             at = extent.offset() + (extent.length() + BLOCK - 1) / BLOCK * BLOCK;
             return extent;
         }
+    }
+
+    /**
+     * Where the images beside the root file system lie: behind the frames, up to the end of the image.
+     *
+     * @throws IOException if the manifest speaks of other sizes than it can
+     */
+    Extent furtherImages() throws IOException {
+        Manifest values =
+                Manifest.of(new String(manifest, StandardCharsets.US_ASCII).lines().toList());
+        Extent image = members.get(values.value("image").orElse(""));
+        long bytes = 0;
+        for (Map.Entry<String, String> line : values.values().entrySet()) {
+            if (line.getKey().startsWith(FURTHER)) {
+                String size = line.getValue().split(" ", 2)[0];
+                if (!size.matches("[1-9][0-9]{0,14}")) {
+                    throw new IOException("expected a number of bytes as " + line.getKey() + ", found "
+                            + Printable.of(line.getValue()));
+                }
+                bytes += Long.parseLong(size);
+            }
+        }
+        if (image == null || bytes >= image.length()) {
+            throw new IOException("expected an image with more than " + bytes + " bytes, found none");
+        }
+        return new Extent(image.offset() + image.length() - bytes, bytes);
     }
 
     /** What the bundle is known by: the hash of its manifest, which has the hash of everything else. */

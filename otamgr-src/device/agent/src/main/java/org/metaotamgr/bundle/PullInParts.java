@@ -96,10 +96,10 @@ public final class PullInParts {
     }
 
     /**
-     * Brings what comes before the frames, for a bundle that will be streamed.
+     * Brings what comes before the frames, and images beside the root file system, for a bundle that will be streamed.
      *
      * @param manifest the SHA-256 of the bundle's manifest, if somebody trusted has said it
-     * @return the file, as long as the bundle, without frames; empty if it cannot be streamed
+     * @return the file, as long as the bundle, without its frames; empty if it cannot be streamed
      * @throws SourceException if it cannot be had; the part is kept unless it is of no use
      * @throws InterruptedException if the thread was interrupted; the part is kept
      */
@@ -165,6 +165,18 @@ public final class PullInParts {
             if (lacking.isPresent()) {
                 progress.needed(lacking.get().stream().mapToLong(Span::length).sum());
             }
+        }
+        furtherImages(channel);
+    }
+
+    /** Images beside the root file system are not streamed: sysupgrade takes them from the file. */
+    private void furtherImages(FileChannel channel)
+            throws Original.OnlyWholeException, IOException, SourceException, InterruptedException {
+        BundleFile.Extent images = BundleFile.open(part).furtherImages();
+        if (images.length() > 0) {
+            needRoom(images.length());
+            fetch(channel, images.offset(), images.length(), images.length());
+            channel.force(true);
         }
     }
 

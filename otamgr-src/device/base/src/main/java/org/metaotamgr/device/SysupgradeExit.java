@@ -55,7 +55,11 @@ public enum SysupgradeExit {
     /** 22. */
     NEEDS_MORE(22, "needs-more", "the bundle was fetched in parts, and more of it is needed"),
     /** 23. */
-    NO_KEY(23, "no-key", "the bundle is encrypted, and not for a key of this device");
+    NO_KEY(23, "no-key", "the bundle is encrypted, and not for a key of this device"),
+    /** 24. */
+    NO_TARGET(24, "no-target", "an image of the bundle has no target on this device, or a target lacks its image"),
+    /** 25. */
+    HANDLER_FAILED(25, "handler-failed", "the program that takes an image of the bundle failed");
 
     /** What another run on the same device would say as well. */
     private static final Set<SysupgradeExit> OF_IMAGE = EnumSet.of(
@@ -67,11 +71,12 @@ public enum SysupgradeExit {
             HEADER_MISSING,
             WRONG_BOARD,
             TOO_OLD,
-            NO_KEY);
+            NO_KEY,
+            NO_TARGET);
 
     /** When the other slot is destroyed already; another try would destroy it again, and most likely end the same way. */
     private static final Set<SysupgradeExit> OF_WRITING =
-            EnumSet.of(WRITE_FAILED, READ_BACK_DIFFERS, NOT_MOUNTABLE, KEEP_FAILED);
+            EnumSet.of(WRITE_FAILED, READ_BACK_DIFFERS, NOT_MOUNTABLE, KEEP_FAILED, HANDLER_FAILED);
 
     private final int status;
     private final String label;

@@ -237,6 +237,45 @@ class StreamTest {
         assertEquals(2, server.connections.get(), "one for the beginning, one for all frames: " + server.ranges);
     }
 
+    @Test
+    void imagesBesideTheRootFileSystemComeBeforeTheStream() throws Exception {
+        byte[] app = Workshop.random(100_000, 9);
+        Path image = Files.write(bundles.resolve("app.img"), app);
+        BlockBundle without = bundle;
+        String shaWithout = sha256;
+        try {
+            bundle = new BlockBundle(new Workshop(bundles), "release", NEW, "--image", "app=" + image + ",optional");
+            sha256 = HexFormat.of()
+                    .formatHex(java.security.MessageDigest.getInstance("SHA-256")
+                            .digest(bundle.content));
+            server.close();
+            server = new PartServer(bundle.content);
+            Source source = new Source();
+            Path storage = Files.createDirectories(folder.resolve("images"));
+            Path file =
+                    source.beginning(target(), storage, bytes -> {}).orElseThrow(() -> new AssertionError("streams"));
+            byte[] found = Files.readAllBytes(file);
+            int end = end(bundle.content);
+            assertEquals(
+                    -1,
+                    java.util.Arrays.mismatch(
+                            bundle.content, end - app.length, bundle.content.length, found, end - app.length, found.length));
+            assertTrue(server.sent.get() < app.length + 200_000, "sent " + server.sent);
+        } finally {
+            bundle = without;
+            sha256 = shaWithout;
+        }
+    }
+
+    /** Where the zeros begin that end the archive. */
+    private static int end(byte[] content) {
+        int end = content.length;
+        while (content[end - 1] == 0) {
+            end--;
+        }
+        return end;
+    }
+
     @ParameterizedTest
     @ValueSource(longs = {0, 1, 70_000, 500_000, 1_000_000, 1_400_000})
     void aBreakOfTheConnectionCostsNothingThatCame(long cut) throws Exception {

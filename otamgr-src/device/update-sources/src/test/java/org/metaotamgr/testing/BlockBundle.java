@@ -19,8 +19,8 @@ public final class BlockBundle {
     /** The SHA-256 of its manifest. */
     public final String manifest;
 
-    /** newBytes: what only the new system has; random, so that it cannot be compressed. */
-    public BlockBundle(Workshop workshop, String key, int newBytes) throws Exception {
+    /** newBytes: what only the new system has; random, so that it cannot be compressed. options: of ota-bundle create. */
+    public BlockBundle(Workshop workshop, String key, int newBytes, String... options) throws Exception {
         Map<String, byte[]> files = new HashMap<>();
         for (int at = 0; at < PLACES; at++) {
             files.put(at + "-shared", shared(at));
@@ -30,7 +30,7 @@ public final class BlockBundle {
             files.put(at + "-new", Workshop.random(newBytes / PLACES, 100 + at));
         }
         newImage = Files.readAllBytes(workshop.makeFileSystem("new", files));
-        Path bundle = workshop.bundleOf("new", key, "qemuarm64", "2.0");
+        Path bundle = workshop.bundleOf("new", key, "qemuarm64", "2.0", options);
         manifest = Parts.manifestHash(bundle);
         content = Files.readAllBytes(bundle);
     }

@@ -1,0 +1,239 @@
+# shellcheck shell=sh disable=SC2034,SC2154
+# Variables are for the sourcing script, or come from it or the libraries that it has sourced before.
+# SPDX-License-Identifier: MIT
+#
+# images.sh - images beside the root file system: which targets this device has for them, and programs that take them.
+#
+#   /etc/otamgr/images.d/NAME.conf   the target: SLOT_A_DEVICE and SLOT_B_DEVICE, a pair that follows the slot; or HANDLER, a program
+#   /data/otamgr/images/NAME         SLOT UPDATE: the handler was called for an update of that slot, which nobody has committed yet
+#
+# The record is there before the handler is called for the first time, and goes when the update is committed, or when the handler has
+# taken back what it did. So whoever finds it, after whatever happened, knows what to do.
+#
+# To be sourced after private.sh, limits.sh, settings.sh, journal.sh, slots.sh and environment.sh. Functions report failure by their return value,
+# with the reason for people in $image_error; nothing here exits.
+
+IMAGES_TARGETS=$SETTINGS_FOLDER/images.d
+IMAGES_RECORDS=/data/otamgr/images
+IMAGES_ENGINE=/usr/lib/otamgr/ota-content
+
+image_name_is_valid() {
+    [ "${#1}" -le 32 ] || return 1
+    case $1 in
+    [!a-z]* | *[!a-z0-9-]* | '') return 1 ;;
+    esac
+}
+
+# images_with_target: their names, one on a line.
+images_with_target() {
+    for image_conf in "$IMAGES_TARGETS"/*.conf; do
+        if [ ! -e "$image_conf" ] && [ ! -L "$image_conf" ]; then continue; fi
+        printf '%s\n' "${image_conf##*/}"
+    done | sed 's/\.conf$//'
+}
+
+# image_target_read NAME: sets image_kind (pair or handler; empty when there is none) and what is said of it; fails when that is not understood.
+image_target_read() {
+    image_kind='' image_conf=$IMAGES_TARGETS/$1.conf
+    if [ ! -e "$image_conf" ] && [ ! -L "$image_conf" ]; then return 0; fi
+    image_error="the target of the image $1 is not understood: "
+    image_name_is_valid "$1" || {
+        image_error="$image_conf: expected a name of at most 32 lower case letters, digits and -, a letter first"
+        return 1
+    }
+    settings_read "$image_conf" || {
+        image_error=$image_error$(printf '%s' "$settings_problem" | head -n 1)
+        return 1
+    }
+    image_a_device=$(settings_value SLOT_A_DEVICE) image_b_device=$(settings_value SLOT_B_DEVICE)
+    image_handler=$(settings_value HANDLER) image_seconds=$(settings_value HANDLER_SECONDS) image_required=$(settings_value REQUIRED)
+    case ${image_a_device:+a}${image_b_device:+b}${image_handler:+h}:${image_seconds:+s}${image_required:+r} in
+    ab: | ab:r) image_kind=pair ;;
+    h: | h:s) image_kind=handler ;;
+    *)
+        image_error="${image_error}expected SLOT_A_DEVICE and SLOT_B_DEVICE (and perhaps REQUIRED), or HANDLER (and perhaps HANDLER_SECONDS) in $image_conf"
+        return 1
+        ;;
+    esac
+    case ${image_required:-yes}:${image_seconds:=600} in
+    [!yn]*:* | *:*[!0-9]* | *:0* | *:?????*) image_wrong=yes ;;
+    yes:* | no:*) image_wrong='' ;;
+    *) image_wrong=yes ;;
+    esac
+    if [ -n "$image_wrong" ] || [ "$image_seconds" -gt 3600 ]; then
+        image_error="${image_error}REQUIRED is '$image_required', expected yes or no; HANDLER_SECONDS is '$image_seconds', expected 1 to 3600"
+        return 1
+    fi
+}
+
+# image_pair_judged NAME SLOT: sets image_device and image_bytes, its member that belongs to this slot. To be called after slots_find.
+image_pair_judged() {
+    image_numbers=''
+    for image_device in "$image_a_device" "$image_b_device"; do
+        image_error="image $1: $image_conf names $image_device, "
+        image_number=''
+        if [ -b "$image_device" ]; then image_number=$(device_number "$image_device") || image_number=''; fi
+        if [ -z "$image_number" ] || [ ! -e "/sys/dev/block/$image_number" ]; then
+            image_error="${image_error}which is no block device"
+            return 1
+        fi
+        case "$image_device" in *mmcblk*boot[01]) ;; *)
+            if [ ! -e "/sys/dev/block/$image_number/partition" ]; then
+                image_error="${image_error}which is no partition"
+                return 1
+            fi
+            ;;
+        esac
+        if [ "$(disk_of "$image_number")" != "$(disk_of "$root_number")" ]; then
+            image_error="${image_error}which is not on the disk of /"
+            return 1
+        fi
+        case " $slot_a_number $slot_b_number $image_numbers $images_numbers " in
+        *" $image_number "*)
+            image_error="${image_error}which is a slot, or a device of another image as well"
+            return 1
+            ;;
+        esac
+        image_numbers="$image_numbers $image_number"
+    done
+    images_numbers="$images_numbers$image_numbers"
+    image_b_number=${image_numbers##* } image_a_number=${image_numbers# }
+    image_a_number=${image_a_number%% *}
+    environment_is_apart "$image_a_device $image_a_number" "$image_b_device $image_b_number" || {
+        image_error="image $1: $boot_error ($image_conf)"
+        return 1
+    }
+    case $2 in
+    a) image_device=$image_a_device image_number=$image_a_number ;;
+    b) image_device=$image_b_device image_number=$image_b_number ;;
+    esac
+    image_error="image $1: $image_device, where the image for slot $2 belongs, "
+    if image_device_is_used "$image_number"; then
+        image_error="${image_error}is mounted or in use; a system uses that of its own slot (ota-slot image $1)"
+        return 1
+    fi
+    if [ "$(cat "/sys/dev/block/$image_number/ro" 2>/dev/null)" = 1 ]; then
+        image_error="${image_error}is read-only"
+        return 1
+    fi
+    image_bytes=$(slot_bytes "$image_number") || {
+        image_error="${image_error}has no size"
+        return 1
+    }
+}
+
+# image_device_is_used NUMBER
+image_device_is_used() {
+    if awk -v number="$1" '$3 == number { found = 1 } END { exit !found }' /proc/self/mountinfo; then return 0; fi
+    for image_holder in "/sys/dev/block/$1/holders/"*; do
+        if [ -e "$image_holder" ]; then return 0; fi
+    done
+    return 1
+}
+
+# image_handler_judged NAME: a program of root's that nobody else can change.
+image_handler_judged() {
+    image_error="image $1: HANDLER is $image_handler in $image_conf, "
+    case $image_handler in
+    /*) ;;
+    *)
+        image_error="${image_error}expected a program with its whole path"
+        return 1
+        ;;
+    esac
+    if [ ! -f "$image_handler" ]; then
+        image_error="${image_error}and there is no such program"
+        return 1
+    fi
+    case $(stat -L -c '%u %A' "$image_handler" 2>/dev/null) in
+    0\ ???[xs]?-??-?) ;;
+    *)
+        image_error="${image_error}expected a program of root's that only root can change, found $(stat -L -c 'user %u, %A' "$image_handler" 2>/dev/null)"
+        return 1
+        ;;
+    esac
+}
+
+# image_records_possible: /data is there, and nobody but root can put a record there.
+image_records_possible() {
+    image_error="$IMAGES_RECORDS, where it is written down what a handler was called for, "
+    if ! awk '$5 == "/data" { found = 1 } END { exit !found }' /proc/self/mountinfo; then
+        image_error="${image_error}needs /data, and that is not mounted"
+        return 1
+    fi
+    (umask 022 && mkdir -p "${IMAGES_RECORDS%/*}" && umask 077 && mkdir -p "$IMAGES_RECORDS") 2>/dev/null || {
+        image_error="${image_error}cannot be made: is /data full, or read-only?"
+        return 1
+    }
+    for image_place in "${IMAGES_RECORDS%/*}" "$IMAGES_RECORDS"; do
+        if [ ! -L "$image_place" ]; then
+            case $(stat -c '%u %A' "$image_place") in 0\ d????-??-?) continue ;; esac
+        fi
+        image_error="${image_error}must be in folders that only root can change, found $image_place: $(stat -c '%F, user %u, %A' "$image_place")"
+        return 1
+    done
+}
+
+# image_recorded NAME SLOT TXN: on the medium when this returns.
+image_recorded() {
+    image_records_possible || return 1
+    image_error="$IMAGES_RECORDS/$1 cannot be written: is /data full, or read-only?"
+    { printf '%s %s\n' "$2" "$3" >"$IMAGES_RECORDS/.$1.new" && limited sync && mv -f "$IMAGES_RECORDS/.$1.new" "$IMAGES_RECORDS/$1" &&
+        limited sync && [ "$(head -n 1 "$IMAGES_RECORDS/$1")" = "$2 $3" ]; } 2>/dev/null
+}
+
+# image_handler_called COMMAND NAME [ARGUMENT]...: with standard input as it is, nothing else of ours, and for as long as HANDLER_SECONDS says. What it
+# complains of goes to standard error. For the background, as one process.
+image_handler_called() {
+    cd / && exec "$IMAGES_ENGINE" limit "$image_seconds" -- "$image_handler" "$@" >/dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+}
+
+# images_settled SLOT: to be called when SLOT runs and no trial is pending. What was brought with it is kept; what was brought with an update of
+# the other slot that came to nothing is taken back. A handler that cannot do that is called again at the next boot.
+images_settled() {
+    image_left=0
+    for image_record in "$IMAGES_RECORDS"/*; do
+        if [ -L "$image_record" ] || [ ! -f "$image_record" ]; then continue; fi
+        image_settled "${image_record##*/}" "$1" || image_left=1
+    done
+    return "$image_left"
+}
+
+image_settled() {
+    image_slot='' image_txn=''
+    read -r image_slot image_txn <"$IMAGES_RECORDS/$1" || :
+    if [ "$image_slot" != "$2" ]; then
+        if image_taken_back "$1"; then
+            journal_append image-taken-back "image=$1" "txn=$image_txn"
+        else
+            journal_append image-not-taken-back "image=$1" "txn=$image_txn" "reason=$image_error"
+            complain "$image_error"
+            return 1
+        fi
+    fi
+    rm -f "$IMAGES_RECORDS/$1"
+    limited sync || :
+}
+
+image_taken_back() {
+    image_target_read "$1" || return 1
+    image_error="image $1: $image_conf no longer says which program takes back what update $image_txn brought"
+    if [ "$image_kind" != handler ] || ! image_handler_judged "$1"; then return 1; fi
+    image_status=0
+    image_said=$( (image_handler_called rollback "$1") 2>&1 </dev/null) || image_status=$?
+    [ "$image_status" -ne 0 ] || return 0
+    image_error="image $1: $image_handler rollback $1 ended with $image_status: $(printf '%s' "$image_said" | head -n 1 | tr '\001-\037\177' ' ')"
+    return 1
+}
+
+# image_of_slot NAME SLOT: prints the device of a pair's member.
+image_of_slot() {
+    image_target_read "$1" || return 1
+    image_error="the image $1 has no pair of devices here ($IMAGES_TARGETS/$1.conf)"
+    [ "$image_kind" = pair ] || return 1
+    case $2 in
+    a) printf '%s\n' "$image_a_device" ;;
+    b) printf '%s\n' "$image_b_device" ;;
+    *) return 1 ;;
+    esac
+}
