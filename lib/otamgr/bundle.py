@@ -639,8 +639,12 @@ def parse_manifest(content):
         if any(key in values for key in KEYS_ENCRYPTION):
             missing += [key for key in KEYS_ENCRYPTION if key not in values]
         if "image-bytes" in values and further_bytes(values) >= int(values["image-bytes"]):
-            raise BundleError(f"the manifest has further images in a payload of {values['image-bytes']} bytes that are larger")
-    elif foreign := [key for key in (*KEYS_2, *KEYS_ENCRYPTION, *(FURTHER + one.name for one in furthers)) if key in values]:
+            raise BundleError(
+                f"the manifest has further images in a payload of {values['image-bytes']} bytes that are larger"
+            )
+    elif foreign := [
+        key for key in (*KEYS_2, *KEYS_ENCRYPTION, *(FURTHER + one.name for one in furthers)) if key in values
+    ]:
         raise BundleError(f"the manifest of format 1 has the key {foreign[0]} of format 2")
     elif ("rootfs-bytes" in values) != ("rootfs-sha256" in values):
         missing.append("rootfs-bytes and rootfs-sha256, both or none")
@@ -665,9 +669,7 @@ def further_images(values):
     for key, value in values.items():
         if key.startswith(FURTHER):
             size, digest, compressed, optional = _FURTHER_VALUE.fullmatch(value).groups()
-            found.append(
-                FurtherImage(key.removeprefix(FURTHER), int(size), digest, bool(compressed), bool(optional))
-            )
+            found.append(FurtherImage(key.removeprefix(FURTHER), int(size), digest, bool(compressed), bool(optional)))
     return found
 
 
@@ -681,7 +683,9 @@ def further_named(text):
     name, _, path = text.partition("=")
     path, comma, word = path.rpartition(",") if text.endswith(",optional") else (path, "", "")
     if not FURTHER_NAME.fullmatch(name) or not path:
-        raise BundleError(f"a further image: expected NAME=FILE or NAME=FILE,optional, a NAME of {FURTHER_NAME_WORDS}; found {text}")
+        raise BundleError(
+            f"a further image: expected NAME=FILE or NAME=FILE,optional, a NAME of {FURTHER_NAME_WORDS}; found {text}"
+        )
     return name, Path(path), bool(word)
 
 
@@ -697,9 +701,13 @@ def _further_placed(payload, images):
                 raise BundleError(f"{path} is empty")
             with open(path, "rb") as given, tempfile.TemporaryFile(dir=payload.parent) as packed:
                 try:
-                    done = subprocess.run(["zstd", "-q", "-15", "-c"], stdin=given, stdout=packed, stderr=subprocess.PIPE, check=False)
+                    done = subprocess.run(
+                        ["zstd", "-q", "-15", "-c"], stdin=given, stdout=packed, stderr=subprocess.PIPE, check=False
+                    )
                 except FileNotFoundError:
-                    raise BundleError("further images are compressed with zstd, and the program zstd is missing") from None
+                    raise BundleError(
+                        "further images are compressed with zstd, and the program zstd is missing"
+                    ) from None
                 if done.returncode:
                     raise BundleError(f"{path} cannot be compressed: {done.stderr.decode(errors='replace').strip()}")
                 # What is compressed already stays as it is.
@@ -711,7 +719,12 @@ def _further_placed(payload, images):
                 while piece := chosen.read(PIECE):
                     digest.update(piece)
                     out.write(piece)
-            words = [str(out.tell() - begin), digest.hexdigest(), *(["zstd"] if pays else []), *(["optional"] if is_optional else [])]
+            words = [
+                str(out.tell() - begin),
+                digest.hexdigest(),
+                *(["zstd"] if pays else []),
+                *(["optional"] if is_optional else []),
+            ]
             lines[FURTHER + name] = " ".join(words)
     return lines
 

@@ -60,6 +60,60 @@ class Folder(unittest.TestCase):
         return subprocess.run([TOOL, *map(str, words)], capture_output=True, text=True, check=False)
 
 
+class Further(Folder):
+    """Images beside the root file system."""
+
+    def made_with(self, *images, version="1", image=None):
+        words = ["--key", self.shared / "ed25519.key", "--compatible", "board", "--version", version]
+        named = [word for one in images for word in ("--image", one)]
+        return self.tool("create", *words, *named, image or self.image, self.output)
+
+    def file(self, name, data):
+        (self.folder / name).write_bytes(data)
+        return self.folder / name
+
+    def test_they_are_in_the_manifest_in_their_order_and_are_verified(self):
+        app, mcu = self.file("app", os.urandom(5000)), self.file("mcu", b"text\n" * 1000)
+        done = self.made_with(f"mcu={mcu},optional", f"app={app}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with bundle.open_bundle(self.output) as opened:
+            found = bundle.further_images(opened.values())
+        self.assertEqual(
+            [(one.name, one.is_compressed, one.is_optional) for one in found],
+            [("mcu", True, True), ("app", False, False)],
+        )
+        self.assertEqual(found[1].sha256, hashlib.sha256(app.read_bytes()).hexdigest())
+        again = self.folder / "again.bundle"
+        for words in (
+            ["verify", "--keys", self.shared / "ed25519.pem", self.output],
+            ["sign", "--key", self.shared / "p256.key", self.output, again],
+            ["verify", "--keys", self.shared / "p256.pem", again],
+        ):
+            done = self.tool(*words)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), done.stderr)
+        self.assertIn(f"image.app=5000 {found[1].sha256}\n", self.tool("show", again).stdout)
+
+    def test_what_is_no_image_is_refused_by_name(self):
+        app = self.file("app", os.urandom(5000))
+        empty = self.file("empty", b"")
+        for images, words in (
+            ([f"App={app}"], "NAME=FILE"),
+            (["app"], "NAME=FILE"),
+            (["app="], "NAME=FILE"),
+            ([f"app={app}", f"app={app}"], "named twice"),
+            ([f"app={empty}"], "is empty"),
+            ([f"app={app}.not"], "No such file"),
+            ([f"a{n}={app}" for n in range(9)], "at most 8"),
+        ):
+            done = self.made_with(*images)
+            self.assertEqual((done.returncode, words in done.stderr), (1, True), f"{images}: {done.stderr}")
+            self.assertFalse(self.output.exists())
+        tar = self.folder / "x.tar"
+        subprocess.run(["tar", "-C", self.shared / "root", "-cf", tar, "."], check=True)
+        done = self.made_with(f"app={app}", image=tar)
+        self.assertEqual((done.returncode, "format 2" in done.stderr), (1, True), done.stderr)
+
+
 class Judged(Folder):
     """What devices would refuse is refused, or said, when it is made."""
 
@@ -835,6 +889,16 @@ class Build(Folder):
             "OTA_BUNDLE_ALSO": str(self.shared / "p256.key"),
         }
         self.build()
+
+    def test_images_beside_the_root_file_system_come_from_the_deploy_folder(self):
+        deploy = self.folder / "machine"
+        deploy.mkdir()
+        (deploy / "app.img").write_bytes(os.urandom(5000))
+        self.values["DEPLOY_DIR_IMAGE"] = str(deploy)
+        self.values["OTA_BUNDLE_IMAGES"] = f"app=app.img mcu={deploy}/app.img,optional"
+        with bundle.open_bundle(self.build()) as opened:
+            found = [(one.name, one.bytes, one.is_optional) for one in bundle.further_images(opened.values())]
+        self.assertEqual(found, [("app", 5000, False), ("mcu", 5000, True)])
 
     def test_the_bundle_of_an_image_can_be_encrypted(self):
         recipient = self.folder / "device.crt"

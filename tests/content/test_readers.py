@@ -228,7 +228,12 @@ class Generator:
 
     def further(self):
         """The value of a further image, mostly a good one."""
-        good = self.choice((b"1", b"4096", b"9")) + b" " + b"e" * 64 + self.choice((b"", b" zstd", b" optional", b" zstd optional"))
+        good = (
+            self.choice((b"1", b"4096", b"9"))
+            + b" "
+            + b"e" * 64
+            + self.choice((b"", b" zstd", b" optional", b" zstd optional"))
+        )
         change = self.random.random()
         if change < 0.9:
             return good

@@ -118,7 +118,9 @@ def installed(board, result, slot="b"):
         true((new / "etc/ota_type_5.hdr").exists(), "the header")
 
 
-@promise("images beside the root file system: the pair's other member is written, the handler gets the bytes, one switch for all")
+@promise(
+    "images beside the root file system: the pair's other member is written, the handler gets the bytes, one switch for all"
+)
 def installs(factory):
     for running, slot in (("a", "b"), ("b", "a")):
         board = images_board(factory, running)
@@ -153,7 +155,9 @@ def installs_encrypted(factory):
     equal(list((board.root / "run").glob("**/content-key")), [], "keys that are left")
 
 
-@promise("of images beside the root file system those that are lacking are asked for, also when the frames are streamed")
+@promise(
+    "of images beside the root file system those that are lacking are asked for, also when the frames are streamed"
+)
 def in_parts_and_streamed(factory):
     board = images_board(factory)
     content = images_bundle(factory)
@@ -187,7 +191,11 @@ NOT_FOR_THIS_DEVICE = {
     "a slot as partition": ({"app": CONF.replace("p5", "p2")}, 24, "is a slot"),
     "the data partition, which is mounted": ({"app": CONF.replace("p6", "p4")}, 24, "mounted or in use"),
     "one partition for both slots": ({"app": CONF.replace("p6", "p5")}, 24, "is a slot, or a device of another"),
-    "a target of which one slot is missing": ({"app": "SLOT_A_DEVICE=/dev/mmcblk0p5\n"}, 24, "expected SLOT_A_DEVICE and"),
+    "a target of which one slot is missing": (
+        {"app": "SLOT_A_DEVICE=/dev/mmcblk0p5\n"},
+        24,
+        "expected SLOT_A_DEVICE and",
+    ),
     "a target with a line that is not known": ({"app": CONF + "SLOT_C_DEVICE=/dev/null\n"}, 24, "SLOT_C_DEVICE"),
     "no handler": ({"handler": ""}, 24, "no such program"),
     "a handler without path": ({"mcu": "HANDLER=mcu\n"}, 24, "whole path"),
@@ -349,7 +357,9 @@ def byte_of(content, image):
     return len(content) - tail - (30 if image == "mcu" else 100_000)
 
 
-@promise("exit 5: a changed byte in the image {} of a bundle is refused before anything is touched", cases=["app", "mcu"])
+@promise(
+    "exit 5: a changed byte in the image {} of a bundle is refused before anything is touched", cases=["app", "mcu"]
+)
 def tampered(factory, image):
     board = images_board(factory)
     content = bytearray(images_bundle(factory))
@@ -358,7 +368,9 @@ def tampered(factory, image):
     nothing_touched(board)
 
 
-@promise("exit 5: an image {} that is changed after it was checked is not used, and nothing is armed", cases=["app", "mcu"])
+@promise(
+    "exit 5: an image {} that is changed after it was checked is not used, and nothing is armed", cases=["app", "mcu"]
+)
 def changed_meanwhile(factory, image):
     paused = "write" if image == "app" else "unpack"
     board = images_board(factory, also=lambda root: engine_pauses_before(root, paused))
@@ -382,7 +394,10 @@ def changed_meanwhile(factory, image):
     equal(record(board), None, "the record")
 
 
-@promise("killed at each of its syncs, an update with images is armed and complete, or given back at the next boot", patience=900)
+@promise(
+    "killed at each of its syncs, an update with images is armed and complete, or given back at the next boot",
+    patience=900,
+)
 def killed_at_each_step(factory):
     states, content = [], images_bundle(factory)
     for call in range(1, 60):
@@ -413,13 +428,18 @@ def killed_at_each_step(factory):
         if not armed:
             equal((board.root / "data/mcu").read_text(), "old\n", "the firmware")
             equal(record(board), None, "the record")
-        states.append("armed" if armed else "called" if called(board) else "new" if b != board.pair_before["b"] else "old")
+        states.append(
+            "armed" if armed else "called" if called(board) else "new" if b != board.pair_before["b"] else "old"
+        )
         factory.close_boards()
     factory.transcript.append(f"states at the cuts: {states}")
     equal(list(dict.fromkeys(states)), ["old", "new", "called", "armed"], "order of states")
 
 
-@promise("killed in the middle of {}, an update with images leaves a board that takes the next one", cases=["write", "verify", "unpack"])
+@promise(
+    "killed in the middle of {}, an update with images leaves a board that takes the next one",
+    cases=["write", "verify", "unpack"],
+)
 def killed_in_the_engine(factory, command):
     for number in (1, 2) if command != "unpack" else (1,):
         board = images_board(factory, also=lambda root: engine_pauses_before(root, command))
@@ -443,7 +463,10 @@ def killed_in_the_engine(factory, command):
         factory.close_boards()
 
 
-@promise("what a manifest says of further images is understood strictly: {}", cases=["image.App=1", "image.app=1", "image.app=1 {} x"])
+@promise(
+    "what a manifest says of further images is understood strictly: {}",
+    cases=["image.App=1", "image.app=1", "image.app=1 {} x"],
+)
 def manifest(factory, line):
     board = images_board(factory)
     content = images_bundle(factory, app=None, mcu=None)
@@ -459,7 +482,9 @@ def manifest(factory, line):
         signed = factory.place / "manifest"
         signed.write_bytes(text)
         signature = host.sign(signed, keys(factory).private("ed25519"))
-        host._assembled(opened, [("manifest", text), ("manifest.sig", signature), ("index", index), (bundle.image, payload)])
+        host._assembled(
+            opened, [("manifest", text), ("manifest.sig", signature), ("index", index), (bundle.image, payload)]
+        )
     refused(board, board.sysupgrade("--no-reboot", board.deliver(opened.read_bytes())), 4, "image.")
 
 
@@ -468,4 +493,7 @@ def no_pair(factory, what):
     board = images_board(factory)
     result = board.run("/sbin/ota-slot", "image", "mcu" if what == "exit 10" else "../x")
     equal(f"exit {result.code}", what, result.err)
-    true(stat.S_ISDIR(os.stat(board.root / "etc/otamgr/images.d").st_mode) and isinstance(board.root, Path), "the targets")
+    true(
+        stat.S_ISDIR(os.stat(board.root / "etc/otamgr/images.d").st_mode) and isinstance(board.root, Path),
+        "the targets",
+    )

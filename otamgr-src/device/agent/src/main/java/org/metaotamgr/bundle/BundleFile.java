@@ -219,8 +219,8 @@ record BundleFile(Path file, byte[] manifest, Map<String, Extent> members, long 
      * @throws IOException if the manifest speaks of other sizes than it can
      */
     Extent furtherImages() throws IOException {
-        Manifest values =
-                Manifest.of(new String(manifest, StandardCharsets.US_ASCII).lines().toList());
+        Manifest values = Manifest.of(
+                new String(manifest, StandardCharsets.US_ASCII).lines().toList());
         Extent image = members.get(values.value("image").orElse(""));
         long bytes = 0;
         for (Map.Entry<String, String> line : values.values().entrySet()) {

@@ -246,8 +246,8 @@ class StreamTest {
         try {
             bundle = new BlockBundle(new Workshop(bundles), "release", NEW, "--image", "app=" + image + ",optional");
             sha256 = HexFormat.of()
-                    .formatHex(java.security.MessageDigest.getInstance("SHA-256")
-                            .digest(bundle.content));
+                    .formatHex(
+                            java.security.MessageDigest.getInstance("SHA-256").digest(bundle.content));
             server.close();
             server = new PartServer(bundle.content);
             Source source = new Source();
@@ -259,7 +259,12 @@ class StreamTest {
             assertEquals(
                     -1,
                     java.util.Arrays.mismatch(
-                            bundle.content, end - app.length, bundle.content.length, found, end - app.length, found.length));
+                            bundle.content,
+                            end - app.length,
+                            bundle.content.length,
+                            found,
+                            end - app.length,
+                            found.length));
             assertTrue(server.sent.get() < app.length + 200_000, "sent " + server.sent);
         } finally {
             bundle = without;
