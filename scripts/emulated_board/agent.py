@@ -10,6 +10,7 @@ import sys
 from emulated_board import agent_board, agent_sources, build, layer, machine, show, streaming
 from emulated_board.agent_hubby import HubbyDemo
 from emulated_board.agent_session import Running
+from otamgr import options
 
 # The whole call, from the shell's fork to the exit status.
 LONGEST_CALL_SECONDS = 1.0
@@ -201,7 +202,8 @@ def streamed(chosen, screen):
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
+        formatter_class=argparse.HelpFormatter,
         prog="scripts/agent-demo",
         description="Boots an emulated board and gives commands on its console, for each source of updates: a good update with a power cut in its "
         "pull, updates that must be refused, a download and an install that fail, a rollback; with a handler that hears of everything. hubby needs "

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """scripts/cycles: many update cycles in a row on one board, with random faults; each must end as the model predicts."""
 
-import argparse
 import functools
 import hashlib
 import json
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from emulated_board import build, layer, machine, scenario, sharedkernel, show
 from emulated_board import cycle_model as model
+from otamgr import options
 
 FOLDER = build.BUILD / "cycles"
 # Texts of the same length in every image of a kind, so that an image of another version is the same bytes but for these.
@@ -615,9 +615,8 @@ class Runner:
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="scripts/cycles",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Updates one board again and again, each time with a fault drawn at random: none, a broken image, power cuts, kill -9 of otamgr or\n"
         "sysupgrade, a restart of attrd, a full /tmp or /data. Every cycle must end in the state that a model predicts: slot, version,\n"
         "environment, header in /etc, journal, number of boots.",

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: MIT
 """scripts/demo: one update of the emulated board, shown as it happens."""
 
-import argparse
 import sys
 
 from emulated_board import build, machine, scenario, show
+from otamgr import options
 
 
 def main():
     faults = "\n".join(f"  {name:<15} {fault.about}" for name, fault in scenario.FAULTS.items())
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="scripts/demo",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Builds an emulated A/B board, boots slot a, publishes version 2.0 and watches the board update itself to slot b.",
         epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n  scripts/demo --read-only squashfs\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
     )

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """scripts/flips: single flipped bits on the disk of a board with verified boot. Each is judged by programs of this machine, some by starting the board."""
 
-import argparse
 import binascii
 import collections
 import hashlib
@@ -14,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 
 from emulated_board import build, inspect_disk, machine, scenario, show
-from otamgr import verified
+from otamgr import options, verified
 
 BLOCK = verified.BLOCK
 ENV_SIZE = int(build.SETTINGS["OTA_ENV_SIZE"], 16)
@@ -246,9 +245,8 @@ class Boards:
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="scripts/flips",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Flips single bits on the disk that scripts/demo --verified left: of the committed slot's file system, hash tree and signed image,\n"
         "of the boot script and of the environment. Each is judged by programs of this machine, some by starting the board.",
         epilog="examples:\n  scripts/flips --cases 2000 --seed 7 --booted 10\n\nexit status: 0 no flipped bit is used, 1 one is, 2 usage",

@@ -12,6 +12,7 @@ import sys
 import threading
 
 from emulated_board import build, layer, machine, scenario, show
+from otamgr import options
 
 FOLDER = build.BUILD / "journey"
 DEVICE = "board-1"
@@ -137,7 +138,8 @@ def journey(screen):
 
 
 def main():
-    argparse.ArgumentParser(
+    options.Parser(
+        formatter_class=argparse.HelpFormatter,
         prog="scripts/journey",
         description="Creates an OTA record, builds an image with it, uploads it to the simulated OTA service, deploys it to the emulated board and "
         "waits until the board runs it, has committed it, and the service knows.",

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """scripts/powercut: the power fails at any write of a real update, a real commit, a real rollback."""
 
-import argparse
 import functools
 import hashlib
 import multiprocessing
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulated_board import agent_board, build, inspect_disk, machine, scenario, show, streaming, writelog
+from otamgr import options
 
 WORKERS = 2
 VERSIONS = {"a": "1.0", "b": "2.0"}
@@ -404,9 +404,8 @@ RECORDINGS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="scripts/powercut",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Records every write of a real update with its commit, of one that is rolled back, of a first boot that grows the data\n"
         "partition, and of an update that is streamed, on the emulated board. Then builds disks as a power cut after any write would have left\n"
         "them - unflushed writes lost, kept or torn - and checks each: partition table and environment are readable, every slot that may boot\n"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """scripts/check-layer: the layer in a real BitBake with a real OpenEmbedded-Core, up to an image that updates itself."""
 
-import argparse
 import collections
 import hashlib
 import json
@@ -15,7 +14,7 @@ from pathlib import Path
 import bitbake
 import boot
 import uboot
-from otamgr import bundle
+from otamgr import bundle, options
 
 SERIES = ("scarthgap", "wrynose", "blacksail")
 LIBRARIES = ("jackson-annotations", "jackson-core", "jackson-databind", "junixsocket")
@@ -264,9 +263,8 @@ def uboot_table(arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="scripts/check-layer",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Checks this layer with checkouts of OpenEmbedded-Core and BitBake.",
         epilog="example:\n  scripts/check-layer --oe-core ../openembedded-core --bitbake ../bitbake parse\n\nchecks:\n"
         + "\n".join(f"  {name:<10} {getattr(Checks, name).__doc__}" for name in CHECKS)

@@ -188,12 +188,19 @@ class Host(unittest.TestCase):
             ("ota-bundle", "verfy", "verify"),
             ("check-u-boot", "--bulit", "--built"),
             ("plan-disk", "--slto", "--slot"),
+            ("bench", "--chekc", "--check"),
+            ("fleet", "--devicse", "--devices"),
         ):
             with self.subTest(script=script, typo=typo):
                 done = subprocess.run([ROOT / "scripts" / script, typo], capture_output=True, text=True)
                 self.assertEqual(2, done.returncode, done.stdout + done.stderr)
                 self.assertIn(f"did you mean {meant}?", done.stderr)
                 self.assertIn("--help", done.stderr)
+
+    def test_every_program_in_python_takes_its_options_in_the_way_that_knows_typos(self):
+        programs = [script for script in SCRIPTS if script.read_text().startswith("#!/usr/bin/env python3")]
+        programs += [*ROOT.glob("scripts/emulated_board/*.py"), *ROOT.glob("scripts/layer/*.py")]
+        self.assertEqual([], [str(one) for one in programs if "argparse.ArgumentParser(" in one.read_text()])
 
     def test_help_of_every_command_and_sub_command_has_an_example(self):
         for script in SCRIPTS:
