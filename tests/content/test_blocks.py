@@ -433,6 +433,70 @@ class Damage(Blocks):
             self.assertEqual(done.returncode, DIFFERS, done.stderr)
             self.assertIn(f"block {at // BLOCK} ", done.stderr)
 
+    def noted(self):
+        """The first block and the number of blocks of each run of which `write` has left a tag, and the bytes of the file."""
+        bytes_ = (self.folder / "writes").read_bytes()
+        self.assertEqual(bytes_[:8], b"otawrt1\0")
+        (count,) = struct.unpack_from("=Q", bytes_, 8)
+        self.assertEqual(len(bytes_), 48 + count * 24)
+        return [struct.unpack_from("=II", bytes_, 48 + i * 24) for i in range(count)], bytes_
+
+    def test_each_block_that_is_written_has_a_tag_and_no_other(self):
+        blocks = [self.block(self.random.choice(("text", "random"))) for _ in range(700)]
+        for at in (5, 6, 7, 100, 690):
+            blocks[at] = bytes(BLOCK)
+        image = self.image_of(blocks)
+        there = set(range(200, 260))
+        for options in ((), ("--frame-blocks", 3)):
+            self.make(image, *options)
+            noise = self.random.randbytes(len(image))
+            self.slot.write_bytes(noise[: 200 * BLOCK] + image[200 * BLOCK : 260 * BLOCK] + noise[260 * BLOCK :])
+            self.update(image)
+            self.assertEqual((self.folder / "writes").stat().st_mode & 0o777, 0o600)
+            runs, _ = self.noted()
+            found = [block for first, count in runs for block in range(first, first + count)]
+            # The first block is written when all others are there, and read back by its SHA-256.
+            zeros = {at + 1 for at in (5, 6, 7, 100, 690)}
+            self.assertEqual(found, sorted(set(range(1, 701)) - zeros - there))
+            self.assertTrue(all(first // 128 == (first + count - 1) // 128 for first, count in runs))
+
+    def test_tags_are_a_short_cut_and_decide_nothing(self):
+        image = self.prepared()
+        self.slot.write_bytes(self.random.randbytes(len(image)))
+        self.update(image)
+        runs, noted = self.noted()
+        path = self.folder / "writes"
+        damaged = bytearray(image)
+        damaged[9 * BLOCK + 77] ^= 1
+        key = noted[:16] + bytes([noted[16] ^ 1]) + noted[17:]
+        tags = noted[:48] + b"".join(noted[48 + i * 24 :][:8] + bytes(16) for i in range(len(runs)))
+        for name, bytes_ in (("as they are", noted), ("key", key), ("tags", tags), ("none", None)):
+            with self.subTest(name):
+                path.unlink()
+                if bytes_ is not None:
+                    path.write_bytes(bytes_)
+                for content_, code in ((image, 0), (damaged, DIFFERS)):
+                    self.slot.write_bytes(content_)
+                    done = self.engine("verify")
+                    self.assertEqual(done.returncode, code, done.stderr)
+                if bytes_ is None:
+                    path.touch()
+        moved = image[:BLOCK] + image[2 * BLOCK : 3 * BLOCK] + image[BLOCK : 2 * BLOCK] + image[3 * BLOCK :]
+        path.write_bytes(noted)
+        self.slot.write_bytes(moved)
+        done = self.engine("verify")
+        self.assertEqual(done.returncode, DIFFERS, done.stderr)
+        overlapping = noted[:52] + struct.pack("=I", 129) + noted[56:]
+        for bytes_ in (b"", noted[:-1], noted + b"x", b"x" + noted[1:], overlapping):
+            path.write_bytes(bytes_)
+            self.slot.write_bytes(image)
+            done = self.engine("verify")
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("not understood", done.stderr)
+        # What an earlier update noted counts for none that follows.
+        self.assertEqual(self.engine("check").returncode, 0)
+        self.assertFalse(path.exists())
+
     def test_a_plan_that_is_not_true_any_more_does_no_harm(self):
         image = self.prepared()
         blocks = [image[at : at + BLOCK] for at in range(0, len(image), BLOCK)]

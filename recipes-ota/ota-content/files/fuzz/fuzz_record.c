@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes as a record or as facts of an earlier step; and a record of any bytes knows them, and no others. */
+/* Any bytes as a record, as tags of what was written, or as facts of an earlier step; and a record of any bytes knows them, and no others. */
 #include "image.h"
 
 #include "facts.h"
+#include "index.h"
+#include "writes.h"
 
 #include <stdlib.h>
 
@@ -46,10 +48,43 @@ static void recorded(const uint8_t *data, size_t size) {
     record_free(record);
 }
 
+/* Runs that were noted are known where they lie, and only as they were. */
+static void noted(const uint8_t *data, size_t size) {
+    static uint8_t bytes[3 * BLOCK];
+    struct writes *writes;
+    struct reason reason;
+    if (writes_parse(&writes, data, size, &reason) == 0) {
+        struct writes_reader *reader = writes_reader_new(writes);
+        PROMISE(reader != NULL);
+        for (uint32_t block = 0; block < 300; block++) {
+            (void)writes_known(reader, block, 3, bytes);
+        }
+        writes_reader_free(reader);
+        writes_free(writes);
+    }
+    if (size < 8) {
+        return;
+    }
+    uint32_t block = data[0] * 256U + data[1], count = 1 + data[2] % 3U;
+    for (size_t at = 0; at < sizeof bytes; at++) {
+        bytes[at] = data[at % size];
+    }
+    PROMISE(writes_new(&writes, &reason) == 0 && writes_add(writes, block, count, bytes, &reason) == 0);
+    struct writes_reader *reader = writes_reader_new(writes);
+    PROMISE(reader != NULL);
+    uint32_t known = writes_known(reader, block, count, bytes);
+    PROMISE(known >= 1 && known <= count && writes_known(reader, block, known - 1, bytes) == 0 && writes_known(reader, block + 3, 3, bytes) == 0);
+    bytes[(data[3] * 256U + data[4]) % (known * BLOCK)] ^= 1;
+    PROMISE(writes_known(reader, block, count, bytes) == 0);
+    writes_reader_free(reader);
+    writes_free(writes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct record *record;
     struct reason reason;
     facts_looked_at(data, size);
+    noted(data, size);
     if (record_parse(&record, data, size, &reason) == 0) {
         (void)record_knows(record, 0, data, size);
         (void)record_knows(record, record_count(record) - 1, data, size % 64);

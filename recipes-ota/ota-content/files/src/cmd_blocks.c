@@ -329,6 +329,7 @@ struct writing {
     struct slot slot, running;
     bool has_running;
     struct sink *sink;
+    struct writes *writes;
     struct unpacker *unpacker;
     struct hasher *hasher;
     uint8_t *unverified;
@@ -600,7 +601,10 @@ static int all_written(struct writing *writing, struct reason *reason) {
     }
     plan->source[0] = WRITTEN;
     if (code == 0) {
-        code = sink_open(&writing->sink, &writing->slot, index, writing->unverified, reason);
+        code = writes_new(&writing->writes, reason);
+    }
+    if (code == 0) {
+        code = sink_open(&writing->sink, &writing->slot, index, writing->unverified, writing->writes, reason);
     }
     if (code == 0) {
         code = copies_made(plan, &writing->slot, writing->has_running ? &writing->running : NULL, writing->sink, &writing->copied, &writing->progress, reason);
@@ -656,6 +660,9 @@ int index_write(struct job *job, struct reason *reason) {
         /* The check has compared every block of the slot with its signed hash. */
         code = reading_noted(job, to_write == 0 && writing.plan.from_medium, reason);
     }
+    if (code == 0 && writing.writes != NULL) {
+        code = writes_save(writing.writes, job->folder, reason);
+    }
     if (code == 0) {
         progress_end(&writing.progress, to_write, written, writing.copied);
         say_number(stdout, "compared", writing.plan.compared);
@@ -665,6 +672,7 @@ int index_write(struct job *job, struct reason *reason) {
         say_number(stdout, "bundle_bytes_needed", writing.needed + blocks.index.size);
     }
     sink_close(writing.sink);
+    writes_free(writing.writes);
     unpacker_free(writing.unpacker);
     hasher_free(writing.hasher);
     free(writing.unverified);
@@ -683,16 +691,27 @@ int index_write(struct job *job, struct reason *reason) {
 
 /* ---- verify ------------------------------------------------------------------------------------------------------------------------- */
 
+_Static_assert(WRITES_PIECE * BLOCK == SWEEP_PIECE, "a run that was noted lies in one piece of the sweep");
+
 struct verifying {
     const struct index *index;
     const char *slot;
     struct hasher *hashers[SWEEP_THREADS];
+    struct writes_reader *readers[SWEEP_THREADS]; /* NULL: nothing was written */
 };
 
 static int piece_verified(void *context, unsigned thread, uint64_t offset, unsigned char *bytes, size_t size, struct reason *reason) {
     const struct verifying *verifying = context;
-    uint32_t block = (uint32_t)(offset / BLOCK), run = 0;
+    struct writes_reader *reader = verifying->readers[thread];
+    uint32_t block = (uint32_t)(offset / BLOCK), run = 0, known;
     for (size_t at = 0; at < size; at += BLOCK, block++) {
+        while (reader != NULL && (known = writes_known(reader, block, (uint32_t)((size - at) / BLOCK), bytes + at)) > 0) {
+            block += known;
+            at += (size_t)known * BLOCK;
+        }
+        if (at >= size) {
+            break;
+        }
         uint32_t data = index_data_at(verifying->index, &run, block);
         if (data == INDEX_ZEROS ? !is_zero(bytes + at, BLOCK) : !block_is(verifying->hashers[thread], verifying->index, data, bytes + at)) {
             return fail(reason, CODE_DIFFERS, "the slot %s gives back other bytes than were signed, in block %u of 4096 bytes", verifying->slot,
@@ -707,14 +726,19 @@ int index_verify(struct job *job, struct reason *reason) {
     struct slot slot = {.fd = -1, .direct = -1};
     struct progress progress;
     struct verifying verifying = {.slot = job->slot_name};
+    struct writes *writes = NULL;
     int code = blocks_open(&blocks, job, &job->facts, reason);
     if (code == 0) {
         verifying.index = &blocks.index;
         code = slot_open(&slot, job->slot_name, false, reason);
     }
+    if (code == 0) {
+        code = writes_load(&writes, job->folder, reason);
+    }
     for (unsigned i = 0; code == 0 && i < SWEEP_THREADS; i++) {
         verifying.hashers[i] = hasher_new();
-        code = verifying.hashers[i] == NULL ? fail(reason, CODE_RESOURCES, "no memory to hash") : 0;
+        verifying.readers[i] = writes == NULL ? NULL : writes_reader_new(writes);
+        code = verifying.hashers[i] == NULL || (writes != NULL && verifying.readers[i] == NULL) ? fail(reason, CODE_RESOURCES, "no memory to hash") : 0;
     }
     if (code == 0) {
         uint64_t bytes = blocks.index.image_bytes;
@@ -729,7 +753,9 @@ int index_verify(struct job *job, struct reason *reason) {
     }
     for (unsigned i = 0; i < SWEEP_THREADS; i++) {
         hasher_free(verifying.hashers[i]);
+        writes_reader_free(verifying.readers[i]);
     }
+    writes_free(writes);
     if (slot.fd >= 0) {
         slot_close(&slot);
     }

@@ -18,6 +18,7 @@ struct sink {
     struct slot *slot;
     const struct index *index;
     uint8_t *unverified;
+    struct writes *writes; /* the thread's */
     struct hasher *hasher;
     struct piece pieces[2];
     unsigned filling; /* the caller's; the other one is the thread's */
@@ -46,6 +47,12 @@ static int piece_verified(struct sink *sink, struct piece *piece, struct reason 
     return 0;
 }
 
+/* Whether block i of a piece lies behind the one before it, in memory and in the slot, and was compared like it. */
+static bool continues(const struct piece *piece, uint32_t i) {
+    return piece->block[i] == piece->block[i - 1] + 1 && piece->at[i] == piece->at[i - 1] + BLOCK &&
+           (piece->data[i] == SINK_ZEROS) == (piece->data[i - 1] == SINK_ZEROS);
+}
+
 static int piece_written(struct sink *sink, struct piece *piece, uint64_t *written, struct reason *reason) {
     int code = piece_verified(sink, piece, reason);
     for (uint32_t i = 0, count; code == 0 && i < piece->count; i += count) {
@@ -53,12 +60,15 @@ static int piece_written(struct sink *sink, struct piece *piece, uint64_t *writt
         if (piece->block[i] == SINK_ZEROS) {
             continue;
         }
-        while (i + count < piece->count && piece->block[i + count] == piece->block[i] + count && piece->at[i + count] == piece->at[i] + (size_t)count * BLOCK) {
+        while (i + count < piece->count && continues(piece, i + count)) {
             count++;
         }
         uint64_t offset = (uint64_t)piece->block[i] * BLOCK, size = (uint64_t)count * BLOCK, left = sink->index->image_bytes - offset;
         size = size < left ? size : left;
         code = slot_write(sink->slot, piece->at[i], (size_t)size, offset, reason);
+        if (code == 0 && piece->data[i] != SINK_ZEROS) {
+            code = writes_add(sink->writes, piece->block[i], (uint32_t)(size / BLOCK), piece->at[i], reason);
+        }
         *written += size;
     }
     return code;
@@ -93,7 +103,7 @@ static void *writer(void *argument) {
     return NULL;
 }
 
-int sink_open(struct sink **opened, struct slot *slot, const struct index *index, uint8_t *unverified, struct reason *reason) {
+int sink_open(struct sink **opened, struct slot *slot, const struct index *index, uint8_t *unverified, struct writes *writes, struct reason *reason) {
     struct sink *sink = calloc(1, sizeof *sink);
     *opened = sink;
     if (sink == NULL) {
@@ -102,6 +112,7 @@ int sink_open(struct sink **opened, struct slot *slot, const struct index *index
     sink->slot = slot;
     sink->index = index;
     sink->unverified = unverified;
+    sink->writes = writes;
     sink->hasher = hasher_new();
     sink->pieces[0].bytes = slot_buffer((size_t)SINK_BLOCKS * BLOCK);
     sink->pieces[1].bytes = slot_buffer((size_t)SINK_BLOCKS * BLOCK);

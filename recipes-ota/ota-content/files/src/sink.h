@@ -7,6 +7,7 @@
 
 #include "index.h"
 #include "slot.h"
+#include "writes.h"
 
 enum { SINK_BLOCKS = 32 };
 /* Instead of the number of a data block: zeros, which have no hash. */
@@ -14,8 +15,8 @@ enum { SINK_BLOCKS = 32 };
 
 struct sink;
 
-/* unverified[data] is set, and the block not written, where a block of sink_try is not what the index says. */
-int sink_open(struct sink **sink, struct slot *slot, const struct index *index, uint8_t *unverified, struct reason *reason);
+/* unverified[data] is set, and the block not written, where a block of sink_try is not what the index says. What is written comes into `writes`. */
+int sink_open(struct sink **sink, struct slot *slot, const struct index *index, uint8_t *unverified, struct writes *writes, struct reason *reason);
 void sink_close(struct sink *sink);
 
 /* The block goes to its place `block` in the slot. With another hash than the index has for `data`, it is an error of the bundle. */
