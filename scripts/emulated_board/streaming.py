@@ -69,28 +69,28 @@ class Stick(agent_sources.Stick):
         self.way = None
 
 
-class Repository(agent_sources.Repository):
-    port = agent_board.REPOSITORY_PORT + 1
+class Forwarded:
+    """A source on a server, with a way in between that can be broken and counted."""
+
+    board_port = None
 
     def __init__(self, screen, systems):
         super().__init__(screen, systems)
-        self.way = agent_hawkbit.Forward(agent_board.REPOSITORY_PORT, ("127.0.0.1", self.port))
+        self.way = agent_hawkbit.Forward(self.board_port, ("127.0.0.1", self.port))
 
     def close(self):
         super().close()
         self.way.close()
 
 
-class Hawkbit(agent_sources.Hawkbit):
-    port = agent_board.HAWKBIT_PORT + 1
+class Repository(Forwarded, agent_sources.Repository):
+    board_port = agent_board.REPOSITORY_PORT
+    port = board_port + 1
 
-    def __init__(self, screen, systems):
-        super().__init__(screen, systems)
-        self.way = agent_hawkbit.Forward(agent_board.HAWKBIT_PORT, ("127.0.0.1", self.port))
 
-    def close(self):
-        super().close()
-        self.way.close()
+class Hawkbit(Forwarded, agent_sources.Hawkbit):
+    board_port = agent_board.HAWKBIT_PORT
+    port = board_port + 1
 
 
 SOURCES = {source.name: source for source in (Repository, Stick, Hawkbit)}

@@ -7,6 +7,7 @@
 #include "cipher.h"
 #include "feed.h"
 #include "index.h"
+#include "plan.h"
 
 /* Bytes of the compressed payload, from descriptor 8. Of a bundle that is streamed they come from the feed, but for the first frame: the check
  * looks at it, and keeps it in FOLDER/first. */
@@ -36,7 +37,18 @@ int payload_fed(struct blocks *blocks, struct feed *feed, const struct job *job,
 int payload_read(const struct payload *payload, void *buffer, size_t size, uint64_t offset, struct reason *reason);
 /* What was read from there, as it was before it was encrypted. Not for what is all zeros, which nobody has fetched. */
 int payload_decrypted(const struct payload *payload, void *bytes, size_t size, uint64_t offset, struct reason *reason);
-/* A slot that cannot be read is none. */
-bool slot_opened_if_there(struct slot *slot, const char *name);
+/* blocks_open, and what the manifest says of the image has to be what the index is about. A slot_bytes of 0 is not known. */
+int blocks_of_bundle(struct blocks *blocks, struct job *job, uint64_t slot_bytes, struct reason *reason);
+
+/* Both slots, as far as they are there: a slot that cannot be read is none. */
+struct slots {
+    struct slot slot, running;
+    bool has_slot, has_running;
+};
+/* Opens them and plans what each gives; both may be closed also when it fails. */
+int slots_compared(struct slots *slots, struct plan *plan, const struct blocks *blocks, const struct job *job, struct progress *progress, struct reason *reason);
+struct slot *slots_slot(struct slots *slots);    /* NULL: none */
+struct slot *slots_running(struct slots *slots); /* NULL: none */
+void slots_close(struct slots *slots);
 
 #endif

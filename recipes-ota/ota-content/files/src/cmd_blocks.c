@@ -252,34 +252,66 @@ static int file_system_judged(const struct blocks *blocks, uint64_t slot_bytes, 
     return code;
 }
 
-bool slot_opened_if_there(struct slot *slot, const char *name) {
+static bool slot_opened_if_there(struct slot *slot, const char *name) {
     struct reason reason = {0};
     return name != NULL && slot_open(slot, name, false, &reason) == 0;
+}
+
+int blocks_of_bundle(struct blocks *blocks, struct job *job, uint64_t slot_bytes, struct reason *reason) {
+    uint64_t image_bytes;
+    int code = blocks_open(blocks, job, &job->opened, reason);
+    if (code == 0) {
+        code = facts_number(&job->opened, "rootfs_bytes", &image_bytes, reason);
+    }
+    if (code == 0 && blocks->index.image_bytes != image_bytes) {
+        code = fail(reason, CODE_CORRUPT, "the block index is about %llu bytes, the manifest about %llu", (unsigned long long)blocks->index.image_bytes,
+                    (unsigned long long)image_bytes);
+    }
+    if (code == 0 && slot_bytes != 0 && image_bytes > slot_bytes) {
+        code = fail(reason, CODE_TOO_BIG, "the image has %llu bytes, the slot has %llu", (unsigned long long)image_bytes, (unsigned long long)slot_bytes);
+    }
+    return code;
+}
+
+int slots_compared(struct slots *slots, struct plan *plan, const struct blocks *blocks, const struct job *job, struct progress *progress, struct reason *reason) {
+    slots->has_slot = slot_opened_if_there(&slots->slot, job->slot_name);
+    slots->has_running = slot_opened_if_there(&slots->running, job->running_name);
+    progress_begin(progress, job->progress_fd, "compare", 0);
+    int code = plan_made(plan, &blocks->index, slots_slot(slots), slots_running(slots), progress, reason);
+    if (code == 0) {
+        progress_end(progress, progress->total, 0, 0);
+    }
+    return code;
+}
+
+struct slot *slots_slot(struct slots *slots) {
+    return slots->has_slot ? &slots->slot : NULL;
+}
+
+struct slot *slots_running(struct slots *slots) {
+    return slots->has_running ? &slots->running : NULL;
+}
+
+void slots_close(struct slots *slots) {
+    if (slots->has_running) {
+        slot_close(&slots->running);
+    }
+    if (slots->has_slot) {
+        slot_close(&slots->slot);
+    }
 }
 
 int index_check(struct job *job, uint64_t slot_bytes, struct facts_out *facts, struct reason *reason) {
     struct blocks blocks;
     struct feed feed;
     struct plan plan = {0};
-    struct slot slot, running;
+    struct slots slots = {0};
     struct progress progress;
-    uint64_t image_bytes;
-    bool has_slot = false, has_running = false;
     const char *hash = facts_get(&job->opened, "index_sha256");
     if (!facts_are(&job->opened, "image_type", "ext4") || !facts_are(&job->opened, "image_compression", "zstd-blocks") || hash == NULL) {
         return fail(reason, CODE_FORMAT, "the bundle's image-type or image-compression is not known here; expected ext4 and zstd-blocks");
     }
-    int code = blocks_open(&blocks, job, &job->opened, reason);
-    if (code == 0) {
-        code = facts_number(&job->opened, "rootfs_bytes", &image_bytes, reason);
-    }
-    if (code == 0 && blocks.index.image_bytes != image_bytes) {
-        code = fail(reason, CODE_CORRUPT, "the block index is about %llu bytes, the manifest about %llu", (unsigned long long)blocks.index.image_bytes,
-                    (unsigned long long)image_bytes);
-    }
-    if (code == 0 && image_bytes > slot_bytes) {
-        code = fail(reason, CODE_TOO_BIG, "the image has %llu bytes, the slot has %llu", (unsigned long long)image_bytes, (unsigned long long)slot_bytes);
-    }
+    int code = blocks_of_bundle(&blocks, job, slot_bytes, reason);
     if (code == 0) {
         code = payload_fed(&blocks, &feed, job, true, reason);
     }
@@ -292,16 +324,12 @@ int index_check(struct job *job, uint64_t slot_bytes, struct facts_out *facts, s
         code = file_system_judged(&blocks, slot_bytes, facts, reason);
     }
     if (code == 0) {
-        has_slot = slot_opened_if_there(&slot, job->slot_name);
-        has_running = slot_opened_if_there(&running, job->running_name);
-        progress_begin(&progress, job->progress_fd, "compare", 0);
-        code = plan_made(&plan, &blocks.index, has_slot ? &slot : NULL, has_running ? &running : NULL, &progress, reason);
+        code = slots_compared(&slots, &plan, &blocks, job, &progress, reason);
     }
     if (code == 0) {
-        progress_end(&progress, progress.total, 0, 0);
         uint64_t needed = plan_payload(&plan);
         progress_begin(&progress, job->progress_fd, "check", needed);
-        code = payload_checked(&blocks, &plan, has_slot ? &slot : NULL, has_running ? &running : NULL, &progress, reason);
+        code = payload_checked(&blocks, &plan, slots_slot(&slots), slots_running(&slots), &progress, reason);
         facts_add_number(facts, "bytes_to_write", plan_writes(&plan));
         facts_add_number(facts, "bundle_bytes_needed", needed + blocks.index.size);
         facts_add_number(facts, "memory_needed", MEMORY_BASE + blocks.index.size + (uint64_t)blocks.index.data_blocks * 17 + slot_bytes / BLOCK * 2);
@@ -311,12 +339,7 @@ int index_check(struct job *job, uint64_t slot_bytes, struct facts_out *facts, s
         code = plan_save(&plan, job->folder, reason);
     }
     plan_free(&plan);
-    if (has_running) {
-        slot_close(&running);
-    }
-    if (has_slot) {
-        slot_close(&slot);
-    }
+    slots_close(&slots);
     blocks_close(&blocks);
     return code;
 }

@@ -107,37 +107,21 @@ int cmd_need(int argc, char **argv, struct reason *reason) {
     struct plan plan = {0};
     struct there there = {0};
     struct furthers furthers = {0};
-    struct slot slot, running;
+    struct slots slots = {0};
     struct progress progress;
-    uint64_t image_bytes;
-    bool has_slot = false, has_running = false;
     int code = job_open(&job, argc, argv, NEEDS_SLOT, reason);
     if (code == 0 && (!facts_are(&job.opened, "image_type", "ext4") || !facts_are(&job.opened, "image_compression", "zstd-blocks"))) {
         code = fail(reason, CODE_FORMAT, "the image is no bundle of format 2, which alone can be fetched in parts");
     }
     if (code == 0) {
-        code = blocks_open(&blocks, &job, &job.opened, reason);
+        code = blocks_of_bundle(&blocks, &job, job.slot_bytes, reason);
     }
     if (code == 0) {
-        code = facts_number(&job.opened, "rootfs_bytes", &image_bytes, reason);
-    }
-    if (code == 0 && blocks.index.image_bytes != image_bytes) {
-        code = fail(reason, CODE_CORRUPT, "the block index is about %llu bytes, the manifest about %llu", (unsigned long long)blocks.index.image_bytes,
-                    (unsigned long long)image_bytes);
-    }
-    if (code == 0 && job.slot_bytes != 0 && image_bytes > job.slot_bytes) {
-        code = fail(reason, CODE_TOO_BIG, "the image has %llu bytes, the slot has %llu", (unsigned long long)image_bytes, (unsigned long long)job.slot_bytes);
+        code = slots_compared(&slots, &plan, &blocks, &job, &progress, reason);
     }
     if (code == 0) {
-        has_slot = slot_opened_if_there(&slot, job.slot_name);
-        has_running = slot_opened_if_there(&running, job.running_name);
-        progress_begin(&progress, job.progress_fd, "compare", 0);
-        code = plan_made(&plan, &blocks.index, has_slot ? &slot : NULL, has_running ? &running : NULL, &progress, reason);
-    }
-    if (code == 0) {
-        progress_end(&progress, progress.total, 0, 0);
         progress_begin(&progress, job.progress_fd, "check", plan_payload(&plan));
-        code = frames_tried(&there, &blocks, &plan, has_slot ? &slot : NULL, has_running ? &running : NULL, &progress, reason);
+        code = frames_tried(&there, &blocks, &plan, slots_slot(&slots), slots_running(&slots), &progress, reason);
     }
     if (code == 0) {
         progress_end(&progress, progress.total, 0, 0);
@@ -148,12 +132,7 @@ int cmd_need(int argc, char **argv, struct reason *reason) {
     }
     free(there.is);
     plan_free(&plan);
-    if (has_running) {
-        slot_close(&running);
-    }
-    if (has_slot) {
-        slot_close(&slot);
-    }
+    slots_close(&slots);
     blocks_close(&blocks);
     job_close(&job);
     return code;

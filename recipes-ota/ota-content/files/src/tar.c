@@ -160,7 +160,7 @@ static bool field_time(const uint8_t *field, size_t length, int64_t *value) {
     return true;
 }
 
-static bool decimal(const char *text, size_t length, uint64_t limit, uint64_t *value) {
+bool decimal_read(const char *text, size_t length, uint64_t limit, uint64_t *value) {
     uint64_t number = 0;
     if (length < 1 || length > 19) {
         return false;
@@ -197,7 +197,7 @@ static bool decimal_time(const char *text, size_t length, int64_t *value, bool *
         }
         *fraction = *fraction || text[i] != '0';
     }
-    if (!decimal(text, whole, (uint64_t)TIME_LIMIT, &number)) {
+    if (!decimal_read(text, whole, (uint64_t)TIME_LIMIT, &number)) {
         return false;
     }
     *value = negative ? -(int64_t)number - (*fraction ? 1 : 0) : (int64_t)number;
@@ -245,7 +245,7 @@ static int sparse_map(struct tar *tar, const char *text, size_t length, struct r
     for (size_t begin = 0; begin <= length;) {
         const char *comma = memchr(text + begin, ',', length - begin);
         size_t end = comma != NULL ? (size_t)(comma - text) : length;
-        if (!decimal(text + begin, end - begin, SIZE_LIMIT, &value)) {
+        if (!decimal_read(text + begin, end - begin, SIZE_LIMIT, &value)) {
             return damaged(tar, reason, "GNU.sparse.map is no list of numbers");
         }
         if (second) {
@@ -265,30 +265,30 @@ static int sparse_record(struct tar *tar, const char *key, size_t key_length, co
     struct said *said = &tar->said;
     bool good = true;
     if (is(key, key_length, "GNU.sparse.major")) {
-        good = decimal(value, length, 9, &said->sparse_major_value);
+        good = decimal_read(value, length, 9, &said->sparse_major_value);
         said->sparse_major = true;
     } else if (is(key, key_length, "GNU.sparse.minor")) {
-        good = decimal(value, length, 9, &said->sparse_minor_value);
+        good = decimal_read(value, length, 9, &said->sparse_minor_value);
     } else if (is(key, key_length, "GNU.sparse.name")) {
         said->sparse_name = true;
         said->sparse_name_text = value;
         said->sparse_name_length = length;
     } else if (is(key, key_length, "GNU.sparse.realsize") || is(key, key_length, "GNU.sparse.size")) {
         said->sparse_real = true;
-        good = decimal(value, length, SIZE_LIMIT, &said->sparse_real_value);
+        good = decimal_read(value, length, SIZE_LIMIT, &said->sparse_real_value);
     } else if (is(key, key_length, "GNU.sparse.numblocks")) {
         said->sparse_blocks = true;
-        good = decimal(value, length, TAR_EXTENTS_LIMIT, &said->sparse_blocks_value);
+        good = decimal_read(value, length, TAR_EXTENTS_LIMIT, &said->sparse_blocks_value);
     } else if (is(key, key_length, "GNU.sparse.map")) {
         said->sparse_map = true;
         return sparse_map(tar, value, length, reason);
     } else if (is(key, key_length, "GNU.sparse.offset")) {
-        good = !said->sparse_offset_waits && decimal(value, length, SIZE_LIMIT, &said->sparse_offset_value);
+        good = !said->sparse_offset_waits && decimal_read(value, length, SIZE_LIMIT, &said->sparse_offset_value);
         said->sparse_offset_waits = true;
         said->sparse_map = true;
     } else if (is(key, key_length, "GNU.sparse.numbytes")) {
         uint64_t bytes;
-        good = said->sparse_offset_waits && decimal(value, length, SIZE_LIMIT, &bytes);
+        good = said->sparse_offset_waits && decimal_read(value, length, SIZE_LIMIT, &bytes);
         said->sparse_offset_waits = false;
         if (good) {
             return extent_add(tar, said->sparse_offset_value, bytes, reason);
@@ -349,22 +349,22 @@ static int record_read(struct tar *tar, const char *key, size_t key_length, cons
         said->linkpath_length = length;
     } else if (is(key, key_length, "size")) {
         said->size = true;
-        good = decimal(value, length, SIZE_LIMIT, &said->size_value);
+        good = decimal_read(value, length, SIZE_LIMIT, &said->size_value);
     } else if (is(key, key_length, "uid")) {
         said->uid = true;
-        good = decimal(value, length, OWNER_LIMIT, &said->uid_value);
+        good = decimal_read(value, length, OWNER_LIMIT, &said->uid_value);
     } else if (is(key, key_length, "gid")) {
         said->gid = true;
-        good = decimal(value, length, OWNER_LIMIT, &said->gid_value);
+        good = decimal_read(value, length, OWNER_LIMIT, &said->gid_value);
     } else if (is(key, key_length, "mtime")) {
         said->mtime = true;
         good = decimal_time(value, length, &said->mtime_value, &said->mtime_fraction);
     } else if (is(key, key_length, "SCHILY.devmajor")) {
         said->major = true;
-        good = decimal(value, length, 4095, &said->major_value);
+        good = decimal_read(value, length, 4095, &said->major_value);
     } else if (is(key, key_length, "SCHILY.devminor")) {
         said->minor = true;
-        good = decimal(value, length, 1048575, &said->minor_value);
+        good = decimal_read(value, length, 1048575, &said->minor_value);
     } else {
         static const struct {
             const char *begin;
@@ -416,7 +416,7 @@ static int records_read(struct tar *tar, const struct records *records, bool glo
         size_t left = records->length - at;
         const char *blank = memchr(text, ' ', left < 20 ? left : 20);
         uint64_t length;
-        if (blank == NULL || !decimal(text, (size_t)(blank - text), left, &length) || length < (uint64_t)(blank - text) + 4 ||
+        if (blank == NULL || !decimal_read(text, (size_t)(blank - text), left, &length) || length < (uint64_t)(blank - text) + 4 ||
             text[length - 1] != '\n') {
             return damaged(tar, reason, "a pax header is no list of records");
         }

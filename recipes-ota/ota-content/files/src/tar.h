@@ -119,4 +119,7 @@ struct tar_comparison {
  */
 int tar_compare(struct tar_input input, int root, struct tar_comparison *comparison, struct progress *progress, struct reason *reason);
 
+/* Digits and nothing else, at most 19, and no more than the limit. */
+bool decimal_read(const char *text, size_t length, uint64_t limit, uint64_t *value);
+
 #endif

@@ -75,17 +75,11 @@ static bool is(const char *text, size_t length, const char *word, const char *le
 
 static bool id_read(const char *text, size_t length, uint32_t *id) {
     uint64_t number = 0;
-    if (length < 1 || length > 10) {
+    if (length > 10 || !decimal_read(text, length, UINT32_MAX - 1, &number)) {
         return false;
     }
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return false;
-        }
-        number = number * 10 + (uint64_t)(text[i] - '0');
-    }
     *id = (uint32_t)number;
-    return number < UINT32_MAX;
+    return true;
 }
 
 /* "user:NAME:rwx", with the number of the user as NAME or behind it, "user:NAME:rwx:NUMBER". */

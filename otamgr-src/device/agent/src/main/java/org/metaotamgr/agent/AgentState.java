@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.agent;
 
-import com.fasterxml.jackson.core.JsonEncoding;
-import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.databind.JsonNode;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -13,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.metaotamgr.device.JsonFields;
+import org.metaotamgr.device.JsonText;
 
 /**
  * What the agent remembers across reboots: an immutable value, and its JSON text. Which slot runs, and whether a trial
@@ -118,10 +116,7 @@ record AgentState(
     }
 
     byte[] toJson() {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        try (JsonGenerator json = new JsonFactory().createGenerator(out, JsonEncoding.UTF8)) {
-            json.useDefaultPrettyPrinter();
-            json.writeStartObject();
+        return JsonText.of(json -> {
             if (installed.isPresent()) {
                 json.writeObjectFieldStart("installed");
                 json.writeStringField("txn", installed.get().txn());
@@ -162,27 +157,12 @@ record AgentState(
                 json.writeEndObject();
             }
             json.writeEndArray();
-            json.writeEndObject();
-            json.writeRaw('\n');
-        } catch (IOException e) {
-            throw new IllegalStateException("a list in memory takes everything", e);
-        }
-        return out.toByteArray();
+        });
     }
 
     /** A target alone, for the folder in which it lies. */
     static byte[] toJson(Target target) {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        try (JsonGenerator json = new JsonFactory().createGenerator(out, JsonEncoding.UTF8)) {
-            json.useDefaultPrettyPrinter();
-            json.writeStartObject();
-            write(json, target);
-            json.writeEndObject();
-            json.writeRaw('\n');
-        } catch (IOException e) {
-            throw new IllegalStateException("a list in memory takes everything", e);
-        }
-        return out.toByteArray();
+        return JsonText.of(json -> write(json, target));
     }
 
     private static void write(JsonGenerator json, Target target) throws IOException {

@@ -2,7 +2,6 @@
 package org.metaotamgr.agent;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -12,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
+import org.metaotamgr.device.BoundedFile;
 import org.metaotamgr.device.DurableFile;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
@@ -90,23 +90,13 @@ public final class AgentStore {
     private AgentState load() {
         Path file = folder.resolve(STATE);
         try {
-            return AgentState.ofJson(read(file));
+            return AgentState.ofJson(BoundedFile.read(file, MAX_FILE_SIZE));
         } catch (NoSuchFileException e) {
             return AgentState.EMPTY;
         } catch (IOException e) {
             log.warning("agent_state:file=" + file + ",error=" + Printable.of(String.valueOf(e.getMessage()))
                     + ",meaning=what was pending is forgotten; the slots are not affected");
             return AgentState.EMPTY;
-        }
-    }
-
-    private static byte[] read(Path file) throws IOException {
-        try (InputStream in = Files.newInputStream(file)) {
-            byte[] content = in.readNBytes(MAX_FILE_SIZE + 1);
-            if (content.length > MAX_FILE_SIZE) {
-                throw new IOException("expected at most " + MAX_FILE_SIZE + " bytes, found more");
-            }
-            return content;
         }
     }
 
@@ -179,7 +169,8 @@ public final class AgentStore {
     Optional<Path> fileOf(Target target) {
         Path own = folder.resolve(UPDATES).resolve(target.id());
         try {
-            Path file = own.resolve(new String(read(own.resolve(COMPLETE)), StandardCharsets.UTF_8));
+            byte[] name = BoundedFile.read(own.resolve(COMPLETE), MAX_FILE_SIZE);
+            Path file = own.resolve(new String(name, StandardCharsets.UTF_8));
             return Files.isRegularFile(file) ? Optional.of(file) : Optional.empty();
         } catch (IOException e) {
             return Optional.empty();
@@ -196,7 +187,7 @@ public final class AgentStore {
         try (DirectoryStream<Path> folders = Files.newDirectoryStream(folder.resolve(UPDATES))) {
             for (Path own : folders) {
                 if (Files.exists(own.resolve(COMPLETE))) {
-                    Target target = AgentState.targetOfJson(read(own.resolve(TARGET)));
+                    Target target = AgentState.targetOfJson(BoundedFile.read(own.resolve(TARGET), MAX_FILE_SIZE));
                     if (fileOf(target).isPresent()) {
                         all.add(target);
                     }
@@ -258,7 +249,7 @@ public final class AgentStore {
     private int counted(Path file) throws IOException {
         int count = 1;
         if (Files.exists(file)) {
-            String text = new String(read(file), StandardCharsets.US_ASCII).strip();
+            String text = new String(BoundedFile.read(file, MAX_FILE_SIZE), StandardCharsets.US_ASCII).strip();
             count = text.matches("[0-9]{1,3}") ? Integer.parseInt(text) + 1 : 1;
         }
         new DurableFile(file, files).write((count + "\n").getBytes(StandardCharsets.US_ASCII));

@@ -2,7 +2,6 @@
 package org.metaotamgr.agent;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -11,6 +10,7 @@ import java.time.Duration;
 import java.time.temporal.ChronoUnit;
 import java.util.Optional;
 import org.metaotamgr.device.BootClock;
+import org.metaotamgr.device.BoundedFile;
 import org.metaotamgr.device.DurableFile;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
@@ -201,12 +201,8 @@ public final class FailedUpdates {
         if (unsaved.isPresent()) {
             return unsaved.get();
         }
-        try (InputStream in = Files.newInputStream(file)) {
-            byte[] content = in.readNBytes(MAX_FILE_SIZE + 1);
-            if (content.length > MAX_FILE_SIZE) {
-                throw new IOException("expected at most " + MAX_FILE_SIZE + " bytes, found more");
-            }
-            FailureMemory memory = FailureMemory.ofJson(content);
+        try {
+            FailureMemory memory = FailureMemory.ofJson(BoundedFile.read(file, MAX_FILE_SIZE));
             lastReadProblem = "";
             return memory;
         } catch (NoSuchFileException e) {

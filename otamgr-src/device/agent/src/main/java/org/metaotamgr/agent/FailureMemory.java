@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.agent;
 
-import com.fasterxml.jackson.core.JsonEncoding;
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonGenerator;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -12,6 +8,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
 import org.metaotamgr.device.JsonFields;
+import org.metaotamgr.device.JsonText;
 
 /**
  * What is remembered of updates: an immutable value, and its JSON text. Lists are oldest first, and what is added to a
@@ -101,10 +98,7 @@ public record FailureMemory(List<Failed> failed, List<Started> started) {
     }
 
     public byte[] toJson() {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        try (JsonGenerator json = new JsonFactory().createGenerator(out, JsonEncoding.UTF8)) {
-            json.useDefaultPrettyPrinter();
-            json.writeStartObject();
+        return JsonText.of(json -> {
             json.writeArrayFieldStart("failed");
             for (Failed one : failed) {
                 json.writeStartObject();
@@ -127,12 +121,7 @@ public record FailureMemory(List<Failed> failed, List<Started> started) {
                 json.writeEndObject();
             }
             json.writeEndArray();
-            json.writeEndObject();
-            json.writeRaw('\n');
-        } catch (IOException e) {
-            throw new IllegalStateException("a list in memory takes everything", e);
-        }
-        return out.toByteArray();
+        });
     }
 
     /**

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.agent;
 
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.metaotamgr.device.KeyValueLines;
 
 /**
  * The manifest of a bundle: {@code KEY=VALUE} lines, as {@code ota-verify bundle} prints them after it has checked the
@@ -25,14 +25,7 @@ public record Manifest(Map<String, String> values) {
      * @return the manifest
      */
     public static Manifest of(List<String> lines) {
-        Map<String, String> values = new HashMap<>();
-        for (String line : lines) {
-            int equals = line.indexOf('=');
-            if (equals > 0) {
-                values.put(line.substring(0, equals), line.substring(equals + 1));
-            }
-        }
-        return new Manifest(values);
+        return new Manifest(KeyValueLines.read(lines));
     }
 
     /**

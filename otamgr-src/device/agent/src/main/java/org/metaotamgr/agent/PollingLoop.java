@@ -8,7 +8,6 @@ import java.util.Optional;
 import java.util.function.DoubleSupplier;
 import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.EventLog;
-import org.metaotamgr.device.Printable;
 
 /**
  * Asks a source again and again, and takes what it offers, within the limits of {@link Polling}. One thread calls
@@ -153,9 +152,7 @@ public final class PollingLoop {
                 wait = round();
             } catch (RuntimeException e) {
                 // Whatever a source does wrong, the next update may repair it.
-                StackTraceElement[] trace = e.getStackTrace();
-                log.error("internal_error:exception=" + Printable.of(e.toString())
-                        + (trace.length == 0 ? "" : ",at=" + trace[0]));
+                log.internalError(e);
                 wait = rhythm.jittered(backoff.next());
             }
             if (!isOver) {

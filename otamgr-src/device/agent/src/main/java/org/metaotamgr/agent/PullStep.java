@@ -9,13 +9,13 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 import org.metaotamgr.agent.Callbacks.Message;
 import org.metaotamgr.device.EventLog;
+import org.metaotamgr.device.FreeRoom;
 import org.metaotamgr.device.Printable;
 
 /** Brings a target to the device, completely and verified. */
 final class PullStep {
     private static final long REPORT_NANOS = TimeUnit.SECONDS.toNanos(5);
     /** What the file system needs beside the update. */
-    private static final long SPARE_BYTES = 1 << 20;
     /** How often a pull may bring something else than the update before its source hears that it failed: some two hours. */
     private static final int MAX_TRIES = 8;
 
@@ -239,12 +239,9 @@ final class PullStep {
                 there += Files.size(part);
             }
         }
-        long needed = target.bytes() - there + SPARE_BYTES;
-        long free = Files.getFileStore(folder).getUsableSpace();
-        if (needed > free) {
-            throw new SourceException(
-                    SourceException.Reason.NO_SPACE,
-                    target.name() + ": expected " + needed + " free bytes in " + folder + ", found " + free);
+        Optional<String> problem = FreeRoom.problem(folder, target.bytes() - there);
+        if (problem.isPresent()) {
+            throw new SourceException(SourceException.Reason.NO_SPACE, target.name() + ": " + problem.get());
         }
     }
 

@@ -4,11 +4,12 @@ package org.metaotamgr.bundle;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Optional;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceException;
+import org.metaotamgr.device.FreeRoom;
 
 /** Copies a large file in pieces, so that a power cut costs little, and a cut copy can go on. */
 public final class FileCopy {
@@ -17,8 +18,6 @@ public final class FileCopy {
     private static final long SYNC_EVERY = 8L << 20;
 
     /** What the file system needs beside the file. */
-    private static final long SPARE_BYTES = 1 << 20;
-
     private FileCopy() {}
 
     /**
@@ -37,11 +36,9 @@ public final class FileCopy {
         try (FileChannel in = FileChannel.open(from, StandardOpenOption.READ);
                 FileChannel out = FileChannel.open(to, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
             long done = Math.min(out.size(), length) / CHUNK * CHUNK;
-            long free = Files.getFileStore(to).getUsableSpace();
-            if (length - out.size() + SPARE_BYTES > free) {
-                throw new SourceException(
-                        SourceException.Reason.NO_SPACE,
-                        to + ": expected " + (length - out.size() + SPARE_BYTES) + " free bytes, found " + free);
+            Optional<String> problem = FreeRoom.problem(to, length - out.size());
+            if (problem.isPresent()) {
+                throw new SourceException(SourceException.Reason.NO_SPACE, problem.get());
             }
             out.truncate(done);
             out.position(done);

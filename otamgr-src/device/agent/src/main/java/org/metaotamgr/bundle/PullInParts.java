@@ -18,6 +18,7 @@ import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
+import org.metaotamgr.device.FreeRoom;
 import org.metaotamgr.device.Printable;
 
 /**
@@ -35,7 +36,6 @@ public final class PullInParts {
 
     private static final int FIRST = 64 * 1024;
     private static final long SYNC_EVERY = 256 * 1024;
-    private static final long SPARE_BYTES = 1 << 20;
     /** Rounds of asking what is lacking, and fetching it. */
     private static final int MAX_ROUNDS = 4;
 
@@ -377,10 +377,9 @@ public final class PullInParts {
     }
 
     private void needRoom(long bytes) throws IOException, SourceException {
-        long free = Files.getFileStore(folder).getUsableSpace();
-        if (bytes + SPARE_BYTES > free) {
-            throw new SourceException(
-                    Reason.NO_SPACE, folder + ": expected " + (bytes + SPARE_BYTES) + " free bytes, found " + free);
+        Optional<String> problem = FreeRoom.problem(folder, bytes);
+        if (problem.isPresent()) {
+            throw new SourceException(Reason.NO_SPACE, problem.get());
         }
     }
 }

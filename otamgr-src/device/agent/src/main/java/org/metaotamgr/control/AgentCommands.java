@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.control;
 
-import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import java.io.IOException;
-import java.io.StringWriter;
 import java.time.LocalDateTime;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
@@ -19,6 +17,7 @@ import org.metaotamgr.agent.InstalledSystem;
 import org.metaotamgr.agent.Result;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.Target;
+import org.metaotamgr.device.JsonText;
 import org.metaotamgr.device.NearestWord;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.SlotStatus;
@@ -203,7 +202,7 @@ public final class AgentCommands implements ControlServer.Handler {
 
     private int end(Result result, boolean json, Answer answer) {
         if (json) {
-            answer.out(json(generator -> writeResult(generator, result)));
+            answer.out(JsonText.line(generator -> writeResult(generator, result)));
         } else if (result.isSuccess()) {
             answer.out(result.message());
         } else {
@@ -232,7 +231,7 @@ public final class AgentCommands implements ControlServer.Handler {
         }
         CheckInResult checkIn = checkIn(agent.get());
         if (json) {
-            answer.out(json(generator -> {
+            answer.out(JsonText.line(generator -> {
                 writeResult(generator, checkIn.result());
                 writeOffers(generator, checkIn);
             }));
@@ -343,7 +342,7 @@ public final class AgentCommands implements ControlServer.Handler {
         Optional<String> supportedUntil = device.facts().supportedUntil();
         List<Target> pulled = device.store().pulled();
         if (json) {
-            answer.out(json(generator -> {
+            answer.out(JsonText.line(generator -> {
                 generator.writeObjectFieldStart("slot");
                 generator.writeStringField("state", slot.state().toString());
                 generator.writeStringField("running", slot.running());
@@ -413,7 +412,7 @@ public final class AgentCommands implements ControlServer.Handler {
         List<Target> pulled = device.store().pulled();
         InstalledSystem installed = device.history().installed();
         if (json) {
-            answer.out(json(generator -> {
+            answer.out(JsonText.line(generator -> {
                 generator.writeStringField("installed", installed.name().orElse(""));
                 generator.writeArrayFieldStart("pulled");
                 for (Target target : pulled) {
@@ -438,23 +437,6 @@ public final class AgentCommands implements ControlServer.Handler {
 
     private static String line(Target target) {
         return target.name() + "  version " + target.version() + "  " + target.bytes() + " bytes";
-    }
-
-    /** Writes into an object that is open. */
-    private interface Writer {
-        void write(JsonGenerator generator) throws IOException;
-    }
-
-    private static String json(Writer content) {
-        StringWriter text = new StringWriter();
-        try (JsonGenerator generator = new JsonFactory().createGenerator(text)) {
-            generator.writeStartObject();
-            content.write(generator);
-            generator.writeEndObject();
-        } catch (IOException e) {
-            throw new IllegalStateException("a text in memory takes everything", e);
-        }
-        return text.toString();
     }
 
     private static void writeResult(JsonGenerator generator, Result result) throws IOException {

@@ -155,9 +155,7 @@ public final class ControlServer implements AutoCloseable {
         try {
             return handler.run(arguments, answer);
         } catch (RuntimeException e) {
-            StackTraceElement[] trace = e.getStackTrace();
-            log.error("internal_error:exception=" + Printable.of(e.toString())
-                    + (trace.length == 0 ? "" : ",at=" + trace[0]));
+            log.internalError(e);
             answer.err("an internal error: " + Printable.of(e.toString()));
             return FAILED;
         }

@@ -64,4 +64,15 @@ public interface EventLog {
     default void error(String line) {
         log(Severity.ERROR, line);
     }
+
+    /**
+     * Logs an exception that nobody expected, and where it came from; whoever caught it goes on.
+     *
+     * @param exception the exception
+     */
+    default void internalError(RuntimeException exception) {
+        StackTraceElement[] trace = exception.getStackTrace();
+        error("internal_error:exception=" + Printable.of(exception.toString())
+                + (trace.length == 0 ? "" : ",at=" + trace[0]));
+    }
 }

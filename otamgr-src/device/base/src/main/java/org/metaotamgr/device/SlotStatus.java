@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.device;
 
-import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -56,14 +55,9 @@ public record SlotStatus(
 
     /** Reads the output: {@code key=value} lines. Keys that otamgr does not need are ignored. */
     public static SlotStatus parse(List<String> lines) {
-        Map<String, String> values = new HashMap<>();
-        for (String line : lines) {
-            int equals = line.indexOf('=');
-            if (equals > 0) {
-                values.put(
-                        line.substring(0, equals),
-                        Printable.of(line.substring(equals + 1).strip()));
-            }
+        Map<String, String> values = KeyValueLines.read(lines);
+        for (Map.Entry<String, String> one : values.entrySet()) {
+            one.setValue(Printable.of(one.getValue().strip()));
         }
         return new SlotStatus(
                 stateOf(values.getOrDefault("state", "")),

@@ -18,7 +18,6 @@ import org.metaotamgr.agent.Target;
 import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.BootClock;
 import org.metaotamgr.device.EventLog;
-import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.SlotStatus;
 import org.metaotamgr.device.SysupgradeExit;
 import org.metaotamgr.device.Timeouts;
@@ -173,9 +172,7 @@ final class Engine implements PollingLoop.Time, PollingLoop.Listener {
             }
             return wait;
         } catch (RuntimeException e) {
-            StackTraceElement[] trace = e.getStackTrace();
-            log.error("internal_error:exception=" + Printable.of(e.toString())
-                    + (trace.length == 0 ? "" : ",at=" + trace[0]));
+            log.internalError(e);
             return lookWait.next();
         }
     }

@@ -183,7 +183,7 @@ final class AnswerReader {
     }
 
     /** So many bytes, or fewer if they do not come. */
-    private final class Exactly extends InputStream {
+    private final class Exactly extends BodyStream {
         private long left;
 
         Exactly(long length) {
@@ -191,23 +191,14 @@ final class AnswerReader {
         }
 
         @Override
-        public int read() throws IOException {
-            byte[] one = new byte[1];
-            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
-        }
-
-        @Override
-        public int read(byte[] target, int offset, int length) throws IOException {
-            if (length == 0) {
-                return 0;
-            }
+        int take(byte[] target, int offset, int length) throws IOException {
             int read = left == 0 ? -1 : in.read(target, offset, (int) Math.min(length, left));
             left -= Math.max(read, 0);
             return read;
         }
     }
 
-    private final class Chunks extends InputStream {
+    private final class Chunks extends BodyStream {
         private long left;
         private boolean isFirst = true;
         private boolean isOver;
@@ -215,16 +206,7 @@ final class AnswerReader {
         private long around = MAX_AROUND;
 
         @Override
-        public int read() throws IOException {
-            byte[] one = new byte[1];
-            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
-        }
-
-        @Override
-        public int read(byte[] target, int offset, int length) throws IOException {
-            if (length == 0) {
-                return 0;
-            }
+        int take(byte[] target, int offset, int length) throws IOException {
             if (left == 0 && !isOver) {
                 begin();
             }

@@ -20,6 +20,7 @@ import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.device.DurableFile;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
+import org.metaotamgr.device.FreeRoom;
 
 /**
  * Brings one large file into a folder of its own: {@value #PART}, which grows and survives power cuts, {@value #ORIGIN}, which
@@ -40,9 +41,8 @@ public final class Download {
     /** As much as a power cut may cost. */
     private static final long SYNC_EVERY = 8L << 20;
     /** What the file system needs beside the file. */
-    private static final long SPARE_BYTES = 1 << 20;
-
     private static final int MAX_ORIGIN = 4096;
+
     private static final int OK = 200;
     private static final int PARTIAL = 206;
     private static final int NO_SUCH_RANGE = 416;
@@ -308,10 +308,9 @@ public final class Download {
     }
 
     private static void needRoom(Path folder, long bytes) throws IOException, SourceException {
-        long free = Files.getFileStore(folder).getUsableSpace();
-        if (bytes + SPARE_BYTES > free) {
-            throw new SourceException(
-                    Reason.NO_SPACE, folder + ": expected " + (bytes + SPARE_BYTES) + " free bytes, found " + free);
+        Optional<String> problem = FreeRoom.problem(folder, bytes);
+        if (problem.isPresent()) {
+            throw new SourceException(Reason.NO_SPACE, problem.get());
         }
     }
 

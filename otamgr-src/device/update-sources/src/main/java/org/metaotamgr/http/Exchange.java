@@ -191,21 +191,12 @@ final class Exchange implements AutoCloseable {
 
     /** The body, for the thread that waits. */
     InputStream body() {
-        return new InputStream() {
+        return new BodyStream() {
             private Event.Piece piece = new Event.Piece(new byte[0], 0);
             private int at;
 
             @Override
-            public int read() throws IOException {
-                byte[] one = new byte[1];
-                return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
-            }
-
-            @Override
-            public int read(byte[] target, int offset, int length) throws IOException {
-                if (length == 0) {
-                    return 0;
-                }
+            int take(byte[] target, int offset, int length) throws IOException {
                 if (at == piece.length() && !isOver) {
                     advance();
                 }

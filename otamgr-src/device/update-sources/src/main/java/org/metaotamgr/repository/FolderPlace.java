@@ -17,7 +17,6 @@ import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.bundle.FileCopy;
 import org.metaotamgr.bundle.FileOriginal;
-import org.metaotamgr.bundle.PullInParts;
 import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Hasher;
 import org.metaotamgr.tuf.Transport;
@@ -78,19 +77,7 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
     }
 
     @Override
-    public Path pull(Target target, String file, Path storage, PullProgress progress)
-            throws SourceException, InterruptedException {
-        Optional<String> manifest = Optional.ofNullable(target.details().get(Offer.MANIFEST));
-        if (manifest.isPresent()) {
-            Optional<Path> parts = parts(target, file, storage, progress).bring(manifest);
-            if (parts.isPresent()) {
-                return parts.get();
-            }
-        }
-        return whole(target, file, storage, progress);
-    }
-
-    private Path whole(Target target, String file, Path storage, PullProgress progress)
+    public Path whole(Target target, String file, Path storage, PullProgress progress)
             throws SourceException, InterruptedException {
         Path part = storage.resolve(PART);
         Path pulled = storage.resolve(FILE);
@@ -129,19 +116,6 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
         return Math.max(
                 storage.resolve(PART).toFile().length(),
                 storage.resolve(FILE).toFile().length());
-    }
-
-    private PullInParts parts(Target target, String file, Path storage, PullProgress progress) throws SourceException {
-        return BundleProof.pull(target, storage, original(target, file), context, progress);
-    }
-
-    @Override
-    public Optional<Path> beginning(Target target, String file, Path storage, PullProgress progress)
-            throws SourceException, InterruptedException {
-        Optional<String> manifest = Optional.ofNullable(target.details().get(Offer.MANIFEST));
-        return manifest.isEmpty()
-                ? Optional.empty()
-                : parts(target, file, storage, progress).bringBeginning(manifest);
     }
 
     @Override

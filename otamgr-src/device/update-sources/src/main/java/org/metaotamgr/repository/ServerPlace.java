@@ -3,13 +3,11 @@ package org.metaotamgr.repository;
 
 import java.net.URI;
 import java.nio.file.Path;
-import java.util.Optional;
 import org.metaotamgr.agent.Original;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceContext;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.Target;
-import org.metaotamgr.bundle.PullInParts;
 import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Download;
 import org.metaotamgr.http.Http;
@@ -36,18 +34,8 @@ record ServerPlace(Http http, URI base, Download download, SourceContext context
     }
 
     @Override
-    public Path pull(Target target, String file, Path storage, PullProgress progress)
+    public Path whole(Target target, String file, Path storage, PullProgress progress)
             throws SourceException, InterruptedException {
-        Optional<String> manifest = Optional.ofNullable(target.details().get(Offer.MANIFEST));
-        if (manifest.isPresent()) {
-            Optional<Path> parts;
-            try (Original original = original(target, file)) {
-                parts = parts(target, original, storage, progress).bring(manifest);
-            }
-            if (parts.isPresent()) {
-                return parts.get();
-            }
-        }
         return download.bring(
                 new Download.Wanted(uri(file), target.bytes(), target.id()),
                 storage,
@@ -58,22 +46,6 @@ record ServerPlace(Http http, URI base, Download download, SourceContext context
     /** Metadata may name what it likes; it stays below the folder of targets. */
     private URI uri(String file) throws SourceException {
         return URI.create(base + "targets/" + PathSegments.encoded(file));
-    }
-
-    private PullInParts parts(Target target, Original original, Path storage, PullProgress progress) {
-        return BundleProof.pull(target, storage, original, context, progress);
-    }
-
-    @Override
-    public Optional<Path> beginning(Target target, String file, Path storage, PullProgress progress)
-            throws SourceException, InterruptedException {
-        Optional<String> manifest = Optional.ofNullable(target.details().get(Offer.MANIFEST));
-        if (manifest.isEmpty()) {
-            return Optional.empty();
-        }
-        try (Original original = original(target, file)) {
-            return parts(target, original, storage, progress).bringBeginning(manifest);
-        }
     }
 
     @Override

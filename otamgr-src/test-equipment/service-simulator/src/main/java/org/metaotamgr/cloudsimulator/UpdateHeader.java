@@ -13,8 +13,8 @@ import java.security.PrivateKey;
 import java.security.PublicKey;
 import java.security.Signature;
 import java.security.spec.PKCS8EncodedKeySpec;
-import java.security.spec.X509EncodedKeySpec;
 import java.util.Base64;
+import java.util.regex.Pattern;
 
 /**
  * The header that goes with an image here. The real header is private to Afero's cloud and hubby; this one is ours: lines
@@ -24,13 +24,15 @@ import java.util.Base64;
 final class UpdateHeader {
 
     private static final String SIGNATURE_KEY = "signature=";
+    private static final Pattern PEM =
+            Pattern.compile("-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+-----END PUBLIC KEY-----\n");
 
     private final PrivateKey privateKey;
-    private final PublicKey publicKey;
+    private final String publicPem;
 
-    private UpdateHeader(PrivateKey privateKey, PublicKey publicKey) {
+    private UpdateHeader(PrivateKey privateKey, String publicPem) {
         this.privateKey = privateKey;
-        this.publicKey = publicKey;
+        this.publicPem = publicPem;
     }
 
     /** Takes the key pair from a folder, or makes one there. */
@@ -45,7 +47,11 @@ final class UpdateHeader {
             }
             PrivateKey key = KeyFactory.getInstance("Ed25519")
                     .generatePrivate(new PKCS8EncodedKeySpec(Files.readAllBytes(privateFile)));
-            return new UpdateHeader(key, publicKey(Files.readString(publicFile)));
+            String publicPem = Files.readString(publicFile);
+            if (!PEM.matcher(publicPem).matches()) {
+                throw new GeneralSecurityException("the public key is no PEM file");
+            }
+            return new UpdateHeader(key, publicPem);
         } catch (GeneralSecurityException e) {
             throw new IOException(
                     folder
@@ -59,18 +65,8 @@ final class UpdateHeader {
                 + "\n-----END PUBLIC KEY-----\n";
     }
 
-    private static PublicKey publicKey(String pem) throws GeneralSecurityException {
-        String base64 = pem.replaceAll("-----[A-Z ]+-----", "").replaceAll("\\s", "");
-        try {
-            return KeyFactory.getInstance("Ed25519")
-                    .generatePublic(new X509EncodedKeySpec(Base64.getDecoder().decode(base64)));
-        } catch (IllegalArgumentException e) {
-            throw new GeneralSecurityException("the public key is not Base64");
-        }
-    }
-
     String publicKeyPem() {
-        return pem(publicKey);
+        return publicPem;
     }
 
     byte[] sign(Association image, String imageSha256, long imageSize) {
