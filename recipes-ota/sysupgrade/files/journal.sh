@@ -18,6 +18,12 @@ BOOT_STATE_REBOOT_REASON=/afero_nv/reboot_reason
 JOURNAL_LOCK=${BOOT_STATE_RUN:=/run/otamgr}/journal.lock
 JOURNAL_BEGINNING=0:0000000000000000000000000000000000000000000000000000000000000000
 
+# text_only: standard input with a question mark for each byte that is neither text nor JSON; a console or a dying system may have put anything
+# into logs and the environment.
+text_only() {
+    tr '\000-\010\013-\037\177-\377' '?'
+}
+
 # 64 KiB; the file before it is kept as journal.1, so that at most twice this is used.
 BOOT_STATE_JOURNAL_LIMIT=65536
 
@@ -94,7 +100,7 @@ journal_written() {
 
 # journal_head: the last link, the number of the first line that it does not cover, and how many there are of those.
 journal_head() {
-    tr '\000-\010\013-\037\177-\377' '?' <"$BOOT_STATE_JOURNAL" | awk -v beginning="$JOURNAL_BEGINNING" '
+    text_only <"$BOOT_STATE_JOURNAL" | awk -v beginning="$JOURNAL_BEGINNING" '
         BEGIN { head = beginning; following = 1 }
         / link=[1-9][0-9]*:[0-9a-f]+$/ {
             split($NF, part, /[=:]/)
@@ -121,7 +127,7 @@ journal_link_of() {
 # journal_has LINK: whether the journal has this link, or may have had it before what it still has.
 journal_has() {
     for journal_file in "$BOOT_STATE_JOURNAL.1" "$BOOT_STATE_JOURNAL"; do
-        [ ! -f "$journal_file" ] || tr '\000-\010\013-\037\177-\377' '?' <"$journal_file"
+        [ ! -f "$journal_file" ] || text_only <"$journal_file"
     done | awk -v link="$1" '
         $2 == "log-continued" && first == "" && link + 0 <= substr($3, 7) + 0 { found = 1 }
         / link=[1-9][0-9]*:[0-9a-f]+$/ { first = "known"; if ($NF == "link=" link) found = 1 }
@@ -143,7 +149,7 @@ journal_bound() {
 journal_records() {
     for journal_file in "$BOOT_STATE_JOURNAL.1" "$BOOT_STATE_JOURNAL"; do
         if [ -f "$journal_file" ] && [ -r "$journal_file" ]; then
-            tr '\000-\010\013-\037\177-\377' '?' <"$journal_file"
+            text_only <"$journal_file"
             echo
         fi
     done | awk -f /usr/lib/otamgr/journal.awk

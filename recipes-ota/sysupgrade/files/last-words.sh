@@ -19,7 +19,7 @@ LAST_WORDS_BYTES=16384
 
 # last_words_text: on standard input, without bytes that are no text; the last ones of them.
 last_words_text() {
-    tail -c "$LAST_WORDS_BYTES" | tr '\000-\010\013-\037\177-\377' '?'
+    tail -c "$LAST_WORDS_BYTES" | text_only
 }
 
 # last_words_said: the ends of the logs of this system.
@@ -113,5 +113,5 @@ last_words_of() {
 
 # last_words_line TXN: the one that decides, without its time.
 last_words_line() {
-    last_words_of "$1" | tr '\000-\010\013-\037\177-\377' '?' | awk -f /usr/lib/otamgr/last-words.awk
+    last_words_of "$1" | text_only | awk -f /usr/lib/otamgr/last-words.awk
 }
