@@ -448,6 +448,36 @@ final class HawkbitSource implements UpdateSource {
 
     @Override
     public boolean isStillOffered(Target target) throws SourceException, InterruptedException {
+        try {
+            return isStillAssigned(target);
+        } catch (SourceException e) {
+            // It is installed without this server, but not without those who sign roll-outs. Whether it is forced is not known now.
+            if (e.reason().isTransient() && e.reason() != Reason.DEFERRED) {
+                requireTurn(target, turnForInstall(target, false));
+            }
+            throw e;
+        }
+    }
+
+    private Turn turnForInstall(Target target, boolean isForced) throws SourceException, InterruptedException {
+        if (options.rollouts().isEmpty()) {
+            return Turn.NOW;
+        }
+        return options.rollouts().get().turnForInstall(target, isForced).orElse(Turn.NOW);
+    }
+
+    private static void requireTurn(Target target, Turn turn) throws SourceException {
+        if (turn == Turn.CLOSED) {
+            throw new SourceException(
+                    Reason.DEFERRED,
+                    target.name() + ": the signed roll-out has windows for the install, and none is open now");
+        } else if (turn != Turn.NOW) {
+            throw new SourceException(
+                    Reason.DEFERRED, target.name() + " waits for the turn of this device in the signed roll-out");
+        }
+    }
+
+    private boolean isStillAssigned(Target target) throws SourceException, InterruptedException {
         String action = action(target);
         if (stages.of(action) == Stage.INSTALLING) {
             // Nothing is being written now: an install was interrupted, and may begin again, or be cancelled.
@@ -480,18 +510,13 @@ final class HawkbitSource implements UpdateSource {
                             + deployment.target().details().get("action") + " to be installed yet"
                             + (deployment.window() ? ", but in its maintenance window" : ""));
         }
-        switch (turn(deployment)) {
-            case CLOSED -> throw new SourceException(
-                    Reason.DEFERRED, target.name() + ": the signed roll-out has windows, and none is open now");
-            case LATER, HALTED -> throw new SourceException(Reason.DEFERRED, notYet(deployment));
-            case RECALLED -> {
-                closeRecalled(deployment.target());
-                return false;
-            }
-            default -> {
-                return true;
-            }
+        Turn turn = turnForInstall(deployment.target(), deployment.forced());
+        if (turn == Turn.RECALLED) {
+            closeRecalled(deployment.target());
+            return false;
         }
+        requireTurn(deployment.target(), turn);
+        return true;
     }
 
     // ---- feedback ----

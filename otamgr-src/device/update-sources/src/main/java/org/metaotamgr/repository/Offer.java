@@ -4,7 +4,6 @@ package org.metaotamgr.repository;
 import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
-import java.time.LocalDateTime;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -12,7 +11,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.Version;
 import org.metaotamgr.agent.Window;
@@ -36,9 +34,6 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
 
     /** The SHA-256 of its bundle's manifest, if it can be pulled in parts. */
     static final String MANIFEST = "manifest";
-
-    /** When the device may begin with it, if not always; for a source that cannot be reached then. */
-    static final String WINDOWS = "windows";
 
     private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
     private static final int MAX_PHASES = 100;
@@ -77,7 +72,6 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
         if (custom.has("rollout")) {
             Json policy = custom.object("rollout");
             rollout = Optional.of(rollout(policy));
-            details.put(WINDOWS, String.join(";", policy.strings("windows", MAX_WINDOWS)));
         }
         try {
             Target target = new Target(
@@ -115,21 +109,6 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
     private static String name(String path) {
         String name = path.endsWith(".bundle") ? path.substring(0, path.length() - ".bundle".length()) : path;
         return name.replace('/', ':');
-    }
-
-    /**
-     * Whether one of an update's windows is open.
-     *
-     * @param target an update of this source
-     * @param local the local time
-     * @return whether it may begin; always, if it has none
-     */
-    static boolean isWindowOpen(Target target, LocalDateTime local) {
-        return Window.isOpen(
-                Stream.of(target.details().getOrDefault(WINDOWS, "").split(";"))
-                        .flatMap(text -> Window.parse(text).stream())
-                        .toList(),
-                local);
     }
 
     private static Rollout rollout(Json json) throws Json.MalformedException {

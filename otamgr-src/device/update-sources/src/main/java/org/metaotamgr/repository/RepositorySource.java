@@ -40,6 +40,7 @@ import org.metaotamgr.tuf.TufException;
 final class RepositorySource implements UpdateSource {
     static final String NAME = "repository";
     private static final DateTimeFormatter BUILD_TIME = DateTimeFormatter.ofPattern("uuuuMMddHHmmss");
+    private static final String TIMESTAMP = "timestamp.json";
     private static final int MAX_BUILD_TIME = 64;
     /** A clock that is before this program was made stands still, or began with the system. */
     private static final Instant CLOCK_STANDS = Instant.parse("2026-01-01T00:00:00Z");
@@ -146,16 +147,7 @@ final class RepositorySource implements UpdateSource {
 
     @Override
     public boolean isStillOffered(Target target) throws SourceException, InterruptedException {
-        Contents contents;
-        try {
-            contents = contents();
-        } catch (SourceException e) {
-            // What was pulled is installed without the source, but not outside of the windows that were signed with it.
-            if (e.reason().isTransient() && !Offer.isWindowOpen(target, LocalDateTime.now(context.clock()))) {
-                throw closed(target);
-            }
-            throw e;
-        }
+        Contents contents = currentOrRemembered();
         for (Offer offer : contents.offers()) {
             if (offer.target().id().equals(target.id())) {
                 Turn turn = turn(offer, contents.client(), false);
@@ -182,8 +174,49 @@ final class RepositorySource implements UpdateSource {
     private record Contents(TufClient client, List<Offer> offers) {}
 
     private Contents contents() throws SourceException, InterruptedException {
+        return contents(place.metadata());
+    }
+
+    /**
+     * What was pulled is installed without the repository, but never against what it said last; and what it said last holds until
+     * its timestamp expires, as it would if somebody served an old one.
+     */
+    private Contents currentOrRemembered() throws SourceException, InterruptedException {
+        SourceException unreachable;
+        try {
+            return contents();
+        } catch (SourceException e) {
+            if (!e.reason().isTransient()) {
+                throw e;
+            }
+            unreachable = e;
+        }
+        try {
+            Contents contents = contents(this::remembered);
+            context.log()
+                    .warning("repository_remembered:error=" + unreachable.getMessage() + ",expires="
+                            + contents.client().expires() + ",meaning=judged by what was read before");
+            return contents;
+        } catch (SourceException e) {
+            throw new SourceException(
+                    Reason.DEFERRED,
+                    "expected the signed roll-outs before an install, found that they cannot be read ("
+                            + unreachable.getMessage() + "), and that what was read before does not hold ("
+                            + e.getMessage() + "); it is installed once they can be read");
+        }
+    }
+
+    /** The timestamp that was read last, as a repository that has nothing newer; all else is stored beside it. */
+    private byte[] remembered(String name, int limit) throws TufException {
+        return Optional.of(name)
+                .filter(TIMESTAMP::equals)
+                .flatMap(one -> new FolderStore(context.stateDirectory().resolve(NAME)).read(one, limit))
+                .orElseThrow(() -> new TufException(TufException.Reason.NOT_FOUND, name + ": was not read before"));
+    }
+
+    private Contents contents(Transport transport) throws SourceException, InterruptedException {
         Path state = context.stateDirectory().resolve(NAME);
-        try (Transport metadata = place.metadata()) {
+        try (Transport metadata = transport) {
             Files.createDirectories(state);
             byte[] shipped = Files.readAllBytes(root);
             Instant built = built();
@@ -250,7 +283,23 @@ final class RepositorySource implements UpdateSource {
      * @throws InterruptedException if the thread was interrupted
      */
     Optional<Turn> turn(Target target, boolean isForced) throws SourceException, InterruptedException {
-        Contents contents = contents();
+        return turn(target, isForced, contents());
+    }
+
+    /**
+     * The same right before an install: by what the repository said last, if it cannot be had.
+     *
+     * @param target the update
+     * @param isForced whether its place in the phases does not matter
+     * @return what it says to this device; empty if this repository has no such update
+     * @throws SourceException {@code DEFERRED} if what it said last does not hold any more
+     * @throws InterruptedException if the thread was interrupted
+     */
+    Optional<Turn> turnForInstall(Target target, boolean isForced) throws SourceException, InterruptedException {
+        return turn(target, isForced, currentOrRemembered());
+    }
+
+    private Optional<Turn> turn(Target target, boolean isForced, Contents contents) {
         for (Offer offer : contents.offers()) {
             if (offer.isOf(target)) {
                 return Optional.of(turn(offer, contents.client(), isForced));

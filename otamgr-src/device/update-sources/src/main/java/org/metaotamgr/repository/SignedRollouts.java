@@ -40,4 +40,17 @@ public final class SignedRollouts {
     public Optional<Turn> turn(Target target, boolean isForced) throws SourceException, InterruptedException {
         return repository.turn(target, isForced);
     }
+
+    /**
+     * The same right before an install: by what the repository said last, if it cannot be had.
+     *
+     * @param target an update of another source
+     * @param isForced whether it was meant for this very device, so that its place in the phases does not matter
+     * @return the answer; empty if the repository does not have this update
+     * @throws SourceException {@code DEFERRED} if what it said last does not hold any more
+     * @throws InterruptedException if the thread was interrupted
+     */
+    public Optional<Turn> turnForInstall(Target target, boolean isForced) throws SourceException, InterruptedException {
+        return repository.turnForInstall(target, isForced);
+    }
 }

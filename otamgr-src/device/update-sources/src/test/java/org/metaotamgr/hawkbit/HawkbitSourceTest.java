@@ -794,6 +794,56 @@ class HawkbitSourceTest {
         assertEquals("RUNNING", server.status(id));
     }
 
+    private static String unreachableRollouts(String root) {
+        return ", 'rollouts': {'url': 'https://127.0.0.1:9/releases', 'root': '" + root + "'}";
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = Assignment.Kind.class,
+            names = {"SOFT", "FORCED"})
+    void nothingIsInstalledWhenTheSignedRolloutsCannotBeReadAndWereNeverRead(Assignment.Kind kind) throws Exception {
+        rollouts("publish");
+        String policy = unreachableRollouts(folder.resolve("repo/root.json").toString());
+        server.assign(update().as(kind));
+        Target target = offered();
+        SourceException wait =
+                assertThrows(SourceException.class, () -> source(policy).isStillOffered(target));
+        assertEquals(Reason.DEFERRED, wait.reason());
+        assertTrue(wait.getMessage().contains("installed once they can be read"), wait.getMessage());
+    }
+
+    @Test
+    void whatTheSignedRolloutsSaidLastHoldsWhenNeitherTheyNorTheServerCanBeHad() throws Exception {
+        String policy = rollouts("publish");
+        server.assign(update());
+        Target target = offered(policy);
+        assertTrue(source(policy).isStillOffered(target));
+        String gone = unreachableRollouts(folder.resolve("repo/root.json").toString());
+        assertTrue(source(gone).isStillOffered(target));
+        rollouts("halt", "qemuarm64-2.0.bundle");
+        assertEquals(
+                Reason.DEFERRED,
+                assertThrows(SourceException.class, () -> source(policy).isStillOffered(target))
+                        .reason());
+        assertEquals(
+                Reason.DEFERRED,
+                assertThrows(SourceException.class, () -> source(gone).isStillOffered(target))
+                        .reason());
+        // Nor is it installed because the server that assigned it cannot be asked.
+        UpdateSource source = source(policy);
+        server.close();
+        assertEquals(
+                Reason.DEFERRED,
+                assertThrows(SourceException.class, () -> source.isStillOffered(target))
+                        .reason());
+        rollouts("resume", "qemuarm64-2.0.bundle");
+        assertEquals(
+                Reason.FETCH_FAILED,
+                assertThrows(SourceException.class, () -> source.isStillOffered(target))
+                        .reason());
+    }
+
     // ---- what cannot be used ----
 
     @Test

@@ -569,12 +569,32 @@ class RepositorySourceTest {
         server.fail("releases/" + TIMESTAMP, 503);
         assertEquals(Reason.DEFERRED, notNow(target).reason());
         clock = Clock.fixed(now.plus(Duration.ofMinutes(150)), zone);
-        assertEquals(Reason.FETCH_FAILED, notNow(target).reason());
+        assertTrue(source().isStillOffered(target));
         server.repair("releases/" + TIMESTAMP);
         assertTrue(source().isStillOffered(target));
         clock = Clock.fixed(now, ZoneOffset.UTC);
         publish("--target", "qemuarm64-2.0.bundle", "--start", "2026-01-01T00:00:00Z", "--phase", "100%");
         assertTrue(source().isStillOffered(target));
+    }
+
+    @Test
+    void withoutTheServerWhatItSaidLastHoldsUntilItExpiresAndNothingIsInstalledAfterThat() throws Exception {
+        publish("--phase", "100%", "--target", "qemuarm64-2.0.bundle", "--start", "2026-01-01T00:00:00Z");
+        Target target = onlyOffer();
+        server.fail("releases/" + TIMESTAMP, 503);
+        assertTrue(source().isStillOffered(target));
+        clockAt(Instant.now().plus(Duration.ofHours(25)));
+        SourceException expired = notNow(target);
+        assertEquals(Reason.DEFERRED, expired.reason());
+        assertTrue(expired.getMessage().contains("what was read before does not hold"), expired.getMessage());
+        clockAt(Instant.now());
+        server.repair("releases/" + TIMESTAMP);
+        tool("halt", "qemuarm64-2.0.bundle");
+        serve();
+        assertFalse(source().isStillOffered(target));
+        server.fail("releases/" + TIMESTAMP, 503);
+        // The halt that was read is not forgotten when the server goes away.
+        assertFalse(source().isStillOffered(target));
     }
 
     @Test
