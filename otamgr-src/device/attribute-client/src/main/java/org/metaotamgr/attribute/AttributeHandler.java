@@ -39,7 +39,8 @@ public interface AttributeHandler {
     default void notified(int attributeId, byte[] value) {}
 
     /**
-     * Notifications were refused, because too much waited for this handler. What is needed has to be got now.
+     * Notifications were refused, because too much waited for this handler or was half arrived, or did not come to their end. What is
+     * needed has to be got now.
      */
     default void missed() {}
 

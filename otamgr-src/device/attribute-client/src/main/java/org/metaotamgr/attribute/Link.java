@@ -74,7 +74,7 @@ final class Link implements Conversation.Output, Conversation.Listener {
     private boolean opened;
     private boolean ending;
     private boolean gone;
-    /** Whether the handler is going to be told that values were refused. */
+    /** Whether the handler is going to be told that values did not arrive. */
     private boolean missed;
 
     private String endReason;
@@ -404,6 +404,12 @@ final class Link implements Conversation.Output, Conversation.Listener {
         if (events.bytes() + size <= MAX_UNHANDLED) {
             return true;
         }
+        lost();
+        return false;
+    }
+
+    @Override
+    public void lost() {
         if (!missed) {
             missed = true;
             // Comes after all that waits, when there is room again.
@@ -417,7 +423,6 @@ final class Link implements Conversation.Output, Conversation.Listener {
                 }
             });
         }
-        return false;
     }
 
     @Override

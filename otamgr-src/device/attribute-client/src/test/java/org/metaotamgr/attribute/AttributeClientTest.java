@@ -683,6 +683,15 @@ class AttributeClientTest {
     }
 
     @Test
+    @DisplayName("says that a value was missed whose sender fell silent in the middle of it")
+    void silentInTheMiddle() throws Exception {
+        FakeDaemon.Connection connection = connect(recorder);
+        connection.ask(1, new Message.Packet(Opcode.NOTIFY, 0, 0, PATH, 10, 0, new byte[1]));
+        assertEquals(0, daemon.codec.ack(connection.answerTo(1)).status());
+        recorder.expect("missed");
+    }
+
+    @Test
     @DisplayName("reads 10,000 notifications without a pause although neither its acks nor its log get anywhere")
     void withoutPause() throws Exception {
         BlockingQueue<Integer> seen = new LinkedBlockingQueue<>();

@@ -84,6 +84,12 @@ public final class Conversation {
         }
 
         /**
+         * A notification was refused for want of a place, or its sender fell silent in the middle of it: what it said is not known, and
+         * will not be said again.
+         */
+        default void lost() {}
+
+        /**
          * Something odd happened that needs no action.
          *
          * @param line for the log
@@ -263,6 +269,10 @@ public final class Conversation {
             listener.log("packet of " + packet.opcode() + " of attribute "
                     + Integer.toUnsignedString(packet.attributeId()) + " refused: "
                     + AttributeStatus.of(received.ack().status()));
+            if (packet.opcode() == Opcode.NOTIFY
+                    && received.ack().status() == AttributeStatus.TOO_MANY_TRANSACTIONS.code()) {
+                listener.lost();
+            }
         } else if (packet.opcode() == Opcode.GET_REPLY) {
             getReplyPacket(packet, received.value());
         } else if (received.value() != null) {
@@ -482,8 +492,11 @@ public final class Conversation {
     /** Ends what waited too long. */
     public void expire() {
         long now = nanoClock.getAsLong();
-        for (String line : incoming.expire(now)) {
-            listener.log(line);
+        for (IncomingTransactions.Abandoned abandoned : incoming.expire(now)) {
+            listener.log(abandoned.line());
+            if (abandoned.opcode() == Opcode.NOTIFY) {
+                listener.lost();
+            }
         }
         for (Map.Entry<Integer, Exchange> entry : List.copyOf(unanswered.entrySet())) {
             Exchange exchange = entry.getValue();

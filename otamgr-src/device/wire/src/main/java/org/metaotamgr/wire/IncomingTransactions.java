@@ -26,6 +26,9 @@ final class IncomingTransactions {
     /** What to tell the sender, and the value if it is complete. */
     record Received(Message.Ack ack, byte[] value) {}
 
+    /** A value whose sender fell silent, and what the log says of it. */
+    record Abandoned(Opcode opcode, String line) {}
+
     private static final class Partial {
         final Message.Packet first;
         final byte[] value;
@@ -109,24 +112,27 @@ final class IncomingTransactions {
     /**
      * Forgets values whose sender fell silent.
      *
-     * @return what was forgotten, as log lines
+     * @return what was forgotten
      */
-    List<String> expire(long now) {
+    List<Abandoned> expire(long now) {
         List<Integer> dead = new ArrayList<>();
-        List<String> lines = new ArrayList<>();
+        List<Abandoned> abandoned = new ArrayList<>();
         for (Map.Entry<Integer, Partial> entry : open.entrySet()) {
             Partial partial = entry.getValue();
             if (isDead(partial, now)) {
                 dead.add(entry.getKey());
-                lines.add(partial.first.opcode() + " of attribute "
-                        + Integer.toUnsignedString(partial.first.attributeId()) + " was abandoned by its sender after "
-                        + partial.filled + " of " + partial.value.length + " bytes");
+                Message.Packet first = partial.first;
+                abandoned.add(new Abandoned(
+                        first.opcode(),
+                        first.opcode() + " of attribute " + Integer.toUnsignedString(first.attributeId())
+                                + " was abandoned by its sender after " + partial.filled + " of "
+                                + partial.value.length + " bytes"));
             }
         }
         for (Integer id : dead) {
             open.remove(id);
         }
-        return lines;
+        return abandoned;
     }
 
     /**

@@ -34,6 +34,7 @@ class ConversationTest {
         Message.Get lastWanted;
         int lastRequest;
         boolean full;
+        int lost;
 
         End(boolean client) {
             conversation = client
@@ -84,6 +85,11 @@ class ConversationTest {
         @Override
         public boolean hasRoom(int size) {
             return !full;
+        }
+
+        @Override
+        public void lost() {
+            lost++;
         }
 
         @Override
@@ -336,7 +342,9 @@ class ConversationTest {
         }
         client.receive(0x8050, new Message.Packet(Opcode.NOTIFY, 0, 0, PATH, 10, 0, new byte[4]));
         assertEquals(new Message.Ack(7, 0), ack(client.takeOne()));
+        assertEquals(1, client.lost, "somebody has to ask for it");
         pass(4000);
+        assertEquals(17, client.lost, "and for those whose sender fell silent");
         client.receive(0x8051, new Message.Packet(Opcode.NOTIFY, 0, 0, PATH, 4, 0, new byte[4]));
         assertEquals(0, ack(client.takeOne()).status());
     }
