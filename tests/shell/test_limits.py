@@ -132,15 +132,17 @@ def interrupted_wait(factory):
 
 @promise("every program that the scripts wait for, and that touches a medium, has a limit")
 def none_forgotten(factory):
-    programs = 'mount|umount|e2fsck|resize2fs|mke2fs|fw_printenv|fw_setenv|sync|sfdisk|partx|dd if="[$](?:disk|table)"|dd if=/dev/zero of="[$]device"'
+    programs = 'modprobe|mount|umount|e2fsck|resize2fs|mke2fs|fw_printenv|fw_setenv|sync|sfdisk|partx|dd if="[$](?:disk|table)"|dd if=/dev/zero of="[$]device"'
     bare = re.compile(rf"(?:^|[;&|({{!]|then|do|if|elif)\s*(?:{programs})(?=$|\s+[-\"$a-z]|\s*\|\|)")
     for script in (
         *FILES.glob("*.sh"),
-        *(FILES / name for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-doctor")),
+        *(FILES / name for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-doctor", "ota-preinit")),
         FILES.parents[1] / "ota-data/files/ota-data",
     ):
         text = re.sub(r"(?ms)<<'EOF'$.*?^EOF$", "", script.read_text())
         for line in text.splitlines():
             # Comments and the table itself run nothing.
-            if not re.match(r"\s*#|[\w |]+\) ", line.strip()):
+            # The kernel's own file systems are on no medium, and there is no limit before they are mounted.
+            kernels = re.search(r"mount -t (proc|sysfs|devtmpfs|tmpfs)\b", line)
+            if not kernels and not re.match(r"\s*#|[\w |]+\) ", line.strip()):
                 true(not bare.search(line.strip()), f"{script.name}: {line.strip()}")

@@ -2,6 +2,7 @@
 """Systems whose root file system is read-only: their /etc is an overlay on /data that belongs to the slot."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -290,6 +291,27 @@ def first_start(factory):
     equal(overlays(board), ["a.flashed"], "overlays")
     board.flush()
     true(not (board.root / "etc/by-init").exists(), "the root itself was changed")
+
+
+@promise("a system starts although {} hangs", cases=["modprobe", "the mount of its root"])
+def hanging_start(factory, what):
+    board = starting(factory)
+    limits = board.root / "usr/lib/otamgr/limits.sh"
+    limits.write_text(re.sub(r"echo \d+", "echo 1", limits.read_text()))
+    place = board.root / ("sbin/modprobe" if what == "modprobe" else "bin/mount")
+    place.unlink(missing_ok=True)
+    real = 'case $* in *remount,ro*) ;; *) exec /bin/busybox mount "$@" ;; esac\n' if place.name == "mount" else ""
+    executable(place, f"#!/bin/sh\n{real}: >/tmp/hangs\nexec sleep 1000\n")
+    if what == "modprobe":
+        # A kernel without it, as far as the script can see.
+        overlay = board.root / "usr/lib/otamgr/overlay.sh"
+        overlay.write_text(overlay.read_text().replace("/proc/filesystems", "/dev/null"))
+    etc, said = started(board)
+    true((board.root / "tmp/hangs").exists(), "nothing hung")
+    if what == "modprobe":
+        true("this kernel has no overlay file system" in said, said)
+    else:
+        equal(etc, f"/{HOME}/a.flashed/upper", "what is on /etc")
 
 
 @promise(

@@ -14,6 +14,8 @@ if /usr/lib/otamgr/ota-content --version >/dev/null 2>&1; then limits_work=yes; 
 limit_of() {
     case $1 in
     fw_printenv | fw_setenv | flock) echo 30 ;;
+    # A module whose device does not answer.
+    modprobe) echo 60 ;;
     # It asks init, which may wait for others; the system goes down all the same.
     reboot) echo 120 ;;
     # A journal is replayed, what is in memory is written.

@@ -171,6 +171,6 @@ slot_has_read_only_root() {
 # kernel_mounts TYPE: whether this kernel knows this file system, with the help of its modules.
 kernel_mounts() {
     grep -qw "$1" /proc/filesystems 2>/dev/null && return 0
-    modprobe "$1" >/dev/null 2>&1 || :
+    limited modprobe "$1" >/dev/null 2>&1 || :
     grep -qw "$1" /proc/filesystems 2>/dev/null
 }
