@@ -275,8 +275,12 @@ final class OtaAttributes implements AttributeHandler {
             log.warning("on_get_hubby_state_len:length=" + value.length);
             hubby = HubbyState.UNKNOWN;
         } else {
+            HubbyState before = hubby;
             hubby = HubbyState.of(value[0]);
-            log.info("hubby_state:value=" + value[0] + ",meaning=" + hubby);
+            // A hubby that says the same hundreds of times a second fills no log.
+            if (!isNews || hubby != before) {
+                log.info("hubby_state:value=" + value[0] + ",meaning=" + hubby);
+            }
         }
         links.update(open, hubby, isNews);
     }

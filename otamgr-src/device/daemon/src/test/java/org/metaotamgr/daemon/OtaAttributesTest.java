@@ -86,6 +86,18 @@ class OtaAttributesTest {
     }
 
     @Test
+    void aStateThatIsToldAgainAndAgainIsLoggedOnce() {
+        device.started("committed").connects();
+        for (int i = 0; i < 200; i++) {
+            device.hubbyState(1);
+        }
+        device.hubbyState(2);
+        device.hubbyState(1);
+        assertEquals(2, device.log.count("hubby_state:value=1"));
+        assertEquals(1, device.log.count("hubby_state:value=2"));
+    }
+
+    @Test
     void anAnswerIsOlderThanANotificationThatOvertookIt() {
         device.started("trial").connects();
         device.hubbyState(2);
