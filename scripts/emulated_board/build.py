@@ -259,6 +259,27 @@ def control(cache, what="otamgr-control", program=BUILD / "otamgr-control", targ
     )
 
 
+def root_helper(cache, what="otamgr-root", program=BUILD / "otamgr-root", target=ARM64):
+    """What does as root what a daemon that is not root may ask for, as the recipe compiles it."""
+    files = layer.RECIPES / "otamgr-user/files"
+    sources = [files / "otamgr-root.c", files / "request.c", files / "request.h"]
+    flags = ("-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Os", "-s")
+    return cache.make(what, program, sources, lambda out: run(f"{target.triplet}-gcc", *flags, "-o", out, *sources[:2]))
+
+
+def install_user(tree, program):
+    """What the package otamgr-user adds to a root file system with sysvinit."""
+    files = layer.RECIPES / "otamgr-user/files"
+    _install(program, tree / "usr/lib/otamgr/otamgr-root", 0o755)
+    _install(files / "otamgr-root.init", tree / "etc/init.d/otamgr-root", 0o755)
+    (tree / "etc/otamgr/conf.d").mkdir(exist_ok=True)
+    _install(files / "20-user.json", tree / "etc/otamgr/conf.d/20-user.json", 0o644)
+    (tree / "etc/rcS.d/S96otamgr-root").symlink_to("../init.d/otamgr-root")
+    with open(tree / "etc/passwd", "a") as users:
+        users.write("otamgr:x:500:500::/:/bin/false\n")
+    (tree / "etc/group").write_text("root:x:0:\notamgr:x:500:\n")
+
+
 def build_content(program, target=ARM64):
     """The content engine, for the libraries of the target's packages. Their names for the linker are links to other places."""
     sources, folder = layer.RECIPES / "ota-content/files", BUILD / f"ota-content-{target.triplet}"
@@ -534,13 +555,14 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
         "boot",
         "etc/otamgr",
         "lib/upgrade/keep.d",
-        "var/log",
+        "var",
         "usr/share/java",
         "usr/lib/otamgr",
         "lib/modules",
     ):
         (tree / folder).mkdir(parents=True, exist_ok=True)
     (tree / "var/run").symlink_to("/run")
+    (tree / "var/log").symlink_to("/run/log")
     (tree / "var/lock").symlink_to("/run/lock")
     (tree / "afero_nv").symlink_to("data/afero_nv")
 

@@ -153,7 +153,10 @@ def _quick(tree, deadline=None):
         f"# Of an image of scripts/cycles.\nCOMMIT_DEADLINE={deadline + 10 if deadline else 180}{TRIES_PLACE}"
     )
     (tree / "etc/default").mkdir(exist_ok=True)
-    (tree / "etc/default/platform").write_text("options='--poll-seconds 1'\n")
+    # A soak tells hubby more, whichever slot runs.
+    (tree / "etc/default/platform").write_text(
+        "options=\"--poll-seconds 1 $(cat /data/platform-options 2>/dev/null)\"\n"
+    )
 
 
 def _resets(tree):
@@ -183,15 +186,15 @@ def _without_etc(tree):
 class Images:
     """The update images: a template for each kind, versions made from it by changing a few bytes."""
 
-    def __init__(self, screen, whole):
-        self._whole = whole
+    def __init__(self, screen, whole, as_user=False):
+        self._whole, self._as_user = whole, as_user
         cache = build.Cache(lambda text: screen.line("build", text))
         if whole:
             board = scenario.Builder(screen)
             self._inputs = board.inputs
             self._stage = functools.partial(board.stage, VERSION_PLACE, build.record_of(VERSION_PLACE))
         else:
-            self._inputs, self._stage = self._shared_kernel(cache)
+            self._inputs, self._stage = self._shared_kernel(cache, as_user)
         self._cache = cache
         # A deadline must leave time to notice that the system is not healthy.
         seconds = 45 if whole else 15
@@ -213,7 +216,7 @@ class Images:
         )
 
     @staticmethod
-    def _shared_kernel(cache):
+    def _shared_kernel(cache, as_user):
         target = sharedkernel.target()
         jars = build.jars(cache)
         programs = (
@@ -232,8 +235,13 @@ class Images:
                 VERSION_PLACE, build.record_of(VERSION_PLACE), None, jars, programs, runtime, None, tree, target
             )
             sharedkernel.adapt(tree)
+            if as_user:
+                build.install_user(tree, helper)
 
-        return [jars, *programs, build.HERE / "sharedkernel.py"], stage
+        helper = (
+            build.root_helper(cache, "otamgr-root for this machine", FOLDER / "otamgr-root", target) if as_user else None
+        )
+        return [jars, *programs, *([helper] if helper else []), build.HERE / "sharedkernel.py"], stage
 
     def _template(self, kind, steps, deadline):
         def make(out):
@@ -256,7 +264,7 @@ class Images:
             layer.RECIPES,
         ]
         return self._cache.make(
-            f"image {kind}", FOLDER / f"{'whole' if self._whole else 'shared'}-{kind}.ext4", inputs, make
+            f"image {kind}", FOLDER / f"{'whole' if self._whole else 'user' if self._as_user else 'shared'}-{kind}.ext4", inputs, make
         )
 
     @staticmethod
@@ -305,15 +313,23 @@ class Runner:
     def __init__(self, screen, images, publisher, whole, seed, verbose):
         self._screen, self._images, self._publisher, self._whole, self._seed = screen, images, publisher, whole, seed
         self._verbose = verbose
+        self._listener = None
         self.disk = FOLDER / "disk.img"
-        self._log = FOLDER / "console"
+        self.log = FOLDER / "console"
         self._seen = []
         self.board = None
         self.system = None
 
     # ---- board -------------------------------------------------------------------------------------------------------
 
+    def listen(self, listener):
+        """Tells somebody else what the board says; nothing is remembered here then."""
+        self._listener = listener
+
     def _line(self, text):
+        if self._listener:
+            self._listener(text)
+            return
         self._seen.append(text)
         if self._verbose:
             scenario.show_line(self._screen, text)
@@ -322,7 +338,7 @@ class Runner:
         version = f"1.{0:07d}"
         rootfs = self._images.first(version, 2, FOLDER / "first.ext4")
         build.make_disk(self.disk, rootfs, {"ota_slot": "a"})
-        self._log.unlink(missing_ok=True)
+        self.log.unlink(missing_ok=True)
         self.system = model.System("a", version, "none", 2, ())
 
     def switch_on(self):
@@ -340,9 +356,9 @@ class Runner:
 
     def _power_on(self):
         if self._whole:
-            self.board = machine.Board(self.disk, self._log, on_line=self._line)
+            self.board = machine.Board(self.disk, self.log, on_line=self._line)
         else:
-            self.board = sharedkernel.SharedKernelBoard(self.disk, self._log, on_line=self._line)
+            self.board = sharedkernel.SharedKernelBoard(self.disk, self.log, on_line=self._line)
 
     def _environment(self):
         with open(self.disk, "rb") as disk:
@@ -632,6 +648,9 @@ def main():
         help="on a whole emulated board, with a kernel of its own: ten times slower. Default: U-Boot in QEMU "
         "decides every boot, the system that it chose runs on this machine's kernel (root only)",
     )
+    parser.add_argument(
+        "--user", action="store_true", help="the daemon is not root (package otamgr-user); not with --whole"
+    )
     parser.add_argument("--only", choices=FAULTS, help="only cycles with this fault, of the same sequence")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the board and the seed of the last run, up to the count"
@@ -639,6 +658,8 @@ def main():
     parser.add_argument("--stop-after", type=int, metavar="N", help="pause after N cycles, for --resume")
     parser.add_argument("--verbose", action="store_true", help="show what the board says")
     arguments = parser.parse_args()
+    if arguments.user and arguments.whole:
+        parser.error("expected --user without --whole")
 
     screen = show.Show()
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -647,7 +668,8 @@ def main():
     kept = json.loads(progress.read_text()) if arguments.resume else None
     if kept:
         done, seed, arguments.whole, arguments.only = kept["done"], kept["seed"], kept["whole"], kept["only"]
-    images = Images(screen, arguments.whole)
+        arguments.user = kept["user"]
+    images = Images(screen, arguments.whole, arguments.user)
     publisher = scenario.Publisher(FOLDER / "publish", host="10.0.2.2" if arguments.whole else "127.0.0.1")
     runner = Runner(screen, images, publisher, arguments.whole, seed, arguments.verbose)
     if kept:
@@ -684,6 +706,7 @@ def main():
                         "number": number,
                         "seed": seed,
                         "whole": arguments.whole,
+                        "user": arguments.user,
                         "only": arguments.only,
                         "system": asdict(after),
                         "seconds": seconds + time.monotonic() - started,

@@ -19,6 +19,9 @@ def main():
         "--bundle", action="store_true", help="the update comes as a signed bundle, which the board verifies"
     )
     parser.add_argument(
+        "--user", action="store_true", help="the daemon is not root (package otamgr-user); not with --fault or --verified"
+    )
+    parser.add_argument(
         "--read-only",
         choices=("ext4", "squashfs", "erofs"),
         nargs="?",
@@ -37,6 +40,8 @@ def main():
         "--record", action="store_true", help="keep every write of the disk, for scripts/powercut --reuse"
     )
     arguments = parser.parse_args()
+    if arguments.user and (arguments.fault or arguments.verified):
+        parser.error("expected --user without --fault and --verified")
 
     screen = show.Show()
     try:
@@ -50,6 +55,7 @@ def main():
             as_bundle=arguments.bundle,
             read_only=kind,
             verified=arguments.verified,
+            as_user=arguments.user,
         ).run()
     except (machine.Timeout, RuntimeError) as problem:
         screen.line("FAILED", str(problem))

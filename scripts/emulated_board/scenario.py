@@ -283,6 +283,15 @@ class Builder:
         """What boards with verified boot are made of."""
         return build.verified_boot(self._cache, self._release)
 
+    def with_user(self, version, name, **options):
+        """A root file system whose daemon is not root."""
+        program = build.root_helper(self._cache)
+
+        def not_root(tree):
+            build.install_user(tree, program)
+
+        return self.rootfs(version, name, not_root, spoiled_by=[program], **options)
+
     def image(self, name, rootfs):
         stamp = build.BUILD / "stamps" / rootfs.name
         return self._cache.make(
@@ -320,9 +329,13 @@ def board_for(read_only):
 class Scenario:
     """What scripts/demo does. With a write log, every write of the disk goes there, and the disk as it was at power on stays beside it."""
 
-    def __init__(self, show, fault_name=None, write_log=None, as_bundle=False, read_only=None, verified=False):
-        """read_only: ext4, squashfs or erofs, for boards whose root is never written to; verified: one of these, and nothing unsigned is started."""
+    def __init__(
+        self, show, fault_name=None, write_log=None, as_bundle=False, read_only=None, verified=False, as_user=False
+    ):
+        """read_only: ext4, squashfs or erofs, for boards whose root is never written to; verified: one of these, and nothing unsigned is started;
+        as_user: the daemon is not root."""
         self._show = show
+        self._as_user = as_user
         self._verified = None
         self._is_verified = verified
         self._read_only = read_only
@@ -330,7 +343,7 @@ class Scenario:
         self._as_bundle = as_bundle or read_only in ("squashfs", "erofs")
         self._write_log = write_log
         self._name = fault_name or "good"
-        self._board = f"{self._name}{'-verified' if verified else ''}{'-' + read_only if read_only else ''}"
+        self._board = f"{self._name}{'-verified' if verified else ''}{'-' + read_only if read_only else ''}{'-user' if as_user else ''}"
         self._fault = FAULTS.get(fault_name)
         self._log = build.BUILD / "logs" / f"{self._board}.console"
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -344,6 +357,11 @@ class Scenario:
             self._verified = self._builder.verified_boot()
         kind = {"read_only": self._read_only, "verified": self._verified}
         suffix = f"-{'verified' if self._verified else 'read-only'}-{self._read_only}" if self._read_only else ""
+        if self._as_user:
+            return (
+                self._builder.with_user("1.0", f"rootfs-1.0{suffix}-user", flashed=True, **kind),
+                self._builder.with_user("2.0", f"rootfs-2.0{suffix}-user", **kind),
+            )
         return (
             self._builder.rootfs("1.0", f"rootfs-1.0{suffix}", flashed=True, **kind),
             self._builder.rootfs(
@@ -361,7 +379,10 @@ class Scenario:
             update = new
         else:
             update = self._builder.image(
-                f"hub_update-{self._board}" if fault and fault.spoil or self._read_only else "hub_update", new
+                f"hub_update-{self._board}"
+                if fault and fault.spoil or self._read_only or self._as_user
+                else "hub_update",
+                new,
             )
         if fault and fault.cut_image:
             cut = build.BUILD / "hub_update-cut.ext4.gz"

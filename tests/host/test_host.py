@@ -216,7 +216,7 @@ class Host(unittest.TestCase):
 
     def test_without_root_it_says_so_and_stops(self):
         self.as_user(1000)
-        for script in ("demo", "cycles", "powercut", "journey", "agent-demo", "test"):
+        for script in ("demo", "cycles", "soak", "powercut", "journey", "agent-demo", "test"):
             self.assertIn(f"scripts/{script}: needs root", self.stopped(script))
 
     def test_it_says_all_this_within_a_second(self):

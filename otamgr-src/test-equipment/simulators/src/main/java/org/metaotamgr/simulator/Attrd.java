@@ -120,6 +120,7 @@ public final class Attrd implements AutoCloseable {
     private final Options options;
     private final Log log;
     private final Map<Integer, Attribute> attributes = new HashMap<>();
+    private final Map<Integer, byte[]> setByOwner = new HashMap<>();
 
     /** Guards everything below and all sessions: like the original this daemon does one thing at a time. */
     private final Object lock = new Object();
@@ -375,7 +376,10 @@ public final class Attrd implements AutoCloseable {
         } else if (attribute == null) {
             setter.conversation.replySet(operationId, AttributeStatus.ATTR_ID_NOT_FOUND.code());
         } else if (attribute.owner().equals(setter.name)) {
-            log("client_set_own_attribute:" + describe(attribute, value));
+            // Who says the same over and over is heard once.
+            if (!Arrays.equals(value, setByOwner.put(attributeId, value))) {
+                log("client_set_own_attribute:" + describe(attribute, value));
+            }
             setter.conversation.replySet(operationId, AttributeStatus.OK.code());
             changed(attribute, value);
         } else if (!attribute.writable()) {

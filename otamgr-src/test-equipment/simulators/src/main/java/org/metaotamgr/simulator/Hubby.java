@@ -33,6 +33,10 @@ public final class Hubby {
     /** How soon a wait for the next look notices that it is to stop. */
     private static final int STEP_MILLIS = 100;
 
+    private static final int CHATTER_STEP_MILLIS = 10;
+    private static final long NANOS_PER_SECOND = 1_000_000_000;
+    private static final long SECONDS_PER_MINUTE = 60;
+
     private static final int COPY_BUFFER = 64 * 1024;
 
     /**
@@ -48,6 +52,7 @@ public final class Hubby {
     private final RunningSystem running;
     private final Path installedHeader;
     private final long pollMillis;
+    private final int chatter;
     private final Log log;
 
     private final Object lock = new Object();
@@ -72,6 +77,7 @@ public final class Hubby {
      * @param installedHeader header of the running system, on a device {@code /etc/ota_type_5.hdr}; need not exist
      * @param poll how long to wait between looks for an update
      * @param state what it says about the cloud connection (attribute 51611): 0 not known, 1 connected, 2 not connected
+     * @param chatter how many times a second it says its state again, 0 for never
      * @param log where it tells what happens
      */
     Hubby(
@@ -81,6 +87,7 @@ public final class Hubby {
             Path installedHeader,
             Duration poll,
             int state,
+            int chatter,
             Log log) {
         this.socket = socket;
         this.source = source;
@@ -88,6 +95,7 @@ public final class Hubby {
         this.installedHeader = installedHeader;
         pollMillis = poll.toMillis();
         this.state = (byte) state;
+        this.chatter = chatter;
         this.log = log;
     }
 
@@ -141,6 +149,9 @@ public final class Hubby {
         client.set(Attribute.HUBBY_STATE, new byte[] {state});
         log("hubby state is " + state);
         tellWhatIsInstalled();
+        if (chatter > 0) {
+            startChatter(client);
+        }
         while (!isStopped() && client.isConnected()) {
             if (source != null) {
                 poll(client);
@@ -148,6 +159,44 @@ public final class Hubby {
             for (long left = pollMillis; left > 0 && !isStopped() && client.isConnected(); left -= STEP_MILLIS) {
                 client.awaitDisconnect(Math.min(STEP_MILLIS, left));
             }
+        }
+    }
+
+    /** What is late is caught up with; once a minute it says how much it was. */
+    private void startChatter(SimulatedClient client) {
+        Thread thread = new Thread(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        try {
+                            chatter(client);
+                        } catch (IOException e) {
+                            log("chatter ends: " + e.getMessage());
+                        } catch (InterruptedException e) {
+                            Thread.currentThread().interrupt();
+                        }
+                    }
+                },
+                "chatter");
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    private void chatter(SimulatedClient client) throws IOException, InterruptedException {
+        long started = System.nanoTime();
+        long said = 0;
+        long minutes = 1;
+        while (!isStopped() && client.isConnected()) {
+            long elapsed = System.nanoTime() - started;
+            for (long due = elapsed / (NANOS_PER_SECOND / chatter) - said; due > 0; due--) {
+                client.set(Attribute.HUBBY_STATE, new byte[] {state});
+                said++;
+            }
+            if (elapsed >= minutes * SECONDS_PER_MINUTE * NANOS_PER_SECOND) {
+                log("said its state " + said + " times in " + minutes + " minutes");
+                minutes++;
+            }
+            client.awaitDisconnect(CHATTER_STEP_MILLIS);
         }
     }
 

@@ -57,6 +57,7 @@ public final class SimulatorMain {
               --poll-seconds N         how often to look (default 5)
               --state N                what hubby says about the cloud: 0 not known, 1 connected, 2 not connected
                                        (default 1)
+              --chatter N              says it N times a second (default 0: only when it changes)
 
             An update description has five lines; the files lie beside it:
               version=2.0
@@ -86,6 +87,7 @@ public final class SimulatorMain {
     private String slot = "";
     private int pollSeconds = 5;
     private int state = 1;
+    private int chatter;
 
     private SimulatorMain(PrintStream out) {
         this.out = out;
@@ -211,6 +213,9 @@ public final class SimulatorMain {
                 case "--state":
                     state = number(option, rest, -128, 127);
                     break;
+                case "--chatter":
+                    chatter = number(option, rest, 0, 10_000);
+                    break;
                 default:
                     if (option.startsWith("--")) {
                         throw new UsageException("unknown option " + option);
@@ -291,7 +296,7 @@ public final class SimulatorMain {
             }
             running = record == null ? null : new Hubby.RunningSystem(recordedVersion(record), slot);
         }
-        return new Hubby(socket, source, running, installedHeader, Duration.ofSeconds(pollSeconds), state, log());
+        return new Hubby(socket, source, running, installedHeader, Duration.ofSeconds(pollSeconds), state, chatter, log());
     }
 
     /** The version in an OTA record; one member is not worth a JSON library on the small machine this runs on. */

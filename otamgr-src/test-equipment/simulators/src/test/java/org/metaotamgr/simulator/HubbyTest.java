@@ -24,6 +24,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
@@ -83,7 +84,11 @@ class HubbyTest {
     }
 
     private void run(UpdateSource source) {
-        hubby = new Hubby(socket, source, null, installed, Duration.ofMillis(20), 1, log);
+        run(source, 0);
+    }
+
+    private void run(UpdateSource source, int chatter) {
+        hubby = new Hubby(socket, source, null, installed, Duration.ofMillis(20), 1, chatter, log);
         running = new Thread(() -> {
             try {
                 hubby.run();
@@ -284,5 +289,36 @@ class HubbyTest {
 
     private static UpdateDescription read(String text) throws IOException {
         return UpdateDescription.read(new ByteArrayInputStream(text.getBytes(StandardCharsets.UTF_8)));
+    }
+
+    /** Counts what it is told about hubby's state. */
+    private static final class Listener implements SimulatedClient.Owner {
+        final CountDownLatch states = new CountDownLatch(100);
+
+        @Override
+        public byte[] read(int attributeId) {
+            return null;
+        }
+
+        @Override
+        public AttributeStatus written(int attributeId, byte[] value) {
+            return AttributeStatus.NOT_IMPLEMENTED;
+        }
+
+        @Override
+        public void notified(int attributeId, byte[] value) {
+            states.countDown();
+        }
+    }
+
+    @Test
+    @DisplayName("says its state as often as it is told to, and attrd logs it once")
+    void chatter() throws Exception {
+        Listener listener = new Listener();
+        open.add(new SimulatedClient(
+                socket, Attribute.OTAMGR, List.of(new ListenRange(51611, 51611)), listener, log));
+        run(null, 200);
+        assertTrue(listener.states.await(LogRecorder.PATIENCE_SECONDS, TimeUnit.SECONDS));
+        assertEquals(1, log.count("client_set_own_attribute:attrId=51611"));
     }
 }
