@@ -117,7 +117,7 @@ RUNTIME_MODULES = "java.base,jdk.crypto.ec"
 APPLETS = """sh ash cat ls cp mv rm ln mkdir rmdir mount umount sync sleep echo dd gzip gunzip zcat grep sed awk cut head tail tr
 od hexdump cmp sha256sum stat df du kill killall ps date uname dmesg touch chmod chown test [ expr true false printf find xargs mknod hostname
 env sort uniq wc tee timeout seq usleep ping tar xz logger basename dirname readlink realpath id mktemp vi less pidof
-ln sh nohup setsid pgrep pkill mkfifo tty stty which uptime free""".split()
+ln sh setsid mkfifo tty stty which uptime free""".split()
 SYSTEM_APPLETS = "init reboot poweroff halt insmod rmmod lsmod ip ifconfig route syslogd start-stop-daemon".split()
 
 
@@ -567,6 +567,11 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     (tree / "afero_nv").symlink_to("data/afero_nv")
 
     shutil.copy(target.root / "bin/busybox", tree / "bin/busybox")
+    known = subprocess.run(
+        [*target.emulator, tree / "bin/busybox", "--list"], check=True, capture_output=True, text=True
+    ).stdout.split()
+    if missing := {*APPLETS, *SYSTEM_APPLETS}.difference(known):
+        raise RuntimeError(f"expected {', '.join(sorted(missing))} in {target.root / 'bin/busybox'}, found none there")
     for applet in APPLETS:
         (tree / "bin" / applet).unlink(missing_ok=True)
         (tree / "bin" / applet).symlink_to("busybox")

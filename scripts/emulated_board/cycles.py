@@ -154,9 +154,7 @@ def _quick(tree, deadline=None):
     )
     (tree / "etc/default").mkdir(exist_ok=True)
     # A soak tells hubby more, whichever slot runs.
-    (tree / "etc/default/platform").write_text(
-        "options=\"--poll-seconds 1 $(cat /data/platform-options 2>/dev/null)\"\n"
-    )
+    (tree / "etc/default/platform").write_text('options="--poll-seconds 1 $(cat /data/platform-options 2>/dev/null)"\n')
 
 
 def _resets(tree):
@@ -181,6 +179,18 @@ def _offline(tree):
 
 def _without_etc(tree):
     (tree / "etc").rename(tree / "not-etc")
+
+
+def killed(main_class):
+    """The command that kills the Java processes of a class; fails if there was none. The pattern does not fit the command itself."""
+    return (
+        f"n=; for f in $(grep -l '{main_class}' /proc/[0-9]*/cmdline 2>/dev/null); do "
+        '[ "$f" = "/proc/$$/cmdline" ] || { n=${f#/proc/}; kill -9 "${n%/cmdline}"; }; done; [ -n "$n" ]'
+    )
+
+
+# Java does not start in a folder that the board does not have.
+PLATFORM_RESTARTED = f"cd /; {killed('[S]imulatorMain')} && rm -f /run/platform.pid && /etc/init.d/platform start"
 
 
 class Images:
@@ -239,7 +249,9 @@ class Images:
                 build.install_user(tree, helper)
 
         helper = (
-            build.root_helper(cache, "otamgr-root for this machine", FOLDER / "otamgr-root", target) if as_user else None
+            build.root_helper(cache, "otamgr-root for this machine", FOLDER / "otamgr-root", target)
+            if as_user
+            else None
         )
         return [jars, *programs, *([helper] if helper else []), build.HERE / "sharedkernel.py"], stage
 
@@ -264,7 +276,10 @@ class Images:
             layer.RECIPES,
         ]
         return self._cache.make(
-            f"image {kind}", FOLDER / f"{'whole' if self._whole else 'user' if self._as_user else 'shared'}-{kind}.ext4", inputs, make
+            f"image {kind}",
+            FOLDER / f"{'whole' if self._whole else 'user' if self._as_user else 'shared'}-{kind}.ext4",
+            inputs,
+            make,
         )
 
     @staticmethod
@@ -416,7 +431,7 @@ class Runner:
             case "power cut":
                 return self._cuts(planned, before)
             case "kill -9 otamgr":
-                self.board.shell("pkill -9 -f '[o]rg.metaotamgr.daemon.OtamgrMain'")
+                self._ask(killed("[o]rg.metaotamgr.daemon.OtamgrMain"))
             case "kill -9 sysupgrade":
                 started = [
                     match
@@ -424,6 +439,7 @@ class Runner:
                     if (match := re.search(r"ota_upgrade_started:txn=([^,]+),pid=(\d+)", line))
                 ][-1]
                 seen = "\n".join(self._seen)
+                # Too late when it has just ended by itself.
                 self.board.shell(f"kill -9 {started[2]}")
                 # It may have been a moment too late; what otamgr finds then is for it to say, and for the environment to confirm.
                 line = self.board.wait(
@@ -442,7 +458,7 @@ class Runner:
                 ):
                     raise Surprise(f"sysupgrade was killed at {planned.moment}, but the update is armed: {state}")
             case "attrd restarts":
-                self.board.shell("pkill -9 -f '[S]imulatorMain'; rm -f /run/platform.pid; /etc/init.d/platform start")
+                self._ask(PLATFORM_RESTARTED)
             case "full /tmp":
                 self.board.wait("update not downloaded", UPDATE)
                 if not planned.offered:
