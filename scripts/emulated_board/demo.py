@@ -19,7 +19,9 @@ def main():
         "--bundle", action="store_true", help="the update comes as a signed bundle, which the board verifies"
     )
     parser.add_argument(
-        "--user", action="store_true", help="the daemon is not root (package otamgr-user); not with --fault or --verified"
+        "--user",
+        action="store_true",
+        help="the daemon is not root (package otamgr-user); not with --fault or --verified",
     )
     parser.add_argument(
         "--read-only",

@@ -90,9 +90,11 @@ def sparks(values, width=72):
     low, high = min(values), max(values)
     blocks = []
     for column in range(min(width, len(values))):
-        part = values[column * len(values) // width : max(1, (column + 1) * len(values) // width)] if len(
-            values
-        ) > width else [values[column]]
+        part = (
+            values[column * len(values) // width : max(1, (column + 1) * len(values) // width)]
+            if len(values) > width
+            else [values[column]]
+        )
         level = 0 if high == low else (statistics.median(part) - low) / (high - low)
         blocks.append(SPARKS[round(level * (len(SPARKS) - 1))])
     return "".join(blocks)
@@ -137,7 +139,9 @@ def write_svg(samples, path):
             if life
         )
     total = 30 + len(LIMITS) * (height + gap)
-    parts.append(f'<text x="{left}" y="{total}">{end / 60:.0f} minutes; dashed: the board was started by an update</text>')
+    parts.append(
+        f'<text x="{left}" y="{total}">{end / 60:.0f} minutes; dashed: the board was started by an update</text>'
+    )
     path.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {total + 12}" font-family="sans-serif" '
         f'font-size="13">{"".join(parts)}</svg>\n',

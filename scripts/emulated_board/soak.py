@@ -34,7 +34,10 @@ class Watch:
             if not folder.name.isdigit():
                 continue
             try:
-                if DAEMON in (folder / "cmdline").read_bytes().split(b"\0") and self._namespace(folder.name) == namespace:
+                if (
+                    DAEMON in (folder / "cmdline").read_bytes().split(b"\0")
+                    and self._namespace(folder.name) == namespace
+                ):
                     return int(folder.name)
             except OSError:
                 pass  # it has just ended
@@ -130,8 +133,7 @@ class Soak:
         """From now on hubby talks, also after each boot."""
         rate = self._arguments.messages
         status, output = self._board.shell(
-            f"cd /; echo '--chatter {rate}' > /data/platform-options && pkill -9 -f '[S]imulatorMain'; rm -f /run/platform.pid; "
-            "/etc/init.d/platform start"
+            f"echo '--chatter {rate}' >/data/platform-options && {cycles.PLATFORM_RESTARTED}"
         )
         if status:
             raise RuntimeError(f"hubby could not be started again: {output}")
@@ -139,7 +141,9 @@ class Soak:
 
     def _soak(self, images, publisher):
         arguments = self._arguments
-        self._screen.step(f"{arguments.minutes} minutes: {arguments.messages} messages/s, an update each {arguments.every} s")
+        self._screen.step(
+            f"{arguments.minutes} minutes: {arguments.messages} messages/s, an update each {arguments.every} s"
+        )
         self._started = time.monotonic()
         end = self._started + arguments.minutes * 60
         slot, number = "a", 0
@@ -157,11 +161,15 @@ class Soak:
         good = number % self._arguments.reboot_each == 0
         kind = cycle_model.GOOD if good else "flipped"
         version = f"2.{number:07d}"
-        image = images.update(kind, version, 2, random.Random(f"{self._arguments.seed}/{number}"), FOLDER / "update.img")
+        image = images.update(
+            kind, version, 2, random.Random(f"{self._arguments.seed}/{number}"), FOLDER / "update.img"
+        )
         publisher.publish(version, image)
         if good:
             other = cycle_model.other(slot)
-            self._board.wait(f"slot_committed:slot={other}", cycles.UPDATE + cycles.BOOT, fail="ota_upgrade_failed|rolled-back ")
+            self._board.wait(
+                f"slot_committed:slot={other}", cycles.UPDATE + cycles.BOOT, fail="ota_upgrade_failed|rolled-back "
+            )
             slot = other
             self._updates["committed"] += 1
         else:
@@ -208,7 +216,9 @@ class Soak:
             rate = said / minutes / 60
             verdicts.append(
                 endurance.Verdict(
-                    "messages", rate >= SHARE_OF_MESSAGES * arguments.messages, f"{rate:.0f}/s (asked: {arguments.messages}/s)"
+                    "messages",
+                    rate >= SHARE_OF_MESSAGES * arguments.messages,
+                    f"{rate:.0f}/s (asked: {arguments.messages}/s)",
                 )
             )
         else:
@@ -229,7 +239,11 @@ class Soak:
                 print(f"  {limit.name:<26} {endurance.sparks(values)} {min(values):,} to {max(values):,} {limit.unit}")
         print()
         for verdict in verdicts:
-            print(f"  {'flat    ' if verdict.flat else 'NOT FLAT'} {verdict.what}: {verdict.text}".replace("flat     idle", "kept     idle"))
+            print(
+                f"  {'flat    ' if verdict.flat else 'NOT FLAT'} {verdict.what}: {verdict.text}".replace(
+                    "flat     idle", "kept     idle"
+                )
+            )
         print(f"\n  {FOLDER / 'soak.svg'}, {FOLDER / 'soak.csv'}")
         wrong = sum(not verdict.flat for verdict in verdicts)
         print(

@@ -26,9 +26,7 @@ class EnduranceTest(unittest.TestCase):
         self.assertEqual(set(), wrong([sample(5 * i, memory=60_000 + i % 7 * 300) for i in range(100)]))
 
     def test_what_grows_in_one_daemon_is_found(self):
-        self.assertEqual(
-            {"memory of the daemon"}, wrong([sample(5 * i, memory=60_000 + 100 * i) for i in range(200)])
-        )
+        self.assertEqual({"memory of the daemon"}, wrong([sample(5 * i, memory=60_000 + 100 * i) for i in range(200)]))
         self.assertEqual(
             {"descriptors of the daemon", "threads of the daemon"},
             wrong([sample(5 * i, descriptors=20 + i // 20, threads=12 + i // 20) for i in range(200)]),

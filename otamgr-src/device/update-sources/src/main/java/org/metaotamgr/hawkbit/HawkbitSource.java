@@ -451,7 +451,8 @@ final class HawkbitSource implements UpdateSource {
         try {
             return isStillAssigned(target);
         } catch (SourceException e) {
-            // It is installed without this server, but not without those who sign roll-outs. Whether it is forced is not known now.
+            // It is installed without this server, but not without those who sign roll-outs. Whether it is forced is
+            // not known now.
             if (e.reason().isTransient() && e.reason() != Reason.DEFERRED) {
                 requireTurn(target, turnForInstall(target, false));
             }

@@ -296,7 +296,8 @@ public final class SimulatorMain {
             }
             running = record == null ? null : new Hubby.RunningSystem(recordedVersion(record), slot);
         }
-        return new Hubby(socket, source, running, installedHeader, Duration.ofSeconds(pollSeconds), state, chatter, log());
+        return new Hubby(
+                socket, source, running, installedHeader, Duration.ofSeconds(pollSeconds), state, chatter, log());
     }
 
     /** The version in an OTA record; one member is not worth a JSON library on the small machine this runs on. */

@@ -315,8 +315,7 @@ class HubbyTest {
     @DisplayName("says its state as often as it is told to, and attrd logs it once")
     void chatter() throws Exception {
         Listener listener = new Listener();
-        open.add(new SimulatedClient(
-                socket, Attribute.OTAMGR, List.of(new ListenRange(51611, 51611)), listener, log));
+        open.add(new SimulatedClient(socket, Attribute.OTAMGR, List.of(new ListenRange(51611, 51611)), listener, log));
         run(null, 200);
         assertTrue(listener.states.await(LogRecorder.PATIENCE_SECONDS, TimeUnit.SECONDS));
         assertEquals(1, log.count("client_set_own_attribute:attrId=51611"));
