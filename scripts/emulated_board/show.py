@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a person sees: time-stamped lines, a progress bar that stays in place on a terminal, a table at the end."""
 
+import os
 import sys
 import time
 
@@ -9,7 +10,8 @@ class Show:
     def __init__(self):
         self._start = time.monotonic()
         self._bar = None
-        self._terminal = sys.stdout.isatty()
+        # Where nothing can be overwritten, progress is lines.
+        self._terminal = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
     def seconds(self):
         return time.monotonic() - self._start
@@ -24,7 +26,9 @@ class Show:
         """A bar; without a terminal one line for each fifth of the way."""
         text = f"   {what:<9} [{'#' * (percent // 4):<25}] {percent:3d} %"
         if self._terminal:
-            print(f"\r[{self.seconds():6.1f}s]{text}", end="", flush=True)
+            # A line that is broken cannot be overwritten; in the last column terminals break.
+            room = os.get_terminal_size(sys.stdout.fileno()).columns - 1
+            print("\r" + f"[{self.seconds():6.1f}s]{text}"[: room if room > 0 else None], end="", flush=True)
             self._bar = what
         elif self._bar != (what, percent // 20):
             self._bar = (what, percent // 20)

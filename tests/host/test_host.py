@@ -182,6 +182,34 @@ class Host(unittest.TestCase):
                 )
                 self.assertIn("-Dota.terminal=false\n", piped.stdout)
 
+    def test_progress_of_the_demo_fits_the_terminal_and_is_plain_on_a_dumb_one(self):
+        program = (
+            "from emulated_board import show\n"
+            "screen = show.Show()\n"
+            "for percent in (0, 50, 100): screen.progress('write', percent)\n"
+            "screen.line('u-boot', 'next')\n"
+        )
+
+        def shown(columns, terminal):
+            leader, follower = os.openpty()
+            fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            environment = {**os.environ, "TERM": terminal, "PYTHONPATH": str(ROOT / "scripts")}
+            subprocess.run([sys.executable, "-B", "-c", program], stdout=follower, env=environment, check=True)
+            os.close(follower)
+            found = os.read(leader, 65536).decode()
+            os.close(leader)
+            return found
+
+        for columns in (30, 60, 200):
+            with self.subTest(columns=columns):
+                found = shown(columns, "xterm")
+                self.assertEqual(found.count("\n"), 2, found)
+                bars = re.split(r"[\r\n]+", found)[1:4]
+                self.assertTrue(all(0 < len(bar) < columns for bar in bars), bars)
+        dumb = shown(30, "dumb")
+        self.assertNotIn("\r[", dumb)
+        self.assertIn("100 %\r\n", dumb)
+
     def test_typos_get_the_nearest_option_or_command(self):
         for script, typo, meant in (
             ("ota-bundle", "crate", "create"),
