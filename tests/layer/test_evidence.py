@@ -49,6 +49,16 @@ class Evidence(unittest.TestCase):
             with self.subTest(place=place):
                 self.assertEqual(expected, results.of(place)[0])
 
+    def test_of_several_logs_the_last_counts_and_a_part_of_a_stage_says_nothing_about_all_of_it(self):
+        whole = "##### cuts\nboard\n\ncuts    FAILED     9 s     0 kept\ndemo    passed     9 s     1 kept\n"
+        again = "##### cuts\nboard\n\ncuts    passed     9 s     1 kept\n"
+        some = "##### docs/Links\nok 1 - one\n\ndocs    passed     2 s     1 kept\n"
+        results = self.evidence.Results(whole, again, some)
+        self.assertEqual("passed", results.of("cuts/")[0])
+        self.assertEqual("passed", results.of("demo/")[0])
+        self.assertEqual("not run", results.of("docs/")[0])
+        self.assertEqual("failed", self.evidence.Results(again, whole).of("cuts/")[0])
+
     def test_thirty_requirements_and_more_lead_to_promises_that_there_are(self):
         rows = self.evidence.rows()
         self.assertGreaterEqual(len(rows), 30)
