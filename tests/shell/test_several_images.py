@@ -222,6 +222,10 @@ def not_for_this_device(factory, what):
     nothing_touched(board)
     result = board.sysupgrade("-T", board.deliver(images_bundle(factory, **bundle)))
     equal(result.code, code, f"-T says the same: {result.err}")
+    if what in ("an image without target", "a target that gets no image"):
+        in_parts(board, images_bundle(factory, **bundle))
+        result = board.sysupgrade("--needs", "/tmp/update.blocks.part")
+        equal((result.code, result.out), (24, ""), f"nothing is asked for: {result.err}")
 
 
 @promise("a partition of another disk, or with the environment in it, is no target")

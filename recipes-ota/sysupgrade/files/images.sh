@@ -205,6 +205,7 @@ image_settled() {
     if [ "$image_slot" != "$2" ]; then
         if image_taken_back "$1"; then
             journal_append image-taken-back "image=$1" "txn=$image_txn"
+            complain "image $1: what update $image_txn brought was taken back"
         else
             journal_append image-not-taken-back "image=$1" "txn=$image_txn" "reason=$image_error"
             complain "$image_error"

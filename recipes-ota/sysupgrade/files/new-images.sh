@@ -13,8 +13,8 @@ image_fact() {
     line_of "$2" "$work/content/image.$1/facts" || line_of "$2" "$work/content/image.$1/opened" || :
 }
 
-# Every image has a target that can take it, and every target that needs one gets it; else nothing is touched.
-images_are_acceptable() {
+# Every image has a target, and every target that needs one gets it; else nothing is touched, and nothing is fetched.
+images_have_targets() {
     images_brought=" $(fact images) "
     for image_found in $(images_with_target); do
         image_target_read "$image_found" || fail 24 "$image_error"
@@ -27,14 +27,21 @@ images_are_acceptable() {
     done
     for image_found in $images_brought; do
         image_target_read "$image_found" || fail 24 "$image_error"
+        if [ -n "$image_kind" ]; then continue; fi
+        [ "$(image_fact "$image_found" optional)" = yes ] ||
+            fail 24 "the bundle has an image $image_found, and this device has no target for it ($image_conf); the bundle may call it optional"
+        inform "the bundle's image $image_found is optional, and has no target here: passed over"
+    done
+}
+
+# Each target can take its image.
+images_are_acceptable() {
+    images_have_targets
+    for image_found in $images_brought; do
+        image_target_read "$image_found" || fail 24 "$image_error"
         case $image_kind in
         pair) image_pair_is_acceptable "$image_found" ;;
         handler) image_handler_is_acceptable "$image_found" ;;
-        *)
-            [ "$(image_fact "$image_found" optional)" = yes ] ||
-                fail 24 "the bundle has an image $image_found, and this device has no target for it ($image_conf); the bundle may call it optional"
-            inform "the bundle's image $image_found is optional, and has no target here: passed over"
-            ;;
         esac
     done
 }

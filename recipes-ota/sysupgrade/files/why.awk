@@ -228,6 +228,10 @@ function step(n,   what, text) {
     else if (what == "cancel-failed") text = "the trial could not be cancelled: " of(n, "reason")
     else if (what == "rolled-back")
         text = "rolled back: " of(n, "why") " (boots that reached the trial guard: " of(n, "boots") ", deadlines passed: " of(n, "deadlines") ", U-Boot says: " of(n, "u-boot") ")"
+    else if (what == "image-written") text = "the image " of(n, "image") " was written to " of(n, "device") " and read back"
+    else if (what == "image-installed") text = "the image " of(n, "image") " was taken by its handler"
+    else if (what == "image-taken-back") text = "the handler of the image " of(n, "image") " took it back"
+    else if (what == "image-not-taken-back") text = "the handler of the image " of(n, "image") " could not take it back: " of(n, "reason")
     else if (what == "slot-mismatch") text = "slot " of(n, "running") " runs although slot " of(n, "committed") " is the committed one"
     else if (what == "boot-state-unknown") text = "the boot state could not be read: " of(n, "reason")
     else if (what == "env-repaired") text = "copy " of(n, "copy") " of the U-Boot environment was bad and was written again"

@@ -117,7 +117,7 @@ public final class Installer {
                     .map(exit -> switch (exit) {
                         case SIGNATURE, IMAGE_UNKNOWN, TOO_LARGE -> SourceException.Reason.BAD_BUNDLE;
                         case IMAGE_CORRUPT -> SourceException.Reason.DAMAGED;
-                        case WRONG_BOARD, NO_KEY -> SourceException.Reason.FOREIGN;
+                        case WRONG_BOARD, NO_KEY, NO_TARGET -> SourceException.Reason.FOREIGN;
                         case TOO_OLD -> SourceException.Reason.DOWNGRADE;
                             // An older sysupgrade, a trial, or another one that runs.
                         default -> null;
