@@ -24,7 +24,8 @@ struct payload {
 
 /* What check, write, verify and need have in common. */
 struct blocks {
-    uint8_t *bytes; /* of the index */
+    uint8_t *bytes; /* of the index: FOLDER/index */
+    size_t mapped;
     struct index index;
     struct payload payload;
 };

@@ -9,11 +9,14 @@
 #include "sweep.h"
 #include "there.h"
 
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -31,6 +34,30 @@ enum {
     ZEROS_AT_ONCE = 256,
 };
 
+/* The private copy that `open` has made, where it is: it lies in memory already, so that another copy would be that much again. Nobody but root
+ * reaches it, as the facts and tags beside it. */
+static int index_mapped(struct blocks *blocks, const char *path, uint64_t size, struct reason *reason) {
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), code = 0;
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        code = fail_errno(reason, CODE_UNEXPECTED, "%s cannot be read", path);
+    } else if (size == 0 || (uint64_t)info.st_size != size) {
+        code = fail(reason, CODE_CORRUPT, "the block index is not the one that was signed");
+    } else {
+        void *bytes = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+        if (bytes == MAP_FAILED) {
+            code = fail(reason, CODE_RESOURCES, "no memory for a block index of %llu bytes", (unsigned long long)size);
+        } else {
+            blocks->bytes = bytes;
+            blocks->mapped = (size_t)size;
+        }
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return code;
+}
+
 /* FOLDER/index, if it is what was signed. */
 static int index_loaded(struct blocks *blocks, const char *folder, const struct facts *facts, struct reason *reason) {
     char path[512];
@@ -47,23 +74,15 @@ static int index_loaded(struct blocks *blocks, const char *folder, const struct 
         return fail(reason, CODE_FORMAT, "the block index of the bundle has %llu bytes, expected at most %llu", (unsigned long long)size,
                     (unsigned long long)INDEX_LIMIT);
     }
-    FILE *file = fopen(path, "rbe");
-    blocks->bytes = malloc((size_t)size + 1);
     struct hasher *hasher = hasher_new();
-    if (file == NULL) {
-        code = fail_errno(reason, CODE_UNEXPECTED, "%s cannot be read", path);
-    } else if (blocks->bytes == NULL || hasher == NULL) {
-        code = fail(reason, CODE_RESOURCES, "no memory for a block index of %llu bytes", (unsigned long long)size);
-    } else if (fread(blocks->bytes, 1, (size_t)size + 1, file) != size || !hash_of(hasher, blocks->bytes, (size_t)size, found) ||
-               memcmp(expected, found, sizeof found) != 0) {
+    code = hasher == NULL ? fail(reason, CODE_RESOURCES, "no memory to hash") : index_mapped(blocks, path, size, reason);
+    if (code == 0 && (!hash_of(hasher, blocks->bytes, (size_t)size, found) || memcmp(expected, found, sizeof found) != 0)) {
         code = fail(reason, CODE_CORRUPT, "the block index is not the one that was signed");
-    } else {
+    }
+    if (code == 0) {
         code = index_read(&blocks->index, blocks->bytes, (size_t)size, reason);
     }
     hasher_free(hasher);
-    if (file != NULL) {
-        fclose(file);
-    }
     return code;
 }
 
@@ -113,7 +132,9 @@ void blocks_close(struct blocks *blocks) {
     free(blocks->payload.first);
     OPENSSL_cleanse(&blocks->payload.key, sizeof blocks->payload.key);
     index_free(&blocks->index);
-    free(blocks->bytes);
+    if (blocks->bytes != NULL) {
+        munmap(blocks->bytes, blocks->mapped);
+    }
 }
 
 /* The first block of the image, from the bundle. */
