@@ -76,6 +76,27 @@ class Links(unittest.TestCase):
                     wrong.append(f"{at}: {target} has no such heading")
         self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
 
+    def test_sections_that_comments_cite_stand_in_the_reference(self):
+        reference = ROOT / "docs/reference"
+        protocol = (reference / "attribute-protocol.md").read_text()
+        service = (reference / "ota-service.md").read_text()
+        cited = re.compile(r"(RFC \d+[^.]{0,40}?)?\b(?:sections? (\d+(?:\.\d+)?)(?: and (\d+))?(?:, (Q\d+))?)")
+        seen, missing = 0, []
+        for source in sorted((ROOT / "otamgr-src").glob("*/*/src/*/java/**/*.java")):
+            text = re.sub(r"\s+(?:\*|//)?\s*", " ", source.read_text())
+            for match in cited.finditer(text):
+                if match[1]:
+                    continue
+                page = service if '"OTA service"' in text[max(0, match.start() - 20) : match.start()] else protocol
+                for number in filter(None, (match[2], match[3])):
+                    seen += 1
+                    if not re.search(rf"^#+ {re.escape(number)}\.? ", page, re.M):
+                        missing.append(f"{source.name}: {match[0]}")
+                if match[4] and match[4] not in page:
+                    missing.append(f"{source.name}: {match[0]}")
+        self.assertGreater(seen, 20)
+        self.assertEqual([], missing)
+
     def test_every_page_and_picture_is_linked_from_another(self):
         linked = set()
         for page in every():

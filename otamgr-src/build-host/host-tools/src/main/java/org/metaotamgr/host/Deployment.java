@@ -208,7 +208,7 @@ final class Deployment {
         }
     }
 
-    private static Result judge(Answer answer) throws OtaException {
+    private static Result judge(ServiceAnswer answer) throws OtaException {
         if (answer.status() == 202) {
             return new Result(Outcome.ACCEPTED, "");
         }

@@ -43,7 +43,7 @@ final class OtaService {
         return JsonNodeFactory.instance.objectNode();
     }
 
-    private static Answer expect(int status, Answer answer) throws OtaException {
+    private static ServiceAnswer expect(int status, ServiceAnswer answer) throws OtaException {
         if (answer.status() != status) {
             throw answer.problem();
         }
@@ -54,7 +54,7 @@ final class OtaService {
 
     /** 2. */
     boolean exists(String name, String version) throws OtaException {
-        Answer answer = expect(
+        ServiceAnswer answer = expect(
                 200,
                 rest.call(
                         "GET",
@@ -79,7 +79,7 @@ final class OtaService {
         }
         wanted.put("type", OtaRecord.HUB_TYPE).put("version", version).put("url", "");
         putTags(wanted);
-        Answer answer = rest.call("POST", partner + "/pool", wanted, Rest.Repeat.ONLY_IF_NOT_DONE);
+        ServiceAnswer answer = rest.call("POST", partner + "/pool", wanted, Rest.Repeat.ONLY_IF_NOT_DONE);
         return answer.status() == 409
                 ? Optional.empty()
                 : Optional.of(OtaRecord.of("the new record", expect(201, answer).json(), ExitStatus.SERVICE));
@@ -147,7 +147,7 @@ final class OtaService {
             Progress progress = new Progress(
                     context, showProgress, image.path().getFileName().toString(), Progress.Unit.BYTES);
             try {
-                Answer answer = rest.upload(path, body, progress);
+                ServiceAnswer answer = rest.upload(path, body, progress);
                 progress.end();
                 int status = answer.status();
                 if (status == 200) {
@@ -175,7 +175,7 @@ final class OtaService {
         }
     }
 
-    private static void verify(Answer answer, String sha256) throws OtaException {
+    private static void verify(ServiceAnswer answer, String sha256) throws OtaException {
         String told = answer.json().path("value").asText("").toLowerCase(Locale.ROOT);
         if (!told.equals(sha256)) {
             throw new OtaException(
@@ -187,7 +187,7 @@ final class OtaService {
 
     /** 8; empty when the service does not have the bytes any more. */
     Optional<String> moveToRepository(String sha256) throws OtaException {
-        Answer answer = rest.call(
+        ServiceAnswer answer = rest.call(
                 "POST", partner + "/binaries/moveToRepository", object().put("value", sha256), Rest.Repeat.ALWAYS);
         if (answer.status() == 404) {
             return Optional.empty();
@@ -205,7 +205,8 @@ final class OtaService {
 
     /** 9, with the record exactly as the pool has it; empty when the service says that there is such an image. */
     Optional<OtaRecord> associate(OtaRecord record) throws OtaException {
-        Answer answer = rest.call("POST", deviceType + "/firmwareImages", record.json(), Rest.Repeat.ONLY_IF_NOT_DONE);
+        ServiceAnswer answer =
+                rest.call("POST", deviceType + "/firmwareImages", record.json(), Rest.Repeat.ONLY_IF_NOT_DONE);
         return answer.status() == 409
                 ? Optional.empty()
                 : Optional.of(OtaRecord.of("the new image", expect(201, answer).json(), ExitStatus.SERVICE));
@@ -218,7 +219,7 @@ final class OtaService {
 
     /** 12; empty when the image is not associated. */
     Optional<OtaRecord> image(BigInteger versionNumber) throws OtaException {
-        Answer answer = rest.call("GET", imagePath(versionNumber), null, Rest.Repeat.ALWAYS);
+        ServiceAnswer answer = rest.call("GET", imagePath(versionNumber), null, Rest.Repeat.ALWAYS);
         return answer.status() == 404
                 ? Optional.empty()
                 : Optional.of(OtaRecord.of("the image", expect(200, answer).json(), ExitStatus.SERVICE));
@@ -226,7 +227,7 @@ final class OtaService {
 
     /** 14; false when the image was not associated. */
     boolean dissociate(BigInteger versionNumber) throws OtaException {
-        Answer answer = rest.call("DELETE", imagePath(versionNumber), null, Rest.Repeat.ALWAYS);
+        ServiceAnswer answer = rest.call("DELETE", imagePath(versionNumber), null, Rest.Repeat.ALWAYS);
         return answer.status() != 404 && expect(204, answer) != null;
     }
 
@@ -235,7 +236,7 @@ final class OtaService {
     }
 
     /** 13; the answer of the service, which is 202 when it has accepted. */
-    Answer push(String imageId, String deviceId) throws OtaException {
+    ServiceAnswer push(String imageId, String deviceId) throws OtaException {
         return rest.call(
                 "PUT",
                 deviceType + "/firmwareImages/" + ServiceUrl.segment(imageId) + "/push",
@@ -292,7 +293,7 @@ final class OtaService {
     /** 22; empty when none of the accounts of the user has such a device, or the user may not ask. */
     Optional<DeviceState> device(String deviceId) throws OtaException {
         for (String account : accounts()) {
-            Answer answer = rest.call(
+            ServiceAnswer answer = rest.call(
                     "GET",
                     "/v1/accounts/" + ServiceUrl.segment(account) + "/devices/" + ServiceUrl.segment(deviceId)
                             + "?expansions=state,attributes",
@@ -312,7 +313,7 @@ final class OtaService {
     /** 21; the answer holds a client secret, so nothing of it but the ids is kept. */
     private synchronized List<String> accounts() throws OtaException {
         if (accounts == null) {
-            Answer answer = rest.call("GET", "/v1/users/me", null, Rest.Repeat.ALWAYS);
+            ServiceAnswer answer = rest.call("GET", "/v1/users/me", null, Rest.Repeat.ALWAYS);
             List<String> found = new ArrayList<>();
             if (answer.status() != 403 && answer.status() != 404) {
                 for (JsonNode access : expect(200, answer).json().path("accountAccess")) {

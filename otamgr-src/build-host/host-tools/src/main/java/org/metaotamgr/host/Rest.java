@@ -122,13 +122,14 @@ final class Rest {
      * @return the answer, with whatever status that repeating does not change
      * @throws OtaException.Unclear if the call may have had its effect and must not be repeated
      */
-    Answer call(String method, String encodedPath, JsonNode body, Repeat repeat) throws OtaException {
+    ServiceAnswer call(String method, String encodedPath, JsonNode body, Repeat repeat) throws OtaException {
         for (int attempt = 0; ; attempt++) {
             OtaException problem;
             Duration pause = pause(attempt);
             try {
                 HttpResponse<byte[]> response = authorised(method, encodedPath, body);
-                Answer answer = new Answer(method, path(encodedPath), response.statusCode(), response.body());
+                ServiceAnswer answer =
+                        new ServiceAnswer(method, path(encodedPath), response.statusCode(), response.body());
                 int status = answer.status();
                 if (status == 429) {
                     pause = response.headers()
@@ -220,7 +221,7 @@ final class Rest {
             renew(bearer);
             response = send(request(method, encodedPath, body, bearer()));
             if (response.statusCode() == 401) {
-                throw new Answer(method, path(encodedPath), 401, response.body()).problem();
+                throw new ServiceAnswer(method, path(encodedPath), 401, response.body()).problem();
             }
         }
         return response;
@@ -351,7 +352,8 @@ final class Rest {
             OtaException problem;
             try {
                 HttpResponse<byte[]> response = send(request);
-                Answer answer = new Answer("POST", "/oauth/token", response.statusCode(), response.body());
+                ServiceAnswer answer =
+                        new ServiceAnswer("POST", "/oauth/token", response.statusCode(), response.body());
                 int status = answer.status();
                 if (status == 200) {
                     return token(answer.json());
@@ -400,7 +402,7 @@ final class Rest {
      *
      * @throws IOException if the connection broke or stood still
      */
-    Answer upload(String encodedPath, UploadBody body, Progress progress) throws IOException, OtaException {
+    ServiceAnswer upload(String encodedPath, UploadBody body, Progress progress) throws IOException, OtaException {
         String bearer = bearer();
         Map<String, String> headers = Map.of(
                 "Accept",
@@ -423,7 +425,7 @@ final class Rest {
                     if (reply.status() == 401) {
                         renew(bearer);
                     }
-                    return new Answer("POST", path(encodedPath), reply.status(), reply.body());
+                    return new ServiceAnswer("POST", path(encodedPath), reply.status(), reply.body());
                 } catch (TimeoutException e) {
                     progress.update(body.sent(), body.size());
                     if (body.standstill() > patience.answer().toNanos()) {
@@ -451,7 +453,7 @@ final class Rest {
         sleep(pause(attempt));
     }
 
-    void pauseAfter(Answer answer, int attempt) throws OtaException {
+    void pauseAfter(ServiceAnswer answer, int attempt) throws OtaException {
         if (attempt >= patience.retries()) {
             throw answer.problem();
         }

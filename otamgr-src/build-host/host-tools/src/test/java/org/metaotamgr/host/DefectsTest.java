@@ -350,7 +350,8 @@ class DefectsTest {
             {"[1]", "[1]"},
         };
         for (String[] shape : shapes) {
-            String message = new Answer("GET", "/v1/x", 400, shape[0].getBytes(StandardCharsets.UTF_8)).message();
+            String message =
+                    new ServiceAnswer("GET", "/v1/x", 400, shape[0].getBytes(StandardCharsets.UTF_8)).message();
             assertTrue(message.startsWith("HTTP 400 from GET /v1/x: ") && message.contains(shape[1]), message);
             assertTrue(message.length() < 300 && message.lines().count() == 1, message);
         }

@@ -27,7 +27,7 @@ final class FinaliseStep {
             if (problem.isPresent()) {
                 return new Result(ExitCode.IN_PROGRESS, "the trial goes on: " + Printable.of(problem.get()));
             }
-            Slots.Answer answer = slots.commit();
+            Slots.Report answer = slots.commit();
             if (answer.exitStatus() != 0) {
                 return new Result(ExitCode.UNKNOWN, "the commit failed: " + answer.message());
             }

@@ -24,7 +24,7 @@ public final class Slots {
      * @param outcome how it ended
      * @param message its last word, in one line
      */
-    public record Answer(Programs.Outcome outcome, String message) {
+    public record Report(Programs.Outcome outcome, String message) {
         /**
          * Its exit status.
          *
@@ -74,7 +74,7 @@ public final class Slots {
      */
     public Look look() throws InterruptedException {
         List<String> lines = new ArrayList<>();
-        Answer answer = run(List.of("status"), lines);
+        Report answer = run(List.of("status"), lines);
         return new Look(SlotStatus.parse(lines), answer.outcome());
     }
 
@@ -85,7 +85,7 @@ public final class Slots {
      * @return exit status 0 if it is written
      * @throws InterruptedException if the thread was interrupted
      */
-    public Answer note(List<String> words) throws InterruptedException {
+    public Report note(List<String> words) throws InterruptedException {
         List<String> arguments = new ArrayList<>(List.of("note"));
         arguments.addAll(words);
         return run(arguments, new ArrayList<>());
@@ -97,7 +97,7 @@ public final class Slots {
      * @return exit status 0 if it is committed
      * @throws InterruptedException if the thread was interrupted
      */
-    public Answer commit() throws InterruptedException {
+    public Report commit() throws InterruptedException {
         return run(List.of("commit"), new ArrayList<>());
     }
 
@@ -107,12 +107,12 @@ public final class Slots {
      * @return exit status 0 if it is armed, 5 if the inactive slot holds no complete system
      * @throws InterruptedException if the thread was interrupted
      */
-    public Answer rollback() throws InterruptedException {
+    public Report rollback() throws InterruptedException {
         return run(List.of("rollback"), new ArrayList<>());
     }
 
     /** What was begun is left to end when the thread is interrupted: the boot state is not to be changed by halves. */
-    private Answer run(List<String> arguments, List<String> lines) throws InterruptedException {
+    private Report run(List<String> arguments, List<String> lines) throws InterruptedException {
         List<String> full = new ArrayList<>(command);
         full.addAll(arguments);
         List<String> said = new ArrayList<>();
@@ -146,7 +146,7 @@ public final class Slots {
             String message = !last[0].isEmpty()
                     ? last[0]
                     : lines.isEmpty() ? outcome.toString() : Printable.of(lines.get(lines.size() - 1));
-            return new Answer(outcome, message);
+            return new Report(outcome, message);
         }
     }
 }

@@ -57,7 +57,7 @@ public final class SystemHistory {
      * @throws InterruptedException if the thread was interrupted
      */
     public Result rollback() throws InterruptedException {
-        Slots.Answer answer = slots.rollback();
+        Slots.Report answer = slots.rollback();
         if (answer.exitStatus() == 0) {
             noteRollback(slots.status());
         }

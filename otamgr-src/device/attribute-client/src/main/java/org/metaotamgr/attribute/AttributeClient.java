@@ -40,7 +40,7 @@ public final class AttributeClient implements AutoCloseable {
     private final Optional<Path> through;
     private final Message.Open open;
     private final AttributeHandler handler;
-    private final Backoff backoff;
+    private final ReconnectWait backoff;
     private final Consumer<String> log;
     private final LongSupplier nanoClock;
     private final ByteOrder order;
@@ -64,7 +64,7 @@ public final class AttributeClient implements AutoCloseable {
         through = builder.through;
         open = new Message.Open(builder.ownName, builder.ranges);
         handler = builder.handler;
-        backoff = new Backoff(builder.firstWait, builder.longestWait, new Random());
+        backoff = new ReconnectWait(builder.firstWait, builder.longestWait, new Random());
         log = new LogThread(builder.log);
         nanoClock = builder.nanoClock;
         order = builder.order;

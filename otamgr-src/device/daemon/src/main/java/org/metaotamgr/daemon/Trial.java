@@ -231,7 +231,7 @@ final class Trial {
 
     private Next commit(SlotStatus trial) throws InterruptedException {
         device.finalisation().announce(trial);
-        Slots.Answer answer = device.slots().commit();
+        Slots.Report answer = device.slots().commit();
         if (answer.exitStatus() == 0) {
             log.info("slot_committed:slot=" + trial.trial() + ",txn=" + trial.txn());
             return new Next.Committed(trial.afterCommit());
@@ -266,7 +266,7 @@ final class Trial {
                         "commit", lastCommitProblem.isEmpty() ? "there was no time for it" : lastCommitProblem));
         log.error("slot_health_failed:slot=" + trial.trial() + ",txn=" + trial.txn() + ",check=" + failure.check()
                 + ",reason=" + failure.reason());
-        Slots.Answer answer = device.slots()
+        Slots.Report answer = device.slots()
                 .note(List.of(
                         "health-failed",
                         "txn=" + trial.txn(),

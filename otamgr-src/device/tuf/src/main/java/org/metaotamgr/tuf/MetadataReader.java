@@ -21,7 +21,7 @@ import org.metaotamgr.tuf.Signed.Targets;
 import org.metaotamgr.tuf.Signed.Timestamp;
 
 /**
- * Reads the four kinds of metadata files (section 4). Members that are not known are part of what was signed and otherwise nothing
+ * Reads the four kinds of metadata files. Members that are not known are part of what was signed and otherwise nothing
  * here; those that are known have to be of their kind.
  */
 final class MetadataReader {

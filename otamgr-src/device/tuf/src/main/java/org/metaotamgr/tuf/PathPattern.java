@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.tuf;
 
-/** Patterns of target paths: {@code *} and {@code ?} match within one segment, everything else itself (section 4.5). */
+/** Patterns of target paths: {@code *} and {@code ?} match within one segment, everything else itself. */
 final class PathPattern {
     private PathPattern() {}
 

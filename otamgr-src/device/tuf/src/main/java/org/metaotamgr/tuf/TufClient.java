@@ -23,7 +23,7 @@ import org.metaotamgr.tuf.Signed.Timestamp;
 import org.metaotamgr.tuf.TufException.Reason;
 
 /**
- * Follows the client workflow of the specification (section 5): the chain of roots, then timestamp, snapshot, targets, each
+ * Follows the client workflow of the specification: the chain of roots, then timestamp, snapshot, targets, each
  * verified before it is stored, and delegated roles when a target is looked for. For one refresh and the look-ups after it;
  * not for several threads.
  *

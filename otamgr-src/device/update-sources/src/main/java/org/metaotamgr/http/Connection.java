@@ -60,7 +60,7 @@ final class Connection implements AutoCloseable {
     }
 
     /** What the server answered. */
-    record Answer(AnswerReader.Head head, InputStream body) {}
+    record Opened(AnswerReader.Head head, InputStream body) {}
 
     /** It was the proxy that said no. */
     static final class ProxyException extends IOException {
@@ -91,7 +91,7 @@ final class Connection implements AutoCloseable {
      * @throws ProxyException if the proxy does not let it pass
      * @throws IOException if the connection breaks, or the answer is none
      */
-    Answer ask(String method, URI uri, Map<String, String> headers, Optional<byte[]> body, boolean isLast)
+    Opened ask(String method, URI uri, Map<String, String> headers, Optional<byte[]> body, boolean isLast)
             throws IOException {
         boolean isSecure = Urls.isSecure(plan.uri());
         if (streams.isEmpty()) {
@@ -123,7 +123,7 @@ final class Connection implements AutoCloseable {
         if (isForProxy && head.status() == 407) {
             throw new ProxyException(plan.proxy().get(), 407);
         }
-        return new Answer(head, reader.body(head));
+        return new Opened(head, reader.body(head));
     }
 
     private void connect() throws IOException {

@@ -97,7 +97,7 @@ final class Exchange implements AutoCloseable {
     private void run() {
         try {
             try {
-                Connection.Answer answer =
+                Connection.Opened answer =
                         connection.ask(call.method(), call.uri(), call.headers(), call.body(), call.isLast());
                 events.put(new Event.Head(answer.head()));
                 if (Http.hasBody(answer.head().status()) || !call.isLast()) {
@@ -119,7 +119,7 @@ final class Exchange implements AutoCloseable {
         }
     }
 
-    private void pass(Connection.Answer answer) throws IOException, InterruptedException {
+    private void pass(Connection.Opened answer) throws IOException, InterruptedException {
         long passed = 0;
         while (true) {
             byte[] buffer = free.take();

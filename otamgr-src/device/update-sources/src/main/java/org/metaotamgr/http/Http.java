@@ -293,7 +293,7 @@ public final class Http {
                 if (!isRedirect(head.status()) || !request.method().equals("GET")) {
                     refuseCompressed(request, head);
                     try {
-                        T made = handler.handle(new Answer(head, exchange));
+                        T made = handler.handle(new OpenResponse(head, exchange));
                         keep(line, exchange, connection, server);
                         return made;
                     } catch (SourceException e) {
@@ -526,7 +526,7 @@ public final class Http {
                 uri.getScheme() + "://" + authority.substring(authority.lastIndexOf('@') + 1) + uri.getRawPath());
     }
 
-    private record Answer(AnswerReader.Head head, Exchange exchange) implements Response {
+    private record OpenResponse(AnswerReader.Head head, Exchange exchange) implements Response {
         @Override
         public int status() {
             return head.status();

@@ -9,7 +9,7 @@ public final class FuzzHostAnswer {
 
     public static void fuzzerTestOneInput(byte[] data) {
         Input input = new Input(data);
-        Answer answer = new Answer("GET", "/v1", 200 + input.next(), input.rest());
+        ServiceAnswer answer = new ServiceAnswer("GET", "/v1", 200 + input.next(), input.rest());
         Input.require(answer.message().indexOf('\n') < 0, "one line");
         Input.require(
                 Output.plain(answer.message()).codePoints().allMatch(org.metaotamgr.device.Printable::isPlain),

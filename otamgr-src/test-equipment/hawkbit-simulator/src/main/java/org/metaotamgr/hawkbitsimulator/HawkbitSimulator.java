@@ -275,9 +275,9 @@ public final class HawkbitSimulator implements AutoCloseable {
     // ---- the device side ----
 
     /** An answer: a status, and JSON or nothing. */
-    private record Answer(int status, Optional<ObjectNode> body) {
-        static Answer of(int status) {
-            return new Answer(status, Optional.empty());
+    private record Served(int status, Optional<ObjectNode> body) {
+        static Served of(int status) {
+            return new Served(status, Optional.empty());
         }
     }
 
@@ -299,9 +299,9 @@ public final class HawkbitSimulator implements AutoCloseable {
                     && segments.subList(0, 4)
                             .equals(List.of(identity.tenant(), "controller", "v1", identity.controllerId()));
             if (!isAuthentic(authorization)) {
-                send(exchange, Answer.of(401));
+                send(exchange, Served.of(401));
             } else if (!isOfDevice) {
-                send(exchange, Answer.of(404));
+                send(exchange, Served.of(404));
             } else {
                 String[] words = segments.size() == 4
                         ? new String[] {""}
@@ -343,7 +343,7 @@ public final class HawkbitSimulator implements AutoCloseable {
                         .orElse(false);
     }
 
-    private static void send(HttpExchange exchange, Answer answer) throws IOException {
+    private static void send(HttpExchange exchange, Served answer) throws IOException {
         if (answer.body().isEmpty()) {
             exchange.sendResponseHeaders(answer.status(), -1);
             return;
@@ -354,44 +354,44 @@ public final class HawkbitSimulator implements AutoCloseable {
         exchange.getResponseBody().write(content);
     }
 
-    private synchronized Answer answer(String method, String[] words, String body, String links) {
+    private synchronized Served answer(String method, String[] words, String body, String links) {
         if (words[0].isEmpty()) {
-            return method.equals("GET") ? base(links) : Answer.of(405);
+            return method.equals("GET") ? base(links) : Served.of(405);
         }
         if (words[0].equals("configData")) {
-            return method.equals("PUT") ? takeAttributes(body) : Answer.of(405);
+            return method.equals("PUT") ? takeAttributes(body) : Served.of(405);
         }
         Action action =
                 words.length >= 2 && words[1].matches("\\d{1,18}") ? actions.get(Long.parseLong(words[1])) : null;
         if (action == null) {
-            return Answer.of(404);
+            return Served.of(404);
         }
         boolean isFeedback = words.length == 3 && words[2].equals("feedback");
         if (!method.equals(isFeedback ? "POST" : "GET")) {
-            return Answer.of(405);
+            return Served.of(405);
         }
         return switch (words[0]) {
             case "deploymentBase" -> isFeedback
                     ? takeFeedback(action, body)
                     : action.isCancelingOrCanceled() || action.status() == Action.Status.WAIT_FOR_CONFIRMATION
-                            ? Answer.of(404)
+                            ? Served.of(404)
                             : describe(action, "deployment", links);
             case "confirmationBase" -> isFeedback
                     ? takeConfirmation(action, body)
                     : action.status() == Action.Status.WAIT_FOR_CONFIRMATION
                             ? describe(action, "confirmation", links)
-                            : Answer.of(404);
+                            : Served.of(404);
             case "cancelAction" -> isFeedback
                     ? takeCancelFeedback(action, body)
-                    : action.isCancelingOrCanceled() ? describeCancel(action) : Answer.of(404);
+                    : action.isCancelingOrCanceled() ? describeCancel(action) : Served.of(404);
             case "installedBase" -> action.isActive() || action.isCancelingOrCanceled()
-                    ? Answer.of(404)
+                    ? Served.of(404)
                     : describe(action, "deployment", links);
-            default -> Answer.of(404);
+            default -> Served.of(404);
         };
     }
 
-    private Answer base(String prefix) {
+    private Served base(String prefix) {
         ObjectNode root = MAPPER.createObjectNode();
         root.putObject("config").putObject("polling").put("sleep", sleep);
         ObjectNode links = root.putObject("_links");
@@ -414,14 +414,14 @@ public final class HawkbitSimulator implements AutoCloseable {
         if (wantsAttributes) {
             link(links, prefix, "configData", "configData");
         }
-        return new Answer(200, Optional.of(root));
+        return new Served(200, Optional.of(root));
     }
 
     private static void link(ObjectNode links, String prefix, String relation, String path) {
         links.putObject(relation).put("href", prefix + path);
     }
 
-    private Answer describe(Action action, String key, String prefix) {
+    private Served describe(Action action, String key, String prefix) {
         Assignment assignment = action.assignment;
         String download = assignment.kind() == Assignment.Kind.SOFT ? "attempt" : "forced";
         ObjectNode root = MAPPER.createObjectNode().put("id", Long.toString(action.id));
@@ -461,25 +461,25 @@ public final class HawkbitSimulator implements AutoCloseable {
                     .put("key", name)
                     .put("value", value));
         }
-        return new Answer(200, Optional.of(root));
+        return new Served(200, Optional.of(root));
     }
 
-    private static Answer describeCancel(Action action) {
+    private static Served describeCancel(Action action) {
         ObjectNode root = MAPPER.createObjectNode().put("id", Long.toString(action.id));
         root.putObject("cancelAction").put("stopId", Long.toString(action.id));
-        return new Answer(200, Optional.of(root));
+        return new Served(200, Optional.of(root));
     }
 
-    private Answer takeAttributes(String body) {
+    private Served takeAttributes(String body) {
         JsonNode data = json(body).path("data");
         if (!data.isObject() || data.isEmpty()) {
-            return Answer.of(400);
+            return Served.of(400);
         }
         data.properties()
                 .forEach(
                         entry -> attributes.put(entry.getKey(), entry.getValue().asText()));
         wantsAttributes = false;
-        return Answer.of(200);
+        return Served.of(200);
     }
 
     private static JsonNode json(String body) {
@@ -506,16 +506,16 @@ public final class HawkbitSimulator implements AutoCloseable {
         }
     }
 
-    private Answer takeFeedback(Action action, String body) {
+    private Served takeFeedback(Action action, String body) {
         Optional<Feedback> parsed = Feedback.of(body);
         if (parsed.isEmpty()) {
-            return Answer.of(400);
+            return Served.of(400);
         }
         if (action.status() == Action.Status.WAIT_FOR_CONFIRMATION) {
-            return Answer.of(404);
+            return Served.of(404);
         }
         if (!action.isActive()) {
-            return Answer.of(410);
+            return Served.of(410);
         }
         Feedback feedback = parsed.get();
         switch (feedback.execution()) {
@@ -533,16 +533,16 @@ public final class HawkbitSimulator implements AutoCloseable {
             }
             default -> action.note(feedback.message());
         }
-        return Answer.of(200);
+        return Served.of(200);
     }
 
-    private static Answer takeCancelFeedback(Action action, String body) {
+    private static Served takeCancelFeedback(Action action, String body) {
         Optional<Feedback> parsed = Feedback.of(body);
         if (parsed.isEmpty()) {
-            return Answer.of(400);
+            return Served.of(400);
         }
         if (!action.isCancelingOrCanceled()) {
-            return Answer.of(405);
+            return Served.of(405);
         }
         Feedback feedback = parsed.get();
         if (feedback.execution().equals("closed")) {
@@ -555,26 +555,26 @@ public final class HawkbitSimulator implements AutoCloseable {
             // "canceled" as well: hawkBit takes it for a warning.
             action.note(feedback.message());
         }
-        return Answer.of(200);
+        return Served.of(200);
     }
 
-    private static Answer takeConfirmation(Action action, String body) {
+    private static Served takeConfirmation(Action action, String body) {
         String word = json(body).path("confirmation").asText();
         if (!word.equals("confirmed") && !word.equals("denied")) {
-            return Answer.of(400);
+            return Served.of(400);
         }
         if (!action.isActive()) {
-            return Answer.of(410);
+            return Served.of(410);
         }
         if (action.status() != Action.Status.WAIT_FOR_CONFIRMATION) {
-            return Answer.of(404);
+            return Served.of(404);
         }
         if (word.equals("confirmed")) {
             action.become(Action.Status.RUNNING, word);
         } else {
             action.note(word);
         }
-        return Answer.of(200);
+        return Served.of(200);
     }
 
     private void sendArtifact(HttpExchange exchange, String module, String name) throws IOException {

@@ -72,7 +72,7 @@ public final class SimulatedClient implements AutoCloseable {
         default void notified(int attributeId, byte[] value) {}
     }
 
-    private static final class Answer implements Conversation.Result {
+    private static final class Awaited implements Conversation.Result {
         private boolean ended;
         private int status;
         private byte[] value;
@@ -135,7 +135,7 @@ public final class SimulatedClient implements AutoCloseable {
         reader.setDaemon(true);
         reader.start();
         try {
-            Answer answer = new Answer();
+            Awaited answer = new Awaited();
             synchronized (lock) {
                 conversation.open(new Message.Open(name, ranges), answer);
                 await(answer, "open as " + name);
@@ -155,7 +155,7 @@ public final class SimulatedClient implements AutoCloseable {
      */
     public byte[] get(int attributeId) throws IOException {
         synchronized (lock) {
-            Answer answer = new Answer();
+            Awaited answer = new Awaited();
             conversation.get(attributeId, answer);
             await(answer, "get of " + Integer.toUnsignedString(attributeId));
             return answer.value;
@@ -171,7 +171,7 @@ public final class SimulatedClient implements AutoCloseable {
      */
     public void set(int attributeId, byte[] value) throws IOException {
         synchronized (lock) {
-            Answer answer = new Answer();
+            Awaited answer = new Awaited();
             conversation.set(attributeId, value, answer);
             await(answer, "set of " + Integer.toUnsignedString(attributeId));
         }
@@ -205,7 +205,7 @@ public final class SimulatedClient implements AutoCloseable {
         }
     }
 
-    private void await(Answer answer, String what) throws IOException {
+    private void await(Awaited answer, String what) throws IOException {
         try {
             while (!answer.ended) {
                 long nanos = conversation.nanosToDeadline();

@@ -11,13 +11,13 @@ import java.util.random.RandomGenerator;
  * <p>Only a connection that lived longer than the longest wait counts as a success: somebody who is accepted and thrown
  * out at once, because another process opens with the same name, keeps slowing down.
  */
-final class Backoff {
+final class ReconnectWait {
     private final long firstNanos;
     private final long longestNanos;
     private final RandomGenerator random;
     private long nextNanos;
 
-    Backoff(Duration first, Duration longest, RandomGenerator random) {
+    ReconnectWait(Duration first, Duration longest, RandomGenerator random) {
         firstNanos = first.toNanos();
         longestNanos = longest.toNanos();
         this.random = random;

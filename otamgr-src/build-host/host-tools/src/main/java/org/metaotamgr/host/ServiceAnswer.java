@@ -8,12 +8,12 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 
 /** What the service answered: any status, any body. */
-record Answer(String method, String path, int status, byte[] body) {
+record ServiceAnswer(String method, String path, int status, byte[] body) {
 
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final int LONGEST_EXCERPT = 200;
 
-    Answer {
+    ServiceAnswer {
         // java.net.http has none for what a proxy answers.
         body = body == null ? new byte[0] : body;
     }

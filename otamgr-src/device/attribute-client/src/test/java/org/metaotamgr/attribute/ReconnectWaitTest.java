@@ -10,8 +10,9 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
 @DisplayName("The wait before the next try to connect")
-class BackoffTest {
-    private final Backoff backoff = new Backoff(Duration.ofMillis(100), Duration.ofMillis(1000), new Random(1));
+class ReconnectWaitTest {
+    private final ReconnectWait backoff =
+            new ReconnectWait(Duration.ofMillis(100), Duration.ofMillis(1000), new Random(1));
 
     private void expectAround(long millis) {
         long next = backoff.next();
