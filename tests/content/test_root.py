@@ -22,6 +22,8 @@ GOOD = (
     ["sysupgrade", "--needs", "-q", "/tmp/new.bundle"],
     ["sysupgrade", "--no-reboot", "--txn", "A-1.b_2", "/tmp/new image;\n'.img"],
     ["sysupgrade", "--no-reboot", "--txn", "T", "--header", "/tmp/h.hdr", "/tmp/new.img"],
+    ["sysupgrade", "--stream", "--no-reboot", "--txn", "T", "/tmp/new.bundle"],
+    ["sysupgrade", "--stream", "--no-reboot", "--txn", "T", "--header", "/tmp/h.hdr", "/tmp/new.bundle"],
     ["ota-slot", "status"],
     ["ota-slot", "commit"],
     ["ota-slot", "rollback"],
@@ -41,6 +43,10 @@ BAD = (
     ["sysupgrade", "--no-reboot", "--txn", "T", "--header", "-F", "/tmp/new.img"],
     ["sysupgrade", "--no-reboot", "--txn", "T", "/tmp/new.img", "-F"],
     ["sysupgrade", "--no-reboot", "--txn", "T", "/" + "x" * 4095],
+    ["sysupgrade", "--stream", "/tmp/new.bundle"],
+    ["sysupgrade", "--stream", "--stream", "--no-reboot", "--txn", "T", "/tmp/new.bundle"],
+    ["sysupgrade", "--stream", "--needs", "-q", "/tmp/new.bundle"],
+    ["sysupgrade", "--no-reboot", "--txn", "T", "--stream", "/tmp/new.bundle"],
     ["ota-slot"],
     ["ota-slot", "cancel"],
     ["ota-slot", "status", "--json"],
@@ -111,13 +117,14 @@ class Root(unittest.TestCase):
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
 
-    def ask(self, *words, user=USER, **environment):
+    def ask(self, *words, user=USER, fed="", **environment):
         return subprocess.run(
             [self.program, "ask", *words],
             env={"OTAMGR_ROOT_SOCKET": str(self.socket), **environment},
             user=user,
             group=pwd.getpwnam(user).pw_gid,
             extra_groups=[],
+            input=fed,
             capture_output=True,
             text=True,
             timeout=30,
@@ -188,6 +195,34 @@ class Root(unittest.TestCase):
         self.assertNotIn("image\n", self.ask(*command).stdout)
         secret = self.ask("sysupgrade", "--no-reboot", "--txn", "T", "--header", "/etc/shadow", str(image))
         self.assertIn("/etc/shadow is not readable", secret.stdout)
+
+    def test_a_stream_is_fed_and_nothing_else_is(self):
+        self.script("sysupgrade", "cat; head -c 1 <&8 >/dev/null")
+        image = self.folder / "head"
+        image.write_bytes(b"head")
+        streamed = ("sysupgrade", "--stream", "--no-reboot", "--txn", "T", str(image))
+        frames = "frame " * 100_000
+        self.assertEqual(self.ask(*streamed, fed=frames).stdout, frames)
+        self.assertEqual(self.ask(*[word for word in streamed if word != "--stream"], fed=frames).stdout, "")
+        # Who is not fed to the end is seen by who feeds.
+        self.script("sysupgrade", "head -c 5; exit 22")
+        result = self.ask(*streamed, fed=frames)
+        self.assertEqual((result.returncode, result.stdout), (22, "frame"))
+        # A file is no stream of the daemon's.
+        with open("/etc/passwd") as file:
+            refused = subprocess.run(
+                [self.program, "ask", *streamed],
+                env={"OTAMGR_ROOT_SOCKET": str(self.socket)},
+                user=USER,
+                group=self.user.pw_gid,
+                stdin=file,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+        self.assertEqual((refused.returncode, refused.stdout), (126, ""))
+        self.assertIn("expected pipes or sockets", refused.stderr)
 
     def test_the_reason(self):
         self.assertEqual(self.ask("reason", "full_ota").returncode, 0)

@@ -30,7 +30,8 @@ enum {
     EXIT_ABSENT = 127,
     PATIENCE = 5,       /* seconds for a request to come, or for attrd to accept */
     AT_ONCE = 8,        /* requests */
-    OUTPUTS = 2,        /* descriptors that a caller hands over */
+    OUTPUTS = 2,        /* descriptors that a caller hands over, */
+    STREAMS = 3,        /* and what a program is fed with behind them */
     HEALTH_PATH = 4096, /* bytes */
 };
 
@@ -44,7 +45,7 @@ static const char usage[] =
     "  serve   listens for USER, as root; with a file for its process id, in the background\n"
     "  ask     asks for one thing and waits for its end, whose exit status it has:\n"
     "            sysupgrade --needs -q FILE\n"
-    "            sysupgrade --no-reboot --txn ID [--header FILE] FILE\n"
+    "            sysupgrade [--stream] --no-reboot --txn ID [--header FILE] FILE\n"
     "            ota-slot status | commit | rollback | note EVENT KEY=VALUE...\n"
     "            health NAME, with OTA_SLOT and OTA_TXN in the environment\n"
     "            reboot\n"
@@ -87,7 +88,7 @@ static int address_of(const char *path, struct sockaddr_un *address) {
 static int sent(int to, const void *bytes, size_t length, const int *fds, size_t count) {
     union {
         struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int) * OUTPUTS)];
+        char room[CMSG_SPACE(sizeof(int) * STREAMS)];
     } control = {0};
     struct iovec piece = {.iov_base = (void *)bytes, .iov_len = length};
     struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
@@ -140,12 +141,12 @@ struct service {
 };
 
 /* Reads a request and the descriptors beside it. 0, or -1 with the reason. */
-static int received(int from, char bytes[REQUEST_BYTES], size_t *length, int fds[OUTPUTS], size_t *count, char reason[REQUEST_REASON]) {
+static int received(int from, char bytes[REQUEST_BYTES], size_t *length, int fds[STREAMS], size_t *count, char reason[REQUEST_REASON]) {
     *length = *count = 0;
     do {
         union {
             struct cmsghdr head;
-            char room[CMSG_SPACE(sizeof(int) * OUTPUTS)];
+            char room[CMSG_SPACE(sizeof(int) * STREAMS)];
         } control;
         struct iovec piece = {.iov_base = bytes + *length, .iov_len = REQUEST_BYTES - *length};
         struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
@@ -163,7 +164,7 @@ static int received(int from, char bytes[REQUEST_BYTES], size_t *length, int fds
                 for (size_t i = 0; i < here; i++) {
                     int fd;
                     memcpy(&fd, CMSG_DATA(head) + i * sizeof fd, sizeof fd);
-                    if (*count < OUTPUTS) {
+                    if (*count < STREAMS) {
                         fds[(*count)++] = fd;
                     } else {
                         close(fd);
@@ -269,7 +270,7 @@ static void program_begun(const struct service *service, const struct request *r
     complain("%s: %s", words[0], strerror(errno));
 }
 
-static void child_begun(const struct service *service, const struct request *request, const int outputs[OUTPUTS]) {
+static void child_begun(const struct service *service, const struct request *request, const int streams[STREAMS]) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -277,8 +278,8 @@ static void child_begun(const struct service *service, const struct request *req
         signal(number, SIG_DFL);
     }
     setsid();
-    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (nothing < 0 || dup2(outputs[0], 1) < 0 || dup2(outputs[1], 2) < 0 || dup2(nothing, 0) < 0 || chdir("/") != 0) {
+    int input = request->fed ? streams[OUTPUTS] : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (input < 0 || dup2(streams[0], 1) < 0 || dup2(streams[1], 2) < 0 || dup2(input, 0) < 0 || chdir("/") != 0) {
         _exit(EXIT_REFUSED);
     }
     umask(022);
@@ -286,8 +287,13 @@ static void child_begun(const struct service *service, const struct request *req
     _exit(EXIT_REFUSED);
 }
 
+/* How many descriptors go with a request. */
+static size_t streams_of(bool fed) {
+    return fed ? STREAMS : OUTPUTS;
+}
+
 /* Runs the program until it ends, or until nobody waits for it any more: then it is killed with all that it started. */
-static void program_run(int to, const struct service *service, const struct request *request, const int outputs[OUTPUTS]) {
+static void program_run(int to, const struct service *service, const struct request *request, const int streams[STREAMS]) {
     sigset_t ends;
     sigemptyset(&ends);
     sigaddset(&ends, SIGCHLD);
@@ -299,11 +305,11 @@ static void program_run(int to, const struct service *service, const struct requ
         return;
     }
     if (pid == 0) {
-        child_begun(service, request, outputs);
+        child_begun(service, request, streams);
     }
-    for (int i = 0; i < OUTPUTS; i++) {
-        /* Who reads them is to see their end. */
-        close(outputs[i]);
+    for (size_t i = 0; i < streams_of(request->fed); i++) {
+        /* Who reads or writes them is to see their end. */
+        close(streams[i]);
     }
     answered(to, "pid %ld", (long)pid);
     int status;
@@ -332,8 +338,8 @@ static void program_run(int to, const struct service *service, const struct requ
 }
 
 /* Some files of the kernel ask who writes, and not who opened: what root's programs write goes into pipes and sockets alone. */
-static bool are_pipes(const int fds[OUTPUTS]) {
-    for (int i = 0; i < OUTPUTS; i++) {
+static bool are_pipes(const int fds[STREAMS], size_t count) {
+    for (size_t i = 0; i < count; i++) {
         struct stat info;
         if (fstat(fds[i], &info) != 0 || (!S_ISFIFO(info.st_mode) && !S_ISSOCK(info.st_mode))) {
             return false;
@@ -349,7 +355,7 @@ static void request_done(int to, const struct service *service) {
     struct ucred peer;
     socklen_t size = sizeof peer;
     size_t length, count;
-    int fds[OUTPUTS] = {-1, -1};
+    int fds[STREAMS] = {-1, -1, -1};
     struct timeval patience = {.tv_sec = PATIENCE};
     alarm(2 * PATIENCE);
     if (setsockopt(to, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 || setsockopt(to, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 ||
@@ -371,8 +377,8 @@ static void request_done(int to, const struct service *service) {
         attrd_handed_over(to);
     } else if (request.verb == VERB_REASON) {
         reason_written(to, request.words[1]);
-    } else if (count != OUTPUTS || (peer.uid != 0 && !are_pipes(fds))) {
-        answered(to, "refused expected pipes or sockets for standard output and error");
+    } else if (count != streams_of(request.fed) || (peer.uid != 0 && !are_pipes(fds, count))) {
+        answered(to, "refused expected pipes or sockets for standard output and error%s", request.fed ? ", and for standard input" : "");
     } else {
         program_run(to, service, &request, fds);
     }
@@ -489,7 +495,7 @@ static bool appended(char *bytes, size_t *length, const char *word) {
 
 static int ask(char **words) {
     static char bytes[REQUEST_BYTES];
-    static const int outputs[OUTPUTS] = {1, 2};
+    static const int streams[STREAMS] = {1, 2, 0};
     struct sockaddr_un address;
     size_t length = 0;
     bool good = true;
@@ -511,9 +517,14 @@ static int ask(char **words) {
         complain("nobody serves at %s: %s", socket_place(), strerror(errno));
         return EXIT_ABSENT;
     }
-    if (sent(fd, bytes, length, outputs, OUTPUTS) != 0) {
+    bool fed = strcmp(words[0], "sysupgrade") == 0 && words[1] != NULL && strcmp(words[1], "--stream") == 0;
+    if (sent(fd, bytes, length, streams, streams_of(fed)) != 0) {
         complain("the request cannot be sent: %s", strerror(errno));
         return EXIT_GONE;
+    }
+    if (fed) {
+        /* Who feeds is to see the end of who is fed. */
+        close(0);
     }
     FILE *answers = fdopen(fd, "r");
     char line[REQUEST_REASON + 128];

@@ -56,6 +56,11 @@ static bool sysupgrade_understood(struct request *request) {
         request->image = words[3];
         return is_path(words[3]);
     }
+    if (count > 1 && strcmp(words[1], "--stream") == 0) {
+        request->fed = true;
+        words++;
+        count--;
+    }
     if ((count != 5 && count != 7) || strcmp(words[1], "--no-reboot") != 0 || strcmp(words[2], "--txn") != 0 || !is_txn(words[3])) {
         return false;
     }

@@ -3,6 +3,7 @@
 #ifndef REQUEST_H
 #define REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -18,6 +19,7 @@ struct request {
     size_t count;
     const char *words[REQUEST_WORDS + 1]; /* the verb first, NULL behind the last one */
     const char *image, *header;           /* of VERB_SYSUPGRADE; header may be NULL */
+    bool fed;                             /* whether it is fed what it writes */
 };
 
 /* Whether these bytes hold the end of a request: words that each end with a zero, and an empty one. */
