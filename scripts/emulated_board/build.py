@@ -267,6 +267,10 @@ def root_helper(cache, what="otamgr-root", program=BUILD / "otamgr-root", target
     return cache.make(what, program, sources, lambda out: run(f"{target.triplet}-gcc", *flags, "-o", out, *sources[:2]))
 
 
+# Of a daemon that is not root.
+DAEMON_USER = 500
+
+
 def install_user(tree, program):
     """What the package otamgr-user adds to a root file system with sysvinit."""
     files = layer.RECIPES / "otamgr-user/files"
@@ -276,8 +280,8 @@ def install_user(tree, program):
     _install(files / "20-user.json", tree / "etc/otamgr/conf.d/20-user.json", 0o644)
     (tree / "etc/rcS.d/S96otamgr-root").symlink_to("../init.d/otamgr-root")
     with open(tree / "etc/passwd", "a") as users:
-        users.write("otamgr:x:500:500::/:/bin/false\n")
-    (tree / "etc/group").write_text("root:x:0:\notamgr:x:500:\n")
+        users.write(f"otamgr:x:{DAEMON_USER}:{DAEMON_USER}::/:/bin/false\n")
+    (tree / "etc/group").write_text(f"root:x:0:\notamgr:x:{DAEMON_USER}:\n")
 
 
 def build_content(program, target=ARM64):

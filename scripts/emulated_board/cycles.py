@@ -197,7 +197,7 @@ class Images:
     """The update images: a template for each kind, versions made from it by changing a few bytes."""
 
     def __init__(self, screen, whole, as_user=False):
-        self._whole, self._as_user = whole, as_user
+        self._whole, self.as_user = whole, as_user
         cache = build.Cache(lambda text: screen.line("build", text))
         if whole:
             board = scenario.Builder(screen)
@@ -277,7 +277,7 @@ class Images:
         ]
         return self._cache.make(
             f"image {kind}",
-            FOLDER / f"{'whole' if self._whole else 'user' if self._as_user else 'shared'}-{kind}.ext4",
+            FOLDER / f"{'whole' if self._whole else 'user' if self.as_user else 'shared'}-{kind}.ext4",
             inputs,
             make,
         )
@@ -541,6 +541,9 @@ class Runner:
         check("running slot", expected.slot, status["running"])
         check("state", "committed", status["state"])
         check("version", expected.version, self._ask("cat /etc/ota-version").strip())
+        if planned.fault == "none":
+            owner = self._ask("stat -c %u /proc/$(cat /run/otamgr.pid)").strip()
+            check("user of the daemon", str(build.DAEMON_USER if self._images.as_user else 0), owner)
         check(
             "header in /etc",
             expected.header,
