@@ -130,10 +130,11 @@ class Soak:
         return (self._watch.wake_ups(pid) - before) / (time.monotonic() - started)
 
     def _messages(self):
-        """From now on hubby talks, also after each boot."""
+        """From now on hubby talks, until the next boot: for a trial, a hubby that says its state again may be another one each time."""
         rate = self._arguments.messages
+        options = "/data/platform-options"
         status, output = self._board.shell(
-            f"echo '--chatter {rate}' >/data/platform-options && {cycles.PLATFORM_RESTARTED}"
+            f"echo '--chatter {rate}' >{options} && {cycles.PLATFORM_RESTARTED} && rm {options}"
         )
         if status:
             raise RuntimeError(f"hubby could not be started again: {output}")
@@ -171,6 +172,7 @@ class Soak:
                 f"slot_committed:slot={other}", cycles.UPDATE + cycles.BOOT, fail="ota_upgrade_failed|rolled-back "
             )
             slot = other
+            self._messages()
             self._updates["committed"] += 1
         else:
             self._board.wait(r"ota_upgrade_failed:.*exit=5,", cycles.UPDATE, fail="ota_upgrade_armed")
