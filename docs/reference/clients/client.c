@@ -27,6 +27,7 @@ int main(int argc, char **argv)
             return atoi(line + 2);
         }
         fputs(line + 2, line[0] == 'o' ? stdout : stderr);
+        fflush(stdout);
     }
     return 1;
 }

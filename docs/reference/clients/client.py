@@ -7,27 +7,22 @@ import socket
 import sys
 
 
-def command(path, *arguments, progress=lambda text: None):
-    """(exit code, lines of output, lines of errors)"""
-    out, err = [], []
+def command(path, *arguments, said):
+    """The exit code. said(KIND, TEXT) is called for each line as it comes: o output, e error, p progress."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
         connection.sendall(json.dumps({"protocol": 1, "arguments": arguments}).encode() + b"\n")
         for line in connection.makefile(encoding="utf-8", newline="\n"):
             kind, text = line[0], line[2:-1]
-            if kind == "o":
-                out.append(text)
-            elif kind == "e":
-                err.append(text)
-            elif kind == "p":
-                progress(text)
-            elif kind == "x":
-                return int(text), out, err
+            if kind == "x":
+                return int(text)
+            said(kind, text)
     raise ConnectionError("otamgr went away before the end of the command")
 
 
+def show(kind, text):
+    print(text, file=sys.stdout if kind == "o" else sys.stderr, flush=True)
+
+
 if __name__ == "__main__":
-    code, out, err = command(*sys.argv[1:], progress=lambda text: print(text, file=sys.stderr))
-    print("\n".join(out))
-    print("\n".join(err), file=sys.stderr)
-    sys.exit(code)
+    sys.exit(command(*sys.argv[1:], said=show))

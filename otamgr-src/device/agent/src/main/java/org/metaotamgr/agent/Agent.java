@@ -137,7 +137,9 @@ public final class Agent implements AutoCloseable {
      * @throws InterruptedException if the thread was interrupted; the part is kept
      */
     public Result pull(Target target, PullProgress progress) throws InterruptedException {
-        return exclusively(() -> Result.of(ExitCode.IN_PROGRESS), () -> pull.run(target, progress));
+        return exclusively(
+                () -> Result.of(ExitCode.IN_PROGRESS),
+                () -> pull.run(target, device.callbacks().watched(target, progress)));
     }
 
     /**

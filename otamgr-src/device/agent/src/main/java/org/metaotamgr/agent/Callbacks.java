@@ -3,15 +3,22 @@ package org.metaotamgr.agent;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.Programs;
+import org.metaotamgr.device.ProgressLine;
 
 /**
  * Reports to the product's callback each step of an update, with the messages and variables of aktualizr-lite, so that
@@ -119,6 +126,71 @@ public final class Callbacks {
         }
     }
 
+    /** What whoever watches sees. */
+    public sealed interface Event {
+        /**
+         * The handler is called with this, if there is one.
+         *
+         * @param message what happens
+         * @param target the name of the target that it is about, if it is known
+         * @param result how it went, for messages that tell about an end
+         */
+        record Step(Message message, Optional<String> target, Optional<Result> result) implements Event {}
+
+        /**
+         * A target is pulled, or the inactive slot is being written.
+         *
+         * @param target the name of the target
+         * @param line how far that is
+         */
+        record Progress(String target, ProgressLine line) implements Event {}
+    }
+
+    /** Sees what happens from now on, until it is closed. Nobody waits for it: what it does not take in time is lost. */
+    public final class Watch implements AutoCloseable {
+        private final BlockingQueue<Event> waiting = new ArrayBlockingQueue<>(MAX_WAITING);
+        private final AtomicInteger lost = new AtomicInteger();
+
+        /**
+         * Waits for what happens next.
+         *
+         * @param patience how long
+         * @return what happened; empty if nothing did
+         * @throws InterruptedException if the thread was interrupted
+         */
+        public Optional<Event> next(Duration patience) throws InterruptedException {
+            return Optional.ofNullable(waiting.poll(patience.toMillis(), TimeUnit.MILLISECONDS));
+        }
+
+        /**
+         * How many events were lost since this was asked.
+         *
+         * @return the number
+         */
+        public int lost() {
+            return lost.getAndSet(0);
+        }
+
+        private void sees(Event event) {
+            if (!waiting.offer(event)) {
+                lost.incrementAndGet();
+            }
+        }
+
+        @Override
+        public void close() {
+            synchronized (watches) {
+                watches.remove(this);
+            }
+        }
+    }
+
+    /** Each keeps one of the connections of the control socket, and commands need some. */
+    private static final int MAX_WATCHES = 2;
+
+    private static final int MAX_WAITING = 256;
+
+    private final List<Watch> watches = new ArrayList<>();
     private final Config config;
     private final Programs programs;
     private final Path currentTarget;
@@ -166,6 +238,53 @@ public final class Callbacks {
     }
 
     /**
+     * Begins to watch.
+     *
+     * @return what sees all that happens; empty if as many watch as may
+     */
+    public Optional<Watch> watch() {
+        synchronized (watches) {
+            if (watches.size() == MAX_WATCHES) {
+                return Optional.empty();
+            }
+            Watch watch = new Watch();
+            watches.add(watch);
+            return Optional.of(watch);
+        }
+    }
+
+    private void happened(Event event) {
+        synchronized (watches) {
+            watches.forEach(watch -> watch.sees(event));
+        }
+    }
+
+    /** As another progress, and whoever watches sees each percent of it, too. */
+    PullProgress watched(Target target, PullProgress progress) {
+        return new PullProgressWrapper(progress) {
+            private long percent = -1;
+
+            @Override
+            public void pulled(long bytes) throws SourceException {
+                long now = bytes * 100 / target.bytes();
+                if (now != percent) {
+                    percent = now;
+                    happened(new Event.Progress(target.name(), new ProgressLine("pull", (int) now, "")));
+                }
+                super.pulled(bytes);
+            }
+        };
+    }
+
+    /** As another progress, and whoever watches sees it, too. */
+    Consumer<ProgressLine> watched(String target, Consumer<ProgressLine> progress) {
+        return line -> {
+            happened(new Event.Progress(target, line));
+            progress.accept(line);
+        };
+    }
+
+    /**
      * Calls the handler and waits for it.
      *
      * @param message what happens
@@ -176,6 +295,7 @@ public final class Callbacks {
      */
     public synchronized boolean call(Message message, Optional<String> target, Optional<Result> result)
             throws InterruptedException {
+        happened(new Event.Step(message, target, result));
         if (isNone()) {
             return true;
         }

@@ -71,7 +71,7 @@ final class InstallStep {
         InstallRecord.Begun begun = record.begin(target, status.running(), source.name());
         String txn = begun.txn();
         log.info("install_started:target=" + target.name() + ",txn=" + txn + ",id=" + target.id());
-        Installer.Outcome outcome = written(target, file.get(), txn, progress, feed);
+        Installer.Outcome outcome = written(target, file.get(), txn, callbacks.watched(target.name(), progress), feed);
         Optional<SlotStatus> seen = Optional.empty();
         if (!outcome.isArmed()) {
             // After a kill, or a failure at the very end, it may be armed nevertheless.

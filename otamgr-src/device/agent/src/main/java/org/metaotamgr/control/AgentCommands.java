@@ -3,14 +3,18 @@ package org.metaotamgr.control;
 
 import com.fasterxml.jackson.core.JsonGenerator;
 import java.io.IOException;
+import java.time.Duration;
 import java.time.LocalDateTime;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.metaotamgr.agent.Agent;
 import org.metaotamgr.agent.AgentDevice;
+import org.metaotamgr.agent.Callbacks;
 import org.metaotamgr.agent.CheckInResult;
 import org.metaotamgr.agent.ExitCode;
 import org.metaotamgr.agent.InstalledSystem;
@@ -22,10 +26,16 @@ import org.metaotamgr.device.NearestWord;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.SlotStatus;
 
-/** The commands {@code check}, {@code pull}, {@code install}, {@code run}, {@code status}, {@code list}, {@code rollback}. */
+/** The commands {@code check}, {@code pull}, {@code install}, {@code run}, {@code status}, {@code list}, {@code rollback}, {@code watch}. */
 public final class AgentCommands implements ControlServer.Handler {
     /** A bundle that is pulled in parts lacks some, when a slot has changed since. */
     private static final int MAX_PULLS = 4;
+
+    /** After so long a client that went away is noticed, and one that waits knows that there is somebody. */
+    private static final Duration ALIVE = Duration.ofSeconds(30);
+
+    /** Members of events that are numbers. */
+    private static final Set<String> NUMBERS = Set.of("count", "percent", "fetchedBytes");
 
     /** What {@code otamgr --help} says about them. */
     public static final String USAGE =
@@ -37,12 +47,13 @@ public final class AgentCommands implements ControlServer.Handler {
               status            what is installed, pulled and pending, and the slots
               list              all targets that are known: installed, pulled, and offered at the last check
               rollback          arm the system in the inactive slot
+              watch             what happens from now on, until the connection ends
               why [TXN]         how the last update ended and why (ota-why)
               --json            one JSON object instead of text
             """;
 
     private static final List<String> COMMANDS =
-            List.of("check", "pull", "install", "run", "status", "list", "rollback", "why");
+            List.of("check", "pull", "install", "run", "status", "list", "rollback", "watch", "why");
 
     /** What {@code otamgr COMMAND --help} says, with an example. */
     private static final Map<String, String> HELP = Map.of(
@@ -94,6 +105,13 @@ public final class AgentCommands implements ControlServer.Handler {
             Arms the system in the inactive slot, if it is complete. It is a trial like an update.
             exit status: 120 armed, a reboot is needed; 21 the inactive slot holds no complete system
             example: otamgr rollback; [ $? = 120 ] && reboot
+            """,
+            "watch",
+            """
+            usage: otamgr watch [--json]
+            Says what happens to updates from now on, a line for each event; an event "alive" every 30 seconds if nothing happens.
+            exit status: 30 two watch already, 1 no daemon runs
+            example: otamgr watch --json
             """);
 
     /** What is different from one process to another. */
@@ -185,8 +203,11 @@ public final class AgentCommands implements ControlServer.Handler {
             case "list" -> {
                 return list(json, answer);
             }
+            case "watch" -> {
+                return watch(json, answer);
+            }
             default -> {
-                answer.err("expected check, pull, install, run, status, list, rollback or why, found "
+                answer.err("expected check, pull, install, run, status, list, rollback, watch or why, found "
                         + (command.isEmpty() ? "nothing" : Printable.of(command))
                         + NearestWord.question(command, COMMANDS) + "; try: otamgr --help");
                 return ExitCode.USAGE.status();
@@ -433,6 +454,74 @@ public final class AgentCommands implements ControlServer.Handler {
                                     .orElse(""))));
         }
         return ExitCode.OK.status();
+    }
+
+    /** Ends when whoever asked has gone away, which shows with the next line. */
+    private int watch(boolean json, Answer answer) throws InterruptedException {
+        Optional<Callbacks.Watch> opened = device.callbacks().watch();
+        if (opened.isEmpty()) {
+            return end(new Result(ExitCode.IN_PROGRESS, "two watch already; end one of them"), json, answer);
+        }
+        try (Callbacks.Watch watch = opened.get()) {
+            event(answer, json, "watching", Map.of());
+            while (answer.isWanted()) {
+                Optional<Callbacks.Event> event = watch.next(ALIVE);
+                int lost = watch.lost();
+                if (lost > 0) {
+                    event(answer, json, "lost", Map.of("count", Integer.toString(lost)));
+                }
+                if (event.isEmpty()) {
+                    event(answer, json, "alive", Map.of());
+                } else if (event.get() instanceof Callbacks.Event.Progress progress) {
+                    Map<String, String> members = new LinkedHashMap<>();
+                    members.put("target", progress.target());
+                    members.put("phase", progress.line().phase());
+                    members.put("percent", Integer.toString(progress.line().number()));
+                    event(answer, json, "progress", members);
+                } else if (event.get() instanceof Callbacks.Event.Step step) {
+                    event(answer, json, step.message().text(), members(step));
+                }
+            }
+        }
+        return ExitCode.OK.status();
+    }
+
+    private static Map<String, String> members(Callbacks.Event.Step step) {
+        Map<String, String> members = new LinkedHashMap<>();
+        step.target().ifPresent(name -> members.put("target", name));
+        step.result().ifPresent(result -> {
+            if (result instanceof Callbacks.Result.Failed failed) {
+                members.put("result", "FAILED");
+                members.put("reason", failed.reason());
+            } else if (result instanceof Callbacks.Result.NeedsCompletion) {
+                members.put("result", "NEEDS_COMPLETION");
+            } else {
+                members.put("result", "OK");
+                if (result instanceof Callbacks.Result.Pulled pulled) {
+                    members.put("fetchedBytes", Long.toString(pulled.fetched()));
+                }
+            }
+        });
+        return members;
+    }
+
+    private static void event(Answer answer, boolean json, String event, Map<String, String> members) {
+        if (json) {
+            answer.out(JsonText.line(generator -> {
+                generator.writeStringField("event", event);
+                for (Map.Entry<String, String> member : members.entrySet()) {
+                    if (NUMBERS.contains(member.getKey())) {
+                        generator.writeNumberField(member.getKey(), Long.parseLong(member.getValue()));
+                    } else {
+                        generator.writeStringField(member.getKey(), member.getValue());
+                    }
+                }
+            }));
+        } else {
+            StringBuilder line = new StringBuilder(event);
+            members.values().forEach(value -> line.append("  ").append(Printable.of(value)));
+            answer.out(line.toString());
+        }
     }
 
     private static String line(Target target) {

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.BufferedReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,6 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.metaotamgr.control.AgentCommands;
 import org.metaotamgr.control.Answer;
 import org.metaotamgr.control.ControlServer;
+import org.metaotamgr.device.ProgressLine;
 
 /** docs/reference/control.md: the daemon's socket keeps it, and the clients of that page work. */
 @Timeout(180)
@@ -28,6 +30,7 @@ class ControlClientsTest {
 
     private Path clients;
     private TestDevice board;
+    private AgentDevice device;
     private ControlServer server;
 
     private record Call(int status, String out, String err) {}
@@ -40,7 +43,7 @@ class ControlClientsTest {
         }
         clients = up.resolve("docs/reference/clients");
         board = new TestDevice(folder);
-        AgentDevice device = board.open();
+        device = board.open();
         AgentCommands.Host host = new AgentCommands.Host() {
             @Override
             public Result finalise(Answer answer) {
@@ -134,7 +137,7 @@ class ControlClientsTest {
     @Test
     void everyCommandHasHelpWithAnExampleAndDoesNothing() throws Exception {
         List<String> client = List.of("python3", clients.resolve("client.py").toString());
-        for (String command : List.of("check", "pull", "install", "run", "status", "list", "rollback")) {
+        for (String command : List.of("check", "pull", "install", "run", "status", "list", "rollback", "watch")) {
             Call help = ask(client, command, "--help");
             assertEquals(0, help.status(), command + help.err());
             assertTrue(help.out().startsWith("usage: otamgr " + command), help.out());
@@ -143,6 +146,45 @@ class ControlClientsTest {
         assertEquals(List.of(), board.sysupgradeRuns());
         Call typo = ask(client, "status", "--jsn");
         assertTrue(typo.err().contains("did you mean --json?"), typo.err());
+    }
+
+    @Test
+    void whoeverWatchesSeesEachStepAndTheProgressAndTwoMay() throws Exception {
+        List<String> client = List.of("python3", clients.resolve("client.py").toString());
+        Path program = folder.resolve("otamgr-control");
+        compiled(clients.resolve("../../../recipes-ota/otamgr/files/otamgr-control.c"), program);
+        List<Process> watching = new ArrayList<>();
+        List<BufferedReader> seen = new ArrayList<>();
+        try {
+            for (List<String> words : List.of(
+                    List.of("python3", client.get(1), socket().toString(), "watch", "--json"),
+                    List.of(program.toString(), socket().toString(), "watch"))) {
+                watching.add(new ProcessBuilder(words).start());
+                seen.add(watching.get(watching.size() - 1).inputReader(StandardCharsets.UTF_8));
+            }
+            assertEquals("{\"event\":\"watching\"}", seen.get(0).readLine());
+            assertEquals("watching", seen.get(1).readLine());
+            Call third = ask(client, "watch");
+            assertEquals(ExitCode.IN_PROGRESS.status(), third.status(), third.err());
+            assertTrue(third.err().contains("two watch already"), third.err());
+
+            Callbacks callbacks = device.callbacks();
+            Optional<String> target = Optional.of("system-2.0");
+            callbacks.call(Callbacks.Message.DOWNLOAD_POST, target, Optional.of(new Callbacks.Result.Pulled(17)));
+            callbacks.watched("system-2.0", line -> {}).accept(new ProgressLine("write", 12, "writing"));
+            callbacks.call(
+                    Callbacks.Message.INSTALL_POST, target, Optional.of(new Callbacks.Result.Failed("no \"room\"")));
+            for (String line : List.of(
+                    "{\"event\":\"download-post\",\"target\":\"system-2.0\",\"result\":\"OK\",\"fetchedBytes\":17}",
+                    "{\"event\":\"progress\",\"target\":\"system-2.0\",\"phase\":\"write\",\"percent\":12}",
+                    "{\"event\":\"install-post\",\"target\":\"system-2.0\",\"result\":\"FAILED\",\"reason\":\"no \\\"room\\\"\"}")) {
+                assertEquals(line, seen.get(0).readLine());
+            }
+            assertEquals("download-post  system-2.0  OK  17", seen.get(1).readLine());
+            assertEquals("progress  system-2.0  write  12", seen.get(1).readLine());
+        } finally {
+            watching.forEach(Process::destroyForcibly);
+        }
     }
 
     @Test

@@ -24,6 +24,10 @@ final class OneCommand {
 
     static int run(OtamgrConfig config, List<String> command, PrintStream out, PrintStream err, EventLog log)
             throws ConfigException {
+        if (command.equals(List.of("watch")) || command.equals(List.of("watch", "--json"))) {
+            err.print("otamgr: no daemon runs, so nothing happens that could be watched; start it first\n");
+            return ExitCode.UNKNOWN.status();
+        }
         AgentDevice device = AgentDevice.real(config.agent(), new SecureRandom()::nextInt, log);
         Optional<Agent> agent = config.agent().sourceType().equals(AgentConfig.HUBBY)
                 ? Optional.empty()
