@@ -100,6 +100,9 @@ class Plan:
         template = (self.inc_folder / "files/fw_env.config.in").read_text(encoding="utf-8")
         return layout.fill(template, self.settings).strip()
 
+    def slots_conf(self):
+        return layout.slots_conf(self.settings)
+
     def settings_text(self):
         lines = [f'OTA_ENABLE:{self.wanted.machine} = "1"']
         lines += [f'{name}:{self.wanted.machine} = "{value}"' for name, value in sorted(self.own.items())]
@@ -134,6 +137,11 @@ class Plan:
         parts = (
             ("Settings, for conf/machine/NAME.conf or local.conf", self.settings_text()),
             ("/etc/fw_env.config, as the build makes it", self.fw_env_config()),
+            *(
+                ("/etc/otamgr/slots.conf, as the build makes it", slots.strip())
+                for slots in (self.slots_conf(),)
+                if slots
+            ),
             (f"wic/ota-ab-{self.layout.table}.wks.in, as wic gets it", self.wks()),
             ("The disk", self.drawing()),
         )

@@ -103,6 +103,23 @@ def file_system_uuid(settings):
     return str(uuid.uuid5(_IMAGES, "/".join((_text(settings, "MACHINE"), _text(settings, "IMAGE_BASENAME")))))
 
 
+def slots_conf(settings):
+    """/etc/otamgr/slots.conf of a disk whose partitions have no names; None for one with a GPT, which needs none."""
+    if _text(settings, "OTA_PARTITION_TABLE") == "gpt":
+        return None
+    device = _text(settings, "OTA_ENV_DEVICE")
+    # mmcblk0p2, but sda2.
+    between = "p" if re.search(r"\d$", device) else ""
+    parts = (
+        ("SLOT_A_DEVICE", _text(settings, "OTA_SLOT_A_PART")),
+        ("SLOT_B_DEVICE", _text(settings, "OTA_SLOT_B_PART")),
+        ("DATA_DEVICE", "4"),
+    )
+    return "# The partitions of this disk have no names.\n" + "".join(
+        f"{key}={device}{between}{number}\n" for key, number in parts
+    )
+
+
 def raw_files(settings):
     """(file, offset) of the boot loaders that are at raw places of the disk."""
     found = []

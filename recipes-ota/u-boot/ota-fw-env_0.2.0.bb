@@ -19,16 +19,11 @@ inherit ota-layout
 do_configure[noexec] = "1"
 
 python do_compile () {
-    import os, re
     ota_fill(d, d.getVar('S') + '/fw_env.config.in', d.getVar('B') + '/fw_env.config')
-    if d.getVar('OTA_PARTITION_TABLE') != 'gpt':
-        device = d.getVar('OTA_ENV_DEVICE')
-        # mmcblk0p2, but sda2.
-        between = 'p' if re.search(r'\d$', device) else ''
-        parts = (('SLOT_A_DEVICE', d.getVar('OTA_SLOT_A_PART')), ('SLOT_B_DEVICE', d.getVar('OTA_SLOT_B_PART')), ('DATA_DEVICE', '4'))
+    slots = otamgr.layout.slots_conf(d)
+    if slots:
         with open(d.getVar('B') + '/slots.conf', 'w') as f:
-            f.write('# The partitions of this disk have no names.\n')
-            f.writelines('%s=%s%s%s\n' % (key, device, between, number) for key, number in parts)
+            f.write(slots)
 }
 do_compile[prefuncs] += "ota_layout_check"
 do_compile[cleandirs] = "${B}"

@@ -154,6 +154,27 @@ class Disk(MetadataCase):
         ("--emmc", "8GB", "--slot", "1GiB", "--soc", "layerscape", "--boot", "64MiB"),
     )
 
+    def test_a_disk_without_names_of_partitions_needs_slots_conf_and_the_plan_has_that_of_the_recipe(self):
+        for words, name in (
+            (("--soc", "allwinner"), "/dev/mmcblk1p"),
+            (("--device", "/dev/sda", "--table", "msdos"), "/dev/sda"),
+        ):
+            _, parts = self.plan("--emmc", "1GiB", "--slot", "128MiB", "--device", "/dev/mmcblk1", *words)
+            expected = "# The partitions of this disk have no names.\n" + "".join(
+                f"{key}={name}{number}\n"
+                for key, number in (("SLOT_A_DEVICE", 2), ("SLOT_B_DEVICE", 3), ("DATA_DEVICE", 4))
+            )
+            self.assertEqual(expected.strip(), parts["/etc/otamgr/slots.conf"])
+            settings = parts["Settings"]
+            own = {key: value for key, value in re.findall(r'^(OTA_\w+):my-board = "(.*)"$', settings, re.M)}
+            d = self.parsed("recipes-ota/u-boot/ota-fw-env_0.2.0.bb", self.configuration("my-board", **own))
+            folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+            for variable, value in (("B", folder), ("S", ROOT / "recipes-ota/u-boot/files")):
+                d.setVar(variable, str(value))
+            self.run_function("do_compile", d)
+            self.assertEqual(expected, (folder / "slots.conf").read_text())
+        self.assertNotIn("/etc/otamgr/slots.conf", self.plan("--emmc", "1GiB", "--slot", "128MiB")[1])
+
     def test_settings_layout_and_fw_env_config_are_what_the_layer_makes_of_them(self):
         template = (ROOT / "recipes-ota/u-boot/files/fw_env.config.in").read_text()
         for words in self.CASES:
