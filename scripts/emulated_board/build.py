@@ -26,6 +26,8 @@ MIB = 1 << 20
 # partition takes the rest when the board starts for the first time.
 PARTITIONS = (("boot", 20, 16), ("rootfs-a", 36, 192), ("rootfs-b", 228, 192), ("data", 420, 96))
 DISK_MIB = 648
+# The same with a pair of partitions for an image beside the root file system.
+PARTITIONS_WITH_PAIR = (*PARTITIONS[:3], ("app-a", 420, 8), ("app-b", 428, 8), ("data", 436, 80))
 
 SETTINGS = layer.settings(OTA_ENV_STORE="script", OTA_ENV_DEVICE="/dev/vda", OTA_BOOTARGS="console=ttyAMA0")
 
@@ -503,9 +505,9 @@ def signing_key():
     return key
 
 
-def sign_bundle(image, out, version):
-    """A signed bundle of an update image."""
-    bundle.create(out, image, signing_key(), COMPATIBLE, version)
+def sign_bundle(image, out, version, images=()):
+    """A signed bundle of an update image, and images beside it."""
+    bundle.create(out, image, signing_key(), COMPATIBLE, version, images=images)
 
 
 def record_of(version):
@@ -650,6 +652,45 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     (tree / "etc/passwd").write_text("root::0:0:root:/root:/bin/sh\n")
     (tree / "etc/full_ota_record.json").write_text(record)
     _install_libraries(tree, target)
+
+
+# What a co-processor would do: it keeps what it is given, and what it had before.
+HANDLER = """#!/bin/sh
+set -eu
+cd /data
+case $1 in
+install)
+    cat >mcu.new
+    [ "$(wc -c <mcu.new)" = "$OTA_IMAGE_BYTES" ]
+    [ -e mcu.before ] || cp mcu mcu.before
+    mv mcu.new mcu
+    sync
+    ;;
+rollback) [ ! -e mcu.before ] || mv mcu.before mcu ;;
+esac
+"""
+
+
+def image_of(name, version):
+    """An image beside the root file system, for emulation: its first line says what it is."""
+    return f"{name} {version}\n".encode() + hashlib.shake_256(f"{name} {version}".encode()).digest(300000)
+
+
+def give_targets(tree):
+    """Targets for a partition of applications and the firmware of a co-processor; what runs is said when the board has started."""
+    targets = tree / "etc/otamgr/images.d"
+    targets.mkdir()
+    (targets / "app.conf").write_text("SLOT_A_DEVICE=/dev/vda4\nSLOT_B_DEVICE=/dev/vda5\n")
+    (targets / "mcu.conf").write_text("HANDLER=/usr/sbin/mcu-update\nHANDLER_SECONDS=60\n")
+    report = tree / "etc/init.d/images"
+    report.write_text(
+        "#!/bin/sh\n[ -e /data/mcu ] || echo 'mcu 1.0' >/data/mcu\n"
+        'echo "IMAGES app=$(head -n 1 "$(ota-slot image app)") mcu=$(head -n 1 /data/mcu)"\n'
+    )
+    (tree / "usr/sbin/mcu-update").write_text(HANDLER)
+    for program in (report, tree / "usr/sbin/mcu-update"):
+        program.chmod(0o755)
+    (tree / "etc/rcS.d/S95images").symlink_to("../init.d/images")
 
 
 def make_root_read_only(tree):

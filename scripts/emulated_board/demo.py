@@ -12,7 +12,7 @@ def main():
     parser = options.Parser(
         prog="scripts/demo",
         description="Builds an emulated A/B board, boots slot a, publishes version 2.0 and watches the board update itself to slot b.",
-        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n  scripts/demo --read-only squashfs\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
+        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n  scripts/demo --images --fault panic\n  scripts/demo --read-only squashfs\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
     )
     parser.add_argument("--fault", choices=scenario.FAULTS, help="something goes wrong with the update (see below)")
     parser.add_argument(
@@ -22,6 +22,11 @@ def main():
         "--user",
         action="store_true",
         help="the daemon is not root (package otamgr-user); not with --fault or --verified",
+    )
+    parser.add_argument(
+        "--images",
+        action="store_true",
+        help="the bundle brings an application partition, a pair that follows the slot, and firmware for a program that takes it",
     )
     parser.add_argument(
         "--read-only",
@@ -44,11 +49,13 @@ def main():
     arguments = parser.parse_args()
     if arguments.user and (arguments.fault or arguments.verified):
         parser.error("expected --user without --fault and --verified")
+    if arguments.images and (arguments.read_only or arguments.verified or arguments.user):
+        parser.error("expected --images without --read-only, --verified and --user")
 
     screen = show.Show()
     try:
         kind = arguments.read_only or ("squashfs" if arguments.verified else None)
-        board = f"{arguments.fault or 'good'}{'-verified' if arguments.verified else ''}{'-' + kind if kind else ''}"
+        board = f"{arguments.fault or 'good'}{'-verified' if arguments.verified else ''}{'-' + kind if kind else ''}{'-images' if arguments.images else ''}"
         log = build.BUILD / f"disk-{board}.writes" if arguments.record else None
         result = scenario.Scenario(
             screen,
@@ -58,6 +65,7 @@ def main():
             read_only=kind,
             verified=arguments.verified,
             as_user=arguments.user,
+            images=arguments.images,
         ).run()
     except (machine.Timeout, RuntimeError) as problem:
         screen.line("FAILED", str(problem))

@@ -330,20 +330,29 @@ class Scenario:
     """What scripts/demo does. With a write log, every write of the disk goes there, and the disk as it was at power on stays beside it."""
 
     def __init__(
-        self, show, fault_name=None, write_log=None, as_bundle=False, read_only=None, verified=False, as_user=False
+        self,
+        show,
+        fault_name=None,
+        write_log=None,
+        as_bundle=False,
+        read_only=None,
+        verified=False,
+        as_user=False,
+        images=False,
     ):
         """read_only: ext4, squashfs or erofs, for boards whose root is never written to; verified: one of these, and nothing unsigned is started;
-        as_user: the daemon is not root."""
+        as_user: the daemon is not root; images: the bundle brings others beside the root file system."""
         self._show = show
         self._as_user = as_user
         self._verified = None
         self._is_verified = verified
         self._read_only = read_only
+        self._has_images = images
         # What carries no checksums of its own comes in a bundle only.
-        self._as_bundle = as_bundle or read_only in ("squashfs", "erofs")
+        self._as_bundle = as_bundle or images or read_only in ("squashfs", "erofs")
         self._write_log = write_log
         self._name = fault_name or "good"
-        self._board = f"{self._name}{'-verified' if verified else ''}{'-' + read_only if read_only else ''}{'-user' if as_user else ''}"
+        self._board = f"{self._name}{'-verified' if verified else ''}{'-' + read_only if read_only else ''}{'-user' if as_user else ''}{'-images' if images else ''}"
         self._fault = FAULTS.get(fault_name)
         self._log = build.BUILD / "logs" / f"{self._board}.console"
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -361,6 +370,19 @@ class Scenario:
             return (
                 self._builder.with_user("1.0", f"rootfs-1.0{suffix}-user", flashed=True, **kind),
                 self._builder.with_user("2.0", f"rootfs-2.0{suffix}-user", **kind),
+            )
+        if self._has_images:
+
+            def with_targets(tree):
+                build.give_targets(tree)
+                if spoil:
+                    spoil(tree)
+
+            # The name is what the cache knows it by.
+            with_targets.__name__ = f"with_targets_{self._name}"
+            return (
+                self._builder.rootfs("1.0", "rootfs-1.0-images", build.give_targets, flashed=True),
+                self._builder.rootfs("2.0", f"rootfs-2.0-{self._name}-images", with_targets),
             )
         return (
             self._builder.rootfs("1.0", f"rootfs-1.0{suffix}", flashed=True, **kind),
@@ -380,7 +402,7 @@ class Scenario:
         else:
             update = self._builder.image(
                 f"hub_update-{self._board}"
-                if fault and fault.spoil or self._read_only or self._as_user
+                if fault and fault.spoil or self._read_only or self._as_user or self._has_images
                 else "hub_update",
                 new,
             )
@@ -392,7 +414,8 @@ class Scenario:
         if self._as_bundle or fault and fault.bundle_version:
             signed = build.BUILD / f"hub_update-{self._board}.bundle"
             show.line("build", f"signed bundle {signed.name}")
-            build.sign_bundle(update, signed, fault.bundle_version if fault and fault.bundle_version else "2.0")
+            version = fault.bundle_version if fault and fault.bundle_version else "2.0"
+            build.sign_bundle(update, signed, version, self._further_images())
             if fault and fault.tampered:
                 signed.write_bytes(signed.read_bytes().replace(b"\nversion=2.0\n", b"\nversion=9.0\n", 1))
             update = signed
@@ -407,8 +430,11 @@ class Scenario:
                 "ota_bootargs": f"board.url={publisher.address()}",
                 **({"ota_floor": fault.floor} if fault and fault.floor else {}),
             },
+            **({"partitions": build.PARTITIONS_WITH_PAIR} if self._has_images else {}),
             **(self._verified.disk(f"board.url={publisher.address()}") if self._verified else {}),
         )
+        if self._has_images:
+            self._place(disk, "app-a", build.image_of("app", "1.0"))
         if self._write_log:
             self._write_log.with_suffix(".recorded").unlink(missing_ok=True)
             build.run("cp", "--sparse=always", disk, self._write_log.with_suffix(".base"))
@@ -420,6 +446,37 @@ class Scenario:
             self._write_log.with_suffix(".header").write_bytes(self.header)
             self._write_log.with_suffix(".recorded").write_text(recorded_with([old, new]))
         return result
+
+    def _further_images(self):
+        found = []
+        for name in ("app", "mcu") if self._has_images else ():
+            path = build.BUILD / f"{name}-2.0.img"
+            path.write_bytes(build.image_of(name, "2.0"))
+            found.append((name, path, False))
+        return found
+
+    @staticmethod
+    def _place(disk, partition, content):
+        with open(disk, "r+b") as out:
+            out.seek(inspect_disk.partitions(disk)[partition][0])
+            out.write(content)
+
+    def _images_checked(self, disk, updated, result, journal):
+        """Each slot has its own application, and the co-processor what belongs to the system that runs."""
+        written = updated or self._fault.spoil
+        for slot, version in (("a", "1.0"), *([("b", "2.0")] if written else [])):
+            expected = build.BUILD / f"app-{version}.img"
+            expected.write_bytes(build.image_of("app", version))
+            result.check(
+                inspect_disk.holds(disk, f"app-{slot}", expected), f"app-{slot} is not the application of {version}"
+            )
+        with inspect_disk.FileSystem(disk, "data") as data:
+            firmware, record = data.read("/mcu") or b"", data.read("/otamgr/images/mcu")
+        expected = build.image_of("mcu", "2.0") if updated else b"mcu 1.0\n"
+        result.check(firmware == expected, f"the co-processor has {firmware[:10]}")
+        result.check(record is None, f"a handler's record is left: {record}")
+        taken_back = "image-taken-back " in journal
+        result.check(taken_back == bool(written and not updated), f"the handler's rollback in the journal:\n{journal}")
 
     def _machine(self, disk):
         return machine.Machine(
@@ -435,7 +492,7 @@ class Scenario:
         show, fault, result = self._show, self._fault, Result()
         show.step("Boot slot a")
         with self._machine(disk) as board:
-            before = board.wait(BOOTED, BOOT, fail=DANGER)
+            before = self._booted(board, "1.0")
             board.wait(r"hubby_state|HUBBY_STATE|51611", BOOT)
             show.step(f"Publish version 2.0{f' ({self._name}: {fault.about})' if fault else ''}")
             started = show.seconds()
@@ -456,6 +513,8 @@ class Scenario:
         with inspect_disk.FileSystem(disk, "data") as data:
             journal = (data.read("/otamgr/journal") or b"").decode()
         updated = not fault or self._name == "power-cut"
+        if self._has_images:
+            self._images_checked(disk, updated, result, journal)
         wanted = "b" if updated else "a"
         result.check(after[1] == wanted, f"expected the board on slot {wanted}, found {after[1]}")
         result.check(after[2] == ("2.0" if updated else "1.0"), f"version {after[2]} runs")
@@ -507,9 +566,14 @@ class Scenario:
 
     def _good(self, board, _disk, _publisher):
         board.wait("OTA: trial of slot b", UPDATE, fail="ota_upgrade_failed|NO BOOTABLE SLOT")
-        after = board.wait(BOOTED, BOOT, fail=DANGER)
+        after = self._booted(board, "2.0")
         board.wait("slot_committed:slot=b", COMMIT)
         return after
+
+    def _booted(self, board, version):
+        if self._has_images:
+            board.wait(rf"IMAGES app=app {version} mcu=mcu {version}", BOOT, fail=DANGER)
+        return board.wait(BOOTED, BOOT, fail=DANGER)
 
     def _refused(self, board, _disk, _publisher):
         board.wait("ota_upgrade_failed", UPDATE)
@@ -521,7 +585,8 @@ class Scenario:
         publisher.withdraw()
         board.wait("OTA: booting slot a", 2 * UPDATE)
         # The guard works beside the other services, so either line may come first.
-        return board.wait_all([BOOTED, "rolled-back"], BOOT)[0]
+        taken_back = ["image mcu: .* was taken back"] if self._has_images else []
+        return board.wait_all([BOOTED, "rolled-back", *taken_back], BOOT)[0]
 
     def _power_cut(self, board, disk, publisher):
         board.wait(r"ota_progress:phase=write,percent=[3-9]\d", UPDATE)
