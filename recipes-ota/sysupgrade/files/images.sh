@@ -205,7 +205,6 @@ image_settled() {
     if [ "$image_slot" != "$2" ]; then
         if image_taken_back "$1"; then
             journal_append image-taken-back "image=$1" "txn=$image_txn"
-            complain "image $1: what update $image_txn brought was taken back"
         else
             journal_append image-not-taken-back "image=$1" "txn=$image_txn" "reason=$image_error"
             complain "$image_error"
@@ -214,6 +213,8 @@ image_settled() {
     fi
     rm -f "$IMAGES_RECORDS/$1"
     limited sync || :
+    # When it is said, the record is gone.
+    [ "$image_slot" = "$2" ] || complain "image $1: what update $image_txn brought was taken back"
 }
 
 image_taken_back() {
