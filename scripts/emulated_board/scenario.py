@@ -101,7 +101,7 @@ FAULTS = {
     "no-otamgr": Fault(
         "the update's JVM cannot start: the guard ends the trial without any Java",
         spoil=_without_jvm_and_soon_over,
-        reason=r"rolled-back .*not committed before the deadline",
+        reason=r"rolled-back .*last-words=.*libjvm\.so.*not committed before the deadline",
     ),
     "unhealthy": Fault(
         "a health check of the update never passes: otamgr says which one and gives up the trial",
