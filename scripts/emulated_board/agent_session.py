@@ -12,7 +12,7 @@ _MESSAGE = re.compile(r"otamgr: callback:message=([a-z-]+)(?:,target=[^,]*)?(?:,
 
 class Session:
     #: So often a command is given to see what it costs, and so many of these count as the first and as later ones.
-    _CALLS, _SOME = 26, 5
+    _CALLS, _SOME = 41, 5
 
     def __init__(self, screen, disk, source, log, write_log=None):
         self._screen, self._source = screen, source
