@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """scripts/soak: messages and updates without a pause on one board; memory, descriptors and threads of the daemon must stay as they are."""
 
-import argparse
 import os
 import random
 import re
@@ -10,6 +9,7 @@ import time
 from pathlib import Path
 
 from emulated_board import build, cycle_model, cycles, endurance, machine, scenario, show
+from otamgr import options
 
 FOLDER = build.BUILD / "soak"
 DAEMON = b"org.metaotamgr.daemon.OtamgrMain"
@@ -256,9 +256,8 @@ class Soak:
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="scripts/soak",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="One board, on which hubby talks without a pause and updates come one after the other. Memory, descriptors and threads of the\n"
         "daemon, processes of the board and what is used on /run and /tmp must stay as they are, within one daemon's life and from the first\n"
         "daemon to the last. Before, the wake-ups of a daemon to which nobody says anything are counted. Most updates are damaged, so that the\n"
