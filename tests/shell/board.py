@@ -488,7 +488,7 @@ class Board:
     def _mounts(self):
         return [
             line.split()[4].replace("\\040", " ")
-            for line in open("/proc/self/mountinfo")
+            for line in Path("/proc/self/mountinfo").read_text().splitlines()
             if line.split()[4] == str(self.root) or line.split()[4].startswith(f"{self.root}/")
         ]
 

@@ -51,6 +51,8 @@ CODES = {
     21: "over the budget",
     22: "needs more of the bundle",
     23: "no key for it",
+    24: "no target for an image",
+    25: "an image is not taken",
 }
 
 

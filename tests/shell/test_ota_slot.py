@@ -213,12 +213,14 @@ def note_refused(factory):
 def usage(factory):
     board = factory.board()
     for arguments, words in (
-        ([], "status, commit, cancel, rollback or note"),
+        ([], "status, commit, cancel, rollback, image or note"),
         (["frobnicate"], "frobnicate"),
         (["status", "-x"], "-x"),
         (["commit", "b"], "b"),
         (["status", "--json", "x"], "--json"),
-        ([""], "status, commit, cancel, rollback or note"),
+        (["image"], "name of an image"),
+        (["image", "../x"], "../x"),
+        ([""], "status, commit, cancel, rollback, image or note"),
     ):
         result = board.run("/sbin/ota-slot", *arguments)
         equal(result.code, 2, f"exit code of {arguments}")

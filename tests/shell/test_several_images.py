@@ -208,7 +208,7 @@ NOT_FOR_THIS_DEVICE = {
 }
 
 
-@promise("refused before anything is touched: {}", cases=NOT_FOR_THIS_DEVICE)
+@promise("exit 24: refused before anything is touched: {}", cases=NOT_FOR_THIS_DEVICE)
 def not_for_this_device(factory, what):
     options, code, words = NOT_FOR_THIS_DEVICE[what]
     board = images_board(factory, **options)
