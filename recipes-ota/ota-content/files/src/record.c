@@ -2,19 +2,17 @@
 #include "record.h"
 
 #include "facts.h"
+#include "tagger.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TAG 16
-#define KEY 32
 /* Of 16 TiB in pieces of 64 KiB; a file that says more is no record. */
 #define COUNT_LIMIT (UINT64_C(1) << 28)
 
@@ -22,7 +20,7 @@
 struct head {
     char magic[8];
     uint64_t piece, bytes, count;
-    unsigned char key[KEY];
+    unsigned char key[TAG_KEY];
 };
 static const char magic[8] = "otarec1";
 
@@ -31,8 +29,7 @@ struct record {
     unsigned char (*tags)[TAG];
     size_t room;
     bool closed; /* a short piece was the last */
-    EVP_MAC *mac;
-    EVP_MAC_CTX *context;
+    struct tagger *tagger;
 };
 
 static int record_made(struct record **made, struct reason *reason) {
@@ -40,9 +37,8 @@ static int record_made(struct record **made, struct reason *reason) {
     if (record == NULL) {
         return fail(reason, CODE_RESOURCES, "no memory for a record of what was read");
     }
-    record->mac = EVP_MAC_fetch(NULL, "POLY1305", NULL);
-    record->context = record->mac == NULL ? NULL : EVP_MAC_CTX_new(record->mac);
-    if (record->context == NULL) {
+    record->tagger = tagger_new();
+    if (record->tagger == NULL) {
         record_free(record);
         return fail(reason, CODE_UNEXPECTED, "libcrypto offers no Poly1305, which the record of what was read needs");
     }
@@ -57,7 +53,7 @@ int record_new(struct record **record, size_t piece, struct reason *reason) {
     }
     memcpy((*record)->head.magic, magic, sizeof magic);
     (*record)->head.piece = piece;
-    if (RAND_priv_bytes((*record)->head.key, KEY) != 1) {
+    if (RAND_priv_bytes((*record)->head.key, TAG_KEY) != 1) {
         record_free(*record);
         *record = NULL;
         return fail(reason, CODE_UNEXPECTED, "libcrypto draws no random numbers");
@@ -67,18 +63,11 @@ int record_new(struct record **record, size_t piece, struct reason *reason) {
 
 void record_free(struct record *record) {
     if (record != NULL) {
-        EVP_MAC_CTX_free(record->context);
-        EVP_MAC_free(record->mac);
+        tagger_free(record->tagger);
         free(record->tags);
         OPENSSL_cleanse(&record->head, sizeof record->head);
         free(record);
     }
-}
-
-static bool tagged(struct record *record, const void *data, size_t size, unsigned char tag[TAG]) {
-    size_t length = 0;
-    return EVP_MAC_init(record->context, record->head.key, KEY, NULL) == 1 && EVP_MAC_update(record->context, data, size) == 1 &&
-           EVP_MAC_final(record->context, tag, &length, TAG) == 1 && length == TAG;
 }
 
 int record_add(struct record *record, const void *data, size_t size, struct reason *reason) {
@@ -98,7 +87,7 @@ int record_add(struct record *record, const void *data, size_t size, struct reas
         record->tags = tags;
         record->room = room;
     }
-    if (!tagged(record, data, size, record->tags[record->head.count])) {
+    if (!tagged(record->tagger, record->head.key, data, size, record->tags[record->head.count])) {
         return fail(reason, CODE_UNEXPECTED, "libcrypto computes no Poly1305");
     }
     record->head.count++;
@@ -113,7 +102,7 @@ bool record_knows(struct record *record, uint64_t index, const void *data, size_
         return false;
     }
     uint64_t left = record->head.bytes - index * record->head.piece;
-    return size == (left < record->head.piece ? left : record->head.piece) && tagged(record, data, size, tag) &&
+    return size == (left < record->head.piece ? left : record->head.piece) && tagged(record->tagger, record->head.key, data, size, tag) &&
            CRYPTO_memcmp(tag, record->tags[index], TAG) == 0;
 }
 

@@ -3,23 +3,21 @@
 
 #include "facts.h"
 #include "index.h"
+#include "tagger.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { TAG = 16, KEY = 32 };
-
 /* The file: this, then the runs, ascending. Written and read by the same program on the same machine. */
 struct head {
     char magic[8];
     uint64_t count;
-    uint8_t key[KEY];
+    uint8_t key[TAG_KEY];
 };
 static const char magic[8] = "otawrt1";
 static const char file_name[] = "writes";
@@ -31,8 +29,7 @@ struct noted {
 
 struct writes_reader {
     const struct writes *writes;
-    EVP_MAC *mac;
-    EVP_MAC_CTX *context;
+    struct tagger *tagger;
     size_t next; /* the run that the last answer came from, or the one behind it */
 };
 
@@ -47,9 +44,8 @@ struct writes_reader *writes_reader_new(const struct writes *writes) {
     struct writes_reader *reader = calloc(1, sizeof *reader);
     if (reader != NULL) {
         reader->writes = writes;
-        reader->mac = EVP_MAC_fetch(NULL, "POLY1305", NULL);
-        reader->context = reader->mac == NULL ? NULL : EVP_MAC_CTX_new(reader->mac);
-        if (reader->context == NULL) {
+        reader->tagger = tagger_new();
+        if (reader->tagger == NULL) {
             writes_reader_free(reader);
             reader = NULL;
         }
@@ -59,16 +55,13 @@ struct writes_reader *writes_reader_new(const struct writes *writes) {
 
 void writes_reader_free(struct writes_reader *reader) {
     if (reader != NULL) {
-        EVP_MAC_CTX_free(reader->context);
-        EVP_MAC_free(reader->mac);
+        tagger_free(reader->tagger);
         free(reader);
     }
 }
 
-static bool tagged(const struct writes_reader *reader, const uint8_t *bytes, uint32_t count, uint8_t tag[TAG]) {
-    size_t length = 0;
-    return EVP_MAC_init(reader->context, reader->writes->head.key, KEY, NULL) == 1 &&
-           EVP_MAC_update(reader->context, bytes, (size_t)count * BLOCK) == 1 && EVP_MAC_final(reader->context, tag, &length, TAG) == 1 && length == TAG;
+static bool run_tagged(const struct writes_reader *reader, const uint8_t *bytes, uint32_t count, uint8_t tag[TAG]) {
+    return tagged(reader->tagger, reader->writes->head.key, bytes, (size_t)count * BLOCK, tag);
 }
 
 int writes_new(struct writes **made, struct reason *reason) {
@@ -79,7 +72,7 @@ int writes_new(struct writes **made, struct reason *reason) {
     }
     memcpy(writes->head.magic, magic, sizeof magic);
     writes->writer = writes_reader_new(writes);
-    if (writes->writer == NULL || RAND_priv_bytes(writes->head.key, KEY) != 1) {
+    if (writes->writer == NULL || RAND_priv_bytes(writes->head.key, TAG_KEY) != 1) {
         return fail(reason, CODE_UNEXPECTED, "libcrypto offers no Poly1305 or no random numbers, which the record of what is written needs");
     }
     return 0;
@@ -115,7 +108,7 @@ int writes_add(struct writes *writes, uint32_t block, uint32_t count, const uint
         }
         struct noted *run = &writes->runs[writes->head.count];
         *run = (struct noted){.block = block, .count = part};
-        if (!tagged(writes->writer, bytes, part, run->tag)) {
+        if (!run_tagged(writes->writer, bytes, part, run->tag)) {
             return fail(reason, CODE_UNEXPECTED, "libcrypto computes no Poly1305");
         }
         writes->head.count++;
@@ -255,7 +248,7 @@ static const struct noted *run_at(struct writes_reader *reader, uint32_t block) 
 uint32_t writes_known(struct writes_reader *reader, uint32_t block, uint32_t count, const uint8_t *bytes) {
     uint8_t tag[TAG];
     const struct noted *run = run_at(reader, block);
-    if (run == NULL || run->count > count || !tagged(reader, bytes, run->count, tag) || CRYPTO_memcmp(tag, run->tag, TAG) != 0) {
+    if (run == NULL || run->count > count || !run_tagged(reader, bytes, run->count, tag) || CRYPTO_memcmp(tag, run->tag, TAG) != 0) {
         return 0;
     }
     reader->next++;
