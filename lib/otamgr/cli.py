@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the programs for people on a build host share that end when nobody reads what they print; those that run on have options.py alone."""
+"""
+What the programs for people on a build host share that end when nobody reads what they print; those that run on have options.py
+alone.
+"""
 
 import signal
 

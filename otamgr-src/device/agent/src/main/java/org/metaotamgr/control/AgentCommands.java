@@ -26,7 +26,10 @@ import org.metaotamgr.device.NearestWord;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.device.SlotStatus;
 
-/** The commands {@code check}, {@code pull}, {@code install}, {@code run}, {@code status}, {@code list}, {@code rollback}, {@code watch}. */
+/**
+ * The commands {@code check}, {@code pull}, {@code install}, {@code run}, {@code status}, {@code list}, {@code rollback},
+ * {@code watch}.
+ */
 public final class AgentCommands implements ControlServer.Handler {
     /** A bundle that is pulled in parts lacks some, when a slot has changed since. */
     private static final int MAX_PULLS = 4;

@@ -25,8 +25,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.metaotamgr.simulator.HubbyDownload;
 
 /**
- * How the page looks, at three widths, light and dark, with no, three and three hundred devices; pictures are in target/page. They are compared with
- * those in src/test/pictures, which {@code -Dpage.pictures=write} makes anew: look at them before you commit them.
+ * How the page looks, at three widths, light and dark, with no, three and three hundred devices; pictures are in target/page. They are
+ * compared with those in src/test/pictures, which {@code -Dpage.pictures=write} makes anew: look at them before you commit them.
  */
 @DisplayName("The looks of the page in a headless Chromium")
 class PageLooksTest extends InBrowser {
