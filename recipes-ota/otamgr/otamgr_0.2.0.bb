@@ -45,11 +45,11 @@ do_compile () {
     libraries=${STAGING_DATADIR}/java
     ota_java_compile ${B}/wire "$libraries" ${S}/otamgr-src/device/wire/src/main/java
     ota_java_jar ${B}/otamgr-wire.jar ${B}/wire
-    ota_java_compile ${B}/attribute-client ${B}/wire:$libraries/junixsocket-common.jar ${S}/otamgr-src/device/attribute-client/src/main/java
-    ota_java_jar ${B}/otamgr-attribute-client.jar ${B}/attribute-client
     jackson=$libraries/jackson-databind.jar:$libraries/jackson-core.jar:$libraries/jackson-annotations.jar
     ota_java_compile ${B}/base $jackson ${S}/otamgr-src/device/base/src/main/java
     ota_java_jar ${B}/otamgr-base.jar ${B}/base
+    ota_java_compile ${B}/attribute-client ${B}/base:${B}/wire:$libraries/junixsocket-common.jar ${S}/otamgr-src/device/attribute-client/src/main/java
+    ota_java_jar ${B}/otamgr-attribute-client.jar ${B}/attribute-client
     ota_java_compile ${B}/agent ${B}/base:$jackson:$libraries/junixsocket-common.jar ${S}/otamgr-src/device/agent/src/main/java
     cp -R ${S}/otamgr-src/device/agent/src/main/resources/. ${B}/agent
     ota_java_jar ${B}/otamgr-agent.jar ${B}/agent

@@ -28,6 +28,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.regex.Pattern;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLParameters;
+import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.Proxies;
 
 /**
@@ -199,9 +200,9 @@ final class Rest {
     }
 
     private Duration pause(int attempt) {
-        long longest = Math.min(LONGEST_PAUSE.toMillis(), FIRST_PAUSE.toMillis() << Math.min(attempt, 10));
         // Spread, so that many callers that failed together do not come back together.
-        return Duration.ofMillis(longest / 2 + ThreadLocalRandom.current().nextLong(longest / 2 + 1));
+        return Backoff.spread(
+                Backoff.doubled(FIRST_PAUSE, LONGEST_PAUSE, attempt), ThreadLocalRandom.current()::nextDouble);
     }
 
     private void sleep(Duration duration) throws OtaException {

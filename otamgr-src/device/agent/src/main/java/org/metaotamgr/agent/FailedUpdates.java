@@ -9,6 +9,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.temporal.ChronoUnit;
 import java.util.Optional;
+import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.BootClock;
 import org.metaotamgr.device.BoundedFile;
 import org.metaotamgr.device.DurableFile;
@@ -101,18 +102,11 @@ public final class FailedUpdates {
             return new Verdict(Decision.REFUSE, Duration.ZERO, reason);
         }
         Duration since = boot.bootId().equals(update.bootId()) ? boot.uptime().minus(update.uptime()) : boot.uptime();
-        Duration left = waitAfter(update.failures()).minus(since);
+        Duration left = Backoff.doubled(config.backoff(), LONGEST_WAIT, update.failures() - 1)
+                .minus(since);
         return left.isNegative() || left.isZero()
                 ? new Verdict(Decision.INSTALL, Duration.ZERO, reason)
                 : new Verdict(Decision.WAIT, left, reason);
-    }
-
-    private Duration waitAfter(int failures) {
-        Duration wait = config.backoff();
-        for (int i = 1; i < failures && wait.compareTo(LONGEST_WAIT) < 0; i++) {
-            wait = wait.multipliedBy(2);
-        }
-        return wait.compareTo(LONGEST_WAIT) > 0 ? LONGEST_WAIT : wait;
     }
 
     /**

@@ -60,7 +60,7 @@ class ArchitectureTest {
     @DisplayName("has no arrow beside those that are drawn")
     void arrows() {
         usesOnly("wire");
-        usesOnly("attribute", "wire");
+        usesOnly("attribute", "device", "wire");
         usesOnly("device");
         usesOnly("agent", "device");
         usesOnly("bundle", "agent", "device");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.daemon;
+package org.metaotamgr.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -13,8 +13,6 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.metaotamgr.device.ProcessRunner;
-import org.metaotamgr.device.SystemProcessRunner;
 
 @Timeout(60)
 class SystemProcessRunnerTest {
@@ -41,8 +39,7 @@ class SystemProcessRunnerTest {
         }
     }
 
-    private final RecordingLog log = new RecordingLog();
-    private final SystemProcessRunner runner = new SystemProcessRunner(log);
+    private final SystemProcessRunner runner = new SystemProcessRunner((severity, line) -> {});
     private final Listener listener = new Listener();
 
     private int end() throws Exception {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-package org.metaotamgr.daemon;
+package org.metaotamgr.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -7,23 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.time.Clock;
-import java.time.Duration;
-import java.time.Instant;
-import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.metaotamgr.agent.TransactionIds;
-import org.metaotamgr.device.Backoff;
-import org.metaotamgr.device.BoundedLines;
-import org.metaotamgr.device.Printable;
-import org.metaotamgr.device.ProgressLine;
-import org.metaotamgr.device.SlotStatus;
-import org.metaotamgr.device.SysupgradeExit;
 
 class SmallTypesTest {
     @Test
@@ -74,41 +63,11 @@ class SmallTypesTest {
     }
 
     @Test
-    void hubbyStatesThatAreNotDefinedCountAsUnknown() {
-        assertEquals(HubbyState.UNKNOWN, HubbyState.of((byte) 0));
-        assertEquals(HubbyState.CONNECTED, HubbyState.of((byte) 1));
-        assertEquals(HubbyState.UNREACHABLE, HubbyState.of((byte) 2));
-        assertEquals(HubbyState.UNKNOWN, HubbyState.of((byte) 3));
-        assertEquals(HubbyState.UNKNOWN, HubbyState.of((byte) -1));
-    }
-
-    @Test
     void whatIsLoggedStaysOneLine() {
         assertEquals("/tmp/a\\u000aota_notification\\u001b[2J", Printable.of("/tmp/a\nota_notification\u001b[2J"));
         assertEquals("\u00fc\u732b", Printable.of("\u00fc\u732b"));
         assertEquals(Printable.MAX_LENGTH + 3, Printable.of("x".repeat(70000)).length());
         assertEquals("/tmp/\ufffd", Printable.of(new byte[] {'/', 't', 'm', 'p', '/', (byte) 0xff}));
-    }
-
-    @Test
-    void anIdFitsWhatSysupgradeTakes() {
-        TransactionIds ids =
-                new TransactionIds(Clock.fixed(Instant.parse("2026-01-31T23:59:59Z"), ZoneOffset.UTC), () -> -2);
-        String id = ids.next("ba7816bf8f01cfea");
-        assertEquals("20260131T235959Z-ba7816bf-fffe", id);
-        assertTrue(id.matches("[A-Za-z0-9._-]{1,40}"));
-    }
-
-    @Test
-    void aBackoffDoublesUpToItsLongest() {
-        Backoff backoff = new Backoff(Duration.ofSeconds(5), Duration.ofSeconds(60));
-        List<Long> waits = new ArrayList<>();
-        for (int i = 0; i < 6; i++) {
-            waits.add(backoff.next().toSeconds());
-        }
-        assertEquals(List.of(5L, 10L, 20L, 40L, 60L, 60L), waits);
-        backoff.reset();
-        assertEquals(5, backoff.next().toSeconds());
     }
 
     @Test

@@ -2,32 +2,24 @@
 package org.metaotamgr.daemon;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Clock;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.metaotamgr.agent.FailedUpdates;
 import org.metaotamgr.agent.FailureMemory;
-import org.metaotamgr.agent.RetryPolicy;
-import org.metaotamgr.device.BootClock;
-import org.metaotamgr.device.FileOperations;
 import org.metaotamgr.device.SysupgradeExit;
 
-class FailedUpdatesTest {
+class RetryTest {
     @TempDir
     private Path folder;
 
@@ -414,93 +406,6 @@ class FailedUpdatesTest {
     }
 
     @Nested
-    class Waits {
-        private final List<String> events = new ArrayList<>();
-        private Duration uptime = Duration.ZERO;
-        private String bootId = "one";
-
-        private FailedUpdates failures(int attempts, long backoff) {
-            return new FailedUpdates(
-                    new RetryPolicy(folder.resolve("memory"), attempts, Duration.ofSeconds(backoff)),
-                    new RecordingFiles(events),
-                    Clock.systemUTC(),
-                    new BootClock() {
-                        @Override
-                        public Duration uptime() {
-                            return uptime;
-                        }
-
-                        @Override
-                        public String bootId() {
-                            return bootId;
-                        }
-                    },
-                    device.log);
-        }
-
-        private FailedUpdates failed(int times, int attempts, long backoff) {
-            FailedUpdates failures = failures(attempts, backoff);
-            for (int i = 0; i < times; i++) {
-                failures.starting("T" + i, "a".repeat(64), "a");
-                failures.refused("T" + i, "it is no good");
-            }
-            return failures;
-        }
-
-        @ParameterizedTest
-        @CsvSource({
-            "1, 600, 600",
-            "2, 600, 1200",
-            "3, 600, 2400",
-            "8, 600, 76800",
-            "9, 600, 86400",
-            "99, 600, 86400",
-            "1, 86400, 86400",
-            "2, 86400, 86400",
-            "99, 1, 86400",
-            "5, 0, 0"
-        })
-        void theyDoubleUpToADay(int times, long backoff, long seconds) {
-            assertEquals(
-                    Duration.ofSeconds(seconds),
-                    failed(times, 100, backoff).verdict("a".repeat(64)).remaining());
-        }
-
-        @Test
-        void theyGoOnWhenTheDaemonIsRestarted() {
-            uptime = Duration.ofSeconds(1000);
-            failed(1, 3, 600);
-            uptime = Duration.ofSeconds(1400);
-            assertEquals(
-                    Duration.ofSeconds(200),
-                    failures(3, 600).verdict("a".repeat(64)).remaining());
-        }
-
-        @Test
-        void aRebootNeverShortensThem() {
-            uptime = Duration.ofSeconds(1000);
-            failed(1, 3, 600);
-            bootId = "two";
-            uptime = Duration.ofSeconds(500);
-            assertEquals(
-                    Duration.ofSeconds(100),
-                    failures(3, 600).verdict("a".repeat(64)).remaining());
-            uptime = Duration.ofSeconds(600);
-            assertEquals(
-                    FailedUpdates.Decision.INSTALL,
-                    failures(3, 600).verdict("a".repeat(64)).decision());
-        }
-
-        @ParameterizedTest
-        @CsvSource({"1, 1, REFUSE", "1, 2, WAIT", "4, 5, WAIT", "5, 5, REFUSE", "6, 5, REFUSE"})
-        void theyEndWithTheAttempts(int times, int attempts, FailedUpdates.Decision decision) {
-            assertEquals(
-                    decision,
-                    failed(times, attempts, 600).verdict("a".repeat(64)).decision());
-        }
-    }
-
-    @Nested
     class Memory {
         @Test
         void itIsOnTheStorageBeforeSysupgradeStarts() {
@@ -522,89 +427,6 @@ class FailedUpdatesTest {
         }
 
         @Test
-        void itSurvivesAsWritten() throws IOException {
-            FailureMemory memory = new FailureMemory(
-                    List.of(new FailureMemory.Failed(
-                            "0".repeat(64),
-                            7,
-                            "é \"x\" \\u000a",
-                            "2026-01-31T23:59:59Z",
-                            "id",
-                            Duration.ofSeconds(77))),
-                    List.of(
-                            new FailureMemory.Started("T-1._x", "f".repeat(64), "a", ""),
-                            new FailureMemory.Started("T2", "e".repeat(64), "", "health check x: y")));
-            assertEquals(memory, FailureMemory.ofJson(memory.toJson()));
-            assertEquals(FailureMemory.EMPTY, FailureMemory.ofJson(FailureMemory.EMPTY.toJson()));
-        }
-
-        @ParameterizedTest
-        @ValueSource(
-                strings = {
-                    "",
-                    "\0\0\0\0",
-                    "[]",
-                    "null",
-                    "{}",
-                    "{\"failed\":[],\"started\":{}}",
-                    "{\"failed\":[{}],\"started\":[]}",
-                    "{\"failed\":[5],\"started\":[]}",
-                    "{\"failed\":[],\"started\":[{\"txn\":\"a b\",\"headerSha256\":\"\",\"fromSlot\":\"a\",\"problem\":\"\"}]}",
-                    "{\"failed\":[],\"started\":[]} {}",
-                    "{\"failed\":[],"
-                })
-        void aFileThatIsDamagedIsWarnedAboutOnceAndStartedAfresh(String content) throws IOException {
-            Files.createDirectory(device.config.retry().directory());
-            Files.writeString(file(), content);
-            device.started("committed").offers("a");
-            assertEquals(
-                    1,
-                    device.log.count("ota_memory:file=" + file() + ",error="),
-                    device.log.lines().toString());
-            assertEquals(List.of("a.img"), device.images());
-            device.sysupgradeFails(5);
-            assertEquals(1, memory().failed().size());
-        }
-
-        @Test
-        void aFileThatIsHugeOrNoneIsStartedAfresh() throws IOException {
-            Files.createDirectory(device.config.retry().directory());
-            Files.writeString(file(), " ".repeat(256 * 1024 + 1));
-            device.started("committed").offers("a");
-            assertEquals(List.of("a.img"), device.images());
-            device.sysupgradeFails(13);
-            Files.delete(file());
-            Files.createDirectory(file());
-            device.offers("b");
-            assertEquals(List.of("a.img", "b.img"), device.images());
-        }
-
-        @ParameterizedTest
-        @ValueSource(strings = {"create", "sync", "rename", "syncFolder"})
-        void aStorageThatFailsIsLoudAndCountsInThisProcessNevertheless(String operation) {
-            device.files.fails(operation);
-            device.started("committed").offers("a");
-            device.sysupgradeFails(5);
-            assertTrue(device.log.count("ota_memory:file=" + file() + ",error=") > 0);
-            device.offers("a");
-            device.pass(600);
-            assertEquals(List.of("a.img"), device.images());
-        }
-
-        @Test
-        void aMissingParentIsNotCreated() throws IOException {
-            Path data = Files.createDirectory(folder.resolve("data"));
-            FailedUpdates failures = new FailedUpdates(
-                    new RetryPolicy(data.resolve("not-mounted/otamgr"), 3, Duration.ZERO),
-                    new FileOperations.Real(),
-                    Clock.systemUTC(),
-                    new BootClock.Kernel(),
-                    device.log);
-            failures.starting("T", "a".repeat(64), "a");
-            assertFalse(Files.exists(data.resolve("not-mounted")));
-        }
-
-        @Test
         void removingTheFileIsEnoughToForget() throws IOException {
             device.started("committed").offers("a");
             device.sysupgradeFails(5);
@@ -615,37 +437,6 @@ class FailedUpdatesTest {
             assertEquals(0, device.log.count("ota_dropped:"));
             device.sysupgradeFails(5);
             assertEquals(1, memory().failed().get(0).failures());
-        }
-
-        @Test
-        void itIsBoundedAndTheOldestGoesFirst() {
-            FailureMemory memory = FailureMemory.EMPTY;
-            for (int i = 0; i < 100; i++) {
-                memory = memory.withFailed(new FailureMemory.Failed(
-                                String.format("%064x", i), 1, "r".repeat(512), "", "", Duration.ZERO))
-                        .withStarted(
-                                new FailureMemory.Started("T" + i, String.format("%064x", i), "a", "p".repeat(512)));
-            }
-            assertEquals(32, memory.failed().size());
-            assertEquals(String.format("%064x", 99), memory.failed().get(31).headerSha256());
-            assertEquals(String.format("%064x", 68), memory.failed().get(0).headerSha256());
-            assertEquals(8, memory.started().size());
-            assertEquals("T92", memory.started().get(0).txn());
-            assertTrue(memory.toJson().length < 64 * 1024);
-        }
-
-        @Test
-        void whatFailsAgainIsTheNewest() {
-            FailureMemory.Failed first = new FailureMemory.Failed("1".repeat(64), 1, "", "", "", Duration.ZERO);
-            FailureMemory.Failed second = new FailureMemory.Failed("2".repeat(64), 1, "", "", "", Duration.ZERO);
-            FailureMemory.Failed again = new FailureMemory.Failed("1".repeat(64), 2, "", "", "", Duration.ZERO);
-            assertEquals(
-                    List.of(second, again),
-                    FailureMemory.EMPTY
-                            .withFailed(first)
-                            .withFailed(second)
-                            .withFailed(again)
-                            .failed());
         }
 
         @Test
