@@ -27,7 +27,9 @@ OTA_BUNDLE_TRUST ?= ""
 OTA_BUNDLE_REVOKED ?= ""
 # Certificates of those for whom the bundle is encrypted, PEM files. Empty: it is not.
 OTA_BUNDLE_RECIPIENTS ?= ""
-# Where devices have the private key for that: a file or a pkcs11: URI.
+# Files of keys that many devices have, for whom it is encrypted as well: 64 hexadecimal digits (openssl rand -hex 32).
+OTA_BUNDLE_SHARED_KEYS ?= ""
+# Where devices have the key for that: a file with the private or the shared one, or a pkcs11: URI.
 OTA_DECRYPTION_KEY ?= ""
 # Further private keys that sign the bundle as well, while devices change from one key to another.
 OTA_BUNDLE_ALSO ?= ""
@@ -176,12 +178,13 @@ python ota_bundle_make () {
                              judge=lambda made: judge.as_device(made, d.getVar('OTA_BUNDLE_KEY'), bb.warn),
                              also=(d.getVar('OTA_BUNDLE_ALSO') or '').split(), images=ota_bundle_images(d))
         recipients = (d.getVar('OTA_BUNDLE_RECIPIENTS') or '').split()
-        if recipients:
+        shared = (d.getVar('OTA_BUNDLE_SHARED_KEYS') or '').split()
+        if recipients or shared:
             # Signed anew, and not by the others: the manifest is another one.
             if d.getVar('OTA_BUNDLE_ALSO'):
-                bb.fatal('OTA_BUNDLE_RECIPIENTS and OTA_BUNDLE_ALSO: expected one of them, found both; sign the encrypted bundle with: ota-bundle sign --add')
+                bb.fatal('OTA_BUNDLE_RECIPIENTS or OTA_BUNDLE_SHARED_KEYS, and OTA_BUNDLE_ALSO: expected one of them, found both; sign the encrypted bundle with: ota-bundle sign --add')
             made = bundle.encrypt(os.path.join(folder, name), os.path.join(folder, name), d.getVar('OTA_BUNDLE_KEY'),
-                                  d.getVar('OTA_BUNDLE_CERT') or None, recipients)
+                                  d.getVar('OTA_BUNDLE_CERT') or None, recipients, shared=shared)
         with bundle.open_bundle(os.path.join(folder, name)) as opened:
             signer = opened.signed_by([os.path.join(d.getVar('OTA_TRUST'), 'keys.d')])
     except bundle.SignatureError as e:
@@ -197,6 +200,6 @@ python ota_bundle_make () {
 IMAGE_POSTPROCESS_COMMAND:append = " ota_bundle_make"
 do_image_complete[depends] += "openssl-native:do_populate_sysroot ota-content-native:do_populate_sysroot"
 do_image_complete[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@d.getVar('OTA_BUNDLE_CERT') + '*:True' if d.getVar('OTA_BUNDLE_CERT') else ''} \
-    ${@' '.join(path + '*:True' for path in ((d.getVar('OTA_BUNDLE_ALSO') or '') + ' ' + (d.getVar('OTA_BUNDLE_RECIPIENTS') or '')).split())} \
+    ${@' '.join(path + '*:True' for path in ((d.getVar('OTA_BUNDLE_ALSO') or '') + ' ' + (d.getVar('OTA_BUNDLE_RECIPIENTS') or '') + ' ' + (d.getVar('OTA_BUNDLE_SHARED_KEYS') or '')).split())} \
     ${OTA_RECORD_DIR}/full*ota*record.json:True"
 do_image_complete[vardepsexclude] += "OTA_RECORD_DIR"

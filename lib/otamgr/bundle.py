@@ -867,36 +867,42 @@ def _private(path, content):
         f.write(content)
 
 
-def _recipients(key, certificates):
-    """The content key, a file, for everybody who has the private key of one of these certificates: CMS EnvelopedData in Base64."""
+def _recipients(key, certificates, shared):
+    """The content key, a file with key and nonce, for everybody who has the private key of one of these certificates or one of the shared keys,
+    files: CMS EnvelopedData in Base64."""
     words = []
     for certificate in certificates:
         found = _certificates(Path(certificate).read_text(errors="replace"))
         if not found:
             raise BundleError(f"{certificate}: expected the certificate of a recipient in PEM, found none")
         said = _openssl("x509", "-noout", "-text", content=found[0].encode()).decode()
-        words += ["-recip", certificate]
-        if "Public Key Algorithm: rsaEncryption" in said:
-            words += ["-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256"]
-        elif "Public Key Algorithm: id-ecPublicKey" not in said:
+        if not re.search("Public Key Algorithm: (rsaEncryption|id-ecPublicKey)", said):
             raise BundleError(
                 f"{certificate}: expected a certificate with a key of RSA or of an elliptic curve, found another one"
             )
-    made = _openssl(
-        "cms", "-encrypt", "-binary", "-aes256", "-outform", "DER", "-in", key, *words, fails="cms cannot encrypt"
-    )
-    return base64.b64encode(made).decode()
+        words.append(certificate)
+    for file in shared:
+        # The key is in none of the words, which a command line shows to everybody.
+        if not re.fullmatch(r"[0-9a-f]{64}\n?", Path(file).read_text(errors="replace")):
+            raise BundleError(
+                f"{file}: expected a shared key, 64 hexadecimal digits in lower case (openssl rand -hex 32), found none"
+            )
+        words += ["--shared", file]
+    done = subprocess.run([content_engine(), "wrap", str(key), *map(str, words)], capture_output=True, check=False)
+    if done.returncode:
+        raise BundleError(f"the key cannot be encrypted: {done.stderr.decode(errors='replace').strip()}")
+    return base64.b64encode(done.stdout).decode()
 
 
-def encrypt(path, output, key, certificates, recipients, trusted=()):
-    """A bundle of format 2 whose frames are encrypted for those who have the key of one of the recipients' certificates. As its manifest is
-    another one, it is signed by `key`, which has these certificates. trusted: who has to have signed the plain one. Returns the values
-    of its manifest."""
+def encrypt(path, output, key, certificates, recipients, trusted=(), shared=()):
+    """A bundle of format 2 whose frames are encrypted for those who have the key of one of the recipients' certificates, or one of the shared
+    keys, files. As its manifest is another one, it is signed by `key`, which has these certificates. trusted: who has to have signed the plain
+    one. Returns the values of its manifest."""
     path, output = Path(path), Path(output)
     chain = _chain(certificates)
     new = output.with_name(f"{output.name}.{os.getpid()}.new")
-    if not recipients:
-        raise BundleError("expected at least one recipient's certificate, found none")
+    if not recipients and not shared:
+        raise BundleError("expected at least one recipient's certificate or shared key, found none")
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as name, open_bundle(path) as opened:
         folder = Path(name)
         if trusted:
@@ -910,7 +916,6 @@ def encrypt(path, output, key, certificates, recipients, trusted=()):
             opened.copy_image(out)
         # Drawn for this payload only: no other bytes are ever encrypted with them.
         secret, nonce = os.urandom(32), os.urandom(8)
-        _private(folder / "wrapped", secret)
         _private(folder / "content-key", secret + nonce)
         _ciphered(plain, payload, folder / "content-key")
         plain.unlink()
@@ -921,7 +926,7 @@ def encrypt(path, output, key, certificates, recipients, trusted=()):
             "encryption-cipher": "aes-256-ctr",
             "encryption-nonce": nonce.hex(),
             "encryption-key-sha256": hashlib.sha256(secret).hexdigest(),
-            "encryption-recipients": _recipients(folder / "wrapped", recipients),
+            "encryption-recipients": _recipients(folder / "content-key", recipients, shared),
         }
         content = manifest_text(values).encode()
         manifest.write_bytes(content)

@@ -924,6 +924,13 @@ class Build(Folder):
         with bundle.open_bundle(made) as opened:
             self.assertEqual(opened.values()["encryption-cipher"], "aes-256-ctr")
             opened.check_image()
+        shared = self.folder / "fleet.key"
+        shared.write_text("5e" * 32 + "\n")
+        recipients = self.values.pop("OTA_BUNDLE_RECIPIENTS")
+        self.values["OTA_BUNDLE_SHARED_KEYS"] = str(shared)
+        with bundle.open_bundle(self.build()) as opened:
+            self.assertEqual(opened.values()["encryption-cipher"], "aes-256-ctr")
+        self.values["OTA_BUNDLE_RECIPIENTS"] = recipients
         with self.assertRaisesRegex(Fatal, "expected one of them"):
             self.values["OTA_BUNDLE_ALSO"] = str(self.shared / "p256.key")
             self.build()

@@ -178,8 +178,67 @@ class Recipients(test_open.Opening):
         locked.write_bytes(openssl("pkcs8", "-topk8", "-in", self.made / "ec-device.key", "-passout", "pass:secret"))
         self.assertEqual(self.decrypted(locked).returncode, NO_KEY)
 
-    def test_a_token_that_is_not_there_is_no_key(self):
-        self.assertEqual(self.decrypted("pkcs11:token=none;object=none").returncode, NO_KEY)
+    def shared(self, name, content=None):
+        path = self.folder / name
+        path.write_text(content if content is not None else os.urandom(32).hex() + "\n")
+        return path
+
+    def test_a_key_that_many_devices_have_opens_it_on_each_and_no_other_does(self):
+        fleet, next_one, other = (self.shared(name) for name in ("fleet.key", "next.key", "other.key"))
+        image = self.folder / "shared.bundle"
+        bundle.encrypt(self.plain, image, self.signer, None, [self.certificates["rsa"]], shared=[fleet, next_one])
+        # With another one for the change of keys, and one device's own.
+        keys = [
+            fleet,
+            fleet,
+            next_one,
+            self.shared("as-swupdate.key", fleet.read_text().strip()),
+            self.rsa("rsa-device", 2048),
+        ]
+        found = set()
+        for key in keys:
+            done = self.decrypted(key, image)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            found.add((self.work / "content-key").read_bytes())
+        self.assertEqual(len(found), 1)
+        for key in (other, self.p256("ec-device")):
+            done = self.decrypted(key, image)
+            self.assertEqual((done.returncode, done.stdout), (NO_KEY, ""), done.stderr)
+            self.assertIn("not for this device's key", done.stderr)
+        # And a shared key opens nothing that was not made for it.
+        self.assertEqual(self.decrypted(fleet).returncode, NO_KEY)
+        self.assertNotIn(bytes.fromhex(fleet.read_text()), image.read_bytes())
+        self.assertNotIn(fleet.read_bytes().strip(), image.read_bytes())
+
+    def test_a_bundle_for_a_shared_key_alone_is_installed(self):
+        fleet, slot = self.shared("fleet.key"), self.folder / "slot"
+        image = self.folder / "shared.bundle"
+        bundle.encrypt(self.plain, image, self.signer, None, [], shared=[fleet])
+        new = (self.made / "x.ext4").read_bytes()
+        slot.write_bytes(os.urandom(len(new)))
+        self.assertEqual(self.decrypted(fleet, image).returncode, 0)
+        for command in ("check", "write", "verify"):
+            done = content.run(command, "--folder", self.work, "--slot", slot, image=image)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(slot.read_bytes(), new)
+
+    def test_what_is_no_shared_key_is_refused_by_both_sides(self):
+        for text in (
+            "",
+            "0" * 63,
+            "0" * 65,
+            "0" * 64 + "\n\n",
+            "G" * 64,
+            "A" * 64,
+            "0" * 64 + " " + "0" * 32,
+            " " + "0" * 64,
+        ):
+            key = self.shared("bad.key", text)
+            done = self.decrypted(key)
+            self.assertEqual((done.returncode, done.stdout), (NO_KEY, ""), text)
+            self.assertIn("64 hexadecimal digits", done.stderr)
+            with self.assertRaisesRegex(bundle.BundleError, "expected a shared key"):
+                bundle.encrypt(self.plain, self.folder / "x.bundle", self.signer, None, [], shared=[key])
 
     def test_it_installs_what_was_encrypted(self):
         slot = self.folder / "slot"
@@ -268,7 +327,7 @@ class Recipients(test_open.Opening):
         for plain, recipients, words in (
             (self.both, [self.certificates["ec"]], "not encrypted"),
             (self.folder / "format-1.bundle", [self.certificates["ec"]], "format 2"),
-            (self.plain, [], "at least one"),
+            (self.plain, [], "at least one recipient's certificate or shared key"),
             (self.plain, [ed], "RSA or of an elliptic curve"),
             (self.plain, [self.made / "ec-device.key"], "found none"),
         ):
@@ -276,6 +335,112 @@ class Recipients(test_open.Opening):
                 bundle.encrypt(plain, out, self.signer, None, recipients)
             self.assertFalse(out.exists())
         self.assertEqual([path.name for path in self.folder.iterdir() if path.name.startswith(".")], [])
+
+
+class Tokens(test_open.Opening):
+    """The key of the device lies in a token, the one in software of Debian, by the engine of libp11."""
+
+    MODULE = "/usr/lib/softhsm/libsofthsm2.so"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        (cls.made / "tokens").mkdir()
+        configuration = cls.made / "softhsm2.conf"
+        configuration.write_text(f"directories.tokendir = {cls.made}/tokens\nobjectstore.backend = file\n")
+        named = {"SOFTHSM2_CONF": str(configuration), "PKCS11_MODULE_PATH": cls.MODULE}
+        cls.enterClassContext(unittest.mock.patch.dict(os.environ, named | {"OTA_CONTENT": str(content.engine())}))
+        (cls.made / "pin").write_text("1234")
+        tool = ["pkcs11-tool", "--module", cls.MODULE, "--token-label", "device", "--login", "--pin", "1234"]
+        made = ["--keypairgen", "--usage-derive", "--usage-decrypt"]
+        for words in (
+            ["softhsm2-util", "--init-token", "--free", "--label", "device", "--pin", "1234", "--so-pin", "1234"],
+            [*tool, *made, "--key-type", "EC:prime256v1", "--id", "01", "--label", "ec"],
+            [*tool, *made, "--key-type", "rsa:2048", "--id", "02", "--label", "rsa"],
+            [*tool, *made, "--key-type", "rsa:2048", "--id", "03", "--label", "other"],
+        ):
+            subprocess.run(words, check=True, capture_output=True)
+        image = cls.made / "x.ext4"
+        with tempfile.TemporaryDirectory() as folder:
+            image.write_bytes(head_of(41, folder) + os.urandom(40 * BLOCK))
+        cls.plain, cls.encrypted = cls.made / "plain.bundle", cls.made / "encrypted.bundle"
+        cls.signer = cls.private("signer")
+        bundle.create(cls.plain, image, cls.signer, "board", "1.0", form=2)
+        certificates = []
+        for name in ("ec", "rsa"):
+            certificates.append(cls.made / f"{name}.crt")
+            # The certificate of a token's key is made as anybody makes it.
+            certificates[-1].write_bytes(
+                openssl(
+                    "req",
+                    "-x509",
+                    "-new",
+                    "-engine",
+                    "pkcs11",
+                    "-keyform",
+                    "engine",
+                    "-key",
+                    cls.uri(name),
+                    "-subj",
+                    f"/CN={name}",
+                    "-days",
+                    "1",
+                )
+            )
+        bundle.encrypt(cls.plain, cls.encrypted, cls.signer, None, certificates)
+
+    @classmethod
+    def uri(cls, name, pin=None):
+        return f"pkcs11:token=device;object={name};type=private?{pin or f'pin-source=file:{cls.made}/pin'}"
+
+    def setUp(self):
+        super().setUp()
+        self.trust(self.public(self.signer))
+
+    def decrypted(self, key, **environment):
+        # What libp11 forgets to give back when it finds no key is not ours.
+        environment["ASAN_OPTIONS"] = "exitcode=99:detect_leaks=0"
+        return content.run(
+            "open", "--keys", self.keys, "--decrypt", key, self.work, image=self.encrypted, environment=environment
+        )
+
+    def test_keys_in_a_token_open_it_and_it_is_installed(self):
+        for name in ("ec", "rsa"):
+            done = self.decrypted(self.uri(name))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            slot = self.folder / "slot"
+            new = (self.made / "x.ext4").read_bytes()
+            slot.write_bytes(os.urandom(len(new)))
+            for command in ("check", "write", "verify"):
+                done = content.run(command, "--folder", self.work, "--slot", slot, image=self.encrypted)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(slot.read_bytes(), new)
+
+    def no_key(self, done, words):
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (NO_KEY, "", 1), done.stderr)
+        self.assertIn(words, done.stderr)
+        self.assertNotIn("4321", done.stderr)
+        self.assertFalse((self.work / "content-key").exists())
+        self.assertFalse((self.work / "opened").exists())
+
+    def test_another_key_no_key_a_wrong_pin_and_none_are_said(self):
+        for key, words in (
+            (self.uri("other"), "not for this device's key pkcs11:token=device;object=other;type=private\n"),
+            (self.uri("none"), "object=none;type=private cannot be read; expected a private key in a token"),
+            (
+                self.uri("ec", "pin-value=4321"),
+                "cannot be read; expected a private key in a token that is there, and its PIN",
+            ),
+            ("pkcs11:token=device;object=ec;type=private", "and its PIN"),
+            ("pkcs11:token=none;object=none", "token=none;object=none cannot be read"),
+        ):
+            self.no_key(self.decrypted(key), words)
+
+    def test_without_a_provider_and_an_engine_it_is_said_in_a_sentence(self):
+        # A folder of engines without that of libp11, as on a device that has none.
+        (self.folder / "engines").mkdir()
+        done = self.decrypted(self.uri("ec"), OPENSSL_ENGINES=str(self.folder / "engines"))
+        self.no_key(done, "its engine pkcs11, found neither")
 
 
 if __name__ == "__main__":

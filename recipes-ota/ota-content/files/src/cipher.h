@@ -24,9 +24,19 @@ int content_key_loaded(struct content_key *key, const char *path, struct reason 
 /* Encrypts or decrypts the bytes from a place of the payload on, which is the same. */
 int cipher_applied(const struct content_key *key, uint8_t *bytes, size_t size, uint64_t offset, struct reason *reason);
 
+enum { SHARED_KEY = 32, SHARED_KEY_ID = 8 };
+
+/* A key that many devices have, and the name under which messages have something for it: the first bytes of its SHA-256. */
+struct shared_key {
+    uint8_t key[SHARED_KEY], id[SHARED_KEY_ID];
+};
+
+/* From a file of 64 hexadecimal digits in lower case: 0, or -1 when it is none. */
+int shared_key_loaded(struct shared_key *key, const char *path);
+
 /*
- * The key in a CMS EnvelopedData (DER), for the private key that `device` names: a file (PEM), or the URI of one in a token. It must have the
- * expected SHA-256. 0, or 23.
+ * The key in a CMS EnvelopedData (DER), for the key that `device` names: a file with a private key (PEM) or with a shared one, or the URI of
+ * a private key in a token. It must have the expected SHA-256. 0, or 23.
  */
 int content_key_unwrapped(struct content_key *key, const uint8_t *cms, size_t length, const uint8_t expected[32], const char *device,
                           struct reason *reason);

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ota-content cipher KEYFILE
+ * ota-content wrap KEYFILE [--shared FILE | CERTIFICATE]...
  *
- * On a build host: encrypts a payload from standard input to standard output, or decrypts it. KEYFILE has 40 bytes, key and nonce; a command
- * line would be seen by everybody.
+ * On a build host: encrypts a payload from standard input to standard output, or decrypts it; and puts the key, without the nonce, into a CMS
+ * EnvelopedData for everybody who has the private key of one of the certificates, or one of the shared keys. KEYFILE has 40 bytes, key and
+ * nonce; a command line would be seen by everybody.
  */
 #include <fcntl.h>
+#include <openssl/cms.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cipher.h"
@@ -45,6 +52,69 @@ int cmd_cipher(int argc, char **argv, struct reason *reason) {
         code = fail_errno(reason, CODE_WRITE, "cannot write to standard output");
     }
     free(bytes);
+    OPENSSL_cleanse(&key, sizeof key);
+    return code;
+}
+
+static bool certificate_added(CMS_ContentInfo *made, const char *path) {
+    BIO *file = BIO_new_file(path, "rb");
+    X509 *certificate = file != NULL ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
+    CMS_RecipientInfo *added = certificate != NULL ? CMS_add1_recipient_cert(made, certificate, CMS_KEY_PARAM) : NULL;
+    bool good = added != NULL;
+    if (good && EVP_PKEY_is_a(X509_get0_pubkey(certificate), "RSA")) {
+        EVP_PKEY_CTX *context = CMS_RecipientInfo_get0_pkey_ctx(added);
+        good = EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_OAEP_PADDING) > 0 && EVP_PKEY_CTX_set_rsa_oaep_md(context, EVP_sha256()) > 0;
+    }
+    X509_free(certificate);
+    BIO_free(file);
+    return good;
+}
+
+/* The message keeps the memory that it is given. */
+static bool shared_added(CMS_ContentInfo *made, const char *path) {
+    struct shared_key shared;
+    uint8_t *key = NULL, *id = NULL;
+    bool good = shared_key_loaded(&shared, path) == 0 && (key = OPENSSL_memdup(shared.key, SHARED_KEY)) != NULL &&
+                (id = OPENSSL_memdup(shared.id, SHARED_KEY_ID)) != NULL &&
+                CMS_add0_recipient_key(made, NID_undef, key, SHARED_KEY, id, SHARED_KEY_ID, NULL, NULL, NULL) != NULL;
+    if (!good) {
+        OPENSSL_clear_free(key, SHARED_KEY);
+        OPENSSL_free(id);
+    }
+    OPENSSL_cleanse(&shared, sizeof shared);
+    return good;
+}
+
+int cmd_wrap(int argc, char **argv, struct reason *reason) {
+    struct content_key key;
+    int code;
+    if (argc < 3) {
+        return fail(reason, CODE_USAGE, "usage: ota-content wrap KEYFILE [--shared FILE | CERTIFICATE]... >CMS");
+    }
+    if ((code = content_key_loaded(&key, argv[1], reason)) != 0) {
+        return code;
+    }
+    BIO *content = BIO_new_mem_buf(key.key, CONTENT_KEY), *out = BIO_new_fp(stdout, BIO_NOCLOSE);
+    CMS_ContentInfo *made = CMS_encrypt(NULL, NULL, EVP_aes_256_cbc(), CMS_PARTIAL | CMS_BINARY);
+    if (content == NULL || out == NULL || made == NULL) {
+        code = fail(reason, CODE_RESOURCES, "no memory for a message");
+    }
+    for (int i = 2; code == 0 && i < argc; i++) {
+        if (strcmp(argv[i], "--shared") != 0) {
+            if (!certificate_added(made, argv[i])) {
+                code = fail(reason, CODE_FORMAT, "%.200s: expected a certificate with a key of RSA or of an elliptic curve, PEM", argv[i]);
+            }
+        } else if (++i == argc || !shared_added(made, argv[i])) {
+            code = fail(reason, CODE_FORMAT, "%.200s: expected a shared key, 64 hexadecimal digits in lower case", i < argc ? argv[i] : "--shared");
+        }
+    }
+    if (code == 0 && (CMS_final(made, content, NULL, CMS_BINARY) != 1 || i2d_CMS_bio(out, made) != 1 || BIO_flush(out) != 1)) {
+        code = fail(reason, CODE_UNEXPECTED, "libcrypto cannot make a CMS message: %.100s", ERR_reason_error_string(ERR_peek_last_error()));
+    }
+    CMS_ContentInfo_free(made);
+    BIO_free(content);
+    BIO_free(out);
+    ERR_clear_error();
     OPENSSL_cleanse(&key, sizeof key);
     return code;
 }

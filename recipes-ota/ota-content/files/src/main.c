@@ -23,6 +23,7 @@ static const struct {
     {"probe", cmd_probe},   {"index", cmd_index},   {"attributes", cmd_attributes},
     {"need", cmd_need},     {"limit", cmd_limit},   {"head", cmd_head},
     {"header", cmd_header}, {"same", cmd_same},     {"cipher", cmd_cipher},
+    {"wrap", cmd_wrap},
 };
 
 static const char usage[] =
@@ -42,6 +43,7 @@ static const char usage[] =
     "  head note|judge|clear --folder FOLDER --slot DEVICE\n"
     "  header FILE NAME | same FILE FILE\n"
     "  cipher KEYFILE                          on a build host: encrypts standard input\n"
+    "  wrap KEYFILE [--shared FILE | CERTIFICATE]...    and puts its key into a CMS message\n"
     "  probe env FILE OFFSET SIZE ... | probe env-copy FILE OFFSET SIZE VARIABLES | probe ext4 DEVICE\n"
     "Exit codes are those of sysupgrade --help.\n";
 
