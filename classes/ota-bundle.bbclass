@@ -35,7 +35,8 @@ OTA_DECRYPTION_KEY ?= ""
 OTA_BUNDLE_ALSO ?= ""
 # root.json of the TUF repository (scripts/ota-repository init), for devices that take their updates from one.
 OTA_TUF_ROOT ?= ""
-# An SBOM and a report of vulnerabilities, files whose hashes the bundle's manifest is to have. The list of packages is always bound.
+# An SBOM and a report of vulnerabilities, files whose hashes the bundle's manifest is to have. Empty: those that create-spdx (SPDX 2.2), vex
+# and cve-check have made with the root file system, if there are any. The list of packages is always bound.
 OTA_BUNDLE_SBOM ?= ""
 OTA_BUNDLE_VEX ?= ""
 # Numbers with dots. Empty: the version of the OTA record, else 0. Devices refuse what is older than the newest they have committed.
@@ -169,9 +170,15 @@ python ota_bundle_make () {
     image = os.path.realpath(os.path.join(folder, '%s.%s' % (d.getVar('IMAGE_LINK_NAME'), d.getVar('OTA_UPDATE_TYPE'))))
     name = d.getVar('IMAGE_NAME') + '.bundle'
     try:
+        about = sbom.made_with_image(folder, d.getVar('IMAGE_LINK_NAME'))
+        if not (bb.data.inherits_class('vex', d) or bb.data.inherits_class('cve-check', d)):
+            # NAME.json of another class.
+            about.pop('vex', None)
+        for name in ('sbom', 'vex'):
+            if d.getVar('OTA_BUNDLE_' + name.upper()):
+                about[name] = d.getVar('OTA_BUNDLE_' + name.upper())
         extra = sbom.extra_lines(d.getVar('OTA_SUPPORT_UNTIL'), d.getVar('OTA_SECURITY_CONTACT'),
-                                 packages=os.path.join(folder, d.getVar('IMAGE_LINK_NAME') + '.packages.gz'),
-                                 sbom=d.getVar('OTA_BUNDLE_SBOM'), vex=d.getVar('OTA_BUNDLE_VEX'))
+                                 packages=os.path.join(folder, d.getVar('IMAGE_LINK_NAME') + '.packages.gz'), **about)
         made = bundle.create(os.path.join(folder, name), image, d.getVar('OTA_BUNDLE_KEY'), d.getVar('OTA_COMPATIBLE'), ota_bundle_version(d),
                              d.getVar('OTA_BUNDLE_CERT') or None, d.getVar('OTA_BUNDLE_DESCRIPTION'),
                              extra=extra, form=bundle.form_named(d.getVar('OTA_BUNDLE_FORMAT')),

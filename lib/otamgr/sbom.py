@@ -110,6 +110,22 @@ def read_issues(content, path):
         ) from None
 
 
+# What OpenEmbedded makes of an image while do_rootfs runs, behind the name of its link: create-spdx with SPDX 2.2; vex and cve-check.
+MADE_WITH_IMAGE = {"sbom": (".spdx.tar.zst",), "vex": (".vex.json", ".json")}
+
+
+def made_with_image(folder, link):
+    """SBOM and report of vulnerabilities of the image whose files are folder/link.*, by the names of BOUND; without what there is not."""
+    found = {}
+    for name, endings in MADE_WITH_IMAGE.items():
+        for ending in endings:
+            path = Path(folder, link + ending)
+            if path.is_file():
+                found[name] = str(path)
+                break
+    return found
+
+
 def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
@@ -170,4 +186,16 @@ def difference(before, after, issues_before=None, issues_after=None):
             ("open", open_before & open_after),
         ):
             changed[word] = [{"recipe": recipe, "issue": name} for recipe, name in sorted(issues)]
+        # The class vex asks no database: its reports name what patches mend, and nothing that is open. Of a recipe that is in both
+        # systems a patch that came or went is what such a pair shows.
+        patched_before, patched_after = (
+            {issue for issue, status in issues.items() if status == "Patched"}
+            for issues in (issues_before, issues_after)
+        )
+        both = {recipe for recipe, _ in issues_before} & {recipe for recipe, _ in issues_after}
+        for word, issues in (
+            ("patched", patched_after - issues_before.keys()),
+            ("patch gone", patched_before - issues_after.keys()),
+        ):
+            changed[word] = [{"recipe": recipe, "issue": name} for recipe, name in sorted(issues) if recipe in both]
     return changed

@@ -709,7 +709,8 @@ class Packages(Folder):
         self.assertEqual(
             "1.0 -> 1.1\nsupported until: 2031-12-31\n+ new 2\n- old 1\n  zlib 1.3 -> 1.3.1\n"
             "  busybox: licence GPL-2.0-only -> GPL-2.0-or-later\nclosed: CVE-2026-1 in zlib\nopened: CVE-2026-3 in new\n"
-            "open: CVE-2026-2 in busybox\n1 added, 1 removed, 1 changed, 1 CVEs closed, 1 CVEs opened, 1 CVEs open\n",
+            "open: CVE-2026-2 in busybox\npatch gone: CVE-2026-4 in busybox\n"
+            "1 added, 1 removed, 1 changed, 1 CVEs closed, 1 CVEs opened, 1 CVEs open, 1 CVEs patch gone\n",
             done.stdout,
         )
         self.assertEqual((0, ""), (done.returncode, done.stderr))
@@ -729,6 +730,28 @@ class Packages(Folder):
         self.assertIn("expected its list of packages beside it", self.tool("diff", before, after).stderr)
         other = self.tool("diff", "--keys", self.shared / "p256.pem", before, after)
         self.assertEqual(6, other.returncode)
+
+    def test_reports_of_the_class_vex_which_know_no_open_cves_show_patches_that_came_and_went(self):
+        lines = [("busybox", "1.36.1", "busybox", "GPL-2.0-only")]
+        ignored = ("glibc", "CVE-2019-1", "Ignored")
+        before = self.bundle_of(
+            "1.0", lines, [("busybox", "CVE-2026-1", "Patched"), ignored, ("gone", "CVE-1", "Patched")]
+        )
+        after = self.bundle_of(
+            "1.1", lines, [("busybox", "CVE-2026-2", "Patched"), ignored, ("new", "CVE-2", "Patched")]
+        )
+        done = self.tool("diff", before, after)
+        self.assertIn("\npatched: CVE-2026-2 in busybox\npatch gone: CVE-2026-1 in busybox\n", done.stdout)
+        self.assertTrue(done.stdout.endswith("0 CVEs open, 1 CVEs patched, 1 CVEs patch gone\n"), done.stdout)
+
+    def test_in_a_deploy_folder_a_link_leads_to_the_list_and_to_the_report_that_is_called_name_json(self):
+        before, after = self.pair()
+        (self.folder / "1.1.vex.json").rename(self.folder / "1.1.json")
+        link = self.folder / "hub_update.bundle"
+        link.symlink_to(after.name)
+        done = self.tool("diff", before, link)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        self.assertIn("closed: CVE-2026-1 in zlib", done.stdout)
 
     def test_without_reports_of_vulnerabilities_it_says_so(self):
         lines = [("busybox", "1.36.1", "busybox", "GPL-2.0-only")]
@@ -784,7 +807,7 @@ class Build(Folder):
             "DISTRO_NAME": "Distro",
             "DISTRO_VERSION": "5.0",
         }
-        self.warnings = []
+        self.warnings, self.not_inherited = [], set()
         functions = "".join(
             f"def {name}(d):\n{body}\n"
             for name, body in re.findall(r"^python (\w+) \(\) \{\n(.*?)^\}", text, re.M | re.S)
@@ -795,7 +818,7 @@ class Build(Folder):
                 warn=self.warnings.append,
                 note=lambda text: None,
                 fatal=self.fatal,
-                data=types.SimpleNamespace(inherits_class=lambda name, d: True),
+                data=types.SimpleNamespace(inherits_class=lambda name, d: name not in self.not_inherited),
                 utils=types.SimpleNamespace(
                     mkdirhier=lambda p: os.makedirs(p, exist_ok=True), remove=lambda p: Path(p).unlink(missing_ok=True)
                 ),
@@ -818,6 +841,24 @@ class Build(Folder):
         self.scope["do_ota_trust"](self)
         self.scope["ota_bundle_make"](self)
         return Path(self.getVar("IMGDEPLOYDIR"), self.getVar("OTA_BUNDLE_NAME"))
+
+    def bound(self):
+        with bundle.open_bundle(self.build()) as opened:
+            return {key: value for key, value in opened.values().items() if key in ("x-sbom-sha256", "x-vex-sha256")}
+
+    def test_sbom_and_report_that_the_build_made_with_the_image_are_bound_by_themselves(self):
+        deploy = Path(self.values["IMGDEPLOYDIR"])
+        self.assertEqual({}, self.bound())
+        hashes = {}
+        for ending in (".spdx.tar.zst", ".json", ".mine"):
+            (deploy / f"image-board{ending}").write_text(ending)
+            hashes[ending] = hashlib.sha256(ending.encode()).hexdigest()
+        self.assertEqual({"x-sbom-sha256": hashes[".spdx.tar.zst"], "x-vex-sha256": hashes[".json"]}, self.bound())
+        self.values["OTA_BUNDLE_SBOM"] = str(deploy / "image-board.mine")
+        self.assertEqual(hashes[".mine"], self.bound()["x-sbom-sha256"])
+        # Another class's file.
+        self.not_inherited = {"vex", "cve-check"}
+        self.assertEqual({"x-sbom-sha256": hashes[".mine"]}, self.bound())
 
     def test_without_any_setting_a_development_key_signs_and_says_what_it_is(self):
         made = self.build()
