@@ -337,17 +337,24 @@ class Repository:
         value = {"published": published.signed.version if published else 0, "targets": targets}
         _replace(self.folder / "draft.json", (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
 
-    def add(self, path, name=None, minimum=None):
+    def add(self, path, name=None, minimum=None, floor=None):
         """Copies a bundle into the repository, and drafts it. Returns (path, entry)."""
         self.root()
         if minimum:
             bundle.version_key(minimum)
+        if floor:
+            bundle.version_key(floor)
         with bundle.open_bundle(path) as opened:
             opened.check_image()
             manifest = opened.values()
             # What is pulled in parts cannot be hashed whole: it is known by its manifest, which signs the hash of the index.
             in_parts = (
                 {MANIFEST: hashlib.sha256(opened.manifest).hexdigest()} if manifest["format"] == bundle.FORMAT_2 else {}
+            )
+        if floor and bundle.version_key(floor) > bundle.version_key(manifest["version"]):
+            raise RepositoryProblem(
+                f"--floor: expected at most the version of the bundle, {manifest['version']}, found {floor}; "
+                "devices would refuse the bundle itself"
             )
         name = name or f"{manifest['compatible']}-{manifest['version']}.bundle".replace(",", "_")
         if not NAME.fullmatch(name):
@@ -359,6 +366,7 @@ class Repository:
             "version": manifest["version"],
             **in_parts,
             **({"minimum": minimum} if minimum else {}),
+            **({"floor": floor} if floor else {}),
         }
         entry = {"length": Path(path).stat().st_size, "sha256": _sha256(path), "custom": {CUSTOM: custom}}
         place = self.targets / f"{entry['sha256']}.{name}"

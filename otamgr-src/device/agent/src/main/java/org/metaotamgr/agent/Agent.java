@@ -45,6 +45,15 @@ public final class Agent implements AutoCloseable {
     }
 
     /**
+     * What people have to know about what the source said last.
+     *
+     * @return a sentence, if there is something
+     */
+    public Optional<String> remark() {
+        return source.remark();
+    }
+
+    /**
      * Makes an agent.
      *
      * @param source where updates come from; closed together with the agent

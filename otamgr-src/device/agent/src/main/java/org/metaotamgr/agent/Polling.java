@@ -12,8 +12,9 @@ import org.metaotamgr.device.ConfigException;
  *
  * @param automatic what the daemon does without a command
  * @param interval the time from one check to the next
- * @param jitterPercent by how much each interval is shortened or lengthened at random, so that a fleet that was switched
- *     on together does not ask together; 0 to 50
+ * @param jitterPercent by how much a wait after a failure is shortened or lengthened at random, 0 to 50. Unless it is 0, checks
+ *     are at a place in each interval that the device draws when it starts, so that a fleet that was switched on together
+ *     does not ask together
  * @param firstBackoff the wait after the first failure, doubled with each one
  * @param longestBackoff the longest such wait
  * @param windows when updates may be installed; empty for always

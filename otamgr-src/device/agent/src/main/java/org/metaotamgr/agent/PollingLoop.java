@@ -125,7 +125,7 @@ public final class PollingLoop {
         this.polling = polling;
         this.time = time;
         this.link = link;
-        this.rhythm = new Rhythm(polling, random);
+        this.rhythm = new Rhythm(polling, random, time::now);
         this.listener = listener;
         this.log = log;
         this.backoff = new Backoff(polling.firstBackoff(), polling.longestBackoff());
@@ -143,8 +143,7 @@ public final class PollingLoop {
             return;
         }
         // A trial, an end that was not reported to the source, and somebody who plugs a stick in do not wait for a
-        // whole
-        // interval.
+        // whole interval.
         pause(rhythm.first(!agent.isRemote() || agent.isAwaited() || !listener.mayTake()));
         while (!isOver) {
             Duration wait;

@@ -181,6 +181,15 @@ public interface UpdateSource extends AutoCloseable {
      */
     default void report(Target target, UpdateEvent event) throws SourceException, InterruptedException {}
 
+    /**
+     * What people have to know about what it said last, for {@code otamgr status}; asked by any thread. The default is nothing.
+     *
+     * @return a sentence
+     */
+    default Optional<String> remark() {
+        return Optional.empty();
+    }
+
     /** Lets go of connections. */
     @Override
     default void close() {}

@@ -364,6 +364,7 @@ public final class AgentCommands implements ControlServer.Handler {
         Optional<Target> pending = device.finalisation().pending();
         Optional<String> last = device.finalisation().lastEnd();
         Optional<String> supportedUntil = device.facts().supportedUntil();
+        Optional<String> remark = agent.flatMap(Agent::remark);
         List<Target> pulled = device.store().pulled();
         if (json) {
             answer.out(JsonText.line(generator -> {
@@ -380,6 +381,7 @@ public final class AgentCommands implements ControlServer.Handler {
                 generator.writeStringField(
                         "nextCheck", nextCheck().map(LocalDateTime::toString).orElse(""));
                 generator.writeStringField("supportedUntil", supportedUntil.orElse(""));
+                generator.writeStringField("remark", remark.orElse(""));
                 generator.writeObjectFieldStart("installed");
                 generator.writeStringField("name", installed.name().orElse(""));
                 generator.writeStringField("version", installed.version().orElse(""));
@@ -402,6 +404,7 @@ public final class AgentCommands implements ControlServer.Handler {
             nextCheck()
                     .ifPresent(
                             when -> answer.out("next check " + when.toString().replace('T', ' ')));
+            remark.ifPresent(sentence -> answer.out("remark     " + sentence));
             supportedUntil.ifPresent(date -> answer.out("supported  until " + date));
             pulled.forEach(target -> answer.out("pulled     " + line(target)));
             pending.ifPresent(target -> answer.out("pending    " + line(target)));

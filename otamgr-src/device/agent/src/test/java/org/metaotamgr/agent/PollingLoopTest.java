@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.LocalDateTime;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.BeforeEach;
@@ -34,6 +35,9 @@ class PollingLoopTest {
     private final List<Optional<LocalDateTime>> expected = new ArrayList<>();
     private Agent agent;
     private double random = 0.5;
+    /** Drawn first; noon is one. */
+    private double place;
+
     private boolean mayTake = true;
 
     @BeforeEach
@@ -43,6 +47,7 @@ class PollingLoopTest {
 
     private PollingLoop loop(Polling polling) throws Exception {
         agent = new Agent(source, device.open());
+        Iterator<Double> first = List.of(place).iterator();
         return new PollingLoop(
                 agent,
                 polling,
@@ -63,7 +68,7 @@ class PollingLoopTest {
                     }
                 },
                 new MeteredLink(polling.meteredInterfaces(), folder),
-                () -> random,
+                () -> first.hasNext() ? first.next() : random,
                 new PollingLoop.Listener() {
                     @Override
                     public void answered() {
@@ -140,32 +145,51 @@ class PollingLoopTest {
     }
 
     @Test
-    void theIntervalIsSpreadAtRandomAndTheServerMayNameAnother() throws Exception {
+    void checksKeepTheirPlaceInTheIntervalWhateverIsDrawnLater() throws Exception {
+        place = 0.5;
         PollingLoop loop = loop(polling(Polling.Automatic.INSTALL));
-        assertEquals(300, loop.round().toSeconds());
+        assertEquals(150, loop.round().toSeconds());
         random = 0;
-        assertEquals(270, loop.round().toSeconds());
-        random = 1;
-        assertEquals(330, loop.round().toSeconds());
+        now = now.plusSeconds(150);
+        assertEquals(300, loop.round().toSeconds());
+        // A pull took ten seconds, a timer is early by five, and somebody has set the clock.
+        now = now.plusSeconds(310);
+        assertEquals(290, loop.round().toSeconds());
+        now = now.plusSeconds(285);
+        assertEquals(305, loop.round().toSeconds());
+        now = now.minusYears(56).plusSeconds(5 + 200);
+        assertEquals(100, loop.round().toSeconds());
+    }
+
+    @Test
+    void theLongestWaitIsAnIntervalAndATenth() {
+        Rhythm rhythm = new Rhythm(polling(Polling.Automatic.CHECK), () -> 0.3, () -> now);
+        for (int second = 0; second < 300; second++) {
+            now = now.plusSeconds(1);
+            long wait = rhythm.usual(Optional.empty()).toSeconds();
+            assertTrue(wait >= 30 && wait <= 330, second + ": " + wait);
+            long asked = rhythm.usual(Optional.of(Duration.ofHours(2))).toSeconds();
+            assertTrue(asked >= 720 && asked <= 7920, second + ": " + asked);
+        }
     }
 
     @Test
     void whoWasSwitchedOnTogetherDoesNotAskTogether() throws Exception {
-        assertEquals(List.of(75L, 285L, 285L), pausesAtTheStart(0.25));
-        assertEquals(List.of(0L, 270L, 270L), pausesAtTheStart(0));
-        assertEquals(List.of(297L, 329L, 329L), pausesAtTheStart(0.99));
+        assertEquals(List.of(75L, 300L, 300L), pausesAtTheStart(0.25));
+        assertEquals(List.of(0L, 300L, 300L), pausesAtTheStart(0));
+        assertEquals(List.of(297L, 300L, 300L), pausesAtTheStart(0.99));
     }
 
     @Test
     void whoPlugsAStickInDoesNotWaitForAWholeInterval() throws Exception {
         source.isRemote = false;
-        assertEquals(List.of(29L, 329L, 329L), pausesAtTheStart(0.99));
+        assertEquals(List.of(29L, 267L, 300L), pausesAtTheStart(0.99));
     }
 
     @Test
     void aTrialIsNotKeptWaiting() throws Exception {
         mayTake = false;
-        assertEquals(List.of(29L, 329L, 329L), pausesAtTheStart(0.99));
+        assertEquals(List.of(29L, 267L, 300L), pausesAtTheStart(0.99));
     }
 
     @Test
@@ -179,6 +203,8 @@ class PollingLoopTest {
 
     private List<Long> pausesAtTheStart(double drawn) throws Exception {
         random = drawn;
+        place = drawn;
+        now = LocalDateTime.of(2026, 3, 2, 12, 0);
         pauses.clear();
         assertThrows(InterruptedException.class, () -> loop(polling(Polling.Automatic.CHECK))
                 .run());

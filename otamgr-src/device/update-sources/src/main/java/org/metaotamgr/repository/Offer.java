@@ -23,9 +23,10 @@ import org.metaotamgr.tuf.TargetFile;
  *
  * @param target the target
  * @param minimum the lowest version that has to run on a device before it takes this one
+ * @param floor the lowest version that devices of its board may still install, whatever else the repository has
  * @param rollout who gets it when, if not everybody at once
  */
-record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout) {
+record Offer(Target target, Optional<String> minimum, Optional<String> floor, Optional<Rollout> rollout) {
     static final String CUSTOM = "otamgr";
     /** Of {@link Target#details}: the path of the target in the repository, by which it is found again. */
     static final String PATH = "path";
@@ -54,7 +55,7 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
         }
         String where = "targets.json " + file.path();
         Json custom = new Json(where, file.custom().get()).object(CUSTOM);
-        custom.refuseOthersThan(Set.of("compatible", "version", "minimum", "rollout", "manifest-sha256"));
+        custom.refuseOthersThan(Set.of("compatible", "version", "minimum", "floor", "rollout", "manifest-sha256"));
         String sha256 = file.hashes().get("sha256");
         if (sha256 == null) {
             throw new Json.MalformedException(
@@ -82,11 +83,21 @@ record Offer(Target target, Optional<String> minimum, Optional<Rollout> rollout)
                     sha256,
                     Optional.of(sha256),
                     details);
-            return Optional.of(new Offer(
-                    target, custom.has("minimum") ? Optional.of(custom.string("minimum")) : Optional.empty(), rollout));
+            return Optional.of(new Offer(target, version(custom, "minimum"), version(custom, "floor"), rollout));
         } catch (IllegalArgumentException e) {
             throw new Json.MalformedException(where + ": " + e.getMessage());
         }
+    }
+
+    private static Optional<String> version(Json custom, String key) throws Json.MalformedException {
+        if (!custom.has(key)) {
+            return Optional.empty();
+        }
+        String version = custom.string(key);
+        if (!Target.isVersion(version)) {
+            throw custom.wrong(key, "a version");
+        }
+        return Optional.of(version);
     }
 
     /**

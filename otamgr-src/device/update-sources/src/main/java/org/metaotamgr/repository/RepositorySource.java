@@ -10,6 +10,7 @@ import java.time.Instant;
 import java.time.LocalDateTime;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -51,6 +52,7 @@ final class RepositorySource implements UpdateSource {
     private final Optional<String> device;
     private final SourceContext context;
     private final Signatures signatures = new Signatures();
+    private volatile Optional<String> remark = Optional.empty();
 
     /**
      * Makes it.
@@ -71,6 +73,11 @@ final class RepositorySource implements UpdateSource {
     @Override
     public String name() {
         return NAME;
+    }
+
+    @Override
+    public Optional<String> remark() {
+        return remark;
     }
 
     @Override
@@ -97,6 +104,9 @@ final class RepositorySource implements UpdateSource {
                                 + offer.minimum().get()
                                 + ",installed=" + installed.version().get()
                                 + ",meaning=another version has to be installed first");
+            } else if (isBelowFloor(target, contents)) {
+                // Said there.
+                continue;
             } else if (mayHave(offer, contents.client())) {
                 targets.add(target);
             }
@@ -150,6 +160,9 @@ final class RepositorySource implements UpdateSource {
         Contents contents = currentOrRemembered();
         for (Offer offer : contents.offers()) {
             if (offer.target().id().equals(target.id())) {
+                if (isBelowFloor(offer.target(), contents)) {
+                    return false;
+                }
                 Turn turn = turn(offer, contents.client(), false);
                 if (turn == Turn.CLOSED) {
                     throw closed(target);
@@ -172,6 +185,23 @@ final class RepositorySource implements UpdateSource {
      * @param offers what it offers that this program understands
      */
     private record Contents(TufClient client, List<Offer> offers) {}
+
+    /** Whether the repository says of another target for the same board that nothing so old is installed any more. */
+    private boolean isBelowFloor(Target target, Contents contents) {
+        Version version = new Version(target.version());
+        for (Offer offer : contents.offers()) {
+            if (offer.floor().isPresent()
+                    && offer.target().compatible().equals(target.compatible())
+                    && version.compareTo(new Version(offer.floor().get())) < 0) {
+                context.log()
+                        .info("repository_floor:target=" + target.name() + ",floor="
+                                + offer.floor().get() + ",of=" + offer.target().name()
+                                + ",meaning=so old a version is not installed any more");
+                return true;
+            }
+        }
+        return false;
+    }
 
     private Contents contents() throws SourceException, InterruptedException {
         return contents(place.metadata());
@@ -228,6 +258,11 @@ final class RepositorySource implements UpdateSource {
                     Limits.DEVICE,
                     signatures);
             client.refresh();
+            remark = client.now().isBefore(CLOCK_STANDS)
+                    ? Optional.of("nobody knows whether what the repository says has expired, as the clock says "
+                            + context.clock().instant().truncatedTo(ChronoUnit.SECONDS)
+                            + "; nothing older than what runs is installed")
+                    : Optional.empty();
             if (built.isAfter(client.now())) {
                 context.log()
                         .warning("repository_time:build=" + built + ",clock=" + client.now()
@@ -302,10 +337,13 @@ final class RepositorySource implements UpdateSource {
     private Optional<Turn> turn(Target target, boolean isForced, Contents contents) {
         for (Offer offer : contents.offers()) {
             if (offer.isOf(target)) {
-                return Optional.of(turn(offer, contents.client(), isForced));
+                return Optional.of(
+                        isBelowFloor(offer.target(), contents)
+                                ? Turn.RECALLED
+                                : turn(offer, contents.client(), isForced));
             }
         }
-        return Optional.empty();
+        return isBelowFloor(target, contents) ? Optional.of(Turn.RECALLED) : Optional.empty();
     }
 
     /** Whether this device may pull it; outside of its windows it does not begin with it. */

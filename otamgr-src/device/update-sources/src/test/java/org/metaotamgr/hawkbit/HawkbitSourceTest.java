@@ -780,6 +780,25 @@ class HawkbitSourceTest {
     }
 
     @Test
+    void whatIsBelowTheSignedFloorIsNotInstalledAlthoughItIsAssigned() throws Exception {
+        String policy = rollouts("publish");
+        server.assign(update());
+        Target target = offered(policy);
+        assertTrue(source(policy).isStillOffered(target));
+        Path newer = new Workshop(bundles).makeBundle("release", "qemuarm64", "3.1", 20_000);
+        rollouts("add", newer.toString(), "--floor", "2.1");
+        rollouts("publish");
+        assertFalse(source(policy).isStillOffered(target));
+        // What the repository does not have, or not any more, is held to it as well.
+        rollouts("remove", "qemuarm64-2.0.bundle");
+        rollouts("publish");
+        assertFalse(source(policy).isStillOffered(target));
+        long id = server.assign(update().as(Assignment.Kind.SOFT));
+        assertInstanceOf(CheckResult.Nothing.class, source(policy).check(DEVICE));
+        assertEquals("ERROR", server.status(id));
+    }
+
+    @Test
     void whatTheRepositoryDoesNotNameIsTakenAsAssignedAndOneThatCannotBeReadIsAskedAgain() throws Exception {
         String policy = rollouts("publish", "--phase", "0.001%/24h,100%");
         byte[] other = Files.readAllBytes(new Workshop(bundles).makeBundle("release", "qemuarm64", "3.0", 20_000));

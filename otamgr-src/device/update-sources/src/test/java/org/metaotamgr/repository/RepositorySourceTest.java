@@ -227,6 +227,40 @@ class RepositorySourceTest {
     }
 
     @Test
+    void whatIsBelowTheFloorOfAnotherTargetIsRefusedBeforeItIsPulledAndAfter() throws Exception {
+        tool("add", foreign.toString(), "--floor", "9.0");
+        publish();
+        Target pulled = onlyOffer();
+        assertTrue(source().isStillOffered(pulled), "the floor of another board");
+        // Version 3 is not for this device yet, and its floor holds nevertheless.
+        tool("add", version3.toString(), "--minimum", "2.5", "--floor", "2.5");
+        publish();
+        server.asked.clear();
+        assertInstanceOf(CheckResult.Nothing.class, source().check(DEVICE));
+        assertFalse(source().isStillOffered(pulled));
+        assertTrue(server.asked.stream().noneMatch(asked -> asked.contains("targets/")), server.asked.toString());
+        assertTrue(
+                workshop.log.stream()
+                        .anyMatch(line -> line.contains("target=qemuarm64-2.0,floor=2.5,of=qemuarm64-3.0")),
+                workshop.log.toString());
+        InstalledSystem updated =
+                new InstalledSystem(Optional.empty(), Optional.of("2.6"), DEVICE.compatible(), Optional.empty());
+        assertEquals(
+                List.of("3.0"), offers(updated).stream().map(Target::version).toList());
+    }
+
+    @Test
+    void aFloorThatRefusesItsOwnBundleIsNotPublished() throws Exception {
+        AssertionError refused =
+                assertThrows(AssertionError.class, () -> tool("add", version3.toString(), "--floor", "3.0.1"));
+        assertTrue(
+                refused.getMessage().contains("expected at most the version of the bundle, 3.0"), refused.getMessage());
+        assertTrue(assertThrows(AssertionError.class, () -> tool("add", version3.toString(), "--floor", "soon"))
+                .getMessage()
+                .contains("soon"));
+    }
+
+    @Test
     void bundlesForOtherBoardsAreShownOnlyWhenThereIsNothingElse() throws Exception {
         tool("add", foreign.toString());
         publish();
@@ -740,6 +774,15 @@ class RepositorySourceTest {
     void aDeviceWithoutAClockTakesWhatIsSignedAndKnowsThatItIsNotBeforeItsBuild() throws Exception {
         clockAt(Instant.EPOCH);
         onlyOffer();
+        UpdateSource source = source();
+        assertEquals(Optional.empty(), source.remark());
+        source.check(DEVICE);
+        assertTrue(source.remark().orElseThrow().contains("the clock says 1970-01-01T00:00:00Z"));
+        clock = Clock.systemUTC();
+        source = source();
+        source.check(DEVICE);
+        assertEquals(Optional.empty(), source.remark());
+        clockAt(Instant.EPOCH);
         Files.writeString(folder.resolve("timestamp"), "20270101000000\n");
         assertEquals(Reason.EXPIRED, refused().reason());
         // A machine whose clock was 70 years ahead built it.

@@ -4,6 +4,7 @@ package org.metaotamgr.fleetsimulator;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.LocalDateTime;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
 import java.util.Comparator;
@@ -84,7 +85,8 @@ final class SimulatedDevice {
     }
 
     private void switchOn(Instant at, boolean isTrial) {
-        rhythm = new Rhythm(polling, random::nextDouble);
+        clock.now = at;
+        rhythm = new Rhythm(polling, random::nextDouble, () -> LocalDateTime.ofInstant(clock.now, ZoneOffset.UTC));
         next = at.plus(rhythm.first(isTrial));
     }
 
