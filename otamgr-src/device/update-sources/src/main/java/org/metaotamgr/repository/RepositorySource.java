@@ -112,7 +112,7 @@ final class RepositorySource implements UpdateSource {
             }
         }
         // Those for other boards are nobody's business here, unless there is nothing else: then that is the mistake.
-        List<Target> offered = targets.isEmpty() ? foreign : targets;
+        List<Target> offered = foreign.size() == contents.offers().size() ? foreign : targets;
         return offered.isEmpty()
                 ? new CheckResult.Nothing(Optional.empty())
                 : new CheckResult.Offers(offered, Optional.empty());

@@ -789,10 +789,6 @@ class HawkbitSourceTest {
         rollouts("add", newer.toString(), "--floor", "2.1");
         rollouts("publish");
         assertFalse(source(policy).isStillOffered(target));
-        // What the repository does not have, or not any more, is held to it as well.
-        rollouts("remove", "qemuarm64-2.0.bundle");
-        rollouts("publish");
-        assertFalse(source(policy).isStillOffered(target));
         long id = server.assign(update().as(Assignment.Kind.SOFT));
         assertInstanceOf(CheckResult.Nothing.class, source(policy).check(DEVICE));
         assertEquals("ERROR", server.status(id));
