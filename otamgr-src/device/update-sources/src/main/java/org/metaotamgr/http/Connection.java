@@ -19,7 +19,6 @@ import java.util.Map;
 import java.util.Optional;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSocket;
-import javax.net.ssl.SSLSocketFactory;
 import org.metaotamgr.device.Proxies;
 
 /**
@@ -56,7 +55,7 @@ final class Connection implements AutoCloseable {
     /** Makes sockets for TLS, for which files have to be read. */
     @FunctionalInterface
     interface Sockets {
-        SSLSocketFactory get() throws IOException;
+        Tls.Sockets get() throws IOException;
     }
 
     /** What the server answered. */
@@ -190,12 +189,13 @@ final class Connection implements AutoCloseable {
 
     private Socket secured() throws IOException {
         String host = Urls.host(plan.uri());
-        SSLSocket secure = (SSLSocket) plan.sockets().get().createSocket(socket, host, Urls.port(plan.uri()), true);
+        Tls.Sockets sockets = plan.sockets().get();
+        SSLSocket secure = (SSLSocket) sockets.factory().createSocket(socket, host, Urls.port(plan.uri()), true);
         SSLParameters parameters = secure.getSSLParameters();
         // Without this any certificate would do that is trusted for any host.
         parameters.setEndpointIdentificationAlgorithm("HTTPS");
         secure.setSSLParameters(parameters);
-        secure.startHandshake();
+        sockets.shakeHands(secure, host, Urls.port(plan.uri()));
         return secure;
     }
 

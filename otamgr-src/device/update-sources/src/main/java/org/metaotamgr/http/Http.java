@@ -14,7 +14,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import javax.net.ssl.SSLException;
-import javax.net.ssl.SSLSocketFactory;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.device.Printable;
@@ -37,8 +36,8 @@ public final class Http {
     private final HttpConfig config;
     private final Exchange.Pace pace;
     private final Optional<String> authorization;
-    private Optional<SSLSocketFactory> own = Optional.empty();
-    private Optional<SSLSocketFactory> others = Optional.empty();
+    private Optional<Tls.Sockets> own = Optional.empty();
+    private Optional<Tls.Sockets> others = Optional.empty();
 
     /**
      * Makes one; nothing is connected yet.
@@ -406,7 +405,7 @@ public final class Http {
         return uri.getScheme() + "://" + Urls.host(uri).toLowerCase(Locale.ROOT) + ":" + Urls.port(uri);
     }
 
-    private SSLSocketFactory ownSockets() throws IOException {
+    private Tls.Sockets ownSockets() throws IOException {
         if (own.isEmpty()) {
             own = Optional.of(
                     config.clientCertificate().isEmpty()
@@ -419,7 +418,7 @@ public final class Http {
         return own.get();
     }
 
-    private SSLSocketFactory otherSockets() throws IOException {
+    private Tls.Sockets otherSockets() throws IOException {
         if (others.isEmpty()) {
             others = Optional.of(Tls.anonymous(config.caFile()));
         }

@@ -18,11 +18,14 @@ import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Collection;
 import java.util.List;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import javax.net.ssl.KeyManager;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLSession;
+import javax.net.ssl.SSLSocket;
 import javax.net.ssl.SSLSocketFactory;
 import javax.net.ssl.TrustManagerFactory;
 
@@ -33,14 +36,64 @@ final class Tls {
     private static final String END = "-----END CERTIFICATE-----";
     private static final Pattern KEY = Pattern.compile("-----BEGIN PRIVATE KEY-----([^-]*)-----END PRIVATE KEY-----");
 
+    private static final String[] TLS_1_2 = {"TLSv1.2"};
+
     private Tls() {}
+
+    /** Makes connections, and knows the last one. May be used from any thread. */
+    static final class Sockets {
+        private final SSLSocketFactory factory;
+        /** Only sessions of TLS 1.2; empty if anything may be spoken. */
+        private Optional<SSLSession> last = Optional.empty();
+
+        Sockets(SSLSocketFactory factory) {
+            this.factory = factory;
+        }
+
+        SSLSocketFactory factory() {
+            return factory;
+        }
+
+        /**
+         * Shakes hands. For TLS 1.3 Java draws two keys before it says a word, which on a slow board is half of a check, and for nothing
+         * where a session of TLS 1.2 goes on: that the server speaks nothing newer is known from its handshake, which nobody can
+         * have changed. Whoever does not go on with it, or fails, is offered everything next time.
+         *
+         * @param socket connected, not shaken hands yet
+         * @param host the server's name
+         * @param port the server's port
+         * @throws IOException if that fails
+         */
+        void shakeHands(SSLSocket socket, String host, int port) throws IOException {
+            Optional<SSLSession> known = known(host, port);
+            if (known.isPresent()) {
+                socket.setEnabledProtocols(TLS_1_2);
+            }
+            socket.startHandshake();
+            SSLSession session = socket.getSession();
+            boolean goesOn = known.isEmpty() || known.get().getCreationTime() == session.getCreationTime();
+            remember(session.getProtocol().equals(TLS_1_2[0]) && goesOn ? Optional.of(session) : Optional.empty());
+        }
+
+        /** The session that will go on; it is remembered again when that was seen. */
+        private synchronized Optional<SSLSession> known(String host, int port) {
+            Optional<SSLSession> known = last.filter(session ->
+                    session.isValid() && host.equalsIgnoreCase(session.getPeerHost()) && port == session.getPeerPort());
+            last = Optional.empty();
+            return known;
+        }
+
+        private synchronized void remember(Optional<SSLSession> session) {
+            last = session;
+        }
+    }
 
     /**
      * Connections to servers that show a certificate of one of the authorities. No certificate of the device is shown.
      *
      * @throws IOException if a file cannot be used; the message says which
      */
-    static SSLSocketFactory anonymous(Path caFile) throws IOException {
+    static Sockets anonymous(Path caFile) throws IOException {
         return context(caFile, new KeyManager[0]);
     }
 
@@ -49,7 +102,7 @@ final class Tls {
      *
      * @throws IOException if a file cannot be used; the message says which
      */
-    static SSLSocketFactory withCertificate(Path caFile, Path certificate, Path key) throws IOException {
+    static Sockets withCertificate(Path caFile, Path certificate, Path key) throws IOException {
         try {
             KeyStore store = empty();
             store.setKeyEntry(
@@ -65,7 +118,7 @@ final class Tls {
         }
     }
 
-    private static SSLSocketFactory context(Path caFile, KeyManager[] own) throws IOException {
+    private static Sockets context(Path caFile, KeyManager[] own) throws IOException {
         try {
             KeyStore store = empty();
             for (Certificate authority : certificates(caFile)) {
@@ -75,7 +128,7 @@ final class Tls {
             factory.init(store);
             SSLContext context = SSLContext.getInstance("TLS");
             context.init(own, factory.getTrustManagers(), null);
-            return context.getSocketFactory();
+            return new Sockets(context.getSocketFactory());
         } catch (GeneralSecurityException e) {
             throw new IOException(caFile + ": expected certificates of authorities, found " + e, e);
         }
