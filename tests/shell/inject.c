@@ -45,6 +45,8 @@ static const struct call {
     {SYS_readv, "read", -1},
     {SYS_write, "write", -1},
     {SYS_pwrite64, "pwrite", -1},
+    {SYS_pwritev, "pwrite", -1},
+    {SYS_pwritev2, "pwrite", -1},
     {SYS_writev, "write", -1},
     {SYS_sendfile, "sendfile", -1},
     {SYS_copy_file_range, "sendfile", -1},

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static size_t written, limit;
@@ -60,6 +61,19 @@ ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset) {
         real = (ssize_t(*)(int, const void *, size_t, off64_t))dlsym(RTLD_NEXT, "pwrite64");
     }
     return fault != 0 ? (fault > 0 ? (ssize_t)size : -1) : real(fd, bytes, size, offset);
+}
+
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset) {
+    static ssize_t (*real)(int, const struct iovec *, int, off64_t);
+    size_t size = 0;
+    for (int i = 0; i < count; i++) {
+        size += parts[i].iov_len;
+    }
+    int fault = met(size);
+    if (real == NULL) {
+        real = (ssize_t(*)(int, const struct iovec *, int, off64_t))dlsym(RTLD_NEXT, "pwritev64");
+    }
+    return fault != 0 ? (fault > 0 ? (ssize_t)size : -1) : real(fd, parts, count, offset);
 }
 
 ssize_t write(int fd, const void *bytes, size_t size) {

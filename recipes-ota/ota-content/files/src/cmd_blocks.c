@@ -388,6 +388,7 @@ struct writing {
     uint32_t window_data, window_blocks, window_room;
     bool undrained;
     uint32_t unsettled; /* blocks that came from a feed and may not be on the medium */
+    uint32_t zeros_to; /* zeros before this block are written */
     uint64_t zeroed, copied, needed;
     struct progress progress;
 };
@@ -441,38 +442,43 @@ static void step(struct writing *writing) {
     progress_step(&writing->progress, sink_written(writing->sink) + writing->zeroed, sink_written(writing->sink) + writing->zeroed, writing->copied);
 }
 
-static int zeros_written(struct writing *writing, struct reason *reason) {
-    static const uint8_t zeros[BLOCK];
+/* How many blocks from `block` on are to become zeros. */
+static uint32_t zeros_at(const struct writing *writing, uint32_t block) {
+    uint32_t count = 0;
+    while (block + count < writing->blocks->index.blocks && plan_dirty(&writing->plan, block + count)) {
+        count++;
+    }
+    return count;
+}
+
+/* What is worth a call of the kernel of its own. The rest is written together with what lies around it. */
+static void zeros_by_kernel(struct writing *writing) {
     const struct index *index = &writing->blocks->index;
-    bool kernel = true;
-    for (uint32_t block = 0, count; block < index->blocks; block += count) {
-        count = 1;
-        if (!plan_dirty(&writing->plan, block)) {
+    for (uint32_t block = 0, count; block < index->blocks; block += count == 0 ? 1 : count) {
+        count = zeros_at(writing, block);
+        uint64_t range[2] = {(uint64_t)block * BLOCK, (uint64_t)count * BLOCK};
+        if (count < ZEROS_AT_ONCE || range[1] > index->image_bytes - range[0]) {
             continue;
         }
-        while (block + count < index->blocks && plan_dirty(&writing->plan, block + count)) {
-            count++;
+        if (ioctl(writing->slot.fd, BLKZEROOUT, range) != 0) {
+            return;
         }
-        uint64_t offset = (uint64_t)block * BLOCK, size = (uint64_t)count * BLOCK, left = index->image_bytes - offset;
-        size = size < left ? size : left;
-        if (kernel && count >= ZEROS_AT_ONCE && size % BLOCK == 0) {
-            uint64_t range[2] = {offset, size};
-            kernel = ioctl(writing->slot.fd, BLKZEROOUT, range) == 0;
-            if (kernel) {
-                writing->zeroed += size;
-                step(writing);
-                continue;
-            }
-        }
-        for (uint32_t i = 0; i < count; i++) {
-            int code = sink_put(writing->sink, SINK_ZEROS, block + i, zeros, reason);
-            if (code != 0) {
-                return code;
-            }
-            step(writing);
+        plan_clean(&writing->plan, block, count);
+        writing->zeroed += range[1];
+        step(writing);
+    }
+}
+
+/* All that lie before `block`, and were not written yet. */
+static int zeros_written(struct writing *writing, uint32_t block, struct reason *reason) {
+    int code = 0;
+    for (; code == 0 && writing->zeros_to < block; writing->zeros_to++) {
+        if (plan_dirty(&writing->plan, writing->zeros_to)) {
+            code = sink_zeros(writing->sink, writing->zeros_to, reason);
+            writing->undrained = true;
         }
     }
-    return 0;
+    return code;
 }
 
 /* The blocks before `data` come into the window; all of them are at their place by now. */
@@ -577,8 +583,11 @@ static int frame_written(struct writing *writing, uint32_t frame, struct reason 
         }
         if (writing->plan.source[first + i] == FROM_BUNDLE) {
             const uint8_t *block = plain + (size_t)i * BLOCK;
+            code = zeros_written(writing, place, reason);
             /* In frames of one block each one that is unpacked is written, so it can be lent; of others some are not. */
-            code = (index->frame_blocks == 1 ? sink_lend : sink_put)(writing->sink, first + i, place, block, reason);
+            if (code == 0) {
+                code = (index->frame_blocks == 1 ? sink_lend : sink_put)(writing->sink, first + i, place, block, reason);
+            }
             writing->undrained = true;
         }
     }
@@ -621,6 +630,9 @@ static int frames_written(struct writing *writing, struct reason *reason) {
             code = code == 0 ? fed_is_settled(writing, frame, reason) : code;
         }
     }
+    if (code == 0) {
+        code = zeros_written(writing, writing->blocks->index.blocks, reason);
+    }
     return code == 0 ? sink_drain(writing->sink, reason) : code;
 }
 
@@ -660,9 +672,7 @@ static int all_written(struct writing *writing, struct reason *reason) {
         }
     }
     if (code == 0) {
-        code = zeros_written(writing, reason);
-    }
-    if (code == 0) {
+        zeros_by_kernel(writing);
         code = frames_written(writing, reason);
     }
     if (code == 0) {

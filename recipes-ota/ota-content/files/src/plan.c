@@ -82,6 +82,12 @@ static void set_dirty(struct plan *plan, uint32_t block, bool dirty) {
 
 bool plan_dirty(const struct plan *plan, uint32_t block) { return (plan->dirty[block / 8] >> block % 8 & 1) != 0; }
 
+void plan_clean(struct plan *plan, uint32_t block, uint32_t count) {
+    for (uint32_t end = block + count; block < end; block++) {
+        plan->dirty[block / 8] &= (uint8_t)~(1U << block % 8);
+    }
+}
+
 /* Blocks of a piece, which begins at a multiple of eight blocks, so that no two threads touch a byte of `dirty`. */
 static int piece_searched(void *context, unsigned thread, uint64_t offset, unsigned char *data, size_t size, struct reason *reason) {
     struct search *search = context;

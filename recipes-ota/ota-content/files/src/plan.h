@@ -32,6 +32,8 @@ int plan_made(struct plan *plan, const struct index *index, struct slot *slot, s
 void plan_free(struct plan *plan);
 
 bool plan_dirty(const struct plan *plan, uint32_t block);
+/* These are zeros by now. */
+void plan_clean(struct plan *plan, uint32_t block, uint32_t count);
 bool plan_frame_needed(const struct plan *plan, uint32_t frame);
 /* Bytes of the payload that the plan needs. */
 uint64_t plan_payload(const struct plan *plan);

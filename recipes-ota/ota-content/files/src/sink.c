@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Instead of the number of a data block: zeros, which have no hash. Instead of a place: the block is not to be written. */
+#define ZEROS UINT32_MAX
+#define NOWHERE UINT32_MAX
+
 struct piece {
     uint8_t *bytes; /* of the blocks that were copied */
     const uint8_t *at[SINK_BLOCKS];
@@ -21,6 +25,7 @@ struct sink {
     struct writes *writes; /* the thread's */
     struct hasher *hasher;
     struct piece pieces[2];
+    uint8_t *zeros; /* as many as a piece has blocks */
     unsigned filling; /* the caller's; the other one is the thread's */
     bool busy, over, started;
     uint64_t written, written_seen; /* the thread's; what the caller knows of it without waiting */
@@ -30,11 +35,10 @@ struct sink {
     pthread_cond_t changed;
 };
 
-/* What is not to be written loses its place. */
 static int piece_verified(struct sink *sink, struct piece *piece, struct reason *reason) {
     for (uint32_t i = 0; i < piece->count; i++) {
         uint32_t data = piece->data[i];
-        if (data == SINK_ZEROS || block_is(sink->hasher, sink->index, data, piece->at[i])) {
+        if (data == ZEROS || block_is(sink->hasher, sink->index, data, piece->at[i])) {
             continue;
         }
         if (!piece->tries[i]) {
@@ -42,34 +46,50 @@ static int piece_verified(struct sink *sink, struct piece *piece, struct reason 
                         (unsigned)piece->block[i]);
         }
         sink->unverified[data] = 1;
-        piece->block[i] = SINK_ZEROS;
+        piece->block[i] = NOWHERE;
     }
     return 0;
 }
 
-/* Whether block i of a piece lies behind the one before it, in memory and in the slot, and was compared like it. */
-static bool continues(const struct piece *piece, uint32_t i) {
-    return piece->block[i] == piece->block[i - 1] + 1 && piece->at[i] == piece->at[i - 1] + BLOCK &&
-           (piece->data[i] == SINK_ZEROS) == (piece->data[i - 1] == SINK_ZEROS);
+/* Blocks of a piece that follow each other in memory, and are all zeros or all not, are one part. */
+static bool is_same_part(const struct piece *piece, uint32_t i) {
+    return piece->at[i] == piece->at[i - 1] + BLOCK && (piece->data[i] == ZEROS) == (piece->data[i - 1] == ZEROS);
+}
+
+/* From block `first` of a piece on, as many as follow each other in the slot. */
+static int run_written(struct sink *sink, const struct piece *piece, uint32_t first, uint32_t *count, uint64_t *written, struct reason *reason) {
+    struct iovec parts[SLOT_PARTS];
+    uint64_t offset = (uint64_t)piece->block[first] * BLOCK, left = sink->index->image_bytes - offset, size = 0;
+    uint32_t part_first[SLOT_PARTS];
+    int used = 0;
+    *count = 0;
+    for (uint32_t i = first; i < piece->count && piece->block[i] != NOWHERE && piece->block[i] - piece->block[first] == i - first; i++, ++*count) {
+        size_t bytes = left - size < BLOCK ? (size_t)(left - size) : BLOCK;
+        if (i == first || !is_same_part(piece, i)) {
+            part_first[used] = i;
+            parts[used++] = (struct iovec){(void *)(uintptr_t)piece->at[i], 0};
+        }
+        parts[used - 1].iov_len += bytes;
+        size += bytes;
+    }
+    int code = slot_write_parts(sink->slot, parts, used, offset, reason);
+    for (int i = 0; code == 0 && i < used; i++) {
+        uint32_t at = part_first[i];
+        if (piece->data[at] != ZEROS) {
+            code = writes_add(sink->writes, piece->block[at], (uint32_t)(parts[i].iov_len / BLOCK), piece->at[at], reason);
+        }
+    }
+    *written += size;
+    return code;
 }
 
 static int piece_written(struct sink *sink, struct piece *piece, uint64_t *written, struct reason *reason) {
     int code = piece_verified(sink, piece, reason);
     for (uint32_t i = 0, count; code == 0 && i < piece->count; i += count) {
         count = 1;
-        if (piece->block[i] == SINK_ZEROS) {
-            continue;
+        if (piece->block[i] != NOWHERE) {
+            code = run_written(sink, piece, i, &count, written, reason);
         }
-        while (i + count < piece->count && continues(piece, i + count)) {
-            count++;
-        }
-        uint64_t offset = (uint64_t)piece->block[i] * BLOCK, size = (uint64_t)count * BLOCK, left = sink->index->image_bytes - offset;
-        size = size < left ? size : left;
-        code = slot_write(sink->slot, piece->at[i], (size_t)size, offset, reason);
-        if (code == 0 && piece->data[i] != SINK_ZEROS) {
-            code = writes_add(sink->writes, piece->block[i], (uint32_t)(size / BLOCK), piece->at[i], reason);
-        }
-        *written += size;
     }
     return code;
 }
@@ -116,11 +136,13 @@ int sink_open(struct sink **opened, struct slot *slot, const struct index *index
     sink->hasher = hasher_new();
     sink->pieces[0].bytes = slot_buffer((size_t)SINK_BLOCKS * BLOCK);
     sink->pieces[1].bytes = slot_buffer((size_t)SINK_BLOCKS * BLOCK);
+    sink->zeros = slot_buffer((size_t)SINK_BLOCKS * BLOCK);
     pthread_mutex_init(&sink->lock, NULL);
     pthread_cond_init(&sink->changed, NULL);
-    if (sink->hasher == NULL || sink->pieces[0].bytes == NULL || sink->pieces[1].bytes == NULL) {
+    if (sink->hasher == NULL || sink->pieces[0].bytes == NULL || sink->pieces[1].bytes == NULL || sink->zeros == NULL) {
         return fail(reason, CODE_RESOURCES, "no memory for buffers");
     }
+    memset(sink->zeros, 0, (size_t)SINK_BLOCKS * BLOCK);
     if (pthread_create(&sink->thread, NULL, writer, sink) != 0) {
         return fail(reason, CODE_RESOURCES, "no thread can be started");
     }
@@ -142,6 +164,7 @@ void sink_close(struct sink *sink) {
     hasher_free(sink->hasher);
     free(sink->pieces[0].bytes);
     free(sink->pieces[1].bytes);
+    free(sink->zeros);
     pthread_mutex_destroy(&sink->lock);
     pthread_cond_destroy(&sink->changed);
     free(sink);
@@ -196,6 +219,10 @@ int sink_try(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *by
 
 int sink_lend(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason) {
     return added(sink, data, block, bytes, false, reason);
+}
+
+int sink_zeros(struct sink *sink, uint32_t block, struct reason *reason) {
+    return added(sink, ZEROS, block, sink->zeros + (size_t)sink->pieces[sink->filling].count * BLOCK, false, reason);
 }
 
 int sink_drain(struct sink *sink, struct reason *reason) {

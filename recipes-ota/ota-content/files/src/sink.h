@@ -10,9 +10,6 @@
 #include "writes.h"
 
 enum { SINK_BLOCKS = 32 };
-/* Instead of the number of a data block: zeros, which have no hash. */
-#define SINK_ZEROS UINT32_MAX
-
 struct sink;
 
 /* unverified[data] is set, and the block not written, where a block of sink_try is not what the index says. What is written comes into `writes`. */
@@ -24,6 +21,8 @@ int sink_put(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *by
 /* The same, and the bytes stay as they are until SINK_LENT more blocks were put, or all is drained. */
 enum { SINK_LENT = 2 * SINK_BLOCKS };
 int sink_lend(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason);
+/* Zeros go there. */
+int sink_zeros(struct sink *sink, uint32_t block, struct reason *reason);
 /* As sink_put for a block that may be wrong. */
 int sink_try(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason);
 /* Everything that was put is written. */

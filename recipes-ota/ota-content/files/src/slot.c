@@ -117,6 +117,10 @@ int slot_read(struct slot *slot, void *buffer, size_t size, uint64_t offset, str
     return 0;
 }
 
+static int unwritten(const struct slot *slot, uint64_t offset, struct reason *reason) {
+    return fail_errno(reason, CODE_WRITE, "writing the slot %s failed at byte %llu", slot->name, (unsigned long long)offset);
+}
+
 /* Waits for what was written before the last WINDOW, and begins to write that. */
 static int written_back(struct slot *slot, struct reason *reason) {
     if (slot->dirty_to - slot->dirty_from < 2 * WINDOW) {
@@ -126,7 +130,7 @@ static int written_back(struct slot *slot, struct reason *reason) {
     if (sync_file_range(slot->fd, (off_t)slot->dirty_from, (off_t)(settled - slot->dirty_from),
                         SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) != 0 ||
         sync_file_range(slot->fd, (off_t)settled, (off_t)WINDOW, SYNC_FILE_RANGE_WRITE) != 0) {
-        return fail_errno(reason, CODE_WRITE, "writing the slot %s failed at byte %llu", slot->name, (unsigned long long)slot->dirty_from);
+        return unwritten(slot, slot->dirty_from, reason);
     }
     posix_fadvise(slot->fd, (off_t)slot->dirty_from, (off_t)(settled - slot->dirty_from), POSIX_FADV_DONTNEED);
     slot->dirty_from = settled;
@@ -165,13 +169,36 @@ int slot_write(struct slot *slot, const void *buffer, size_t size, uint64_t offs
             continue;
         }
         if (done <= 0) {
-            return fail_errno(reason, CODE_WRITE, "writing the slot %s failed at byte %llu", slot->name, (unsigned long long)offset);
+            return unwritten(slot, offset, reason);
         }
         at += done;
         offset += (uint64_t)done;
         size -= (size_t)done;
     }
     return slot->direct < 0 ? written_back(slot, reason) : 0;
+}
+
+int slot_write_parts(struct slot *slot, const struct iovec *parts, int count, uint64_t offset, struct reason *reason) {
+    size_t size = 0, direct = 0;
+    for (int i = 0; i < count; i++) {
+        direct += direct_part(slot, parts[i].iov_base, parts[i].iov_len, offset + size);
+        size += parts[i].iov_len;
+    }
+    if (count > 1 && direct == size && offset <= slot->bytes && size <= slot->bytes - offset) {
+        ssize_t done = pwritev(slot->direct, parts, count, (off_t)offset);
+        if (done == (ssize_t)size) {
+            return 0;
+        }
+        if (done < 0 && errno != EINVAL && errno != EINTR) {
+            return unwritten(slot, offset, reason);
+        }
+    }
+    /* One by one. What was written already is written once more, and is the same. */
+    int code = 0;
+    for (int i = 0; code == 0 && i < count; offset += parts[i].iov_len, i++) {
+        code = slot_write(slot, parts[i].iov_base, parts[i].iov_len, offset, reason);
+    }
+    return code;
 }
 
 int slot_settle(struct slot *slot, struct reason *reason) {

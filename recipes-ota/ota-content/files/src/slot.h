@@ -6,6 +6,7 @@
 #include "say.h"
 
 #include <stddef.h>
+#include <sys/uio.h>
 
 /* Of buffers, offsets and sizes for which the page cache is passed by. */
 #define SLOT_ALIGNMENT 4096
@@ -31,6 +32,9 @@ void *slot_buffer(size_t size);
 /* All of what was asked for, from the medium. Any offset and size; fast where they and the buffer are aligned. */
 int slot_read(struct slot *slot, void *buffer, size_t size, uint64_t offset, struct reason *reason);
 int slot_write(struct slot *slot, const void *buffer, size_t size, uint64_t offset, struct reason *reason);
+/* The same of parts that follow each other in the slot, at most SLOT_PARTS; in one piece where that is possible. */
+enum { SLOT_PARTS = 32 };
+int slot_write_parts(struct slot *slot, const struct iovec *parts, int count, uint64_t offset, struct reason *reason);
 /* Everything is on the medium. */
 int slot_settle(struct slot *slot, struct reason *reason);
 /* The same, and the page cache holds nothing of the slot. */
