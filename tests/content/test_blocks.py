@@ -424,6 +424,63 @@ class Damage(Blocks):
                 if after != self.old:
                     self.assertEqual(after[:BLOCK], bytes(BLOCK), "the superblock must not be there")
 
+    def test_frames_have_tags_where_the_check_has_read_all_of_them_and_else_their_blocks_are_compared(self):
+        image = self.prepared()
+        payload, tags = self.payload.read_bytes(), self.folder / "frames"
+        changed = payload[: len(payload) // 2] + bytes([payload[len(payload) // 2] ^ 4]) + payload[len(payload) // 2 + 1 :]
+        for kept, word in ((True, "changed while it was read"), (False, "")):
+            self.slot.write_bytes(self.old)
+            self.payload.write_bytes(payload)
+            self.assertEqual(self.engine("check").returncode, 0)
+            self.assertEqual(tags.stat().st_mode & 0o777, 0o600)
+            if not kept:
+                tags.unlink()
+            self.payload.write_bytes(changed)
+            done = self.engine("write")
+            self.assertEqual(done.returncode, CORRUPT, done.stderr)
+            self.assertIn(word, done.stderr)
+            self.assertEqual(self.slot.read_bytes()[:BLOCK], bytes(BLOCK))
+        self.payload.write_bytes(payload)
+        self.slot.write_bytes(self.old)
+        self.update(image)
+        # Of a bundle that is read in parts there are none, and none of an earlier check.
+        self.slot.write_bytes(image[: 150 * BLOCK] + self.old[150 * BLOCK :])
+        self.assertTrue(tags.exists())
+        self.update(image)
+        self.assertFalse(tags.exists())
+
+    def test_tags_of_frames_that_are_not_those_of_this_bundle_are_refused(self):
+        image = self.prepared()
+        tags = self.folder / "frames"
+        self.assertEqual(self.engine("check").returncode, 0)
+        right = tags.read_bytes()
+        for wrong in (b"", right[:-1], right + b"x", right[:-16]):
+            tags.write_bytes(wrong)
+            done = self.engine("write")
+            self.assertEqual(done.returncode, 1, done.stderr)
+        tags.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+        self.assertEqual(self.engine("write").returncode, CORRUPT)
+        self.slot.write_bytes(self.old)
+        self.update(image)
+
+    def test_a_block_that_is_not_what_was_unpacked_from_right_frames_is_not_written(self):
+        """As if memory had changed it: the signed quick hash of one block is that of another one."""
+        self.prepared()
+        index = bytearray((self.folder / "index").read_bytes())
+        count = struct.unpack_from("<I", index, 60)[0]
+        at = len(index) - count * 2 - count * 4 + 4 * 100
+        index[at] ^= 1
+        (self.folder / "index").write_bytes(index)
+        self.opened(
+            payload_bytes=self.made_facts["image_bytes"],
+            **{**self.made_facts, "index_sha256": hashlib.sha256(index).hexdigest()},
+        )
+        self.assertEqual(self.engine("check").returncode, 0)
+        done = self.engine("write")
+        self.assertEqual(done.returncode, CORRUPT, done.stderr)
+        self.assertIn("block 100 of the image is not the one that was signed", done.stderr)
+        self.assertEqual(self.slot.read_bytes()[:BLOCK], bytes(BLOCK))
+
     def test_a_slot_that_gives_back_something_else_is_not_verified(self):
         image = self.prepared()
         self.update(image)

@@ -23,7 +23,8 @@ BOOT_STATE_ARMED=${BOOT_STATE_RUN:=/run/otamgr}/armed
 BOOT_STATE_MANIFEST=/etc/otamgr/manifest
 
 uptime_seconds() {
-    sed 's/[. ].*//' /proc/uptime
+    read -r uptime_said _ </proc/uptime
+    printf '%s\n' "${uptime_said%%.*}"
 }
 
 # ---- versions ------------------------------------------------------------------------------------------------

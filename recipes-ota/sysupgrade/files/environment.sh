@@ -24,12 +24,21 @@ environment_copies() {
         printf '%s could not be read\n' "$ENVIRONMENT_CONFIG"
         return 1
     }
-    environment_config_problem=$(printf '%s\n' "$environment_config" | sed -n 's/^problem //p')
+    environment_config_problem=$(environment_said problem)
     if [ -n "$environment_config_problem" ]; then
         printf '%s: %s\n' "$ENVIRONMENT_CONFIG" "$environment_config_problem"
         return 1
     fi
-    printf '%s\n' "$environment_config" | sed -n 's/^copy //p'
+    environment_said copy
+}
+
+# environment_said KIND: the lines of this kind of what fw-env-config.awk has found.
+environment_said() {
+    while IFS= read -r environment_config_line; do
+        case $environment_config_line in "$1 "*) printf '%s\n' "${environment_config_line#* }" ;; esac
+    done <<END
+$environment_config
+END
 }
 
 # environment_places [FILE]: the same as numbers and in one order, in one line to compare and to show. A device that is here is known by its
@@ -106,8 +115,8 @@ environment_is_apart() {
         for copy_slot in "slot a $slot_a_number" "slot b $slot_b_number" "$@"; do
             slot_number=${copy_slot##* }
             if [ "$copy_number" != "$slot_number" ]; then
-                [ "$(cat "/sys/dev/block/$slot_number/../dev" 2>/dev/null)" = "$copy_number" ] || continue
-                slot_start=$(cat "/sys/dev/block/$slot_number/start" 2>/dev/null) || continue
+                [ "$(device_value "$slot_number/.." dev)" = "$copy_number" ] || continue
+                slot_start=$(device_value "$slot_number" start) || continue
                 slot_size=$(slot_bytes "$slot_number") || continue
                 ranges_overlap "$copy_offset" "$copy_size" "$((slot_start * 512))" "$slot_size" || continue
             fi
@@ -130,7 +139,8 @@ ranges_overlap() {
 # root can use the environment, so a lock that no program of root's holds is none; one that root holds is waited for, with a limit.
 environment_is_free() {
     command -v flock >/dev/null || return 0
-    environment_lock=$(awk -f /usr/lib/otamgr/fw-env-config.awk "$ENVIRONMENT_CONFIG" 2>/dev/null | sed -n 's/^lock //p') || environment_lock=''
+    environment_config=$(awk -f /usr/lib/otamgr/fw-env-config.awk "$ENVIRONMENT_CONFIG" 2>/dev/null) || environment_config=''
+    environment_lock=$(environment_said lock)
     environment_lock=${environment_lock:-/var/lock/fw_printenv.lock}
     # Without a place for it nothing is locked.
     [ -d "${environment_lock%/*}/." ] || return 0

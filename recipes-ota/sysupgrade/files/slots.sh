@@ -7,9 +7,20 @@
 # To be sourced after limits.sh and settings.sh by a script that runs under `set -eu`. Functions report failure by their return value, with the
 # reason for people in $boot_error; nothing here exits. No function touches a slot.
 
+# What is read here is read by the shell itself: an update asks for such values so often that programs for it cost more than verifying its bytes.
+
 # uevent_value DIRECTORY KEY: one value of a sysfs device's uevent file.
 uevent_value() {
-    sed -n "s/^$2=//p" "$1/uevent" 2>/dev/null
+    [ -r "$1/uevent" ] || return 1
+    while IFS= read -r uevent_line; do
+        case $uevent_line in "$2="*) printf '%s\n' "${uevent_line#*=}" ;; esac
+    done <"$1/uevent"
+}
+
+# device_value NUMBER NAME: what the kernel says of a block device, in /sys/dev/block/NUMBER/NAME.
+device_value() {
+    { read -r device_said <"/sys/dev/block/$1/$2"; } 2>/dev/null || return 1
+    printf '%s\n' "$device_said"
 }
 
 # device_number DEVICE: major:minor in decimal; stat knows only hexadecimal.
@@ -20,7 +31,7 @@ device_number() {
 
 # slot_bytes NUMBER: size of the slot with this device number.
 slot_bytes() {
-    slot_sectors=$(cat "/sys/dev/block/$1/size" 2>/dev/null) || return 1
+    slot_sectors=$(device_value "$1" size) || return 1
     printf '%s\n' "$((slot_sectors * 512))"
 }
 
@@ -44,7 +55,8 @@ disk_of() {
     disk_folder=$(readlink -f "/sys/dev/block/$1" 2>/dev/null) || return 1
     [ -e "$disk_folder/uevent" ] || return 1
     if [ -e "$disk_folder/partition" ]; then disk_folder=${disk_folder%/*}; fi
-    uevent_value "$disk_folder" DEVNAME | sed 's/boot[01]$//'
+    disk_name=$(uevent_value "$disk_folder" DEVNAME) || return 1
+    printf '%s\n' "${disk_name%boot[01]}"
 }
 
 # device_below NUMBER: the number of the device that the kernel verifies on the way (dm-verity over one partition), or NUMBER itself.
@@ -96,7 +108,7 @@ slots_find_named() {
         partition_name=$(uevent_value "$partition" PARTNAME)
         case $partition_name in rootfs-a | rootfs-b) ;; *) continue ;; esac
         partition_device=/dev/$(uevent_value "$partition" DEVNAME)
-        partition_number=$(cat "$partition/dev" 2>/dev/null) || partition_number=''
+        partition_number=$(device_value "$root_number/../${partition##*/}" dev) || partition_number=''
         if [ ! -b "$partition_device" ] || [ -z "$partition_number" ]; then
             boot_error="partition $partition_name: $partition_device is not a block device"
             return 10

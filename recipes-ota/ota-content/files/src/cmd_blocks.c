@@ -172,50 +172,90 @@ static int head_unpacked(const struct blocks *blocks, uint8_t head[BLOCK], struc
 
 /* ---- check -------------------------------------------------------------------------------------------------------------------------- */
 
+/* What the check remembers of the frames when it has read all of them: tags of pieces of the payload, which were compared with the signed hashes
+ * of their groups. */
+static const char frames_name[] = "frames";
+enum { TAGGED_BYTES = 65536 };
+
+struct hashing {
+    const struct blocks *blocks;
+    struct record *tags; /* NULL: not all is read, or there is no use for them */
+    EVP_MD_CTX *sha256;
+    uint8_t *buffer; /* of TAGGED_BYTES: the piece of the payload in which the last byte lies */
+};
+
+static int bytes_hashed(struct hashing *hashing, uint64_t from, uint64_t to, struct reason *reason) {
+    const struct payload *payload = &hashing->blocks->payload;
+    int code = 0;
+    for (uint64_t at = from; code == 0 && at < to;) {
+        size_t in = (size_t)(at % TAGGED_BYTES), room = TAGGED_BYTES - in, size = to - at < room ? (size_t)(to - at) : room;
+        code = payload_read(payload, hashing->buffer + in, size, at, reason);
+        if (code == 0) {
+            code = payload_decrypted(payload, hashing->buffer + in, size, at, reason);
+        }
+        if (code == 0 && EVP_DigestUpdate(hashing->sha256, hashing->buffer + in, size) != 1) {
+            code = fail(reason, CODE_UNEXPECTED, "libcrypto computes no SHA-256");
+        }
+        at += size;
+        if (code == 0 && hashing->tags != NULL && (in + size == TAGGED_BYTES || at == payload->bytes)) {
+            code = record_add(hashing->tags, hashing->buffer, in + size, reason);
+        }
+    }
+    return code;
+}
+
 /* The compressed bytes of every group from which something is needed, before the slot is touched. */
-static int groups_checked(const struct blocks *blocks, const struct plan *plan, struct progress *progress, struct reason *reason) {
-    const struct index *index = &blocks->index;
-    uint8_t *buffer = malloc(PACKED_BYTES), hash[32];
-    EVP_MD_CTX *sha256 = EVP_MD_CTX_new();
+static int groups_hashed(struct hashing *hashing, const struct plan *plan, struct progress *progress, struct reason *reason) {
+    const struct index *index = &hashing->blocks->index;
+    uint8_t hash[32];
     uint64_t done = 0;
-    int code = buffer == NULL || sha256 == NULL ? fail(reason, CODE_RESOURCES, "no memory for buffers") : 0;
+    int code = 0;
     for (uint32_t group = 0; code == 0 && group < index->groups; group++) {
         uint32_t frame = group * index->group_frames, end = index->frames - frame < index->group_frames ? index->frames : frame + index->group_frames;
+        uint64_t from = index->group_offset[group], to = index->group_offset[group + 1];
         while (frame < end && group > 0 && !plan_frame_needed(plan, frame)) {
             frame++;
         }
         if (frame == end) {
+            record_free(hashing->tags);
+            hashing->tags = NULL;
             continue;
         }
-        bool hashes = EVP_DigestInit_ex(sha256, EVP_sha256(), NULL) == 1;
-        for (uint64_t at = index->group_offset[group], to = index->group_offset[group + 1]; code == 0 && at < to;) {
-            size_t size = to - at < PACKED_BYTES ? (size_t)(to - at) : PACKED_BYTES;
-            code = payload_read(&blocks->payload, buffer, size, at, reason);
-            if (code == 0) {
-                code = payload_decrypted(&blocks->payload, buffer, size, at, reason);
-            }
-            hashes = hashes && code == 0 && EVP_DigestUpdate(sha256, buffer, size) == 1;
-            at += size;
-            done += size;
-            progress_step(progress, done, 0, 0);
-        }
-        if (code == 0 && (!hashes || EVP_DigestFinal_ex(sha256, hash, NULL) != 1)) {
+        bool hashes = EVP_DigestInit_ex(hashing->sha256, EVP_sha256(), NULL) == 1;
+        code = bytes_hashed(hashing, from, to, reason);
+        if (code == 0 && (!hashes || EVP_DigestFinal_ex(hashing->sha256, hash, NULL) != 1)) {
             code = fail(reason, CODE_UNEXPECTED, "libcrypto computes no SHA-256");
         }
         if (code == 0 && memcmp(hash, index->group + (size_t)group * GROUP_HASH, GROUP_HASH) != 0) {
-            code = fail(reason, CODE_CORRUPT, "the bundle is damaged between the bytes %llu and %llu of its payload",
-                        (unsigned long long)index->group_offset[group], (unsigned long long)index->group_offset[group + 1]);
+            code = fail(reason, CODE_CORRUPT, "the bundle is damaged between the bytes %llu and %llu of its payload", (unsigned long long)from,
+                        (unsigned long long)to);
         }
+        done += to - from;
+        progress_step(progress, done, 0, 0);
     }
-    EVP_MD_CTX_free(sha256);
-    free(buffer);
+    return code;
+}
+
+static int groups_checked(const struct blocks *blocks, const struct plan *plan, const char *folder, struct progress *progress, struct reason *reason) {
+    struct hashing hashing = {.blocks = blocks, .sha256 = EVP_MD_CTX_new(), .buffer = malloc(TAGGED_BYTES)};
+    int code = hashing.buffer == NULL || hashing.sha256 == NULL ? fail(reason, CODE_RESOURCES, "no memory for buffers")
+                                                                 : record_new(&hashing.tags, TAGGED_BYTES, reason);
+    if (code == 0) {
+        code = groups_hashed(&hashing, plan, progress, reason);
+    }
+    if (code == 0 && hashing.tags != NULL) {
+        code = record_save(hashing.tags, folder, frames_name, reason);
+    }
+    record_free(hashing.tags);
+    EVP_MD_CTX_free(hashing.sha256);
+    free(hashing.buffer);
     return code;
 }
 
 /* Whole bundles are hashed in groups, which is fast. In one that was fetched in parts each needed frame is tried; and as not every file system
  * tells of holes, in one whose groups are not as they should be. Whoever has all the frames that are needed can be installed from. */
-static int payload_checked(const struct blocks *blocks, struct plan *plan, struct slot *slot, struct slot *running, struct progress *progress,
-                           struct reason *reason) {
+static int payload_checked(const struct blocks *blocks, struct plan *plan, struct slot *slot, struct slot *running, const char *folder,
+                           struct progress *progress, struct reason *reason) {
     struct there there = {0};
     struct reason trying = {0};
     /* It is not there yet. */
@@ -223,7 +263,7 @@ static int payload_checked(const struct blocks *blocks, struct plan *plan, struc
         return 0;
     }
     bool in_parts = payload_has_holes(&blocks->payload);
-    int code = in_parts ? 0 : groups_checked(blocks, plan, progress, reason);
+    int code = in_parts ? 0 : groups_checked(blocks, plan, folder, progress, reason);
     if (!in_parts && code != CODE_CORRUPT) {
         return code;
     }
@@ -350,7 +390,7 @@ int index_check(struct job *job, uint64_t slot_bytes, struct facts_out *facts, s
     if (code == 0) {
         uint64_t needed = plan_payload(&plan);
         progress_begin(&progress, job->progress_fd, "check", needed);
-        code = payload_checked(&blocks, &plan, slots_slot(&slots), slots_running(&slots), &progress, reason);
+        code = payload_checked(&blocks, &plan, slots_slot(&slots), slots_running(&slots), job->folder, &progress, reason);
         facts_add_number(facts, "bytes_to_write", plan_writes(&plan));
         facts_add_number(facts, "bundle_bytes_needed", needed + blocks.index.size);
         facts_add_number(facts, "memory_needed", MEMORY_BASE + blocks.index.size + (uint64_t)blocks.index.data_blocks * 17 + slot_bytes / BLOCK * 2);
@@ -378,12 +418,11 @@ struct writing {
     struct hasher *hasher;
     uint8_t *unverified;
     uint8_t head[BLOCK];
-    uint8_t *packed;       /* frames from `packed_frame` on; the next one begins at packed_at */
+    struct record *tags; /* of the payload; NULL: the check has not read all of it */
+    uint8_t *packed;     /* the payload from packed_from to packed_to, the needed frames from packed_frame to packed_end among it */
+    uint64_t packed_from, packed_to;
     uint32_t packed_frame, packed_end;
-    size_t packed_at;
-    uint64_t packed_begin; /* where what is in `packed` lies in the payload */
-    uint64_t packed_offset;
-    uint32_t offset_frame; /* packed_offset is that of this frame */
+    uint64_t packed_offset; /* of packed_frame */
     uint8_t *window;       /* the blocks before window_data, of which `window_blocks` are there */
     uint32_t window_data, window_blocks, window_room;
     bool undrained;
@@ -522,11 +561,47 @@ static int window_filled(struct writing *writing, uint32_t data, struct reason *
     return code;
 }
 
+/* Bytes of the payload come to packed + (from - packed_from). Where the check has left tags, whole pieces, each as it was then. */
+static int payload_held(struct writing *writing, uint64_t from, uint64_t to, struct reason *reason) {
+    const struct payload *payload = &writing->blocks->payload;
+    if (writing->tags == NULL) {
+        writing->packed_from = from;
+        writing->packed_to = to;
+        return payload_read(payload, writing->packed, (size_t)(to - from), from, reason);
+    }
+    uint64_t begin = from - from % TAGGED_BYTES, end = to + (TAGGED_BYTES - 1 - (to - 1) % TAGGED_BYTES), at = begin;
+    end = end < payload->bytes ? end : payload->bytes;
+    if (begin >= writing->packed_from && begin < writing->packed_to) {
+        at = writing->packed_to;
+        memmove(writing->packed, writing->packed + (begin - writing->packed_from), (size_t)(at - begin));
+    }
+    writing->packed_from = begin;
+    writing->packed_to = at;
+    if (at >= end) {
+        return 0;
+    }
+    uint8_t *bytes = writing->packed + (at - begin);
+    int code = payload_read(payload, bytes, (size_t)(end - at), at, reason);
+    if (code == 0) {
+        code = payload_decrypted(payload, bytes, (size_t)(end - at), at, reason);
+    }
+    for (size_t size; code == 0 && at < end; at += size, bytes += size) {
+        size = end - at < TAGGED_BYTES ? (size_t)(end - at) : TAGGED_BYTES;
+        if (!record_knows(writing->tags, at / TAGGED_BYTES, bytes, size)) {
+            code = fail(reason, CODE_CORRUPT, "the bundle changed while it was read, between the bytes %llu and %llu of its payload", (unsigned long long)at,
+                        (unsigned long long)(at + size));
+        }
+    }
+    writing->packed_to = code == 0 ? end : begin;
+    return code;
+}
+
 /* The compressed bytes of a frame; those of the needed frames that follow come with them. */
 static int frame_read(struct writing *writing, uint32_t frame, const uint8_t **bytes, struct reason *reason) {
     const struct index *index = &writing->blocks->index;
+    size_t frame_bytes = index_frame_bytes(index, frame);
     if (frame != writing->packed_frame || frame == writing->packed_end) {
-        uint64_t offset = frame == writing->offset_frame ? writing->packed_offset : index_frame_offset(index, frame);
+        uint64_t offset = frame == writing->packed_frame ? writing->packed_offset : index_frame_offset(index, frame);
         size_t size = 0;
         uint32_t end = frame;
         size_t most = writing->blocks->payload.feed == NULL ? PACKED_BYTES : FED_AT_ONCE;
@@ -534,28 +609,28 @@ static int frame_read(struct writing *writing, uint32_t frame, const uint8_t **b
             size += index_frame_bytes(index, end);
             end++;
         }
-        int code = payload_read(&writing->blocks->payload, writing->packed, size, offset, reason);
+        int code = payload_held(writing, offset, offset + size, reason);
         if (code != 0) {
             return code;
         }
         writing->needed += size;
         writing->packed_frame = frame;
         writing->packed_end = end;
-        writing->packed_at = 0;
-        writing->packed_begin = offset;
-        writing->packed_offset = offset + size;
-        writing->offset_frame = end;
+        writing->packed_offset = offset;
     }
-    uint8_t *packed = writing->packed + writing->packed_at;
-    uint64_t at = writing->packed_begin + writing->packed_at;
+    uint64_t offset = writing->packed_offset;
+    uint8_t *packed = writing->packed + (offset - writing->packed_from);
     *bytes = packed;
-    writing->packed_at += index_frame_bytes(index, frame);
+    writing->packed_offset += frame_bytes;
     writing->packed_frame++;
-    if (writing->blocks->payload.feed == NULL && is_zero(packed, index_frame_bytes(index, frame))) {
+    if (writing->tags != NULL) {
+        return 0;
+    }
+    if (writing->blocks->payload.feed == NULL && is_zero(packed, frame_bytes)) {
         return fail(reason, CODE_NEEDS_MORE, "the slots changed after the check, and block %u is in neither of them nor in the parts of the bundle; pull it again",
                     (unsigned)index_place(index, frame * index->frame_blocks));
     }
-    return payload_decrypted(&writing->blocks->payload, packed, index_frame_bytes(index, frame), at, reason);
+    return payload_decrypted(&writing->blocks->payload, packed, frame_bytes, offset, reason);
 }
 
 static int frame_written(struct writing *writing, uint32_t frame, struct reason *reason) {
@@ -640,12 +715,27 @@ static bool memory_taken(struct writing *writing) {
     const struct index *index = &writing->blocks->index;
     writing->window_room = index->prefix_blocks + (index->frame_blocks == 1 ? WINDOW_FRAMES : 32 * index->frame_blocks);
     writing->window = slot_buffer((size_t)writing->window_room * BLOCK);
-    writing->packed = malloc(PACKED_BYTES);
+    writing->packed = malloc(PACKED_BYTES + 2 * TAGGED_BYTES);
     writing->unverified = calloc(index->data_blocks, 1);
     writing->unpacker = unpacker_new();
     writing->hasher = hasher_new();
-    writing->packed_frame = writing->packed_end = writing->offset_frame = UINT32_MAX;
+    writing->packed_frame = writing->packed_end = UINT32_MAX;
     return writing->window != NULL && writing->packed != NULL && writing->unverified != NULL && writing->unpacker != NULL && writing->hasher != NULL;
+}
+
+static int tags_loaded(struct writing *writing, const char *folder, struct reason *reason) {
+    char path[512];
+    if (!path_in(path, sizeof path, folder, frames_name)) {
+        return fail(reason, CODE_USAGE, "the name of the folder is too long: %.100s", folder);
+    }
+    if (access(path, F_OK) != 0) {
+        return 0;
+    }
+    int code = record_load(&writing->tags, folder, frames_name, reason);
+    if (code == 0 && (record_piece(writing->tags) != TAGGED_BYTES || record_bytes(writing->tags) != writing->blocks->payload.bytes)) {
+        code = fail(reason, CODE_UNEXPECTED, "the record of the frames does not fit to the bundle");
+    }
+    return code;
 }
 
 static int all_written(struct writing *writing, struct reason *reason) {
@@ -660,7 +750,7 @@ static int all_written(struct writing *writing, struct reason *reason) {
         code = writes_new(&writing->writes, reason);
     }
     if (code == 0) {
-        code = sink_open(&writing->sink, &writing->slot, index, writing->unverified, writing->writes, reason);
+        code = sink_open(&writing->sink, &writing->slot, index, writing->unverified, writing->writes, writing->tags != NULL, reason);
     }
     if (code == 0) {
         code = copies_made(plan, &writing->slot, writing->has_running ? &writing->running : NULL, writing->sink, &writing->copied, &writing->progress, reason);
@@ -703,6 +793,9 @@ int index_write(struct job *job, struct reason *reason) {
                          reason);
     }
     if (code == 0) {
+        code = tags_loaded(&writing, job->folder, reason);
+    }
+    if (code == 0) {
         to_write = plan_writes(&writing.plan);
         progress_begin(&writing.progress, job->progress_fd, "write", to_write);
     }
@@ -726,6 +819,7 @@ int index_write(struct job *job, struct reason *reason) {
         say_number(stdout, "bundle_bytes_needed", writing.needed + blocks.index.size);
     }
     sink_close(writing.sink);
+    record_free(writing.tags);
     writes_free(writing.writes);
     unpacker_free(writing.unpacker);
     hasher_free(writing.hasher);

@@ -327,7 +327,7 @@ static int payload_checked(struct job *job, uint64_t slot_bytes, struct facts_ou
 
 /* What an earlier run left must not be mistaken for ours. */
 static void leftovers_removed(const char *folder) {
-    static const char *const names[] = {"facts", "chunks", "ranges", "written", "writes"};
+    static const char *const names[] = {"facts", "chunks", "ranges", "written", "writes", "frames"};
     char path[512];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (path_in(path, sizeof path, folder, names[i])) {

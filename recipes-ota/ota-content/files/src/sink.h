@@ -12,8 +12,12 @@
 enum { SINK_BLOCKS = 32 };
 struct sink;
 
-/* unverified[data] is set, and the block not written, where a block of sink_try is not what the index says. What is written comes into `writes`. */
-int sink_open(struct sink **sink, struct slot *slot, const struct index *index, uint8_t *unverified, struct writes *writes, struct reason *reason);
+/* unverified[data] is set, and the block not written, where a block of sink_try is not what the index says. What is written comes into `writes`.
+ *
+ * authentic: what comes by sink_put and sink_lend was unpacked from bytes that were compared with a signed SHA-256, so that nobody chose it. What may
+ * still be wrong is memory, and for that the signed quick hash of the block is enough, at a quarter of the price. */
+int sink_open(struct sink **sink, struct slot *slot, const struct index *index, uint8_t *unverified, struct writes *writes, bool authentic,
+              struct reason *reason);
 void sink_close(struct sink *sink);
 
 /* The block goes to its place `block` in the slot. With another hash than the index has for `data`, it is an error of the bundle. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What `write` has written of an image of format 2, so that `verify` knows it again: a tag for each run of blocks.
  *
- * Each of these blocks was compared with its signed SHA-256 in memory, and the tag is taken of that memory, where the block goes to its place.
- * So whatever has the tag is what was signed, at a fifth of the price of another SHA-256. The tag is Poly1305 with a key that is drawn for each
+ * Each of these blocks was compared in memory with what is signed (sink.h), and the tag is taken of that memory, where the block goes to its place.
+ * So whatever has the tag is what was signed, at a fifth of the price of a SHA-256. The tag is Poly1305 with a key that is drawn for each
  * write and, like the tags, never leaves the private folder (record.h says what that is worth). It is a short cut and nothing more: where it is
  * not as noted, or was not noted, SHA-256 decides.
  */
