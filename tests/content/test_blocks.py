@@ -427,7 +427,9 @@ class Damage(Blocks):
     def test_frames_have_tags_where_the_check_has_read_all_of_them_and_else_their_blocks_are_compared(self):
         image = self.prepared()
         payload, tags = self.payload.read_bytes(), self.folder / "frames"
-        changed = payload[: len(payload) // 2] + bytes([payload[len(payload) // 2] ^ 4]) + payload[len(payload) // 2 + 1 :]
+        changed = (
+            payload[: len(payload) // 2] + bytes([payload[len(payload) // 2] ^ 4]) + payload[len(payload) // 2 + 1 :]
+        )
         for kept, word in ((True, "changed while it was read"), (False, "")):
             self.slot.write_bytes(self.old)
             self.payload.write_bytes(payload)

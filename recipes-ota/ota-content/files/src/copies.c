@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-    AT_ONCE = SINK_BLOCKS,
+    AT_ONCE = 32,
     /* Blocks that are read before their turn, where some wait for each other in a ring. */
     STASH = 1024,
     STASH_AT_ONCE = 64,

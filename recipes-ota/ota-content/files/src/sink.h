@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Blocks on their way into the slot: a thread compares them with their hashes and writes them, while the caller prepares the next.
  *
- * It holds two pieces, so what is lost with the process, and is done again, is at most 256 KiB. */
+ * It holds SINK_LENT blocks, so what is lost with the process, and is done again, is at most 256 KiB. */
 #ifndef SINK_H
 #define SINK_H
 
@@ -9,7 +9,6 @@
 #include "slot.h"
 #include "writes.h"
 
-enum { SINK_BLOCKS = 32 };
 struct sink;
 
 /* unverified[data] is set, and the block not written, where a block of sink_try is not what the index says. What is written comes into `writes`.
@@ -23,7 +22,7 @@ void sink_close(struct sink *sink);
 /* The block goes to its place `block` in the slot. With another hash than the index has for `data`, it is an error of the bundle. */
 int sink_put(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason);
 /* The same, and the bytes stay as they are until SINK_LENT more blocks were put, or all is drained. */
-enum { SINK_LENT = 2 * SINK_BLOCKS };
+enum { SINK_LENT = 64 };
 int sink_lend(struct sink *sink, uint32_t data, uint32_t block, const uint8_t *bytes, struct reason *reason);
 /* Zeros go there. */
 int sink_zeros(struct sink *sink, uint32_t block, struct reason *reason);

@@ -33,7 +33,7 @@ void *slot_buffer(size_t size);
 int slot_read(struct slot *slot, void *buffer, size_t size, uint64_t offset, struct reason *reason);
 int slot_write(struct slot *slot, const void *buffer, size_t size, uint64_t offset, struct reason *reason);
 /* The same of parts that follow each other in the slot, at most SLOT_PARTS; in one piece where that is possible. */
-enum { SLOT_PARTS = 32 };
+enum { SLOT_PARTS = 64 };
 int slot_write_parts(struct slot *slot, const struct iovec *parts, int count, uint64_t offset, struct reason *reason);
 /* Everything is on the medium. */
 int slot_settle(struct slot *slot, struct reason *reason);
