@@ -75,6 +75,25 @@ def nothing(factory):
     )
 
 
+@promise(
+    "ota-why takes a boot that the guard noted after the commit for what it is, also once another update is the newest"
+)
+def noted_late(factory):
+    board = factory.board(running="b")
+    board.set_env(ota_slot="b", ota_txn="T2", ota_failed="T2", ota_failed_why="load-failed")
+    with_journal(
+        board,
+        STARTED,
+        ARMED,
+        "committed txn=T slot=b",
+        "trial-boot txn=T slot=b tries=2",
+        "update-started txn=T2 slot=a image=/tmp/x format=ext4",
+        "armed txn=T2 slot=a tries=3",
+    )
+    found = expect(board, 0, "committed", "Update T was committed", "(1 trial boot)", arguments=["T"])
+    equal([link["event"] for link in found["chain"]], ["update-started", "armed", "committed", "trial-boot"], "chain")
+
+
 @promise("ota-why follows a real update from its delivery over arming and trial to its commit")
 def whole_story(factory):
     first = factory.board()

@@ -103,7 +103,8 @@ function counted(n, id,   what) {
     if (what == "update-started") { started[id] = n; outcome[id] = "stopped"; writer = id }
     else if (what == "armed") { armed[id] = n; outcome[id] = "armed" }
     else if (what == "update-failed") { failure[id] = ending[id] = n; outcome[id] = outcome[id] == "stopped" ? "failed" : "refused" }
-    else if (what == "trial-boot") { boots[id]++; outcome[id] = "trial" }
+    # The guard may have been about to note the boot when another program committed.
+    else if (what == "trial-boot") { boots[id]++; if (!ended(outcome[id])) outcome[id] = "trial" }
     else if (what ~ /^(deadline-passed|deadline-passed-unseen|health-failed)$/) deadlines[id]++
     else if (what == "committed") { outcome[id] = "committed"; ending[id] = n }
     else if (what == "cancelled") { outcome[id] = "cancelled"; ending[id] = n }
