@@ -174,9 +174,9 @@ python ota_bundle_make () {
         if not (bb.data.inherits_class('vex', d) or bb.data.inherits_class('cve-check', d)):
             # NAME.json of another class.
             about.pop('vex', None)
-        for name in ('sbom', 'vex'):
-            if d.getVar('OTA_BUNDLE_' + name.upper()):
-                about[name] = d.getVar('OTA_BUNDLE_' + name.upper())
+        for kind in ('sbom', 'vex'):
+            if d.getVar('OTA_BUNDLE_' + kind.upper()):
+                about[kind] = d.getVar('OTA_BUNDLE_' + kind.upper())
         extra = sbom.extra_lines(d.getVar('OTA_SUPPORT_UNTIL'), d.getVar('OTA_SECURITY_CONTACT'),
                                  packages=os.path.join(folder, d.getVar('IMAGE_LINK_NAME') + '.packages.gz'), **about)
         made = bundle.create(os.path.join(folder, name), image, d.getVar('OTA_BUNDLE_KEY'), d.getVar('OTA_COMPATIBLE'), ota_bundle_version(d),

@@ -862,7 +862,7 @@ class Build(Folder):
 
     def test_without_any_setting_a_development_key_signs_and_says_what_it_is(self):
         made = self.build()
-        self.assertEqual("hub_update.bundle", made.name)
+        self.assertEqual(("hub_update.bundle", "image-board-1.bundle"), (made.name, os.readlink(made)))
         self.assertIn("DEVELOPMENT KEY", self.warnings[0])
         trust = Path(self.getVar("OTA_TRUST"))
         with bundle.open_bundle(made) as opened:
