@@ -35,10 +35,14 @@ slot_bytes() {
     printf '%s\n' "$((slot_sectors * 512))"
 }
 
-# place_unmounted PLACE: nothing is mounted there any more. Not only our own mount: after a kill there may be one, even stacked.
+# place_unmounted PLACE: nothing is mounted there any more. Not only our own mount: after a kill there may be one, even stacked. A list of mounts
+# that cannot be read, or lacks even /, says nothing of it.
 place_unmounted() {
     unmount_tries=0
-    while awk -v place="$1" '$5 == place { found = 1 } END { exit !found }' /proc/self/mountinfo; do
+    while :; do
+        unmount_needed=$(awk -v place="$1" '$5 == place { found = 1 } $5 == "/" { whole = 1 } END { if (whole || found) print found ? "yes" : "no" }' \
+            /proc/self/mountinfo 2>/dev/null) || unmount_needed=''
+        [ "$unmount_needed" != no ] || return 0
         unmount_tries=$((unmount_tries + 1))
         [ "$unmount_tries" -le 20 ] || return 1
         limited umount "$1" 2>/dev/null || limited umount -l "$1" 2>/dev/null || :
