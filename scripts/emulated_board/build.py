@@ -662,11 +662,15 @@ case $1 in
 install)
     cat >mcu.new
     [ "$(wc -c <mcu.new)" = "$OTA_IMAGE_BYTES" ]
-    [ -e mcu.before ] || cp mcu mcu.before
+    # From updates before this one there is no way back any more, and none to what was there before them.
+    rm -f mcu.before.*
+    cp mcu mcu.old
+    mv mcu.old "mcu.before.$OTA_UPDATE"
+    sync
     mv mcu.new mcu
     sync
     ;;
-rollback) [ ! -e mcu.before ] || mv mcu.before mcu ;;
+rollback) [ ! -e "mcu.before.$OTA_UPDATE" ] || mv "mcu.before.$OTA_UPDATE" mcu ;;
 esac
 """
 

@@ -28,12 +28,14 @@ class Count:
     bricks: int = 0
     wrong_slots: int = 0
     false_headers: int = 0
+    wrong_images: int = 0
     problems: list = field(default_factory=list)
 
     def add(self, kind, text, case):
         self.bricks += kind == "brick"
         self.wrong_slots += kind == "wrong slot"
         self.false_headers += kind == "false header"
+        self.wrong_images += kind == "wrong image"
         self.problems.append(f"{case}: {kind}: {text}")
 
     def merge(self, other):
@@ -42,15 +44,14 @@ class Count:
         self.bricks += other.bricks
         self.wrong_slots += other.wrong_slots
         self.false_headers += other.false_headers
+        self.wrong_images += other.wrong_images
         self.problems += other.problems
 
 
-def _range(partition):
+def _range(partition, partitions=build.PARTITIONS):
     """Where a partition is on the disk; the last one may have grown."""
-    start, size = next((start, size) for name, start, size in build.PARTITIONS if name == partition)
-    return range(
-        start * build.MIB, (build.DISK_MIB if partition == build.PARTITIONS[-1][0] else start + size) * build.MIB
-    )
+    start, size = next((start, size) for name, start, size in partitions if name == partition)
+    return range(start * build.MIB, (build.DISK_MIB if partition == partitions[-1][0] else start + size) * build.MIB)
 
 
 # The two copies of the partition table.
@@ -72,6 +73,10 @@ class Recording:
     b_starts: bool = True  # whether slot b gets to userland; if not, its trials end on slot a
     grows: bool = False  # whether the data partition takes the rest of the disk
     read_only: str = ""  # the kind of root file system that is never written to; references are the images then
+    partitions: tuple = build.PARTITIONS
+    applications: dict | None = (
+        None  # slot: the file that its member of the pair must hold; then there is a handler, too
+    )
 
 
 def file_hashes(image):
@@ -88,11 +93,12 @@ def file_hashes(image):
 class Judge:
     """Looks at a disk after a cut, from outside. What was found for the same bytes of a partition before is remembered."""
 
-    def __init__(self, disk, header, references, read_only=""):
+    def __init__(self, disk, recording):
         self._disk = disk
-        self._read_only = read_only
-        self._header = header
-        self._references = references
+        self._read_only = recording.read_only
+        self._header = recording.header
+        self._references = recording.references
+        self._applications = recording.applications
         self._known = {}
 
     def slot(self, name, *state):
@@ -137,6 +143,31 @@ class Judge:
                 self._known[key] = str(problem)
         return self._known[key]
 
+    def images(self, slot, ends_there, states):
+        """What is wrong with the images beside the root file system, for a slot that may boot, or None. ends_there: no other slot can."""
+        key = ("images", slot, ends_there, states[f"app-{slot}"], states["data"], states["table"])
+        if key not in self._known:
+            self._known[key] = self._look_at_images(slot, ends_there)
+        return self._known[key]
+
+    def _look_at_images(self, slot, ends_there):
+        if not inspect_disk.holds(self._disk, f"app-{slot}", self._applications[slot]):
+            return f"app-{slot} is not the application of slot {slot}, byte for byte"
+        try:
+            with inspect_disk.FileSystem(self._disk, "data") as data:
+                firmware, record = data.read("/mcu"), data.read("/otamgr/images/mcu")
+        except RuntimeError as problem:
+            return str(problem)
+        new = firmware == build.image_of("mcu", "2.0")
+        if slot == "b":
+            return None if new else f"slot b may boot, and the co-processor has {firmware and firmware[:10]}"
+        # Made by the first start. What an update has brought is written down, so that it is taken back.
+        if firmware is not None and not new and firmware != b"mcu 1.0\n":
+            return f"the co-processor has neither firmware, but {firmware[:10]}"
+        if ends_there and new and not (record and record.startswith(b"b ") and b" back" not in record):
+            return f"the firmware of slot b is there, slot b is not to be started, and nobody knows: {record}"
+        return None
+
     def verdict(self, states):
         """(kind, text) of what is wrong, or None; and the slot that the next boot must start."""
         try:
@@ -154,6 +185,8 @@ class Judge:
             problem, header = self.slot(slot, states[f"rootfs-{slot}"], *etc)
             if problem:
                 return ("brick", problem), next_boot
+            if self._applications and (problem := self.images(slot, slot == next_boot == committed, states)):
+                return ("wrong image", problem), next_boot
             if slot == "b" and header != self._header:
                 return ("wrong slot", "slot b may boot, but its header is not the delivered one"), next_boot
             if slot == "a" and header is not None:
@@ -166,8 +199,8 @@ class Judge:
 class Partitions:
     """Names the bytes of each partition after a cut: what is durable there, and which pending writes arrived."""
 
-    def __init__(self, entries):
-        self._ranges = {name: _range(name) for name, _, _ in build.PARTITIONS} | {"table": TABLES[0]}
+    def __init__(self, entries, partitions):
+        self._ranges = {name: _range(name, partitions) for name, _, _ in partitions} | {"table": TABLES[0]}
         self._entries = entries
         self._counted = 0
         self._durable = dict.fromkeys(self._ranges, 0)
@@ -221,8 +254,8 @@ def examine(recording, cuts, to_boot, seed, disk, done):
     count = Count()
     build.run("cp", "--sparse=always", recording.base, disk)
     replay = writelog.Replay(disk, recording.writes, fragile=FRAGILE)
-    judge = Judge(disk, recording.header, recording.references, recording.read_only)
-    partitions = Partitions(replay.entries)
+    judge = Judge(disk, recording)
+    partitions = Partitions(replay.entries, recording.partitions)
     for cut, number in cuts:
         pending = replay.advance(cut)
         arrived = replay.cut(pending, random.Random(f"{seed}/{number}"))
@@ -394,12 +427,38 @@ def record_stream(screen, reuse, read_only=""):
     return Recording("stream", base, writes, None, references)
 
 
+def record_images(screen, reuse, read_only=""):
+    """An update with an application in a pair of partitions and firmware that a handler takes."""
+    if read_only:
+        raise RuntimeError("expected --of images without --read-only, or the other recordings; found both")
+    disk = build.BUILD / "disk-good-images.img"
+    base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
+    rootfs = scenario.Scenario(screen, images=True).rootfs()
+    if not (reuse and _is_of(stamp, rootfs)):
+        result = scenario.Scenario(screen, write_log=writes, images=True).run()
+        if result.problems:
+            raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
+    references = dict(zip("ab", map(file_hashes, rootfs), strict=True))
+    with build.bundle.open_bundle(build.BUILD / "hub_update-good-images.bundle") as opened:
+        references["b"]["etc/otamgr/manifest"] = hashlib.sha256(opened.manifest).hexdigest()
+    return Recording(
+        "images",
+        base,
+        writes,
+        header.read_bytes(),
+        references,
+        partitions=build.PARTITIONS_WITH_PAIR,
+        applications={slot: build.BUILD / f"app-{version}.img" for slot, version in VERSIONS.items()},
+    )
+
+
 # name: what is recorded, how, the share of the cases
 RECORDINGS = {
     "update": ("an update and its commit", functools.partial(record, None), 5),
     "rollback": ("a rollback", functools.partial(record, "panic"), 2),
     "growth": ("a first boot that grows the data partition", record_growth, 3),
     "stream": ("an update that is streamed, and its commit", record_stream, 4),
+    "images": ("an update with images beside the root file system, and its commit", record_images, 2),
 }
 
 
@@ -407,10 +466,11 @@ def main():
     parser = options.Parser(
         prog="scripts/powercut",
         description="Records every write of a real update with its commit, of one that is rolled back, of a first boot that grows the data\n"
-        "partition, and of an update that is streamed, on the emulated board. Then builds disks as a power cut after any write would have left\n"
-        "them - unflushed writes lost, kept or torn - and checks each: partition table and environment are readable, every slot that may boot\n"
-        "holds exactly its image, the header is in /etc of slot b when slot b may boot and never in slot a, /data mounts. A sample is booted to\n"
-        "userland and must be on the expected slot, with all of the disk in use.",
+        "partition, of an update that is streamed, and of one with images beside the root file system, on the emulated board. Then builds disks\n"
+        "as a power cut after any write would have left them - unflushed writes lost, kept or torn - and checks each: partition table and\n"
+        "environment are readable, every slot that may boot holds exactly its image, and so does its member of a pair of partitions, what a\n"
+        "handler took belongs to the slot or is written down, the header is in /etc of slot b when slot b may boot and never in slot a, /data\n"
+        "mounts. A sample is booted to userland and must be on the expected slot, with all of the disk in use.",
         epilog="examples:\n  scripts/powercut --reuse --of update --cases 200 --booted 10\n"
         "  scripts/powercut --updater sysupgrade --updater rauc --updater swupdate --cases 2000\n\nexit status: 0 no brick, no wrong slot, no false header; 1 otherwise; 2 usage",
     )
@@ -469,7 +529,7 @@ def main():
         chosen = [
             RECORDINGS[name]
             for name in arguments.of or RECORDINGS
-            if arguments.of or name != "stream" or not arguments.read_only
+            if arguments.of or name not in ("stream", "images") or not arguments.read_only
         ]
         for what, recorded, share in chosen:
             screen.step(f"Record {what}")
@@ -488,6 +548,7 @@ def main():
         [
             ("wrong slots", count.wrong_slots),
             ("headers without a successful update", count.false_headers),
+            ("images that do not belong to the slot", count.wrong_images),
             ("seed", arguments.seed),
             ("took", f"{screen.seconds():.0f} s"),
         ]

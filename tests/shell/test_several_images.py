@@ -25,6 +25,7 @@ MCU = b"firmware\n" * 9000
 # Keeps what it was given, and what is in use; a rollback may come twice.
 GOOD = """#!/bin/sh
 echo "$* $OTA_IMAGE_BYTES $OTA_SLOT $(ls /proc/self/fd | tr '\\n' ' ')" >>/data/called
+echo "$1 $OTA_UPDATE $OTA_SLOT" >>/data/updates
 case $1 in
 install) cat >/data/mcu.new && [ "$(stat -c %s /data/mcu.new)" = "$OTA_IMAGE_BYTES" ] && mv /data/mcu.new /data/mcu ;;
 rollback) echo old >/data/mcu ;;
@@ -104,6 +105,10 @@ def called(board):
 def record(board):
     path = board.root / "data/otamgr/images/mcu"
     return path.read_text() if path.exists() else None
+
+
+def taken_back(board):
+    true(record(board).endswith(" back\n"), f"the record: {record(board)}")
 
 
 def installed(board, result, slot="b"):
@@ -296,7 +301,7 @@ def handler_fails(factory, how):
     not_armed(board, result, 25, words)
     equal(called(board), [["install", "mcu"], ["rollback", "mcu"]], "calls")
     equal((board.root / "data/mcu").read_text(), "old\n", "the firmware")
-    equal(record(board), None, "the record")
+    taken_back(board)
 
 
 @promise("a rollback that a handler does not manage is tried again at the next boot, and before the next update")
@@ -314,7 +319,8 @@ def rollback_fails(factory):
     equal(called(board)[3:], [["rollback", "mcu"]], "calls")
     (board.root / "data/works").touch()
     equal(board.run(GUARD).code, 0, "the guard")
-    equal((called(board)[4:], record(board)), ([["rollback", "mcu"]], None), "calls and record")
+    equal(called(board)[4:], [["rollback", "mcu"]], "calls")
+    taken_back(board)
     equal((board.root / "data/mcu").read_text(), "old\n", "the firmware")
 
 
@@ -327,7 +333,8 @@ def rolled_back(factory):
     board.set_env(ota_trial="", ota_tries="", ota_failed="T", ota_failed_why="tries-used-up")
     equal(board.run(GUARD).code, 0, "the guard")
     equal(called(board), [["install", "mcu"], ["rollback", "mcu"]], "calls")
-    equal(((board.root / "data/mcu").read_text(), record(board)), ("old\n", None), "firmware and record")
+    equal(((board.root / "data/mcu").read_text(), record(board)), ("old\n", "b T back\n"), "firmware and record")
+    equal((board.root / "data/updates").read_text(), "install T b\nrollback T b\n", "of which update and slot")
     true("image-taken-back image=mcu txn=T" in board.events(), f"journal: {board.events()}")
     equal(board.run(GUARD).code, 0, "the guard of the next boot")
     equal(len(called(board)), 2, "calls")
@@ -340,7 +347,8 @@ def settled(factory):
     (board.root / "data/otamgr/images/mcu").write_text("b T\n")
     board.set_env(ota_slot="a", ota_trial="b", ota_tries="2", ota_txn="T")
     result = board.run("/sbin/ota-slot", "commit")
-    equal((result.code, called(board), record(board)), (0, [], None), f"commit, calls and record; {result.err}")
+    equal((result.code, called(board), record(board)), (0, [], "b T\n"), f"commit, calls and record; {result.err}")
+    equal((board.run(GUARD).code, called(board), record(board)), (0, [], "b T\n"), "the guard, calls and record")
     factory.close_boards()
     for how in ("cancelled", "interrupted"):
         board = images_board(factory)
@@ -350,9 +358,118 @@ def settled(factory):
         else:
             (board.root / "run/otamgr/armed").unlink()
             result = board.run(GUARD)
-        equal((result.code, record(board)), (0, None), f"{how}: {result.err}")
+        equal((result.code, record(board)), (0, "b T back\n"), f"{how}: {result.err}")
+        # Its file system would be complete.
+        back = board.run("/sbin/ota-slot", "rollback")
+        equal((back.code, "was taken back since" in back.err), (5, True), f"{how}: ota-slot rollback, {back.err}")
         equal(called(board)[1:], [["rollback", "mcu"]], f"{how}: calls")
         factory.close_boards()
+
+
+def gone_back(factory):
+    """Slot a runs a trial: somebody went back from slot b, which an update with images had made, and which was committed."""
+    board = images_board(factory)
+    installed(board, board.sysupgrade("--no-reboot", "--txn", "T", board.deliver(images_bundle(factory))))
+    (board.root / "run/otamgr/armed").unlink()  # as after a reboot
+    (board.root / "data/called").unlink()
+    board.pair_before = pair(board)
+    board.set_env(ota_slot="b", ota_trial="a", ota_tries="2", ota_txn="rollback-1")
+    return board
+
+
+@promise(
+    "ota-slot rollback from a committed system: once the old one is committed its handler takes back what the update brought, and not before"
+)
+def rollback_by_hand(factory):
+    # The system that the update made: nothing is called while it may come back.
+    board = images_board(factory, "b")
+    installed(board, board.sysupgrade("--no-reboot", board.deliver(images_bundle(factory))), "a")
+    (board.root / "run/otamgr/armed").unlink()
+    (board.root / "data/called").unlink()
+    (board.root / "data/otamgr/images/mcu").write_text("b T\n")
+    board.set_env(ota_trial="", ota_tries="")
+    result = board.run("/sbin/ota-slot", "rollback")
+    equal((result.code, called(board), record(board)), (0, [], "b T\n"), f"rollback, calls and record: {result.err}")
+    equal(board.env()["ota_trial"], "a", "the trial")
+    factory.close_boards()
+    board = gone_back(factory)
+    device = board.run("/sbin/ota-slot", "image", "app").out
+    equal(device, f"/dev/{NODES['app-a']}\n", "the pair has followed the slot")
+    result = board.run("/sbin/ota-slot", "commit")
+    equal((result.code, called(board)), (0, []), f"commit does not wait for it: {result.err}")
+    equal(board.run(GUARD).code, 0, "the guard")
+    equal((called(board), record(board)), ([["rollback", "mcu"]], "b T back\n"), "calls and record")
+    equal((board.root / "data/mcu").read_text(), "old\n", "the firmware")
+    equal(pair(board), board.pair_before, "the pair")
+    true("image-taken-back image=mcu txn=T" in board.events(), f"journal: {board.events()}")
+    equal((board.run(GUARD).code, len(called(board))), (0, 1), "the guard of the next boot, and calls")
+    # Forward by hand it would run without what its update had brought.
+    result = board.run("/sbin/ota-slot", "rollback")
+    equal(
+        (result.code, "image mcu was taken back since; install that update again" in result.err), (5, True), result.err
+    )
+    # So the update is installed again, and what it says is what counts.
+    board.pair_before = pair(board)
+    installed(board, board.sysupgrade("--no-reboot", "--txn", "T3", board.deliver(images_bundle(factory))))
+    equal(record(board), "b T3\n", "the record")
+
+
+@promise("ota-slot rollback from a committed system that does not work out: nothing is taken back")
+def rollback_by_hand_fails(factory):
+    for how in ("cancelled", "tries used up"):
+        board = images_board(factory, "b")
+        (board.root / "data/otamgr/images").mkdir(parents=True, mode=0o700)
+        (board.root / "data/otamgr/images/mcu").write_text("b T\n")
+        if how == "cancelled":
+            board.set_env(ota_slot="b", ota_trial="a", ota_tries="3", ota_txn="rollback-1")
+            equal(board.run("/sbin/ota-slot", "cancel").code, 0, how)
+        else:
+            board.set_env(ota_slot="b", ota_failed="rollback-1", ota_failed_why="tries-used-up")
+        equal(board.run(GUARD).code, 0, "the guard")
+        equal((called(board), record(board)), ([], "b T\n"), f"{how}: calls and record")
+        factory.close_boards()
+
+
+@promise("what an update brought is not taken back by an update that follows it and does not bring that image")
+def forgotten(factory):
+    board = images_board(factory)
+    (board.root / "data/otamgr/images").mkdir(parents=True, mode=0o700)
+    # It came with the running slot, so the next update leads away from that.
+    (board.root / "data/otamgr/images/mcu").write_text("a T\n")
+    result = board.sysupgrade("--no-reboot", "--txn", "T2", board.deliver(images_bundle(factory, mcu=None)))
+    equal((result.code, called(board), record(board)), (0, [], None), f"update, calls and record: {result.err}")
+    factory.close_boards()
+    # With an update that is refused before it has touched the slot the way back stays.
+    board = images_board(factory)
+    (board.root / "data/otamgr/images").mkdir(parents=True, mode=0o700)
+    (board.root / "data/otamgr/images/mcu").write_text("a T\n")
+    refused(board, board.sysupgrade("--no-reboot", board.deliver(images_bundle(factory, app=None))), 24, "no image app")
+    equal((called(board), record(board)), ([], "a T\n"), "calls and record")
+
+
+@promise("killed at each sync while a rollback by hand takes images back, a board does it again at the next boot")
+def killed_taking_back(factory):
+    records = []
+    for call in range(1, 20):
+        board = gone_back(factory)
+        equal(board.run("/sbin/ota-slot", "commit").code, 0, "commit")
+        board.expect_leftovers = True
+        board.fifo("cut")
+        board.replace("bin/sync", CUTTING_SYNC.format(call=call))
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "progress": None}
+        process = board.start(GUARD, **quiet)
+        if ended_before(process, board.fifos["cut"]):
+            factory.close_boards()
+            break
+        board.kill_everything()
+        records.append(record(board))
+        executable(board.root / "bin/sync", "#!/bin/sh\nexec /bin/busybox sync\n")
+        board.settle()
+        equal(board.run(GUARD).code, 0, "the guard of the next boot")
+        equal(((board.root / "data/mcu").read_text(), record(board)), ("old\n", "b T back\n"), "firmware and record")
+        factory.close_boards()
+    factory.transcript.append(f"records at the cuts: {records}")
+    equal(list(dict.fromkeys(records)), ["b T\n", "b T back\n"], "order of records")
 
 
 def byte_of(content, image):
@@ -395,7 +512,10 @@ def changed_meanwhile(factory, image):
     not_armed(board, board.finish(process), 5, f"image {image}: the image changed")
     equal((board.root / "data/mcu").read_text(), "old\n", "the firmware")
     equal(called(board), [] if image == "app" else [["install", "mcu"], ["rollback", "mcu"]], "calls")
-    equal(record(board), None, "the record")
+    if image == "app":
+        equal(record(board), None, "the record")
+    else:
+        taken_back(board)
 
 
 @promise(
@@ -431,7 +551,7 @@ def killed_at_each_step(factory):
         equal(board.run(GUARD).code, 0, "the guard")
         if not armed:
             equal((board.root / "data/mcu").read_text(), "old\n", "the firmware")
-            equal(record(board), None, "the record")
+            true(record(board) in (None, "b T back\n"), f"the record: {record(board)}")
         states.append(
             "armed" if armed else "called" if called(board) else "new" if b != board.pair_before["b"] else "old"
         )
@@ -462,7 +582,8 @@ def killed_in_the_engine(factory, command):
         real.rename(real.with_suffix(""))
         board.settle()
         equal(board.run(GUARD).code, 0, "the guard")
-        equal(((board.root / "data/mcu").read_text(), record(board)), ("old\n", None), "firmware and record")
+        equal((board.root / "data/mcu").read_text(), "old\n", "the firmware")
+        true(record(board) is None or record(board).endswith(" back\n"), f"the record: {record(board)}")
         installed(board, board.sysupgrade("--no-reboot", image))
         factory.close_boards()
 

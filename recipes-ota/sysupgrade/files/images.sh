@@ -5,10 +5,11 @@
 # images.sh - images beside the root file system: which targets this device has for them, and programs that take them.
 #
 #   /etc/otamgr/images.d/NAME.conf   the target: SLOT_A_DEVICE and SLOT_B_DEVICE, a pair that follows the slot; or HANDLER, a program
-#   /data/otamgr/images/NAME         SLOT UPDATE: the handler was called for an update of that slot, which nobody has committed yet
+#   /data/otamgr/images/NAME         SLOT UPDATE: the handler was called for this update of that slot; and "back", when it has taken that back
 #
-# The record is there before the handler is called for the first time, and goes when the update is committed, or when the handler has
-# taken back what it did. So whoever finds it, after whatever happened, knows what to do.
+# The record is there before the handler is called for the first time, and stays until the next update has overwritten the other slot: so
+# long there is a way back. So whoever finds it and another slot committed, after whatever happened, knows what to do; and that the slot
+# of the record is not to be started any more when it says "back".
 #
 # To be sourced after private.sh, limits.sh, settings.sh, journal.sh, slots.sh and environment.sh. Functions report failure by their return value,
 # with the reason for people in $image_error; nothing here exits.
@@ -174,12 +175,12 @@ image_records_possible() {
     done
 }
 
-# image_recorded NAME SLOT TXN: on the medium when this returns.
+# image_recorded NAME SLOT TXN [back]: on the medium when this returns.
 image_recorded() {
     image_records_possible || return 1
     image_error="$IMAGES_RECORDS/$1 cannot be written: is /data full, or read-only?"
-    { printf '%s %s\n' "$2" "$3" >"$IMAGES_RECORDS/.$1.new" && limited sync && mv -f "$IMAGES_RECORDS/.$1.new" "$IMAGES_RECORDS/$1" &&
-        limited sync && [ "$(head -n 1 "$IMAGES_RECORDS/$1")" = "$2 $3" ]; } 2>/dev/null
+    { printf '%s %s\n' "$2" "$3${4:+ $4}" >"$IMAGES_RECORDS/.$1.new" && limited sync && mv -f "$IMAGES_RECORDS/.$1.new" "$IMAGES_RECORDS/$1" &&
+        limited sync && [ "$(head -n 1 "$IMAGES_RECORDS/$1")" = "$2 $3${4:+ $4}" ]; } 2>/dev/null
 }
 
 # image_handler_called COMMAND NAME [ARGUMENT]...: with standard input as it is, nothing else of ours, and for as long as HANDLER_SECONDS says. What it
@@ -189,7 +190,8 @@ image_handler_called() {
 }
 
 # images_settled SLOT: to be called when SLOT runs and no trial is pending. What was brought with it is kept; what was brought with an update of
-# the other slot that came to nothing is taken back. A handler that cannot do that is called again at the next boot.
+# the other slot that came to nothing, or from which somebody went back, is taken back: by the system whose handler has taken it. A handler that
+# cannot do that is called again at the next boot.
 images_settled() {
     image_left=0
     for image_record in "$IMAGES_RECORDS"/*; do
@@ -200,21 +202,47 @@ images_settled() {
 }
 
 image_settled() {
-    image_slot='' image_txn=''
-    read -r image_slot image_txn <"$IMAGES_RECORDS/$1" || :
-    if [ "$image_slot" != "$2" ]; then
-        if image_taken_back "$1"; then
-            journal_append image-taken-back "image=$1" "txn=$image_txn"
-        else
-            journal_append image-not-taken-back "image=$1" "txn=$image_txn" "reason=$image_error"
-            complain "$image_error"
-            return 1
-        fi
+    image_record_read "$1"
+    if [ "$image_slot" = "$2" ] || [ "$image_state" = back ]; then return 0; fi
+    if ! image_taken_back "$1"; then
+        journal_append image-not-taken-back "image=$1" "txn=$image_txn" "reason=$image_error"
+        complain "$image_error"
+        return 1
     fi
-    rm -f "$IMAGES_RECORDS/$1"
+    journal_append image-taken-back "image=$1" "txn=$image_txn"
+    # When it is said, it is in the record. Where that cannot be, it is taken back once more.
+    if image_recorded "$1" "$image_slot" "$image_txn back"; then
+        complain "image $1: what update $image_txn brought was taken back"
+    else
+        complain "$image_error"
+    fi
+}
+
+image_record_read() {
+    image_slot='' image_txn='' image_state=''
+    read -r image_slot image_txn image_state <"$IMAGES_RECORDS/$1" || :
+}
+
+# images_are_forgotten SLOT: SLOT runs, the other one is overwritten, so there is no way back from what was brought with SLOT, or to what was
+# taken back. Not forgotten is what is still to be taken back.
+images_are_forgotten() {
+    for image_record in "$IMAGES_RECORDS"/*; do
+        if [ -L "$image_record" ] || [ ! -f "$image_record" ]; then continue; fi
+        image_record_read "${image_record##*/}"
+        if [ "$image_slot" = "$1" ] || [ "$image_state" = back ]; then rm -f "$image_record"; fi
+    done
     limited sync || :
-    # When it is said, the record is gone.
-    [ "$image_slot" = "$2" ] || complain "image $1: what update $image_txn brought was taken back"
+}
+
+# images_are_there SLOT: fails when something that an update had brought with this slot was taken back since.
+images_are_there() {
+    for image_record in "$IMAGES_RECORDS"/*; do
+        if [ -L "$image_record" ] || [ ! -f "$image_record" ]; then continue; fi
+        image_record_read "${image_record##*/}"
+        if [ "$image_slot:$image_state" != "$1:back" ]; then continue; fi
+        image_error="what update $image_txn brought with it as image ${image_record##*/} was taken back since; install that update again"
+        return 1
+    done
 }
 
 image_taken_back() {
@@ -222,7 +250,11 @@ image_taken_back() {
     image_error="image $1: $image_conf no longer says which program takes back what update $image_txn brought"
     if [ "$image_kind" != handler ] || ! image_handler_judged "$1"; then return 1; fi
     image_status=0
-    image_said=$( (image_handler_called rollback "$1") 2>&1 </dev/null) || image_status=$?
+    image_said=$( (
+        OTA_SLOT=$image_slot OTA_UPDATE=$image_txn
+        export OTA_SLOT OTA_UPDATE
+        image_handler_called rollback "$1"
+    ) 2>&1 </dev/null) || image_status=$?
     [ "$image_status" -ne 0 ] || return 0
     image_error="image $1: $image_handler rollback $1 ended with $image_status: $(printf '%s' "$image_said" | head -n 1 | tr '\001-\037\177' ' ')"
     return 1

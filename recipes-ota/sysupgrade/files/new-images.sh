@@ -85,6 +85,7 @@ images_are_in_place() {
     done
     # What an earlier update left there is taken back first, or its record would be lost.
     if [ -n "$images_handlers" ]; then images_settled "$running_slot" || fail 25 "$image_error"; fi
+    images_are_forgotten "$running_slot"
     for image_found in $images_handlers; do image_is_handled "$image_found"; done
 }
 
@@ -96,8 +97,8 @@ image_is_handled() {
     rm -f "$work/stream"
     mkfifo "$work/stream"
     (
-        OTA_IMAGE_BYTES=$(image_fact "$1" content_bytes) OTA_SLOT=$target_slot
-        export OTA_IMAGE_BYTES OTA_SLOT
+        OTA_IMAGE_BYTES=$(image_fact "$1" content_bytes) OTA_SLOT=$target_slot OTA_UPDATE=$txn
+        export OTA_IMAGE_BYTES OTA_SLOT OTA_UPDATE
         image_handler_called install "$1" "$manifest_version"
     ) <"$work/stream" 2>"$work/unpacker" &
     unpacker_pid=$!

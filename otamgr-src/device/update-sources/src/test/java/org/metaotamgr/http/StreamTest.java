@@ -2,15 +2,20 @@
 package org.metaotamgr.http;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Clock;
+import java.time.Duration;
+import java.time.LocalDateTime;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
@@ -21,6 +26,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -31,7 +37,10 @@ import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.CheckResult;
 import org.metaotamgr.agent.ExitCode;
 import org.metaotamgr.agent.InstalledSystem;
+import org.metaotamgr.agent.MeteredLink;
 import org.metaotamgr.agent.Original;
+import org.metaotamgr.agent.Polling;
+import org.metaotamgr.agent.PollingLoop;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.Result;
 import org.metaotamgr.agent.SourceContext;
@@ -373,6 +382,109 @@ class StreamTest {
         assertInstalls();
         double seconds = (System.nanoTime() - began) / 1e9;
         assertTrue(seconds > NEW / 500_000.0, "took " + seconds + " s");
+    }
+
+    private void linkIs(String name) throws IOException {
+        Files.writeString(
+                folder.resolve("route"),
+                "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n" + name
+                        + "\t00000000\t0102A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n");
+    }
+
+    /** Polls until the update is armed: atEachStep runs for each piece that came, between after a round that came to nothing. */
+    private void poll(long meteredBytes, Executable atEachStep, Executable between) throws Exception {
+        List<String> told = new ArrayList<>();
+        new PollingLoop(
+                        agent(),
+                        new Polling(
+                                Polling.Automatic.INSTALL,
+                                Duration.ofSeconds(300),
+                                0,
+                                Duration.ofSeconds(30),
+                                Duration.ofSeconds(100),
+                                List.of(),
+                                false,
+                                List.of("wwan"),
+                                meteredBytes),
+                        new PollingLoop.Time() {
+                            private int rounds;
+
+                            @Override
+                            public LocalDateTime now() {
+                                return LocalDateTime.of(2026, 3, 2, 12, 0);
+                            }
+
+                            @Override
+                            public void pause(Duration time) throws InterruptedException {
+                                if (rounds++ > 0) {
+                                    assertDoesNotThrow(between);
+                                }
+                                if (rounds > 3) {
+                                    throw new InterruptedException("long enough");
+                                }
+                            }
+                        },
+                        new MeteredLink(List.of("wwan"), folder),
+                        () -> 0,
+                        new PollingLoop.Listener() {
+                            @Override
+                            public void answered() {}
+
+                            @Override
+                            public void armed(Result result) {
+                                told.add("armed");
+                            }
+
+                            @Override
+                            public boolean mayTake() {
+                                assertDoesNotThrow(atEachStep);
+                                return true;
+                            }
+                        },
+                        workshop.eventLog)
+                .run();
+        assertEquals(List.of("armed"), told, workshop.log.toString());
+        assertArrayEquals(bundle.newImage, Arrays.copyOf(parts.slot(), bundle.newImage.length));
+    }
+
+    @Test
+    void overALinkThatCostsMoneyNothingIsStreamedThatIsTooMuch() throws Exception {
+        linkIs("wwan0");
+        byte[] before = parts.slot();
+        poll(1_000_000, () -> {}, () -> {
+            assertTrue(workshop.log.toString().contains("bytes are more than the 1 MB"), workshop.log.toString());
+            assertTrue(server.sent.get() < 128 * 1024, "sent " + server.sent);
+            assertArrayEquals(before, parts.slot());
+            linkIs("eth0");
+        });
+    }
+
+    @Test
+    void overALinkThatCostsMoneyWhatIsNoMoreIsStreamed() throws Exception {
+        linkIs("wwan0");
+        poll(2_000_000, () -> {}, () -> fail("a round came to nothing: " + workshop.log));
+    }
+
+    @Test
+    void aLinkThatBeginsToCostMoneyEndsTheStreamAndTheRestComesOverAnother() throws Exception {
+        linkIs("eth0");
+        boolean[] isOver = {false};
+        poll(
+                0,
+                () -> {
+                    if (!isOver[0] && server.sent.get() > 900_000) {
+                        linkIs("wwan0");
+                    }
+                },
+                () -> {
+                    assertTrue(workshop.log.toString().contains("the link costs money"), workshop.log.toString());
+                    assertNotBootable();
+                    assertTrue(server.sent.get() < NEW, "sent " + server.sent);
+                    isOver[0] = true;
+                    linkIs("eth0");
+                });
+        assertTrue(isOver[0], "the link was never looked at");
+        assertTrue(server.sent.get() < NEW + 200_000 + 256 * 1024, "sent " + server.sent);
     }
 
     // ---- what is wrong ----
