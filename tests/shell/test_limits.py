@@ -52,6 +52,23 @@ def hanging(factory, name):
         equal(board.env_bytes(), board.env_before, "environment")
 
 
+@promise("a list of mounts that cannot be read once leaves nothing mounted: the guard lets go of the failed slot")
+def unread_mounts(factory):
+    factory.inject = injections.built(factory)
+    rolled_back = injections.SCENARIOS["the guard after a rollback"]
+    board = rolled_back.board(factory)
+    board.replace(
+        "usr/bin/awk",
+        "#!/bin/sh\ncase $* in *place=/run/otamgr/failed-slot*)\n"
+        "    if [ ! -e /tmp/failed ] && grep -q ' /run/otamgr/failed-slot ' /proc/self/mountinfo; then : >/tmp/failed; exit 2; fi ;;\n"
+        'esac\nexec /bin/busybox awk "$@"\n',
+    )
+    result = board.run(*rolled_back.command(), progress=None)
+    injections.settled(board)
+    true((board.root / "tmp/failed").exists(), f"awk never failed: {result.err}")
+    equal([mount for mount in board._mounts() if "/run/otamgr/" in mount], [], "mounts left")
+
+
 @promise("a reboot that hangs does not keep the update that is armed from ending")
 def hanging_reboot(factory):
     board = new_board(factory)
