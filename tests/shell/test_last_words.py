@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a system that died said last: kept by the trial guard, quoted by ota-why."""
 
+import signal
 import stat
 import subprocess
 import time
@@ -9,7 +10,7 @@ from board import patience, run
 from promises import equal, promise, true
 from test_ota_slot import board_in, on_trial
 from test_ota_why import ARMED, STARTED, expect, with_journal
-from test_trial_guard import settings
+from test_trial_guard import command_of, settings
 
 GUARD, WHY = "/sbin/ota-trial-guard", "/sbin/ota-why"
 FAILED = {"ota_txn": "T", "ota_failed": "T", "ota_failed_why": "tries-used-up"}
@@ -161,6 +162,22 @@ def followed(factory):
     equal(board.run("/sbin/ota-slot", "commit").code, 0, "commit")
     equal(board.finish(guard).code, 0, "guard")
     equal([path.name for path in kept(board).parent.iterdir() if path.name != "seen"], [], "left after the commit")
+
+
+@promise("a guard that is killed leaves nobody who keeps its descriptors, and nobody but the timekeeper stays")
+def left_behind(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=86400))
+    guard = board.start(GUARD)
+    end = time.monotonic() + patience()
+    while not kept(board).exists():
+        true(time.monotonic() < end, "nothing is kept")
+        time.sleep(0.05)
+    guard.kill()
+    # Its output ends with it, whoever else still runs.
+    equal(board.finish(guard).code, -signal.SIGKILL, "guard")
+    while len(left := [pid for pid in board.everything_running() if b"ota-trial-guard" in command_of(pid)]) > 1:
+        true(time.monotonic() < end, f"{left} still run")
+        time.sleep(0.05)
 
 
 @promise("after a rollback ota-why quotes the line that decides, and shows all that was kept")

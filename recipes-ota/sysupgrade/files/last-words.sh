@@ -49,10 +49,10 @@ last_words_possible() {
     journal_is_possible && [ ! -L "$LAST_WORDS" ] && mkdir -p "$LAST_WORDS" && chmod 700 "$LAST_WORDS"
 } 2>/dev/null
 
-# last_words_followed TXN: until it is killed.
+# last_words_followed TXN: as long as the program lives that has started it.
 last_words_followed() {
     last_words_before=''
-    while :; do
+    while kill -0 $$ 2>/dev/null; do
         last_words_now=$(last_words_said)
         if [ "$last_words_now" != "$last_words_before" ]; then
             printf '%s\n' "$last_words_now" | last_words_placed "$LAST_WORDS/$1.said" || :
