@@ -688,7 +688,9 @@ def give_targets(tree):
     (targets / "mcu.conf").write_text("HANDLER=/usr/sbin/mcu-update\nHANDLER_SECONDS=60\n")
     report = tree / "etc/init.d/images"
     report.write_text(
-        "#!/bin/sh\n[ \"${1-}\" != stop ] || exit 0\n[ -e /data/mcu ] || echo 'mcu 1.0' >/data/mcu\n"
+        # Whole or not there, whenever the power fails.
+        '#!/bin/sh\n[ "${1-}" != stop ] || exit 0\n'
+        "[ -e /data/mcu ] || { echo 'mcu 1.0' >/data/mcu.first && sync && mv /data/mcu.first /data/mcu; }\n"
         'echo "IMAGES app=$(head -n 1 "$(ota-slot image app)") mcu=$(head -n 1 /data/mcu)"\n'
     )
     (tree / "usr/sbin/mcu-update").write_text(HANDLER)
