@@ -868,8 +868,8 @@ def _private(path, content):
 
 
 def _recipients(key, certificates, shared):
-    """The content key, a file with key and nonce, for everybody who has the private key of one of these certificates or one of the shared keys,
-    files: CMS EnvelopedData in Base64."""
+    """The content key, a file with key and nonce, for everybody who has the private key of one of these certificates or
+    one of the shared keys, files: CMS EnvelopedData in Base64."""
     words = []
     for certificate in certificates:
         found = _certificates(Path(certificate).read_text(errors="replace"))
@@ -895,9 +895,9 @@ def _recipients(key, certificates, shared):
 
 
 def encrypt(path, output, key, certificates, recipients, trusted=(), shared=()):
-    """A bundle of format 2 whose frames are encrypted for those who have the key of one of the recipients' certificates, or one of the shared
-    keys, files. As its manifest is another one, it is signed by `key`, which has these certificates. trusted: who has to have signed the plain
-    one. Returns the values of its manifest."""
+    """A bundle of format 2 whose frames are encrypted for those who have the key of one of the recipients' certificates,
+    or one of the shared keys, files. As its manifest is another one, it is signed by `key`, which has these certificates.
+    trusted: who has to have signed the plain one. Returns the values of its manifest."""
     path, output = Path(path), Path(output)
     chain = _chain(certificates)
     new = output.with_name(f"{output.name}.{os.getpid()}.new")
