@@ -294,6 +294,23 @@ class Writing(Blocks):
         self.assertEqual(found["copied"], 300 * BLOCK)
         self.assertLess(found["bundle_bytes_needed"] - (self.folder / "index").stat().st_size, 2 * BLOCK + 1)
 
+    def test_a_slot_that_shares_nothing_is_only_sampled_whatever_the_running_one_gives(self):
+        blocks = [self.block() for _ in range(3000)]
+        image = self.image_of(blocks)
+        self.make(image)
+        self.running.write_bytes(self.image_of(blocks[:1500]))
+        self.slot.write_bytes(self.random.randbytes(len(image)))
+        found = self.update(image, running=True)
+        self.assertEqual((found["compared"], found["copied"]), (0, 1500 * BLOCK))
+
+    def test_zeros_of_a_slot_that_shares_nothing_else_are_not_written(self):
+        data = [self.block() for _ in range(1000)]
+        image = self.image_of(data + [bytes(BLOCK)] * 2000)
+        self.make(image)
+        self.slot.write_bytes(bytes(len(image)))
+        found = self.update(image)
+        self.assertEqual(found["written"], len(image) - 2000 * BLOCK)
+
     def test_an_image_may_end_within_a_block(self):
         image = self.image_of([self.block() for _ in range(20)]) + b"the end"
         self.make(image)

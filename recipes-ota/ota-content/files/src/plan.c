@@ -118,18 +118,24 @@ static int piece_searched(void *context, unsigned thread, uint64_t offset, unsig
     return 0;
 }
 
-/* Whether some blocks of a slot, spread over it, are in the image. */
-static int slot_sampled(struct search *search, struct slot *slot, bool *shares, struct reason *reason) {
+/* Whether some blocks of a slot, spread over it, are in the image, or in_slot zeros where the image has zeros: those need not be written. */
+static int slot_sampled(struct search *search, struct slot *slot, bool in_slot, bool *shares, struct reason *reason) {
     const struct index *index = search->plan->index;
     unsigned char *buffer = slot_buffer(SAMPLE_BLOCKS * BLOCK);
     uint64_t blocks = slot->bytes / BLOCK, step = blocks / SAMPLES > SAMPLE_BLOCKS ? blocks / SAMPLES : SAMPLE_BLOCKS;
+    uint32_t run = 0;
     int code = buffer == NULL ? no_memory(reason, index) : 0;
     *shares = false;
     for (uint64_t at = 0; code == 0 && at < blocks && !*shares; at += step) {
         size_t count = blocks - at < SAMPLE_BLOCKS ? (size_t)(blocks - at) : SAMPLE_BLOCKS;
         code = slot_read(slot, buffer, count * BLOCK, at * BLOCK, reason);
         for (size_t i = 0; code == 0 && i < count; i++) {
-            *shares = *shares || (!is_zero(buffer + i * BLOCK, BLOCK) && table_get(&search->table, index, quick_hash(buffer + i * BLOCK, BLOCK)) != NOWHERE);
+            const uint8_t *bytes = buffer + i * BLOCK;
+            if (!is_zero(bytes, BLOCK)) {
+                *shares = *shares || table_get(&search->table, index, quick_hash(bytes, BLOCK)) != NOWHERE;
+            } else if (in_slot && at + i < index->blocks) {
+                *shares = *shares || index_data_at(index, &run, (uint32_t)(at + i)) == INDEX_ZEROS;
+            }
         }
     }
     for (uint32_t i = 1; code == 0 && !*shares && i < FIRST_BLOCKS && i < index->data_blocks; i++) {
@@ -163,11 +169,15 @@ static void found_taken(struct search *search, const uint32_t *in_running) {
     }
 }
 
-static int slot_searched(struct search *search, struct slot *slot, uint32_t *found, bool in_slot, struct progress *progress, struct reason *reason) {
-    search->found = (_Atomic uint32_t *)found;
-    for (uint32_t i = 0; i < search->plan->index->data_blocks; i++) {
+static void nowhere_yet(uint32_t *found, const struct index *index) {
+    for (uint32_t i = 0; i < index->data_blocks; i++) {
         found[i] = NOWHERE;
     }
+}
+
+static int slot_searched(struct search *search, struct slot *slot, uint32_t *found, bool in_slot, struct progress *progress, struct reason *reason) {
+    search->found = (_Atomic uint32_t *)found;
+    nowhere_yet(found, search->plan->index);
     search->in_slot = in_slot;
     uint64_t bytes = slot->bytes < (uint64_t)NOWHERE * BLOCK ? slot->bytes : (uint64_t)(NOWHERE - 1) * BLOCK;
     if (in_slot) {
@@ -184,46 +194,43 @@ static int slot_searched(struct search *search, struct slot *slot, uint32_t *fou
 static int searched(struct search *search, struct slot *slot, struct slot *running, struct progress *progress, struct reason *reason) {
     struct plan *plan = search->plan;
     bool slot_shares = false, running_shares = false;
-    int code = slot == NULL ? 0 : slot_sampled(search, slot, &slot_shares, reason);
+    int code = slot == NULL ? 0 : slot_sampled(search, slot, true, &slot_shares, reason);
     if (code == 0 && running != NULL) {
         struct reason unreadable = {0};
         /* A running slot that cannot be read is none. */
-        if (slot_sampled(search, running, &running_shares, &unreadable) != 0) {
+        if (slot_sampled(search, running, false, &running_shares, &unreadable) != 0) {
             running_shares = false;
         }
     }
-    uint64_t total = slot_shares || running_shares ? (slot == NULL ? 0 : slot->bytes) : 0;
     if (progress != NULL) {
-        progress->total = total;
+        progress->total = slot_shares ? slot->bytes : running_shares ? running->bytes : 0;
     }
-    if (code == 0 && slot != NULL && (slot_shares || running_shares)) {
+    nowhere_yet(plan->from, plan->index);
+    if (code == 0 && slot_shares) {
         code = slot_searched(search, slot, plan->from, true, progress, reason);
-        if (code != 0) {
-            return code;
-        }
-        bool missing = false;
-        for (uint32_t i = 0; i < plan->index->data_blocks && !missing; i++) {
-            missing = plan->source[i] == FROM_BUNDLE;
-        }
-        if (!missing) {
-            return 0;
-        }
-        uint32_t *in_running = NULL;
-        if (running_shares) {
-            struct reason unreadable = {0};
-            in_running = malloc((size_t)plan->index->data_blocks * sizeof *in_running);
-            if (in_running == NULL) {
-                return no_memory(reason, plan->index);
-            }
-            if (slot_searched(search, running, in_running, false, NULL, &unreadable) != 0) {
-                free(in_running);
-                in_running = NULL;
-            }
-        }
-        found_taken(search, in_running);
-        free(in_running);
     }
-    return code;
+    bool missing = false;
+    for (uint32_t i = 0; i < plan->index->data_blocks && !missing; i++) {
+        missing = plan->source[i] == FROM_BUNDLE;
+    }
+    if (code != 0 || !missing || !(slot_shares || running_shares)) {
+        return code;
+    }
+    uint32_t *in_running = NULL;
+    if (running_shares) {
+        struct reason unreadable = {0};
+        in_running = malloc((size_t)plan->index->data_blocks * sizeof *in_running);
+        if (in_running == NULL) {
+            return no_memory(reason, plan->index);
+        }
+        if (slot_searched(search, running, in_running, false, slot_shares ? NULL : progress, &unreadable) != 0) {
+            free(in_running);
+            in_running = NULL;
+        }
+    }
+    found_taken(search, in_running);
+    free(in_running);
+    return 0;
 }
 
 int plan_made(struct plan *plan, const struct index *index, struct slot *slot, struct slot *running, struct progress *progress, struct reason *reason) {
