@@ -12,6 +12,7 @@ FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
 SRC_URI = "\
     file://COPYING.MIT \
     file://Makefile \
+    file://limit \
     file://src \
 "
 # UNPACKDIR is wrynose's, scarthgap has none.

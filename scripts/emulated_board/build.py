@@ -320,6 +320,13 @@ def content(cache, what="ota-content", program=BUILD / "ota-content-arm64", targ
     return cache.make(what, program, [files / "src", files / "Makefile"], lambda out: build_content(out, target))
 
 
+def limit(cache, what="ota-limit", program=BUILD / "ota-limit-arm64", target=ARM64):
+    """What ends programs that take too long, built when its source has changed."""
+    source = layer.RECIPES / "ota-content/files/limit/ota-limit.c"
+    flags = ("-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O2")
+    return cache.make(what, program, [source], lambda out: run(f"{target.triplet}-gcc", *flags, "-o", out, source))
+
+
 def u_boot_for_any(cache):
     """A U-Boot that reads kernels from squashfs and EROFS, too; takes minutes to build."""
     maker, files = layer.ROOT / "tests/boot/build-u-boot", layer.RECIPES / "u-boot/files"
@@ -543,7 +550,7 @@ def _install_libraries(tree, target):
 
 def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, tree, target=ARM64):
     """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them.
-    programs: what control() and content() made. Without a release there is no kernel in it."""
+    programs: what control(), content() and limit() made. Without a release there is no kernel in it."""
     shutil.rmtree(tree, ignore_errors=True)
     for folder in (
         "bin",
@@ -621,7 +628,7 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
     _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
     _install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)
-    for name, program in zip(("otamgr-control", "ota-content"), programs, strict=False):
+    for name, program in zip(("otamgr-control", "ota-content", "ota-limit"), programs, strict=False):
         _install(program, tree / "usr/lib/otamgr" / name, 0o755)
     _install(daemon / "otamgr-watcher", tree / "usr/sbin/otamgr-watcher", 0o755)
     _install(daemon / "otamgr.init", tree / "etc/init.d/otamgr", 0o755)

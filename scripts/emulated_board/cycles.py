@@ -232,6 +232,7 @@ class Images:
         programs = (
             build.control(cache, "otamgr-control for this machine", FOLDER / "otamgr-control", target),
             build.content(cache, "ota-content for this machine", FOLDER / "ota-content", target),
+            build.limit(cache, "ota-limit for this machine", FOLDER / "ota-limit", target),
         )
         runtime = cache.make(
             "Java runtime for this machine",

@@ -197,7 +197,7 @@ class Builder:
         self._runtime = cache.make(
             "Java runtime", build.RUNTIME, [self._release, build.RUNTIME_MODULES], build.build_runtime
         )
-        self._programs = (build.control(cache), build.content(cache))
+        self._programs = (build.control(cache), build.content(cache), build.limit(cache))
         self._initramfs = cache.make(
             "initramfs",
             build.BUILD / "initrd",

@@ -223,7 +223,8 @@ class Factory:
             self._copy_program(shutil.which(program), root, root / place / program)
         for source, place in SCRIPTS.items():
             shutil.copy(self.files / source, root / place)
-        self._copy_program(content_engine(self.repository), root, root / "usr/lib/otamgr/ota-content")
+        for program in (content_engine(self.repository), content_engine(self.repository).with_name("ota-limit")):
+            self._copy_program(program, root, root / "usr/lib/otamgr" / program.name)
         shutil.copy(io_faults(self.repository), root / "usr/lib/io-faults.so")
         executable(root / "sbin/reboot", REBOOT)
         (root / "afero_nv").symlink_to("data/afero_nv")

@@ -90,14 +90,14 @@ def guard_goes_on(factory):
     equal((result.code, board.reboots()), (20, ["reboot ", "reboot -f"]), f"end, said: {result.err}")
 
 
-@promise("a trial whose content engine cannot be run ends at its deadline all the same, and without a commit")
-def guard_without_engine(factory):
-    for engine in ("#!/does/not/exist\n", None):
+@promise("a trial whose limits cannot be run ends at its deadline all the same, and without a commit")
+def guard_without_limits(factory):
+    for program in ("#!/does/not/exist\n", None):
         board = on_trial(factory, change=settings(COMMIT_DEADLINE=1, REBOOT_GRACE=1))
-        place = board.root / "usr/lib/otamgr/ota-content"
+        place = board.root / "usr/lib/otamgr/ota-limit"
         place.unlink()
-        if engine:
-            executable(place, engine)
+        if program:
+            executable(place, program)
         board.settle()
         result = board.run(GUARD)
         equal((result.code, board.reboots()), (20, ["reboot ", "reboot -f"]), f"end, said: {result.err}")
@@ -108,18 +108,17 @@ def guard_without_engine(factory):
 @promise("a limit ends a program with all that it has started, and hands its status on")
 def children_end_too(factory):
     board = factory.board()
-    engine = "/usr/lib/otamgr/ota-content"
     for words, code in (
-        (("limit", "1", "--", "sh", "-c", "sleep 1000 & sleep 1000"), 124),
-        (("limit", "5", "--", "sh", "-c", "exit 7"), 7),
-        (("limit", "5", "--", "sh", "-c", "kill -9 $$"), 137),
-        (("limit", "5", "--", "/does/not/exist"), 127),
-        (("limit", "0", "--", "true"), 2),
-        (("limit", "1x", "--", "true"), 2),
-        (("limit", "90000", "--", "true"), 2),
-        (("limit", "5", "true"), 2),
+        (("1", "--", "sh", "-c", "sleep 1000 & sleep 1000"), 124),
+        (("5", "--", "sh", "-c", "exit 7"), 7),
+        (("5", "--", "sh", "-c", "kill -9 $$"), 137),
+        (("5", "--", "/does/not/exist"), 127),
+        (("0", "--", "true"), 2),
+        (("1x", "--", "true"), 2),
+        (("90000", "--", "true"), 2),
+        (("5", "true"), 2),
     ):
-        equal(board.run(engine, *words, progress=None).code, code, f"status of {words}")
+        equal(board.run("/usr/lib/otamgr/ota-limit", *words, progress=None).code, code, f"status of {words}")
     left = [pid for pid in board.everything_running() if not board._is_zombie(pid)]
     equal(left, [], "processes left")
 
@@ -132,12 +131,11 @@ def interrupted_wait(factory):
     for number in ("1", "2"):
         words = (
             "--fail",
-            "ota-content",
+            "ota-limit",
             "wait",
             number,
             "EINTR",
-            "/usr/lib/otamgr/ota-content",
-            "limit",
+            "/usr/lib/otamgr/ota-limit",
             "100",
             "--",
             "sleep",

@@ -16,7 +16,6 @@
 
 IMAGES_TARGETS=$SETTINGS_FOLDER/images.d
 IMAGES_RECORDS=/data/otamgr/images
-IMAGES_ENGINE=/usr/lib/otamgr/ota-content
 
 image_name_is_valid() {
     [ "${#1}" -le 32 ] || return 1
@@ -186,7 +185,7 @@ image_recorded() {
 # image_handler_called COMMAND NAME [ARGUMENT]...: with standard input as it is, nothing else of ours, and for as long as HANDLER_SECONDS says. What it
 # complains of goes to standard error. For the background, as one process.
 image_handler_called() {
-    cd / && exec "$IMAGES_ENGINE" limit "$image_seconds" -- "$image_handler" "$@" >/dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+    cd / && exec "$LIMITER" "$image_seconds" -- "$image_handler" "$@" >/dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 }
 
 # images_settled SLOT: to be called when SLOT runs and no trial is pending. What was brought with it is kept; what was brought with an update of

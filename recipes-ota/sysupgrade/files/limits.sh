@@ -6,9 +6,11 @@
 #
 # To be sourced by a script that runs under `set -eu`. Nothing here exits.
 
+LIMITER=/usr/lib/otamgr/ota-limit
+
 # A new system whose libraries are broken must still go back: without the program that limits, everything is run as it is.
 limits_work=''
-if /usr/lib/otamgr/ota-content --version >/dev/null 2>&1; then limits_work=yes; fi
+if "$LIMITER" --help >/dev/null 2>&1; then limits_work=yes; fi
 
 # limit_of PROGRAM: seconds. Not what is usual, but what no medium that is still good takes: the slowest SD cards write 2 MiB a second.
 limit_of() {
@@ -32,7 +34,7 @@ limit_of() {
 # itself, so that the reason is that of whatever step it was for.
 limited() {
     if [ -n "$limits_work" ]; then
-        /usr/lib/otamgr/ota-content limit "$(limit_of "$1")" -- "$@"
+        "$LIMITER" "$(limit_of "$1")" -- "$@"
     else
         "$@"
     fi

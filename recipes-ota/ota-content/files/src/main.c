@@ -21,9 +21,8 @@ static const struct {
     {"check", cmd_check},   {"write", cmd_write},   {"verify", cmd_verify},
     {"unpack", cmd_unpack}, {"stage", cmd_stage},   {"compare", cmd_compare},
     {"probe", cmd_probe},   {"index", cmd_index},   {"attributes", cmd_attributes},
-    {"need", cmd_need},     {"limit", cmd_limit},   {"head", cmd_head},
-    {"header", cmd_header}, {"same", cmd_same},     {"cipher", cmd_cipher},
-    {"wrap", cmd_wrap},
+    {"need", cmd_need},     {"head", cmd_head},     {"header", cmd_header},
+    {"same", cmd_same},     {"cipher", cmd_cipher}, {"wrap", cmd_wrap},
 };
 
 static const char usage[] =
@@ -39,7 +38,6 @@ static const char usage[] =
     "  stage --folder FOLDER --slot DEVICE\n"
     "  compare --folder FOLDER --root DIR\n"
     "  attributes FROM TO\n"
-    "  limit SECONDS -- COMMAND ARGUMENT...\n"
     "  head note|judge|clear --folder FOLDER --slot DEVICE\n"
     "  header FILE NAME | same FILE FILE\n"
     "  cipher KEYFILE                          on a build host: encrypts standard input\n"
@@ -76,8 +74,8 @@ int main(int argc, char **argv) {
                 say_reason(&reason);
                 return CODE_USAGE;
             }
-            /* What these run keeps what it would have had without us. */
-            if (commands[i].run != cmd_hold && commands[i].run != cmd_limit) {
+            /* What it runs keeps what it would have had without us. */
+            if (commands[i].run != cmd_hold) {
                 umask(077);
                 /* A reader that goes away stops nothing. */
                 signal(SIGPIPE, SIG_IGN);

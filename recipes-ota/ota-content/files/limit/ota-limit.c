@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* limit: runs a program that somebody waits for, and ends it when it takes too long. busybox as OpenEmbedded builds it has no `timeout`. */
-#include "commands.h"
-
+/* ota-limit: runs a program that somebody waits for, and ends it when it takes too long. busybox as OpenEmbedded builds it has no `timeout`.
+ * A program of its own, because an update runs some twenty, and loading the content engine's libraries takes longer than most of these. */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -13,8 +14,13 @@
 /* After it a program that was killed, and waits for a medium that does not answer, is left alone. */
 #define PATIENCE 2
 #define LONGEST 86400
+/* Of sysupgrade --help. */
+#define UNEXPECTED 1
+#define USAGE 2
 /* As of timeout(1); none of sysupgrade's. */
 #define LIMIT_REACHED 124
+
+static const char usage[] = "Usage: ota-limit SECONDS -- COMMAND ARGUMENT...        SECONDS from 1 to 86400; 124 when the command had to be ended\n";
 
 static time_t now(void) {
     struct timespec time;
@@ -34,7 +40,7 @@ static int waited_for(pid_t child, time_t seconds, const sigset_t *signals) {
             continue;
         }
         if (ended < 0) {
-            return CODE_UNEXPECTED;
+            return UNEXPECTED;
         }
         time_t left = end - now();
         if (left <= 0) {
@@ -47,11 +53,16 @@ static int waited_for(pid_t child, time_t seconds, const sigset_t *signals) {
     }
 }
 
-int cmd_limit(int argc, char **argv, struct reason *reason) {
+int main(int argc, char **argv) {
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(usage, stdout);
+        return 0;
+    }
     char *rest = NULL;
     long seconds = argc >= 2 ? strtol(argv[1], &rest, 10) : 0;
     if (argc < 4 || *rest != '\0' || seconds < 1 || seconds > LONGEST || strcmp(argv[2], "--") != 0) {
-        return fail(reason, CODE_USAGE, "limit: expected a number of seconds from 1 to %d, -- and a command", LONGEST);
+        fputs(usage, stderr);
+        return USAGE;
     }
     sigset_t signals, before;
     sigemptyset(&signals);
@@ -64,7 +75,8 @@ int cmd_limit(int argc, char **argv, struct reason *reason) {
     signal(SIGCHLD, SIG_DFL);
     pid_t child = fork();
     if (child < 0) {
-        return fail_errno(reason, CODE_UNEXPECTED, "%s cannot be run", argv[3]);
+        perror("ota-limit: fork");
+        return UNEXPECTED;
     }
     if (child == 0) {
         /* A group of its own, so that what it has started ends with it. */
@@ -76,11 +88,10 @@ int cmd_limit(int argc, char **argv, struct reason *reason) {
     setpgid(child, child);
     int status = waited_for(child, seconds, &signals);
     if (status >= 0) {
-        /* Its own, whatever it is: that of the program. */
-        exit(status);
+        return status;
     }
     kill(-child, SIGKILL);
     bool is_gone = waited_for(child, PATIENCE, &signals) >= 0;
-    fail(reason, LIMIT_REACHED, "%.100s did not end within %ld s%s", argv[3], seconds, is_gone ? " and was killed" : ", and does not even when it is killed");
+    fprintf(stderr, "%.100s did not end within %ld s%s\n", argv[3], seconds, is_gone ? " and was killed" : ", and does not even when it is killed");
     return LIMIT_REACHED;
 }
