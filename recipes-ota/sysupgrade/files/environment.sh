@@ -24,21 +24,12 @@ environment_copies() {
         printf '%s could not be read\n' "$ENVIRONMENT_CONFIG"
         return 1
     }
-    environment_config_problem=$(environment_said problem)
+    environment_config_problem=$(lines_behind 'problem ' "$environment_config")
     if [ -n "$environment_config_problem" ]; then
         printf '%s: %s\n' "$ENVIRONMENT_CONFIG" "$environment_config_problem"
         return 1
     fi
-    environment_said copy
-}
-
-# environment_said KIND: the lines of this kind of what fw-env-config.awk has found.
-environment_said() {
-    while IFS= read -r environment_config_line; do
-        case $environment_config_line in "$1 "*) printf '%s\n' "${environment_config_line#* }" ;; esac
-    done <<END
-$environment_config
-END
+    lines_behind 'copy ' "$environment_config"
 }
 
 # environment_places [FILE]: the same as numbers and in one order, in one line to compare and to show. A device that is here is known by its
@@ -140,7 +131,7 @@ ranges_overlap() {
 environment_is_free() {
     command -v flock >/dev/null || return 0
     environment_config=$(awk -f /usr/lib/otamgr/fw-env-config.awk "$ENVIRONMENT_CONFIG" 2>/dev/null) || environment_config=''
-    environment_lock=$(environment_said lock)
+    environment_lock=$(lines_behind 'lock ' "$environment_config")
     environment_lock=${environment_lock:-/var/lock/fw_printenv.lock}
     # Without a place for it nothing is locked.
     [ -d "${environment_lock%/*}/." ] || return 0

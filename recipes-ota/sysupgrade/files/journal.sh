@@ -30,8 +30,10 @@ BOOT_STATE_JOURNAL_LIMIT=65536
 # journal_is_possible: without its own file system /data is a directory of the running slot, which is not ours to write. What is there is no
 # secret.
 journal_is_possible() {
-    [ "$(stat -c %d /data 2>/dev/null)" != "$(stat -c %d /)" ] &&
-        (umask 022 && mkdir -p "${BOOT_STATE_JOURNAL%/*}" && { [ -e "$BOOT_STATE_JOURNAL" ] || : >"$BOOT_STATE_JOURNAL"; }) 2>/dev/null
+    # One line for each, of what is not there none.
+    journal_devices=$(stat -c %d / /data 2>/dev/null) || return 1
+    [ "${journal_devices%%[!0-9]*}" != "${journal_devices##*[!0-9]}" ] || return 1
+    [ -e "$BOOT_STATE_JOURNAL" ] || (umask 022 && mkdir -p "${BOOT_STATE_JOURNAL%/*}" && : >"$BOOT_STATE_JOURNAL") 2>/dev/null
 }
 
 # journal_append EVENT [KEY=VALUE]...: VALUE is any text. One line, on the medium when this returns.

@@ -45,7 +45,7 @@ run_folder_made() {
         boot_error="$BOOT_STATE_RUN is a link or a file, expected a folder of root's; remove it"
         return 1
     fi
-    mkdir -p "$BOOT_STATE_RUN" 2>/dev/null || {
+    [ -d "$BOOT_STATE_RUN" ] || mkdir -p "$BOOT_STATE_RUN" 2>/dev/null || {
         boot_error="cannot create $BOOT_STATE_RUN; this needs root and a writable /run"
         return 1
     }

@@ -12,10 +12,19 @@ SETTINGS_TRIAL=$SETTINGS_FOLDER/trial.conf
 SETTINGS_SLOTS=$SETTINGS_FOLDER/slots.conf
 SETTINGS_COMPATIBLE=$SETTINGS_FOLDER/compatible
 
+# lines_behind BEGINNING TEXT: the rest of each line of the text that begins so. No program is run: an update asks often.
+lines_behind() {
+    while IFS= read -r behind_line; do
+        case $behind_line in "$1"*) printf '%s\n' "${behind_line#"$1"}" ;; esac
+    done <<END
+$2
+END
+}
+
 # settings_read FILE: fails when something in it is not understood, with all of it in $settings_problem, one line each. What is
 # understood is there nevertheless, for settings_value. A file that does not exist says nothing, and that is understood.
 settings_read() {
-    settings_said='' settings_problem=''
+    settings_found='' settings_problem=''
     if [ ! -e "$1" ] && [ ! -L "$1" ]; then return 0; fi
     case $1 in
     *"$SETTINGS_UPDATE") settings_known='REQUIRE_SIGNATURE ENV_DEVICE BOOT_FORMATS DECRYPTION_KEY' ;;
@@ -35,17 +44,17 @@ settings_read() {
         return 1
     fi
     settings_found=$(awk -v known="$settings_known" -v name="$1" -f /usr/lib/otamgr/settings.awk "$1") || {
+        settings_found=''
         settings_problem="$1 could not be read"
         return 1
     }
-    settings_said=$(printf '%s\n' "$settings_found" | sed -n 's/^value //p')
-    settings_problem=$(printf '%s\n' "$settings_found" | sed -n 's/^problem //p')
+    settings_problem=$(lines_behind 'problem ' "$settings_found")
     [ -z "$settings_problem" ]
 }
 
 # settings_value KEY: what the file that was read last says, or nothing.
 settings_value() {
-    printf '%s\n' "$settings_said" | sed -n "s/^$1=//p"
+    lines_behind "value $1=" "$settings_found"
 }
 
 # settings_number FILE KEY DEFAULT SMALLEST LARGEST
