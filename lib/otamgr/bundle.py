@@ -24,6 +24,7 @@ from pathlib import Path
 FORMAT = "otamgr-bundle-1"
 FORMAT_2 = "otamgr-bundle-2"
 MANIFEST, SIGNATURE, CHAIN, INDEX = "manifest", "manifest.sig", "manifest.crt", "index"
+CHECKED = "x-file-system-checked"
 # Bytes; the device has the same limits.
 MANIFEST_LIMIT = CHAIN_LIMIT = 65536
 SIGNATURE_LIMIT = 1024
@@ -498,6 +499,26 @@ def describe_image(path):
             size, digest = _hash(stream)
         found.update({"rootfs-bytes": str(size), "rootfs-sha256": digest})
     return found
+
+
+def _checked(path, folder):
+    """The manifest's line that says so if e2fsck finds nothing to mend in a file system; the device need not look again before it grows it."""
+    program = shutil.which("e2fsck", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if not program:
+        return {}
+    plain = path
+    with decompressed(path) as stream:
+        if not isinstance(stream, io.BufferedReader) or stream.name != path:
+            plain = Path(folder, "rootfs")
+            with open(plain, "wb") as f:
+                while piece := stream.read(PIECE):
+                    if piece.strip(b"\0"):
+                        f.write(piece)
+                    else:
+                        f.seek(len(piece), os.SEEK_CUR)
+                f.truncate()
+    done = subprocess.run([program, "-fn", str(plain)], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return {CHECKED: "yes"} if done.returncode == 0 else {}
 
 
 # ---- the content engine ----------------------------------------------------------------------------------------------
@@ -1006,7 +1027,15 @@ def create(
         else:
             found = {"format": FORMAT, **describe_image(image)}
             members = [(image.name, image)]
-        values = {**found, "compatible": compatible, "version": version, "description": description, **(extra or {})}
+        checked = _checked(image, folder) if is_file_system else {}
+        values = {
+            **found,
+            "compatible": compatible,
+            "version": version,
+            "description": description,
+            **checked,
+            **(extra or {}),
+        }
         content = manifest_text(values).encode()
         manifest = Path(folder, MANIFEST)
         manifest.write_bytes(content)

@@ -60,6 +60,26 @@ class Folder(unittest.TestCase):
         return subprocess.run([TOOL, *map(str, words)], capture_output=True, text=True, check=False)
 
 
+class Checked(Folder):
+    """Of a file system that e2fsck finds whole the manifest says so, and of no other."""
+
+    def test_a_whole_one_however_compressed(self):
+        for ending in ("", ".gz", ".xz", ".zst"):
+            for form in (1, 2):
+                made = self.create(self.shared / f"image.ext4{ending}", form=form)
+                self.assertEqual(made.get(bundle.CHECKED), "yes", ending)
+
+    def test_one_with_errors_or_without_e2fsck(self):
+        damaged = self.folder / "damaged.ext4"
+        shutil.copy(self.shared / "image.ext4", damaged)
+        subprocess.run(["/sbin/debugfs", "-w", "-R", "set_inode_field /etc links_count 7", damaged], check=True)
+        self.assertNotIn(bundle.CHECKED, self.create(damaged))
+        with unittest.mock.patch.object(
+            bundle.shutil, "which", lambda name, **_: None if name == "e2fsck" else f"/usr/bin/{name}"
+        ):
+            self.assertNotIn(bundle.CHECKED, self.create(form=1))
+
+
 class Further(Folder):
     """Images beside the root file system."""
 

@@ -9,11 +9,11 @@ import sys
 import tarfile
 from pathlib import Path
 
-from board import HEADER, run, tree
+from board import HEADER, SLOT, executable, run, tree
 from promises import equal, promise, true
 from test_failures import refused, slow_board
 from test_ota_slot import on_trial
-from test_sysupgrade import ADDED
+from test_sysupgrade import ADDED, file_system_bytes
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 from otamgr import bundle as host  # noqa: E402
@@ -591,6 +591,29 @@ def bundle_update(factory, kind):
         equal((new / "etc/ota_type_5.hdr").read_bytes(), HEADER, "header")
     equal(board.slot_bytes("a"), board.running_before, "the running slot")
     true(" version=2.0.1-rc2" in board.events()[0], "journal")
+
+
+@promise(
+    "a file system that was checked when its bundle was made is grown without a second check, any other is checked first"
+)
+def checked_before(factory):
+    key = keys(factory).private("ed25519")
+    for form in (1, 2):
+        content = make_bundle(factory, factory.image("ext4"), key, form=form)
+        (_, manifest), _, *rest = members(content)
+        line = b"x-file-system-checked=yes\n"
+        true(line in manifest, f"the line in {manifest!r}")
+        for made, checks in ((content, 0), (signed(factory, key, manifest.replace(line, b""), *rest), 1)):
+            board = bundle_board(factory)
+            (board.root / "sbin/e2fsck").rename(board.root / "sbin/e2fsck.real")
+            executable(board.root / "sbin/e2fsck", '#!/bin/sh\necho "$@" >>/tmp/checks\nexec /sbin/e2fsck.real "$@"\n')
+            result = board.sysupgrade("--no-reboot", board.deliver(made))
+            equal(result.code, 0, f"exit code, said {result.err}")
+            said = board.root / "tmp/checks"
+            equal(len(said.read_text().splitlines()) if said.exists() else 0, checks, "checks")
+            equal(file_system_bytes(board.loops["b"]), SLOT["b"][1], "bytes of the file system")
+            run("e2fsck", "-fn", board.loops["b"])
+            factory.close_boards()
 
 
 @promise("a commit moves the floor to the version of the committed system in the same single write, and never down")
