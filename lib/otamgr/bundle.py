@@ -24,7 +24,7 @@ from pathlib import Path
 FORMAT = "otamgr-bundle-1"
 FORMAT_2 = "otamgr-bundle-2"
 MANIFEST, SIGNATURE, CHAIN, INDEX = "manifest", "manifest.sig", "manifest.crt", "index"
-CHECKED = "x-file-system-checked"
+CHECKED, ENVIRONMENT = "x-file-system-checked", "x-environment"
 # Bytes; the device has the same limits.
 MANIFEST_LIMIT = CHAIN_LIMIT = 65536
 SIGNATURE_LIMIT = 1024
@@ -501,10 +501,12 @@ def describe_image(path):
     return found
 
 
-def _checked(path, folder):
-    """The manifest's line that says so if e2fsck finds nothing to mend in a file system; the device need not look again before it grows it."""
-    program = shutil.which("e2fsck", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
-    if not program:
+def _looked_into(path, folder):
+    """Lines of the manifest about what is in a file system, by which a device refuses it sooner, or need not look itself: whether e2fsck
+    finds nothing to mend, and where the system expects the U-Boot environment. Without the programs of e2fsprogs none."""
+    places = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    e2fsck, debugfs = (shutil.which(name, path=places) for name in ("e2fsck", "debugfs"))
+    if not e2fsck or not debugfs:
         return {}
     plain = path
     with decompressed(path) as stream:
@@ -517,8 +519,27 @@ def _checked(path, folder):
                     else:
                         f.seek(len(piece), os.SEEK_CUR)
                 f.truncate()
-    done = subprocess.run([program, "-fn", str(plain)], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    return {CHECKED: "yes"} if done.returncode == 0 else {}
+
+    def run(*words):
+        return subprocess.run([*words, str(plain)], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+    if run(e2fsck, "-fn").returncode:
+        return {}
+    # A link, or nothing, has no content here.
+    config, settings = (
+        run(debugfs, "-R", f"cat {name}").stdout.decode("latin-1")
+        for name in ("/etc/fw_env.config", "/etc/otamgr/sysupgrade.conf")
+    )
+    return {CHECKED: "yes", **_environment_line(config, settings)}
+
+
+def _environment_line(config, settings):
+    """What fw_env.config says, in one line, as far as a line can say it. A system whose settings name a device as right is asked itself."""
+    lines = [line.rstrip() for line in config.replace("\t", " ").splitlines()]
+    lines = [line for line in lines if line and not line.lstrip().startswith("#")]
+    text = ";".join(lines)
+    plain = re.fullmatch("[ -~]{1,1000}", text) and text.count(";") == len(lines) - 1
+    return {ENVIRONMENT: text} if plain and "ENV_DEVICE" not in settings else {}
 
 
 # ---- the content engine ----------------------------------------------------------------------------------------------
@@ -1027,13 +1048,13 @@ def create(
         else:
             found = {"format": FORMAT, **describe_image(image)}
             members = [(image.name, image)]
-        checked = _checked(image, folder) if is_file_system else {}
+        looked = _looked_into(image, folder) if is_file_system else {}
         values = {
             **found,
             "compatible": compatible,
             "version": version,
             "description": description,
-            **checked,
+            **looked,
             **(extra or {}),
         }
         content = manifest_text(values).encode()

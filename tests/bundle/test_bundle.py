@@ -69,6 +69,27 @@ class Checked(Folder):
                 made = self.create(self.shared / f"image.ext4{ending}", form=form)
                 self.assertEqual(made.get(bundle.CHECKED), "yes", ending)
 
+    def test_where_its_system_expects_the_environment_as_far_as_a_line_can_say_it(self):
+        text = "# two\n/dev/mmcblk0 0x400000 0x20000 \r\n\n/dev/mmcblk0\t0x800000 0x20000\n"
+        one_line = "/dev/mmcblk0 0x400000 0x20000;/dev/mmcblk0 0x800000 0x20000"
+        for config, settings, expected in (
+            (text, "", one_line),
+            ("a;b\n", "", None),
+            ("x" * 1001, "", None),
+            (text, "ENV_DEVICE=/dev/mmcblk1\n", None),
+            ("", "", None),
+        ):
+            root = self.folder / "root"
+            (root / "etc/otamgr").mkdir(parents=True, exist_ok=True)
+            (root / "etc/fw_env.config").write_text(config)
+            (root / "etc/otamgr/sysupgrade.conf").write_text(settings)
+            image = self.folder / "with.ext4"
+            image.unlink(missing_ok=True)
+            image.touch()
+            os.truncate(image, 2 << 20)
+            subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", root, image], check=True)
+            self.assertEqual(self.create(image).get(bundle.ENVIRONMENT), expected, config)
+
     def test_one_with_errors_or_without_e2fsck(self):
         damaged = self.folder / "damaged.ext4"
         shutil.copy(self.shared / "image.ext4", damaged)

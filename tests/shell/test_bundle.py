@@ -11,7 +11,7 @@ from pathlib import Path
 
 from board import HEADER, SLOT, executable, run, tree
 from promises import equal, promise, true
-from test_failures import refused, slow_board
+from test_failures import PLACES, refused, slow_board
 from test_ota_slot import on_trial
 from test_sysupgrade import ADDED, file_system_bytes
 
@@ -614,6 +614,28 @@ def checked_before(factory):
             equal(file_system_bytes(board.loops["b"]), SLOT["b"][1], "bytes of the file system")
             run("e2fsck", "-fn", board.loops["b"])
             factory.close_boards()
+
+
+@promise(
+    "exit 7: a bundle whose system would look for the environment elsewhere ({}) is refused before the slot is touched, or takes the kept file",
+    cases=[what for what, (files, code, _) in PLACES.items() if code and "fw_env.config" in files],
+)
+def bundle_for_another_place(factory, what):
+    files, code, words = PLACES[what]
+
+    def named(root):
+        (root / "etc/fw_env.config").write_text(files["fw_env.config"])
+
+    image = factory.image("ext4.gz", factory.system_variant("place-" + what.replace(" ", "-"), named))
+    for form in (1, 2):
+        content = make_bundle(factory, image, keys(factory).private("ed25519"), form=form)
+        board = bundle_board(factory)
+        refused(board, board.sysupgrade("--no-reboot", board.deliver(content)), code, words)
+        for kept in ("/etc/fw_env.config", "/etc/fw*"):
+            (board.root / "etc/sysupgrade.conf").write_text(f"{kept}\n")
+            board.run("/sbin/ota-slot", "cancel")
+            equal(board.sysupgrade("--no-reboot", board.deliver(content)).code, 0, "exit code with the kept file")
+        factory.close_boards()
 
 
 @promise("a commit moves the floor to the version of the committed system in the same single write, and never down")

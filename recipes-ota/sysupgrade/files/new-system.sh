@@ -124,14 +124,12 @@ new_system_finds_its_trial() {
     if [ -z "$new_config" ] || [ ! -e "$new_config" ]; then
         inform "the new system has no $ENVIRONMENT_CONFIG, and finds its trial only if it makes one when it starts"
     else
-        places=$(environment_places) || fail 10 "$places"
-        new_places=$(environment_places "$new_config") || fail 7 "of the new system: $new_places"
-        # One device may have several names. That another kernel gives it another one says whoever built that, as ENV_DEVICE.
-        compared='s/ [^ ]* at / at /'
+        # That another kernel gives the device another name says whoever built that, as ENV_DEVICE.
         new_update=$(inside_new_root "$SETTINGS_UPDATE") || new_update=''
-        if [ -n "$new_update" ] && settings_read "$new_update" && [ -n "$(settings_value ENV_DEVICE)" ]; then compared='s/^[^ ]* [^ ]* at / at /'; fi
-        if [ "$(printf '%s\n' "$places" | sed "$compared" | sort)" != "$(printf '%s\n' "$new_places" | sed "$compared" | sort)" ]; then
-            fail 7 "the new system would not find its trial: its $ENVIRONMENT_CONFIG names $(places_shown "$new_places"), the one here $(places_shown "$places"); build it for the place that this device has (OTA_ENV_DEVICE, OTA_ENV_OFFSET, OTA_ENV_OFFSET_REDUND, OTA_ENV_SIZE), or keep the file: a line $ENVIRONMENT_CONFIG in /etc/sysupgrade.conf"
+        if [ -z "$new_update" ] || ! settings_read "$new_update" || [ -z "$(settings_value ENV_DEVICE)" ]; then
+            environment_is_the_same "$new_config" 's/ [^ ]* at / at /'
+        else
+            environment_is_the_same "$new_config" 's/^[^ ]* [^ ]* at / at /'
         fi
     fi
     new_slots=$(inside_new_root "$SETTINGS_SLOTS") || new_slots=''
@@ -156,6 +154,26 @@ new_system_finds_its_trial() {
             esac
         done
     fi
+}
+
+# environment_is_the_same CONFIG COMPARED: whether this fw_env.config names what ours does, after this command of sed. One device may have several
+# names.
+environment_is_the_same() {
+    places=$(environment_places) || fail 10 "$places"
+    new_places=$(environment_places "$1") || fail 7 "of the new system: $new_places"
+    [ "$(printf '%s\n' "$places" | sed "$2" | sort)" = "$(printf '%s\n' "$new_places" | sed "$2" | sort)" ] ||
+        fail 7 "the new system would not find its trial: its $ENVIRONMENT_CONFIG names $(places_shown "$new_places"), the one here $(places_shown "$places"); build it for the place that this device has (OTA_ENV_DEVICE, OTA_ENV_OFFSET, OTA_ENV_OFFSET_REDUND, OTA_ENV_SIZE), or keep the file: a line $ENVIRONMENT_CONFIG in /etc/sysupgrade.conf"
+}
+
+# bundle_finds_its_trial: the same, where the manifest says what its system has and no kept file takes that place: before the slot is touched.
+bundle_finds_its_trial() {
+    { [ -n "$bundle" ] && manifest_environment=$(line_of x-environment "$work/content/manifest"); } || return 0
+    while IFS= read -r kept_line; do
+        # shellcheck disable=SC2254  # it may be a pattern
+        case $ENVIRONMENT_CONFIG/ in $kept_line/*) return 0 ;; esac
+    done <"$work/keep"
+    printf '%s\n' "$manifest_environment" | tr ';' '\n' >"$work/environment"
+    environment_is_the_same "$work/environment" 's/ [^ ]* at / at /'
 }
 
 places_shown() {
