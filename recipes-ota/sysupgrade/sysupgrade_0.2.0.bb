@@ -49,7 +49,7 @@ S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
 
 inherit ota-man systemd update-rc.d
 
-OTA_MAN_PROGRAMS = "ota-content"
+OTA_MAN_PROGRAMS = "ota-content ota-limit"
 OTA_MAN_PAGES = "\
     sysupgrade=writes a system update into the inactive slot; \
     ota-slot=which slot runs, and what is tried, committed or given up; \
