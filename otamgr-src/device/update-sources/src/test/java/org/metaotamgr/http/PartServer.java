@@ -7,6 +7,7 @@ import java.io.OutputStream;
 import java.net.Socket;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -46,8 +47,17 @@ final class PartServer implements AutoCloseable {
         /** Another tag for each answer. */
         WEAK,
         GONE,
-        BUSY
+        BUSY,
+        /** Takes the request, and says nothing. */
+        SILENT,
+        /** Half of what was asked for, then nothing. */
+        STALLS,
+        /** Twenty bytes a second. */
+        CRAWLS
     }
+
+    /** For its clients: one that crawls is slower. */
+    static final Exchange.Pace PACE = new Exchange.Pace(1000, Duration.ofSeconds(3), Duration.ofMinutes(5));
 
     private static final Pattern RANGE = Pattern.compile("(?im)^Range: bytes=(\\d+)-(\\d*)\\r?$");
 
@@ -61,6 +71,8 @@ final class PartServer implements AutoCloseable {
     volatile boolean cutsOnce;
     /** How many requests are served rightly before the kind shows. */
     final AtomicInteger rightFirst = new AtomicInteger();
+    /** For how many requests it shows then. */
+    final AtomicInteger shows = new AtomicInteger(Integer.MAX_VALUE);
 
     private final byte[] file;
     private final Connections served = new Connections(this::serve);
@@ -78,7 +90,7 @@ final class PartServer implements AutoCloseable {
         served.close();
     }
 
-    private void serve(Socket client) throws IOException {
+    private void serve(Socket client) throws IOException, InterruptedException {
         connections.incrementAndGet();
         while (answer(client)) {
             continue;
@@ -86,7 +98,7 @@ final class PartServer implements AutoCloseable {
     }
 
     /** Answers one request; returns whether the connection stays. */
-    private boolean answer(Socket client) throws IOException {
+    private boolean answer(Socket client) throws IOException, InterruptedException {
         String head = Connections.head(client.getInputStream());
         if (head.isEmpty()) {
             return false;
@@ -100,7 +112,7 @@ final class PartServer implements AutoCloseable {
             from = Integer.parseInt(asked.group(1));
             end = asked.group(2).isEmpty() ? end : Math.min(end, Integer.parseInt(asked.group(2)) + 1);
         }
-        Kind now = rightFirst.getAndDecrement() > 0 ? Kind.RIGHT : kind;
+        Kind now = rightFirst.getAndDecrement() > 0 || shows.getAndDecrement() <= 0 ? Kind.RIGHT : kind;
         OutputStream out = client.getOutputStream();
         String version = now == Kind.OLD ? "HTTP/1.0" : "HTTP/1.1";
         byte[] content = file;
@@ -137,6 +149,7 @@ final class PartServer implements AutoCloseable {
         byte[] body = Arrays.copyOfRange(content, from, end);
         String range = "Content-Range: bytes " + from + "-" + (end - 1) + "/"
                 + (now == Kind.OTHER_TOTAL ? file.length + 1 : file.length) + "\r\n";
+        String part = version + " 206 x\r\n" + range + "Content-Length: " + body.length + "\r\n\r\n";
         switch (now) {
             case GZIP -> {
                 ByteArrayOutputStream packed = new ByteArrayOutputStream();
@@ -185,6 +198,22 @@ final class PartServer implements AutoCloseable {
                 }
                 write(out, "0\r\n\r\n", new byte[0]);
             }
+            case SILENT -> {
+                untilTheClientGoes(client);
+                return false;
+            }
+            case STALLS -> {
+                write(out, part, Arrays.copyOf(body, body.length / 2));
+                untilTheClientGoes(client);
+                return false;
+            }
+            case CRAWLS -> {
+                write(out, part, new byte[0]);
+                for (byte one : body) {
+                    write(out, "", new byte[] {one});
+                    Thread.sleep(50);
+                }
+            }
             case WITHOUT_LENGTH -> {
                 write(out, version + " 206 x\r\n" + range + "\r\n", body);
                 return false;
@@ -201,6 +230,12 @@ final class PartServer implements AutoCloseable {
             }
         }
         return true;
+    }
+
+    private static void untilTheClientGoes(Socket client) throws IOException {
+        while (client.getInputStream().read() >= 0) {
+            continue;
+        }
     }
 
     private void write(OutputStream out, String head, byte[] body) throws IOException {

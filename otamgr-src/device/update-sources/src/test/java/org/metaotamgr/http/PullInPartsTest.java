@@ -100,7 +100,7 @@ class PullInPartsTest {
     }
 
     private Optional<Path> pull(Optional<String> manifest) throws Exception {
-        Http http = new Http(Workshop.http(server.uri()), Optional.empty());
+        Http http = new Http(Workshop.http(server.uri()), Optional.empty(), PartServer.PACE);
         SourceContext context = context();
         try (HttpOriginal original = new HttpOriginal(http, server.uri().resolve("b"), content.length)) {
             return new PullInParts(
@@ -291,7 +291,7 @@ class PullInPartsTest {
     @ParameterizedTest
     @EnumSource(
             value = PartServer.Kind.class,
-            names = {"GZIP", "PORTAL", "TINY", "GONE", "BUSY"})
+            names = {"GZIP", "PORTAL", "TINY", "BUSY", "SILENT", "STALLS", "CRAWLS"})
     void whatSaysNothingOfTheBundleKeepsThePart(PartServer.Kind kind) throws Exception {
         server.kind = kind;
         server.rightFirst.set(3);
@@ -299,10 +299,22 @@ class PullInPartsTest {
         assertEquals(
                 switch (kind) {
                     case GZIP, PORTAL -> Reason.WRONG_ANSWER;
-                    case GONE -> Reason.NOT_FOUND;
                     default -> Reason.DOWNLOAD_FAILED;
                 },
                 reason);
+        assertTrue(Files.exists(storage.resolve("update.blocks.part")));
+        server.kind = PartServer.Kind.RIGHT;
+        assertInstalls(pulled());
+        assertTrue(server.sent.get() < NEW + 500_000, "sent " + server.sent);
+    }
+
+    @Test
+    void anAnswer410KeepsThePartForTheTimeWhenTheBundleIsThereAgain() throws Exception {
+        server.kind = PartServer.Kind.GONE;
+        server.rightFirst.set(2);
+        SourceException gone = assertThrows(SourceException.class, this::pulled);
+        assertEquals(Reason.NOT_FOUND, gone.reason());
+        assertTrue(gone.getMessage().contains("410 (gone)"), gone.getMessage());
         assertTrue(Files.exists(storage.resolve("update.blocks.part")));
         server.kind = PartServer.Kind.RIGHT;
         assertInstalls(pulled());

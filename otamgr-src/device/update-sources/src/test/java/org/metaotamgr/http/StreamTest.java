@@ -106,7 +106,7 @@ class StreamTest {
 
     /** One target on the server. */
     private final class Source implements UpdateSource {
-        private final Http http = new Http(Workshop.http(server.uri()), Optional.empty());
+        private final Http http = new Http(Workshop.http(server.uri()), Optional.empty(), PartServer.PACE);
         private final SourceContext context;
 
         Source() throws Exception {
@@ -547,20 +547,58 @@ class StreamTest {
     @ParameterizedTest
     @EnumSource(
             value = PartServer.Kind.class,
-            names = {"GZIP", "PORTAL", "GONE", "BUSY"})
+            names = {"GZIP", "PORTAL", "BUSY"})
     void whatSaysNothingOfTheBundleEndsTheTryAndTheNextOneGoesOn(PartServer.Kind kind) throws Exception {
         assertPulled();
         server.kind = kind;
         server.rightFirst.set(3);
         Result ended = install();
         assertEquals(
-                switch (kind) {
-                    case GZIP, PORTAL -> Reason.WRONG_ANSWER;
-                    case GONE -> Reason.NOT_FOUND;
-                    default -> Reason.DOWNLOAD_FAILED;
-                },
+                kind == PartServer.Kind.BUSY ? Reason.DOWNLOAD_FAILED : Reason.WRONG_ANSWER,
                 ended.problem().orElseThrow().reason(),
                 ended.message());
+        server.kind = PartServer.Kind.RIGHT;
+        assertInstalls();
+        assertTrue(fetched.get() < NEW + 200_000 + 256 * 1024, "fetched " + fetched);
+    }
+
+    @Test
+    void anAnswer410EndsTheTryAndTheNextOneGoesOnIfTheBundleComesBack() throws Exception {
+        assertPulled();
+        server.kind = PartServer.Kind.GONE;
+        server.rightFirst.set(3);
+        Result ended = install();
+        assertEquals(Reason.NOT_FOUND, ended.problem().orElseThrow().reason());
+        assertTrue(ended.message().contains("410 (gone)"), ended.message());
+        assertNotBootable();
+        assertTrue(fetched.get() > 0, "nothing came before");
+        server.kind = PartServer.Kind.RIGHT;
+        assertInstalls();
+        assertTrue(fetched.get() < NEW + 200_000 + 256 * 1024, "fetched " + fetched);
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = PartServer.Kind.class,
+            names = {"TINY", "SILENT", "STALLS", "CRAWLS"})
+    void aServerThatForOnceGivesNextToNothingIsAskedAgainAndTheStreamGoesOn(PartServer.Kind kind) throws Exception {
+        assertPulled();
+        server.kind = kind;
+        server.rightFirst.set(3);
+        server.shows.set(1);
+        assertInstalls();
+        assertTrue(server.shows.get() <= 0, "the server was never wrong");
+        assertTrue(fetched.get() < NEW + 200_000, "fetched " + fetched);
+    }
+
+    @Test
+    void aServerThatGivesNextToNothingForGoodEndsTheTryAndTheNextOneGoesOn() throws Exception {
+        assertPulled();
+        int before = server.ranges.size();
+        server.kind = PartServer.Kind.TINY;
+        Result ended = install();
+        assertEquals(Reason.DOWNLOAD_FAILED, ended.problem().orElseThrow().reason());
+        assertEquals(4, server.ranges.size() - before, "asked once, and three times again: " + server.ranges);
         server.kind = PartServer.Kind.RIGHT;
         assertInstalls();
         assertTrue(fetched.get() < NEW + 200_000 + 256 * 1024, "fetched " + fetched);
