@@ -17,7 +17,7 @@ SHARED_KERNEL_PACKAGES="busybox-static zstd gcc libc6-dev mount util-linux libss
 # shellcheck disable=SC2034
 TEST_PACKAGES="$SHARED_KERNEL_PACKAGES shellcheck shfmt gawk mawk attr acl libcap2-bin nginx-light libarchive-tools \
 chromium xz-utils squashfs-tools erofs-utils dpkg-dev python3-venv python3-pytest python3-pytest-xdist python3-pytest-timeout groff-base systemd \
-u-boot-tools device-tree-compiler cryptsetup-bin git debootstrap softhsm2 opensc libengine-pkcs11-openssl clang libclang-rt-14-dev aspell aspell-en mkdocs mkdocs-material"
+u-boot-tools device-tree-compiler cryptsetup-bin git debootstrap softhsm2 opensc libengine-pkcs11-openssl clang libclang-rt-14-dev aspell aspell-en mkdocs mkdocs-material casync zchunk"
 
 # shellcheck disable=SC2034
 # To build U-Boot for the emulated board, which only scripts/test --full does.
