@@ -220,11 +220,11 @@ class Factory:
             ("e2fsck", "sbin"),
             ("unsquashfs", "usr/sbin"),
         ):
-            self._copy_program(shutil.which(program), root, root / place / program)
+            self.copy_program(shutil.which(program), root, root / place / program)
         for source, place in SCRIPTS.items():
             shutil.copy(self.files / source, root / place)
         for program in (content_engine(self.repository), content_engine(self.repository).with_name("ota-limit")):
-            self._copy_program(program, root, root / "usr/lib/otamgr" / program.name)
+            self.copy_program(program, root, root / "usr/lib/otamgr" / program.name)
         shutil.copy(io_faults(self.repository), root / "usr/lib/io-faults.so")
         executable(root / "sbin/reboot", REBOOT)
         (root / "afero_nv").symlink_to("data/afero_nv")
@@ -247,7 +247,7 @@ class Factory:
         (root / "etc/sysupgrade.conf").write_text("# kept\n\n  /etc/machine-id  \n/etc/does-not-exist\n")
         self.running = root
 
-    def _copy_program(self, program, root, place):
+    def copy_program(self, program, root, place):
         shutil.copy(program, place)
         for line in run("ldd", program, text=True).splitlines():
             for word in line.split():

@@ -55,7 +55,7 @@ def bsdtar_installed(factory):
     """Changes a running system to one with a bsdtar: GNU tar, which knows the same options and fits into the slot. tests/content has the real one."""
 
     def change(root):
-        factory._copy_program(shutil.which("tar"), root, root / "usr/bin/gnu-tar")
+        factory.copy_program(shutil.which("tar"), root, root / "usr/bin/gnu-tar")
         executable(root / "usr/bin/bsdtar", "#!/bin/sh\nexec gnu-tar --xattrs-include='*' \"$@\"\n")
 
     return change

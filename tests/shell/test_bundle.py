@@ -1097,3 +1097,87 @@ def cannot_decrypt(factory, what):
     words = {"no key": "names none", "the key of somebody else": "not for this device"}.get(what, "cannot be read")
     refused(board, board.sysupgrade("--no-reboot", board.deliver(content)), 23, words)
     equal(verify(board, content).code, 0, "what ota-verify says of it")
+
+
+SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
+TOKEN_KEY = "pkcs11:token=board;object=device;type=private?pin-source=file:/data/keys/pin"
+OPENSSL_CNF = f"""\
+openssl_conf = init
+[init]
+engines = engines
+[engines]
+pkcs11 = token
+[token]
+engine_id = pkcs11
+MODULE_PATH = {SOFTHSM}
+"""
+
+
+def softhsm_conf(tokens):
+    return f"directories.tokendir = {tokens}\nobjectstore.backend = file\n"
+
+
+def made_token(factory):
+    """A folder with the token of a device, in software, and a certificate of the key that never leaves it."""
+    folder = factory.place / "token"
+    certificate = folder / "device.crt"
+    if not certificate.exists():
+        (folder / "tokens").mkdir(parents=True)
+        (folder / "softhsm2.conf").write_text(softhsm_conf(folder / "tokens"))
+        named = os.environ | {"SOFTHSM2_CONF": str(folder / "softhsm2.conf"), "PKCS11_MODULE_PATH": str(SOFTHSM)}
+        for words in (
+            "softhsm2-util --init-token --free --label board --pin 1234 --so-pin 5678",
+            f"pkcs11-tool --module {SOFTHSM} --token-label board --login --pin 1234 --keypairgen --key-type EC:prime256v1 "
+            "--usage-derive --id 01 --label device",
+            "openssl req -x509 -new -engine pkcs11 -keyform engine -days 1 -subj /CN=board-7 "
+            f"-key pkcs11:token=board;object=device;type=private?pin-value=1234 -out {certificate}",
+        ):
+            run(*words.split(), env=named)
+    return folder, certificate
+
+
+def token_board(factory, pin="1234"):
+    """A board whose key is in a token, with what docs/signing.md asks for, and a bundle that is encrypted for it."""
+    made, (folder, certificate) = keys(factory), made_token(factory)
+    plain, out = factory.place / "plain.bundle", factory.place / "encrypted.bundle"
+    plain.write_bytes(good_bundle(factory, form=2, version="2.0.1"))
+    host.encrypt(plain, out, made.private("ed25519"), None, [certificate])
+    directory, engines = (Path(run("openssl", "version", which, text=True).split('"')[1]) for which in ("-d", "-e"))
+
+    def knows_the_token(root):
+        for library in (engines / "pkcs11.so", SOFTHSM):
+            (root / str(library.parent).lstrip("/")).mkdir(parents=True, exist_ok=True)
+            factory.copy_program(library, root, root / str(library).lstrip("/"))
+        for path, text in (
+            (directory / "openssl.cnf", OPENSSL_CNF),
+            (Path("/etc/softhsm/softhsm2.conf"), softhsm_conf("/data/tokens")),
+            (Path("/etc/otamgr/sysupgrade.conf"), f"DECRYPTION_KEY={TOKEN_KEY}\n"),
+        ):
+            place = root / str(path).lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+
+    board = factory.board(change=trusting(made.public("ed25519"), also=knows_the_token))
+    shutil.copytree(folder / "tokens", board.root / "data/tokens")
+    (board.root / "data/keys").mkdir(mode=0o700)
+    (board.root / "data/keys/pin").write_text(pin)
+    board.target_before = board.slot_bytes(board.target)
+    return board, out.read_bytes()
+
+
+@promise("a bundle that is encrypted for a key in a token of this device installs exactly that system")
+def decrypts_by_token(factory):
+    board, content = token_board(factory)
+    result = board.sysupgrade("--no-reboot", board.deliver(content))
+    equal(result.code, 0, f"exit code, said {result.err}")
+    with board.mounted("b") as new:
+        equal(tree(new, without=(*ADDED, "etc/otamgr", "etc/otamgr/manifest")), tree(factory.new), "new system")
+    equal(list((board.root / "run").glob("**/content-key")), [], "keys that are left")
+
+
+@promise("exit 23: with a wrong PIN for its token a board refuses an encrypted bundle before anything is touched")
+def wrong_pin(factory):
+    board, content = token_board(factory, pin="4321")
+    result = board.sysupgrade("--no-reboot", board.deliver(content))
+    refused(board, result, 23, "and its PIN")
+    true("4321" not in result.err, "the PIN is said")

@@ -2,6 +2,7 @@
 /* ota-content: everything that sysupgrade does with the bytes of an image. */
 #include "commands.h"
 
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,8 @@ int main(int argc, char **argv) {
                 signal(SIGPIPE, SIG_IGN);
                 alarm(LONGEST_SECONDS);
             }
+            /* Nothing is torn down at the end: an engine that openssl.cnf names would call the module of its token, which has gone before it. */
+            OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
             int code = ends_with_its_parent(commands[i].run) ? commands[i].run(argc - 1, argv + 1, &reason)
                                                              : fail(&reason, CODE_UNEXPECTED, "%s must be run by the sysupgrade that holds the image", argv[1]);
             if (code == 0 && (fflush(stdout) != 0 || ferror(stdout) != 0)) {
