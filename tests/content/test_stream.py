@@ -166,7 +166,8 @@ class Cuts(Stream):
             for cut in range(self.random.randrange(1, 4)):
                 done, checked = self.streamed("check")
                 self.assertEqual(done.returncode, 0, done.err)
-                at = self.random.randrange(needed)
+                # Before the last piece, so that there is something to cut off.
+                at = self.random.randrange(needed - checked.given - KIB)
                 server = self.server(**{self.random.choice(("ends_after", "kills_after")): at})
                 done, server = self.streamed("write", server)
                 total += checked.given + server.given
