@@ -84,7 +84,8 @@ public final class Agent implements AutoCloseable {
                 callbacks,
                 reports,
                 log);
-        this.finalise = new FinaliseStep(device.slots(), device.failures(), device.finalisation(), reports);
+        this.finalise = new FinaliseStep(
+                device.slots(), device.trialDecision(), device.failures(), device.finalisation(), reports);
     }
 
     /** Judges whether a system on trial is good enough to be kept. */

@@ -46,6 +46,15 @@ public record AgentDevice(
         Fetching fetching,
         ReentrantLock busy) {
     /**
+     * Who decides whether a trial is committed.
+     *
+     * @return the one place for it
+     */
+    public TrialDecision trialDecision() {
+        return new TrialDecision(slots, finalisation, log);
+    }
+
+    /**
      * A device made of exchangeable parts.
      *
      * @param config the programs and folders

@@ -92,12 +92,12 @@ public final class Slots {
     }
 
     /**
-     * Commits the slot on trial.
+     * Commits the slot on trial; whether it deserves that is for {@link TrialDecision} to say.
      *
      * @return exit status 0 if it is committed
      * @throws InterruptedException if the thread was interrupted
      */
-    public Report commit() throws InterruptedException {
+    Report commit() throws InterruptedException {
         return run(List.of("commit"), new ArrayList<>());
     }
 

@@ -10,6 +10,7 @@ import java.util.function.Supplier;
 import org.metaotamgr.agent.AgentDevice;
 import org.metaotamgr.agent.HealthDirectory;
 import org.metaotamgr.agent.Slots;
+import org.metaotamgr.agent.TrialDecision;
 import org.metaotamgr.device.Backoff;
 import org.metaotamgr.device.BootClock;
 import org.metaotamgr.device.EventLog;
@@ -145,15 +146,28 @@ final class Trial {
         if (checkFrom.compareTo(now) > 0) {
             return waitFor(checkFrom.minus(now));
         }
+        return decide(trial);
+    }
+
+    private Next decide(SlotStatus trial) throws InterruptedException {
         long breaks = links.breaks();
-        if (!isHealthy(trial)) {
-            return new Next.Wait(Duration.ZERO);
-        }
         // Those who were cut off meanwhile have to prove themselves again.
-        if (links.breaks() != breaks || !isConfirmed() || links.breaks() != breaks || isOverdue()) {
-            return new Next.Wait(Duration.ZERO);
+        TrialDecision.Verdict verdict = device.trialDecision()
+                .decide(
+                        trial,
+                        this::problem,
+                        () -> links.breaks() == breaks && isConfirmed() && links.breaks() == breaks && !isOverdue());
+        if (verdict instanceof TrialDecision.Verdict.Committed committed) {
+            return new Next.Committed(committed.status());
         }
-        return commit(trial);
+        if (verdict instanceof TrialDecision.Verdict.CommitFailed failed) {
+            lastCommitProblem = failed.meaning();
+            commitWaits = true;
+            if (commitAgainAt.isEmpty()) {
+                commitAgainAt = Optional.of(clock.uptime().plus(commitWait.next()));
+            }
+        }
+        return new Next.Wait(Duration.ZERO);
     }
 
     private Next waitFor(Duration time) {
@@ -188,15 +202,16 @@ final class Trial {
         }
     }
 
-    private boolean isHealthy(SlotStatus trial) throws InterruptedException {
+    /** The health checks, as far as there is time for them; keeps what is to be said of them at the deadline. */
+    private Optional<String> problem(SlotStatus trial) throws InterruptedException {
         Optional<HealthDirectory.Failure> failure = checks.firstFailure(trial, untilDeadline(), rebootWaits);
         if (rebootWaits.getAsBoolean()) {
-            return false;
+            return Optional.of("the device is to reboot");
         }
         if (failure.isEmpty()) {
             lastFailure = failure;
             checkWait.reset();
-            return true;
+            return Optional.empty();
         }
         // What failed in a whole round says more than what happens to run at the deadline.
         if (!isOverdue() || lastFailure.isEmpty()) {
@@ -208,7 +223,7 @@ final class Trial {
                     + ",reason=" + failure.get().reason());
             checkFrom = clock.uptime().plus(again);
         }
-        return false;
+        return failure.map(HealthDirectory.Failure::reason);
     }
 
     /** The last step before a commit. */
@@ -227,33 +242,6 @@ final class Trial {
         Duration left = untilDeadline();
         waiting.await(answer::isDone, CONFIRMATION.compareTo(left) < 0 ? CONFIRMATION : left);
         return answer.isDone() && !answer.isCompletedExceptionally() && answer.join();
-    }
-
-    private Next commit(SlotStatus trial) throws InterruptedException {
-        device.finalisation().announce(trial);
-        Slots.Report answer = device.slots().commit();
-        if (answer.exitStatus() == 0) {
-            log.info("slot_committed:slot=" + trial.trial() + ",txn=" + trial.txn());
-            return new Next.Committed(trial.afterCommit());
-        }
-        lastCommitProblem = meaningOfCommit(answer.exitStatus());
-        log.error("slot_commit_failed:slot=" + trial.trial() + ",txn=" + trial.txn() + "," + answer.outcome()
-                + ",meaning=" + lastCommitProblem);
-        commitWaits = true;
-        if (commitAgainAt.isEmpty()) {
-            commitAgainAt = Optional.of(clock.uptime().plus(commitWait.next()));
-        }
-        return new Next.Wait(Duration.ZERO);
-    }
-
-    private static String meaningOfCommit(int exitStatus) {
-        return switch (exitStatus) {
-            case 3 -> "there is no trial";
-            case 4 -> "the running slot is not the one on trial";
-            case 10 -> "the boot state is unusable";
-            case 17 -> "the boot state could not be written";
-            default -> "ota-slot did not work";
-        };
     }
 
     /** Says what was missing, for the log, the journal and the memory of failures. */

@@ -105,6 +105,17 @@ class ArchitectureTest {
     }
 
     @Test
+    @DisplayName("has one place that decides whether a trial is committed")
+    void oneJudgeOfATrial() {
+        noClasses()
+                .that()
+                .doNotHaveSimpleName("TrialDecision")
+                .should()
+                .callMethod(ROOT + "agent.Slots", "commit")
+                .check(house);
+    }
+
+    @Test
     @DisplayName("keeps network protocols out of the engine's library")
     void noNetworkInTheAgent() {
         noClasses()
