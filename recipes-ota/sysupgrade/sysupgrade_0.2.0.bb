@@ -42,6 +42,8 @@ SRC_URI = "\
     file://new-system.sh \
     file://kept-files.sh \
     file://why.awk \
+    file://doctor.awk \
+    file://json.awk \
     file://trial.conf \
 "
 # UNPACKDIR is wrynose's, scarthgap has none.

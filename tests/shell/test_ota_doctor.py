@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 
 import test_scripts
@@ -107,6 +108,17 @@ def same_as_text(board):
         expected += [f"{'':22}{key}: {check[key]}" for key in ("expected", "do") if check[key]]
     counts = [sum(check["level"] == level for check in found.values()) for level in ("ok", "warning", "problem")]
     equal(text.out.splitlines(), [*expected, "{} ok, {} warnings, {} problems".format(*counts)], "text")
+
+
+@promise("a backslash and a quote are the same JSON under {}", cases=["busybox", "gawk", "mawk"])
+def any_awk(factory, awk):
+    board = healthy(factory)
+    if awk != "busybox":
+        (board.root / "usr/bin/awk").unlink(missing_ok=True)
+        factory._copy_program(shutil.which(awk), board.root, board.root / "usr/bin/awk")
+        board.settle()
+    command_line(board, 'ota.slot=a\\x5c\\\\&"', f"ota.canary={CANARY}")
+    expect(board, "boot-script", "problem", 'ota.slot=a\\x5c\\\\&", but slot a runs')
 
 
 def expect(board, check, level, *words, others=(), arguments=()):

@@ -285,18 +285,6 @@ function header_of(id,   lines, count, i, name, n) {
 }
 
 # ---- shapes ------------------------------------------------------------------------------------------------
-function quoted(text,   out, i, size, letter) {
-    size = length(text)
-    for (i = 1; i <= size; i++) {
-        letter = substr(text, i, 1)
-        if (letter == "\"" || letter == "\\") letter = "\\" letter
-        else if (letter == "\n") letter = "\\n"
-        else if (letter == "\t") letter = "\\t"
-        out = out letter
-    }
-    return "\"" out "\""
-}
-
 # On one line, for people.
 function shown(text) { gsub(/[\t\n]/, " ", text); return text }
 
