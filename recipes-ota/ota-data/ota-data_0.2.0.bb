@@ -6,13 +6,16 @@ CVE_PRODUCT = "meta-otamgr"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
 
-FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
+# What it shares with sysupgrade, which needs this package, lies there.
+FILESEXTRAPATHS:prepend := "${THISDIR}/../..:${THISDIR}/../sysupgrade/files:"
 SRC_URI = "\
     file://COPYING.MIT \
     file://ota-data \
     file://ota-data.init \
     file://ota-data.service \
     file://keep.d-base \
+    file://kernel.sh \
+    file://mounts.awk \
 "
 # UNPACKDIR is wrynose's, scarthgap has none.
 S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
@@ -27,6 +30,8 @@ do_install () {
     # Afero's programs write there; hubby's credentials and the reason of a reboot survive updates.
     ln -s data/afero_nv ${D}/afero_nv
     install -D -m 0755 ${S}/ota-data ${D}${sbindir}/ota-data
+    install -d ${D}${nonarch_libdir}/otamgr
+    install -m 0644 ${S}/kernel.sh ${S}/mounts.awk ${D}${nonarch_libdir}/otamgr
     install -D -m 0644 ${S}/keep.d-base ${D}${nonarch_base_libdir}/upgrade/keep.d/base
 
     if ${@bb.utils.contains('DISTRO_FEATURES', 'sysvinit', 'true', 'false', d)}; then
@@ -41,7 +46,7 @@ SYSTEMD_SERVICE:${PN} = "ota-data.service"
 INITSCRIPT_NAME = "ota-data"
 INITSCRIPT_PARAMS = "start 04 S ."
 
-FILES:${PN} += "/data /afero_nv ${nonarch_base_libdir}/upgrade ${systemd_system_unitdir}"
+FILES:${PN} += "${nonarch_libdir}/otamgr /data /afero_nv ${nonarch_base_libdir}/upgrade ${systemd_system_unitdir}"
 
 RDEPENDS:${PN} = "e2fsprogs-e2fsck"
 # To take the rest of a disk that is larger than the image.

@@ -591,6 +591,11 @@ class Board:
         executable(self.root / place, text)
         self.settle()
 
+    def blind(self, *wanted):
+        """From now on awk fails when the list of mounts is asked for one of these, or for whatever."""
+        patterns = " | ".join(f"*={one}\\ */proc/self/mountinfo" for one in wanted) or "*/proc/self/mountinfo"
+        self.replace("usr/bin/awk", f'#!/bin/sh\ncase $* in {patterns}) exit 2 ;; esac\nexec /bin/busybox awk "$@"\n')
+
     def settle(self):
         self.running_before = self.slot_bytes(self.running)
 

@@ -6,7 +6,7 @@ import shutil
 import time
 
 import injections
-from board import FILES, SLOT, executable, file_system_header
+from board import FILES, SLOT, device_number, executable, file_system_header
 from promises import equal, promise, true
 from test_failures import new_board
 from test_ota_slot import on_trial
@@ -52,6 +52,31 @@ def hanging(factory, name):
         equal(board.env_bytes(), board.env_before, "environment")
 
 
+@promise("exit 11: a slot of which nobody knows whether it is mounted is not written")
+def unread_slot(factory):
+    board = new_board(factory)
+    board.blind(device_number(board.loops["b"]))
+    result = board.sysupgrade("--no-reboot", board.deliver(factory.image("ext4.zst")), progress=None)
+    equal(result.code, 11, f"exit code, said: {result.err}")
+    true("cannot be read" in result.err, result.err)
+    equal(board.slot_bytes("b"), board.target_before, "the slot")
+
+
+@promise("ota-data leaves a partition alone of which nobody knows whether it is mounted")
+def unread_data(factory):
+    board = new_board(factory)
+    board.blind()
+    board.replace("usr/bin/mountpoint", "#!/bin/sh\nexit 32\n")
+    board.replace("sbin/e2fsck", "#!/bin/sh\n: >/tmp/checked\n")
+    shutil.copy(FILES.parents[1] / "ota-data/files/ota-data", board.root / "tmp/ota-data")
+    for order in ("start", "stop", "status"):
+        result = board.run("/bin/sh", "/tmp/ota-data", order)
+        equal(result.code, 1, f"exit code of {order}, said: {result.err}")
+        true("cannot be read" in result.err, result.err)
+    true(not (board.root / "tmp/checked").exists(), "a mounted file system was checked")
+    true(any(mount.endswith("/data") for mount in board._mounts()), "still mounted")
+
+
 @promise("a list of mounts that cannot be read once leaves nothing mounted: the guard lets go of the failed slot")
 def unread_mounts(factory):
     factory.inject = injections.built(factory)
@@ -59,7 +84,7 @@ def unread_mounts(factory):
     board = rolled_back.board(factory)
     board.replace(
         "usr/bin/awk",
-        "#!/bin/sh\ncase $* in *place=/run/otamgr/failed-slot*)\n"
+        "#!/bin/sh\ncase $* in */run/otamgr/failed-slot*)\n"
         "    if [ ! -e /tmp/failed ] && grep -q ' /run/otamgr/failed-slot ' /proc/self/mountinfo; then : >/tmp/failed; exit 2; fi ;;\n"
         'esac\nexec /bin/busybox awk "$@"\n',
     )

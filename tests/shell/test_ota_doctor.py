@@ -121,6 +121,13 @@ def any_awk(factory, awk):
     expect(board, "boot-script", "problem", 'ota.slot=a\\x5c\\\\&", but slot a runs')
 
 
+@promise("what is mounted is a problem where it cannot be read: {}", cases=["other-slot", "data"])
+def unread_mounts(factory, check):
+    board = healthy(factory)
+    board.blind("/data" if check == "data" else device_number(board.loops["b"]))
+    expect(board, check, "problem", "cannot be read")
+
+
 def expect(board, check, level, *words, others=(), arguments=()):
     """This check has this level and says these words; the rest is ok, except the checks in others."""
     code, found, _ = look(board, *arguments)

@@ -293,6 +293,15 @@ def first_start(factory):
     true(not (board.root / "etc/by-init").exists(), "the root itself was changed")
 
 
+@promise("a first process that cannot read what is mounted starts the system, puts nothing on /etc, and says why")
+def unread_start(factory):
+    board = starting(factory)
+    board.blind()
+    etc, log = started(board)
+    equal(etc, None, "what is on /etc")
+    true("cannot be read" in log, log)
+
+
 @promise("a system starts although {} hangs", cases=["modprobe", "the mount of its root"])
 def hanging_start(factory, what):
     board = starting(factory)

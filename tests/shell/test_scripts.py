@@ -306,6 +306,8 @@ AWKS = [name for name in SHARED if name.endswith(".awk") and name != "json.awk"]
 )
 def awks(factory, name):
     inputs = {
+        "mounts.awk": "22 1 179:2 / / ro,relatime shared:1 - ext4 /dev/root ro\n"
+        "40 22 179:4 / /data rw,noatime - ext4 /dev/mmcblk0p4 rw\n41 22 0:30 / /data rw,nosuid shared:9 master:1 - tmpfs tmpfs rw,size=1024k\n",
         "doctor.awk": 'problem\tother-slot\tslot b: a "quoted" \\ and \\x2f & more\ta system\tinstall\nok\tdata\tfine\n',
         "settings.awk": "\ufeff# x\r\nREQUIRE_SIGNATURE = 'yes'\r\nexport A=b\nENV_DEVICE=/dev/a\nENV_DEVICE=/dev/b\nREQUIRE_SIGNATURE=\n",
         "journal-value.awk": 'a"b\\c\td\x01\nnext line.',
@@ -334,6 +336,8 @@ def awks(factory, name):
         options = (
             ["-v", "known=REQUIRE_SIGNATURE ENV_DEVICE BOOT_FORMATS", "-v", "name=/etc/x"]
             if name == "settings.awk"
+            else ["-v", "field=5", "-v", "wanted=/data"]
+            if name == "mounts.awk"
             else []
         )
         programs = [word for part in (*PARTS.get(name, []), name) for word in ("-f", factory.files / part)]

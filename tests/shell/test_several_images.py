@@ -233,6 +233,15 @@ def not_for_this_device(factory, what):
         equal((result.code, result.out), (24, ""), f"nothing is asked for: {result.err}")
 
 
+@promise("exit 24: a partition of which nobody knows whether it is mounted is no target")
+def maybe_mounted(factory):
+    board = images_board(factory)
+    board.blind(device_number(board.loops["app-b"]))
+    result = board.sysupgrade("--no-reboot", board.deliver(images_bundle(factory)))
+    refused(board, result, 24, "may be in use")
+    nothing_touched(board)
+
+
 @promise("a partition of another disk, or with the environment in it, is no target")
 def wrong_place(factory):
     board = images_board(factory)

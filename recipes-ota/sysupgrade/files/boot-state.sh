@@ -22,11 +22,6 @@ BOOT_STATE_ARMED=${BOOT_STATE_RUN:=/run/otamgr}/armed
 # Of the running system, if a bundle brought it: sysupgrade puts it there.
 BOOT_STATE_MANIFEST=/etc/otamgr/manifest
 
-uptime_seconds() {
-    read -r uptime_said _ </proc/uptime
-    printf '%s\n' "${uptime_said%%.*}"
-}
-
 # ---- versions ------------------------------------------------------------------------------------------------
 
 # version_is_valid TEXT: numbers with dots, then perhaps a suffix that begins with -.

@@ -29,7 +29,11 @@ work_has_room() {
 }
 
 kept_path_is_of_the_system() {
-    case $1 in /etc/*) overlay_mounted >/dev/null && return 0 ;; esac
+    case $1 in /etc/*)
+        overlay_mounted >/dev/null && return 0
+        [ $? -eq 1 ] || fail 16 "what is mounted on /etc is not known: $MOUNTS_UNREAD"
+        ;;
+    esac
     [ "$(stat -L -c %d "$1")" = "$(stat -c %d /)" ]
 }
 

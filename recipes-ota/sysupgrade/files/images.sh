@@ -108,11 +108,19 @@ image_pair_judged() {
     b) image_device=$image_b_device image_number=$image_b_number ;;
     esac
     image_error="image $1: $image_device, where the image for slot $2 belongs, "
-    if image_device_is_used "$image_number"; then
+    image_used=0
+    image_device_is_used "$image_number" || image_used=$?
+    case $image_used in
+    0)
         image_error="${image_error}is mounted or in use; a system uses that of its own slot (ota-slot image $1)"
         return 1
-    fi
-    if [ "$(cat "/sys/dev/block/$image_number/ro" 2>/dev/null)" = 1 ]; then
+        ;;
+    2)
+        image_error="${image_error}may be in use: $MOUNTS_UNREAD"
+        return 1
+        ;;
+    esac
+    if [ "$(device_value "$image_number" ro)" = 1 ]; then
         image_error="${image_error}is read-only"
         return 1
     fi
@@ -122,9 +130,11 @@ image_pair_judged() {
     }
 }
 
-# image_device_is_used NUMBER
+# image_device_is_used NUMBER: 1 when it is not, 2 when that is not known.
 image_device_is_used() {
-    if awk -v number="$1" '$3 == number { found = 1 } END { exit !found }' /proc/self/mountinfo; then return 0; fi
+    image_found=0
+    mount_of "$1" || image_found=$?
+    [ "$image_found" -eq 1 ] || return "$image_found"
     for image_holder in "/sys/dev/block/$1/holders/"*; do
         if [ -e "$image_holder" ]; then return 0; fi
     done
@@ -157,10 +167,10 @@ image_handler_judged() {
 # image_records_possible: /data is there, and nobody but root can put a record there.
 image_records_possible() {
     image_error="$IMAGES_RECORDS, where it is written down what a handler was called for, "
-    if ! awk '$5 == "/data" { found = 1 } END { exit !found }' /proc/self/mountinfo; then
-        image_error="${image_error}needs /data, and that is not mounted"
+    mount_on /data || {
+        case $? in 1) image_error="${image_error}needs /data, and that is not mounted" ;; *) image_error="${image_error}needs /data, and $MOUNTS_UNREAD" ;; esac
         return 1
-    fi
+    }
     (umask 022 && mkdir -p "${IMAGES_RECORDS%/*}" && umask 077 && mkdir -p "$IMAGES_RECORDS") 2>/dev/null || {
         image_error="${image_error}cannot be made: is /data full, or read-only?"
         return 1

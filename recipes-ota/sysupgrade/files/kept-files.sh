@@ -140,7 +140,12 @@ kept_not_needed() {
 files_are_kept() {
     progress keep 0 'copying kept files'
     root_file_system=$(stat -c %d /) etc_file_system=''
-    if overlay_mounted >/dev/null; then etc_file_system=$(stat -c %d /etc); fi
+    overlay_found=0
+    overlay_mounted >/dev/null || overlay_found=$?
+    case $overlay_found in
+    0) etc_file_system=$(stat -c %d /etc) ;;
+    2) fail 16 "what is mounted on /etc is not known: $MOUNTS_UNREAD" ;;
+    esac
     mkdir "$work/names"
     while IFS= read -r pattern; do
         # Expanded as a pattern, but not split at blanks.

@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2034
-# Variables are for the sourcing script.
+# shellcheck shell=sh disable=SC2034,SC2154
+# Variables are for the sourcing script, or come from the libraries that it has sourced before.
 # SPDX-License-Identifier: MIT
 #
 # overlay.sh - /etc of a system whose root file system is read-only: what the image brings below, what was changed above, in a folder on /data
@@ -9,7 +9,7 @@
 #   /data/otamgr/etc/SLOT.UPDATE/work    the kernel's
 #   /data/otamgr/etc/new.…, gone.…       not complete yet, not any more; nobody mounts them
 #
-# A folder gets and loses its name by one rename. To be sourced after limits.sh. Functions report failure by their return value,
+# A folder gets and loses its name by one rename. To be sourced after kernel.sh and limits.sh. Functions report failure by their return value,
 # with the reason for people in $overlay_error; nothing here exits.
 
 OVERLAY_HOME=/data/otamgr/etc
@@ -23,11 +23,11 @@ overlay_is_wanted() {
     [ -f "$OVERLAY_MARKER" ]
 }
 
-# overlay_mounted: prints the name of the overlay that is on /etc; fails when there is none.
+# overlay_mounted: prints the name of the overlay that is on /etc; 1 when there is none, 2 when that is not known.
 overlay_mounted() {
-    overlay_upper=$(awk '$5 == "/etc" { kind = ""; for (i = 7; i < NF; i++) if ($i == "-") { kind = $(i + 1); options = $NF }
-        upper = ""; if (kind == "overlay" && match(options, /upperdir=[^,]*/)) upper = substr(options, RSTART + 9, RLENGTH - 9) }
-        END { print upper }' /proc/self/mountinfo 2>/dev/null) || overlay_upper=''
+    mount_on /etc || return
+    overlay_upper=''
+    case $mount_type$mount_options in overlay,*,upperdir=*) overlay_upper=${mount_options#*,upperdir=} overlay_upper=${overlay_upper%%,*} ;; esac
     case $overlay_upper in
     "$OVERLAY_HOME"/?*/upper) overlay_upper=${overlay_upper#"$OVERLAY_HOME/"} ;;
     *) return 1 ;;
@@ -38,10 +38,15 @@ overlay_mounted() {
 # overlay_is_sound SLOT: whether the running system has what it needs of it: with a read-only root the overlay of this slot.
 overlay_is_sound() {
     overlay_is_wanted || return 0
-    overlay_now=$(overlay_mounted) || overlay_now=''
-    case $overlay_now in
-    "$1".?*) ;;
-    '')
+    overlay_found=0
+    overlay_now=$(overlay_mounted) || overlay_found=$?
+    case $overlay_found:$overlay_now in
+    0:"$1".?*) ;;
+    2:*)
+        overlay_error="the root of this system is read-only, and what is mounted on /etc is not known: $MOUNTS_UNREAD"
+        return 1
+        ;;
+    1:*)
         overlay_error="the root of this system is read-only, and nothing is mounted on /etc (dmesg tells why)"
         return 1
         ;;
@@ -63,10 +68,15 @@ overlay_folder_is_roots() {
 
 # overlay_has_a_place: whether an overlay can be made on this /data, by this kernel.
 overlay_has_a_place() {
-    overlay_data=$(awk '$5 == "/data" { options = $6 "," $NF } END { print options }' /proc/self/mountinfo)
-    case ,$overlay_data, in
-    ,,)
+    overlay_found=0
+    mount_on /data || overlay_found=$?
+    case $overlay_found:$mount_options in
+    1:*)
         overlay_error="the root of the new system is read-only, its /etc needs a place on /data, and that is not mounted"
+        return 1
+        ;;
+    2:*)
+        overlay_error="the root of the new system is read-only, its /etc needs a place on /data, and $MOUNTS_UNREAD"
         return 1
         ;;
     *,ro,*)
@@ -82,8 +92,8 @@ overlay_has_a_place() {
 
 # overlay_home_made: the folder of all of them, on a /data that is mounted.
 overlay_home_made() {
-    awk '$5 == "/data" { found = 1 } END { exit !found }' /proc/self/mountinfo || {
-        overlay_error='/data is not mounted'
+    mount_on /data || {
+        case $? in 1) overlay_error='/data is not mounted' ;; *) overlay_error=$MOUNTS_UNREAD ;; esac
         return 1
     }
     { (umask 022 && mkdir -p "${OVERLAY_HOME%/*}") && (umask 077 && mkdir -p "$OVERLAY_HOME"); } 2>/dev/null || {

@@ -4,24 +4,8 @@
 #
 # slots.sh - which partitions are the slots, which one runs, and which disk they are on.
 #
-# To be sourced after limits.sh and settings.sh by a script that runs under `set -eu`. Functions report failure by their return value, with the
+# To be sourced after kernel.sh, limits.sh and settings.sh by a script that runs under `set -eu`. Functions report failure by their return value, with the
 # reason for people in $boot_error; nothing here exits. No function touches a slot.
-
-# What is read here is read by the shell itself: an update asks for such values so often that programs for it cost more than verifying its bytes.
-
-# uevent_value DIRECTORY KEY: one value of a sysfs device's uevent file.
-uevent_value() {
-    [ -r "$1/uevent" ] || return 1
-    while IFS= read -r uevent_line; do
-        case $uevent_line in "$2="*) printf '%s\n' "${uevent_line#*=}" ;; esac
-    done <"$1/uevent"
-}
-
-# device_value NUMBER NAME: what the kernel says of a block device, in /sys/dev/block/NUMBER/NAME.
-device_value() {
-    { read -r device_said <"/sys/dev/block/$1/$2"; } 2>/dev/null || return 1
-    printf '%s\n' "$device_said"
-}
 
 # device_number DEVICE: major:minor in decimal; stat knows only hexadecimal.
 device_number() {
@@ -35,14 +19,10 @@ slot_bytes() {
     printf '%s\n' "$((slot_sectors * 512))"
 }
 
-# place_unmounted PLACE: nothing is mounted there any more. Not only our own mount: after a kill there may be one, even stacked. A list of mounts
-# that cannot be read, or lacks even /, says nothing of it.
+# place_unmounted PLACE: nothing is mounted there any more. Not only our own mount: after a kill there may be one, even stacked.
 place_unmounted() {
     unmount_tries=0
-    while :; do
-        unmount_needed=$(awk -v place="$1" '$5 == place { found = 1 } $5 == "/" { whole = 1 } END { if (whole || found) print found ? "yes" : "no" }' \
-            /proc/self/mountinfo 2>/dev/null) || unmount_needed=''
-        [ "$unmount_needed" != no ] || return 0
+    until nothing_on "$1"; do
         unmount_tries=$((unmount_tries + 1))
         [ "$unmount_tries" -le 20 ] || return 1
         limited umount "$1" 2>/dev/null || limited umount -l "$1" 2>/dev/null || :
@@ -63,16 +43,6 @@ disk_of() {
     printf '%s\n' "${disk_name%boot[01]}"
 }
 
-# device_below NUMBER: the number of the device that the kernel verifies on the way (dm-verity over one partition), or NUMBER itself.
-device_below() {
-    below=$1
-    if [ -d "/sys/dev/block/$1/dm" ]; then
-        set -- "/sys/dev/block/$1/slaves/"*/dev
-        if [ $# -eq 1 ] && [ -r "$1" ]; then below=$(cat "$1"); fi
-    fi
-    printf '%s\n' "$below"
-}
-
 # slots_find
 # Sets slot_a_device, slot_a_number (major:minor), the same for b, and running_slot (a or b; empty when / is neither).
 # The slots are the partitions named rootfs-a and rootfs-b on the disk that / is on: `root=` is what somebody asked
@@ -81,8 +51,12 @@ device_below() {
 slots_find() {
     slot_a_device='' slot_a_number='' slot_b_device='' slot_b_number='' running_slot=''
     # The last mount on / is the visible one; an initramfs leaves an older line.
-    root_number=$(awk '$5 == "/" { number = $3 } END { print number }' /proc/self/mountinfo 2>/dev/null) || root_number=''
-    [ -z "$root_number" ] || root_number=$(device_below "$root_number")
+    root_number=''
+    mount_on / || {
+        boot_error="the device of / is not known: $MOUNTS_UNREAD"
+        return 10
+    }
+    root_number=$(device_below "$mount_device")
     if [ -z "$root_number" ] || [ ! -e "/sys/dev/block/$root_number" ]; then
         boot_error="/ is not on a partition (device number '${root_number:-none}' is not in /sys/dev/block); an A/B system runs from rootfs-a or rootfs-b"
         return 10
