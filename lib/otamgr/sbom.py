@@ -159,6 +159,11 @@ def contact(text):
     raise SbomError(f"security contact: expected mailto:NAME@HOST or https://..., found {text!r}")
 
 
+# What becomes of issues and of patches by an update.
+ISSUES = ("closed", "opened", "open")
+PATCHES = ("patched", "patch gone")
+
+
 def difference(before, after, issues_before=None, issues_after=None):
     """What an update changes: packages added, removed, changed, and issues that it closes and opens."""
     changed = {
@@ -180,11 +185,8 @@ def difference(before, after, issues_before=None, issues_after=None):
     if issues_before is not None and issues_after is not None:
         open_before = {issue for issue, status in issues_before.items() if status == "Unpatched"}
         open_after = {issue for issue, status in issues_after.items() if status == "Unpatched"}
-        for word, issues in (
-            ("closed", open_before - open_after),
-            ("opened", open_after - open_before),
-            ("open", open_before & open_after),
-        ):
+        kinds = (open_before - open_after, open_after - open_before, open_before & open_after)
+        for word, issues in zip(ISSUES, kinds, strict=True):
             changed[word] = [{"recipe": recipe, "issue": name} for recipe, name in sorted(issues)]
         # The class vex asks no database: its reports name what patches mend, and nothing that is open. Of a recipe that is in both
         # systems a patch that came or went is what such a pair shows.
@@ -193,9 +195,7 @@ def difference(before, after, issues_before=None, issues_after=None):
             for issues in (issues_before, issues_after)
         )
         both = {recipe for recipe, _ in issues_before} & {recipe for recipe, _ in issues_after}
-        for word, issues in (
-            ("patched", patched_after - issues_before.keys()),
-            ("patch gone", patched_before - issues_after.keys()),
-        ):
+        kinds = (patched_after - issues_before.keys(), patched_before - issues_after.keys())
+        for word, issues in zip(PATCHES, kinds, strict=True):
             changed[word] = [{"recipe": recipe, "issue": name} for recipe, name in sorted(issues) if recipe in both]
     return changed
