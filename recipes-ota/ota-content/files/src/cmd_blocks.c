@@ -301,14 +301,10 @@ static int file_system_judged(const struct blocks *blocks, uint64_t slot_bytes, 
     if (code == 0) {
         struct run last = index_run(index, index->runs - 1);
         bool follows = ((uint64_t)last.first + last.count) * BLOCK > (ext4.bytes + BLOCK - 1) / BLOCK * BLOCK;
-        bool grows = !ext4.needs_recovery && ext4.resize_inode && !follows;
         facts_add_number(facts, "content_bytes", index->image_bytes);
         facts_add_number(facts, "filesystem_bytes", ext4.bytes);
         facts_add_number(facts, "free_bytes", ext4.free_bytes);
-        facts_add_number(facts, "growth", grows ? slot_bytes - ext4.bytes : 0);
-        facts_add(facts, "needs_recovery", ext4.needs_recovery ? "yes" : "no");
-        facts_add(facts, "resize_inode", ext4.resize_inode ? "yes" : "no");
-        facts_add(facts, "follows", follows ? "yes" : "no");
+        ext4_growth_told(&ext4, slot_bytes, follows, facts);
     }
     return code;
 }

@@ -148,18 +148,12 @@ int ext4_check(struct job *job, struct stream *stream, uint64_t slot_bytes, stru
         code = content_recorded(job, stream, &pass, slot_bytes, facts, reason);
     }
     if (code == 0) {
-        /* needs_recovery: not before its journal was replayed. resize_inode: without it resize2fs could turn to meta_bg, which U-Boot
-         * cannot read. */
-        bool grows = !ext4.needs_recovery && ext4.resize_inode && !pass.follows;
         facts_add_number(facts, "block_bytes", ext4.block_bytes);
         facts_add_number(facts, "free_bytes", ext4.free_bytes);
         facts_add_number(facts, "features_compat", ext4.compat);
         facts_add_number(facts, "features_incompat", ext4.incompat);
         facts_add_number(facts, "features_ro_compat", ext4.ro_compat);
-        facts_add_number(facts, "growth", grows ? slot_bytes - ext4.bytes : 0);
-        facts_add(facts, "needs_recovery", ext4.needs_recovery ? "yes" : "no");
-        facts_add(facts, "resize_inode", ext4.resize_inode ? "yes" : "no");
-        facts_add(facts, "follows", pass.follows ? "yes" : "no");
+        ext4_growth_told(&ext4, slot_bytes, pass.follows, facts);
     }
     return code;
 }

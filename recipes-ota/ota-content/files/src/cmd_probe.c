@@ -39,14 +39,20 @@ static bool copy_fits(const unsigned char *bytes, size_t size, size_t header) {
     return says == (uint32_t)crc32(0, bytes + header, (uInt)(size - header));
 }
 
+/* Memory of that size with what is in the environment there. To be freed, also after a failure. */
+static int env_read(const char *name, uint64_t offset, uint64_t size, uint64_t room, unsigned char **bytes, struct reason *reason) {
+    *bytes = malloc((size_t)room);
+    if (*bytes == NULL) {
+        return fail(reason, CODE_RESOURCES, "no memory for an environment of %llu bytes", (unsigned long long)size);
+    }
+    return bytes_read(name, offset, *bytes, (size_t)size, reason);
+}
+
 /* One copy of U-Boot's environment: a CRC-32, where there are two copies a byte that tells the newer one, and the variables. */
 static int env_copy_probed(const char *name, uint64_t offset, uint64_t size, unsigned number, bool redundant, struct reason *reason) {
     char key[32];
-    unsigned char *bytes = malloc((size_t)size);
-    if (bytes == NULL) {
-        return fail(reason, CODE_RESOURCES, "no memory for an environment of %llu bytes", (unsigned long long)size);
-    }
-    int code = bytes_read(name, offset, bytes, (size_t)size, reason);
+    unsigned char *bytes;
+    int code = env_read(name, offset, size, size, &bytes, reason);
     if (code == 0) {
         size_t begin = redundant ? 5 : 4;
         snprintf(key, sizeof key, "copy%u_crc", number);
@@ -112,11 +118,8 @@ static int variables_written(const char *name, const unsigned char *bytes, size_
 static int env_copy_judged(const char *name, uint64_t offset, uint64_t size, const char *variables, struct reason *reason) {
     static const uint64_t usual[] = {4096, 8192, 16384, 32768, 65536, 131072, 262144};
     uint64_t other = size;
-    unsigned char *bytes = malloc(size > usual[6] ? (size_t)size : (size_t)usual[6]);
-    if (bytes == NULL) {
-        return fail(reason, CODE_RESOURCES, "no memory for an environment of %llu bytes", (unsigned long long)size);
-    }
-    int code = bytes_read(name, offset, bytes, (size_t)size, reason);
+    unsigned char *bytes;
+    int code = env_read(name, offset, size, size > usual[6] ? size : usual[6], &bytes, reason);
     if (code == 0 && copy_fits(bytes, (size_t)size, 5)) {
         say_fact(stdout, "state", "good");
         say_number(stdout, "generation", bytes[4]);

@@ -172,3 +172,13 @@ int ext4_is_bootable(const struct ext4 *ext4, struct reason *reason) {
     }
     return 0;
 }
+
+void ext4_growth_told(const struct ext4 *ext4, uint64_t slot_bytes, bool follows, struct facts_out *facts) {
+    /* needs_recovery: not before its journal was replayed. resize_inode: without it resize2fs could turn to meta_bg, which U-Boot
+     * cannot read. */
+    bool grows = !ext4->needs_recovery && ext4->resize_inode && !follows;
+    facts_add_number(facts, "growth", grows ? slot_bytes - ext4->bytes : 0);
+    facts_add(facts, "needs_recovery", ext4->needs_recovery ? "yes" : "no");
+    facts_add(facts, "resize_inode", ext4->resize_inode ? "yes" : "no");
+    facts_add(facts, "follows", follows ? "yes" : "no");
+}

@@ -18,5 +18,7 @@ struct ext4 {
 int ext4_judged(struct ext4 *ext4, const unsigned char *head, size_t size, struct reason *reason);
 /* Whether a board can boot from it: every feature is known to Linux 5.10 and to U-Boot. */
 int ext4_is_bootable(const struct ext4 *ext4, struct reason *reason);
+/* By how much it may grow in its slot, and what keeps it from growing. `follows`: something lies behind it in the image. */
+void ext4_growth_told(const struct ext4 *ext4, uint64_t slot_bytes, bool follows, struct facts_out *facts);
 
 #endif
