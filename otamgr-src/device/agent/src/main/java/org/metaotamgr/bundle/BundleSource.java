@@ -209,19 +209,14 @@ final class BundleSource implements UpdateSource {
                 context.log().info("bundle_resumed:target=" + target.name() + ",bytes=" + Files.size(part));
             }
             Path from = find(target);
-            FileCopy.copy(from, part, target.bytes(), progress);
-            Optional<String> problem = problemOf(target, part);
-            if (problem.isPresent() && resumed) {
-                // What a power cut left may be damaged although the original is not.
-                context.log().info("bundle_again:file=" + Printable.of(from.toString()) + ",reason=" + problem.get());
-                Files.delete(part);
-                FileCopy.copy(from, part, target.bytes(), progress);
-                problem = problemOf(target, part);
-            }
-            if (problem.isPresent()) {
-                Files.delete(part);
-                throw new SourceException(Reason.VERIFICATION_FAILED, from + ": " + problem.get());
-            }
+            FileCopy.judged(
+                    from,
+                    part,
+                    target.bytes(),
+                    progress,
+                    copy -> problemOf(target, copy)
+                            .map(problem -> new SourceException(Reason.VERIFICATION_FAILED, from + ": " + problem)),
+                    problem -> context.log().info("bundle_again:reason=" + Printable.of(problem.getMessage())));
             context.files().rename(part, file);
             context.files().syncFolder(storage);
             return file;

@@ -4,9 +4,12 @@ package org.metaotamgr.bundle;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.metaotamgr.agent.PullProgress;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.device.FreeRoom;
@@ -17,8 +20,53 @@ public final class FileCopy {
     /** As much as a power cut may cost. */
     private static final long SYNC_EVERY = 8L << 20;
 
-    /** What the file system needs beside the file. */
     private FileCopy() {}
+
+    /** Judges what was copied. */
+    @FunctionalInterface
+    public interface Judge {
+        /**
+         * What is wrong with a copy.
+         *
+         * @param copy the whole of it
+         * @return why it is not to be used, or nothing
+         * @throws IOException if it cannot be read
+         * @throws InterruptedException if the thread was interrupted
+         */
+        Optional<SourceException> problem(Path copy) throws IOException, InterruptedException;
+    }
+
+    /**
+     * As {@link #copy}, until there is a copy that is good. What an earlier call began is copied anew if the whole is not.
+     *
+     * @param from the original
+     * @param to the copy; gone if it is not good
+     * @param length the length of the original
+     * @param progress receives the progress; what it throws ends the copy, which is kept
+     * @param judge judges the copy
+     * @param again receives why it is copied anew
+     * @throws IOException if it cannot be copied
+     * @throws SourceException if it is not good, or the progress says so
+     * @throws InterruptedException if the thread was interrupted; the copy is kept
+     */
+    public static void judged(
+            Path from, Path to, long length, PullProgress progress, Judge judge, Consumer<SourceException> again)
+            throws IOException, SourceException, InterruptedException {
+        boolean resumed = Files.exists(to, LinkOption.NOFOLLOW_LINKS);
+        copy(from, to, length, progress);
+        Optional<SourceException> problem = judge.problem(to);
+        if (problem.isPresent() && resumed) {
+            // What a power cut left may be damaged although the original is not.
+            again.accept(problem.get());
+            Files.delete(to);
+            copy(from, to, length, progress);
+            problem = judge.problem(to);
+        }
+        if (problem.isPresent()) {
+            Files.delete(to);
+            throw problem.get();
+        }
+    }
 
     /**
      * Goes on with a copy, or begins it. What was copied is on the storage when this returns.

@@ -86,23 +86,14 @@ record FolderPlace(List<Path> directories, Hasher hasher, SourceContext context)
                 // A power cut came right after the rename. What the storage made of it is judged below.
                 context.files().rename(pulled, part);
             }
-            boolean resumed = Files.exists(part, LinkOption.NOFOLLOW_LINKS);
-            Path from = find(target, file);
-            FileCopy.copy(from, part, target.bytes(), progress);
-            Optional<SourceException> problem = problemOf(target, part);
-            if (problem.isPresent() && resumed) {
-                // What a power cut left may be damaged although the original is not.
-                context.log()
-                        .info("repository_again:file=" + target.name() + ",reason="
-                                + problem.get().getMessage());
-                Files.delete(part);
-                FileCopy.copy(from, part, target.bytes(), progress);
-                problem = problemOf(target, part);
-            }
-            if (problem.isPresent()) {
-                Files.delete(part);
-                throw problem.get();
-            }
+            FileCopy.judged(
+                    find(target, file),
+                    part,
+                    target.bytes(),
+                    progress,
+                    copy -> problemOf(target, copy),
+                    problem -> context.log()
+                            .info("repository_again:file=" + target.name() + ",reason=" + problem.getMessage()));
             context.files().rename(part, pulled);
             context.files().syncFolder(storage);
             return pulled;
