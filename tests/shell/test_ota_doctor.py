@@ -115,7 +115,7 @@ def any_awk(factory, awk):
     board = healthy(factory)
     if awk != "busybox":
         (board.root / "usr/bin/awk").unlink(missing_ok=True)
-        factory._copy_program(shutil.which(awk), board.root, board.root / "usr/bin/awk")
+        factory.copy_program(shutil.which(awk), board.root, board.root / "usr/bin/awk")
         board.settle()
     command_line(board, 'ota.slot=a\\x5c\\\\&"', f"ota.canary={CANARY}")
     expect(board, "boot-script", "problem", 'ota.slot=a\\x5c\\\\&", but slot a runs')
