@@ -525,16 +525,22 @@ def _looked_into(path, folder):
 
     if run(e2fsck, "-fn").returncode:
         return {}
-    # A link, or nothing, has no content here.
-    config, settings = (
-        run(debugfs, "-R", f"cat {name}").stdout.decode("latin-1")
-        for name in ("/etc/fw_env.config", "/etc/otamgr/sysupgrade.conf")
-    )
-    return {CHECKED: "yes", **_environment_line(config, settings)}
+
+    def content(name):
+        """Empty when it is not there, None when it is something else than a file, such as a link."""
+        said = run(debugfs, "-R", f"stat {name}")
+        if not said.stdout:
+            return ""
+        is_file = b"Type: regular" in said.stdout
+        return run(debugfs, "-R", f"cat {name}").stdout.decode("latin-1") if is_file else None
+
+    return {CHECKED: "yes", **_environment_line(content("/etc/fw_env.config"), content("/etc/otamgr/sysupgrade.conf"))}
 
 
 def _environment_line(config, settings):
     """What fw_env.config says, in one line, as far as a line can say it. A system whose settings name a device as right is asked itself."""
+    if config is None or settings is None:
+        return {}
     lines = [line.rstrip() for line in config.replace("\t", " ").splitlines()]
     lines = [line for line in lines if line and not line.lstrip().startswith("#")]
     text = ";".join(lines)

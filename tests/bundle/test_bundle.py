@@ -79,16 +79,31 @@ class Checked(Folder):
             (text, "ENV_DEVICE=/dev/mmcblk1\n", None),
             ("", "", None),
         ):
-            root = self.folder / "root"
-            (root / "etc/otamgr").mkdir(parents=True, exist_ok=True)
-            (root / "etc/fw_env.config").write_text(config)
-            (root / "etc/otamgr/sysupgrade.conf").write_text(settings)
-            image = self.folder / "with.ext4"
-            image.unlink(missing_ok=True)
-            image.touch()
-            os.truncate(image, 2 << 20)
-            subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", root, image], check=True)
-            self.assertEqual(self.create(image).get(bundle.ENVIRONMENT), expected, config)
+            self.assertEqual(self.environment_said(config, settings), expected, config)
+
+    def test_a_link_says_nothing_of_the_environment(self):
+        text = "/dev/mmcblk0 0x400000 0x20000\n"
+        for target in ("short", "long" * 20):
+            self.assertIsNone(self.environment_said(Path(target), ""))
+            self.assertIsNone(self.environment_said(text, Path(target)))
+        self.assertIsNotNone(self.environment_said(text, None))
+
+    def environment_said(self, config, settings):
+        """Texts, Paths that links lead to, or None."""
+        root = self.folder / "root"
+        shutil.rmtree(root, ignore_errors=True)
+        (root / "etc/otamgr").mkdir(parents=True)
+        for name, content in (("fw_env.config", config), ("otamgr/sysupgrade.conf", settings)):
+            if isinstance(content, Path):
+                (root / "etc" / name).symlink_to(content)
+            elif content is not None:
+                (root / "etc" / name).write_text(content)
+        image = self.folder / "with.ext4"
+        image.unlink(missing_ok=True)
+        image.touch()
+        os.truncate(image, 2 << 20)
+        subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", root, image], check=True)
+        return self.create(image).get(bundle.ENVIRONMENT)
 
     def test_one_with_errors_or_without_e2fsck(self):
         damaged = self.folder / "damaged.ext4"
