@@ -693,7 +693,7 @@ class Placed(Case):
 
         self.assertEqual(head("note"), ("", before))
         self.assertEqual(head("judge"), ("touched=no\n", before))
-        slot.write_bytes(b"x" + before[1:])
+        slot.write_bytes(bytes([before[0] ^ 1]) + before[1:])
         cleared = bytes(BLOCK) + before[BLOCK:]
         self.assertEqual(head("judge"), ("touched=yes\n", cleared))
         slot.write_bytes(before)
