@@ -69,9 +69,9 @@ file_system_is_grown() {
     # What the engine judged of an image: nothing but zeros follows it, its journal is empty, and resize2fs will not turn to a layout that U-Boot
     # cannot read.
     if [ "${growth:-0}" -lt "$WORTH_GROWING" ] || ! command -v resize2fs >/dev/null || ! command -v e2fsck >/dev/null; then return 0; fi
-    # Only what is whole is grown; whether anything else will do is seen when it is mounted. Whoever signed it may have looked already, and it is
-    # what was signed. resize2fs takes nothing that was mounted after its last check, which few images were: such a one is checked once more with
-    # writing, which notes when.
+    # Only what is whole is grown; whether anything else will do is seen when it is mounted. Whoever signed it may have looked already, and
+    # it is what was signed. resize2fs takes nothing that was mounted after its last check, which few images were: such a one is checked
+    # once more with writing, which notes when.
     if ! file_system_was_checked && ! limited e2fsck -fn "$target_device" >"$work/resize" 2>&1; then
         keeps_its_size "e2fsck: $(spoken_by e2fsck)"
     elif limited resize2fs "$target_device" >"$work/resize" 2>&1; then

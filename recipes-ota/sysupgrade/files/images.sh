@@ -168,7 +168,10 @@ image_handler_judged() {
 image_records_possible() {
     image_error="$IMAGES_RECORDS, where it is written down what a handler was called for, "
     mount_on /data || {
-        case $? in 1) image_error="${image_error}needs /data, and that is not mounted" ;; *) image_error="${image_error}needs /data, and $MOUNTS_UNREAD" ;; esac
+        case $? in
+        1) image_error="${image_error}needs /data, and that is not mounted" ;;
+        *) image_error="${image_error}needs /data, and $MOUNTS_UNREAD" ;;
+        esac
         return 1
     }
     (umask 022 && mkdir -p "${IMAGES_RECORDS%/*}" && umask 077 && mkdir -p "$IMAGES_RECORDS") 2>/dev/null || {

@@ -175,9 +175,9 @@ static void nowhere_yet(uint32_t *found, const struct index *index) {
     }
 }
 
+/* Of what is found nowhere yet, where it is. */
 static int slot_searched(struct search *search, struct slot *slot, uint32_t *found, bool in_slot, struct progress *progress, struct reason *reason) {
     search->found = (_Atomic uint32_t *)found;
-    nowhere_yet(found, search->plan->index);
     search->in_slot = in_slot;
     uint64_t bytes = slot->bytes < (uint64_t)NOWHERE * BLOCK ? slot->bytes : (uint64_t)(NOWHERE - 1) * BLOCK;
     if (in_slot) {
@@ -205,15 +205,18 @@ static int searched(struct search *search, struct slot *slot, struct slot *runni
     if (progress != NULL) {
         progress->total = slot_shares ? slot->bytes : running_shares ? running->bytes : 0;
     }
+    if (code != 0 || (!slot_shares && !running_shares)) {
+        return code;
+    }
     nowhere_yet(plan->from, plan->index);
-    if (code == 0 && slot_shares) {
+    if (slot_shares) {
         code = slot_searched(search, slot, plan->from, true, progress, reason);
     }
     bool missing = false;
     for (uint32_t i = 0; i < plan->index->data_blocks && !missing; i++) {
         missing = plan->source[i] == FROM_BUNDLE;
     }
-    if (code != 0 || !missing || !(slot_shares || running_shares)) {
+    if (code != 0 || !missing) {
         return code;
     }
     uint32_t *in_running = NULL;
@@ -223,6 +226,7 @@ static int searched(struct search *search, struct slot *slot, struct slot *runni
         if (in_running == NULL) {
             return no_memory(reason, plan->index);
         }
+        nowhere_yet(in_running, plan->index);
         if (slot_searched(search, running, in_running, false, slot_shares ? NULL : progress, &unreadable) != 0) {
             free(in_running);
             in_running = NULL;
