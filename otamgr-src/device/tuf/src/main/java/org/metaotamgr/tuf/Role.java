@@ -20,16 +20,14 @@ record Role(Map<String, Key> keys, int threshold) {
      * Whether enough keys have signed. A key counts once, under however many ids it stands.
      *
      * @param metadata what was signed
-     * @param verifier what verifies the signatures
+     * @param cache what verifies the signatures
      * @return whether the threshold is reached
      */
-    boolean hasSigned(Metadata<?> metadata, Signatures verifier) {
+    boolean hasSigned(Metadata<?> metadata, MetadataCache cache) {
         Set<Key> signers = new HashSet<>();
-        for (Map.Entry<String, byte[]> signature : metadata.signatures().entrySet()) {
-            Key key = keys.get(signature.getKey());
-            if (key != null
-                    && !signers.contains(key)
-                    && verifier.isRight(key, signature.getValue(), metadata.signedBytes())) {
+        for (String id : metadata.signatures().keySet()) {
+            Key key = keys.get(id);
+            if (key != null && !signers.contains(key) && cache.isRight(metadata, id, key)) {
                 signers.add(key);
                 if (signers.size() >= threshold) {
                     return true;

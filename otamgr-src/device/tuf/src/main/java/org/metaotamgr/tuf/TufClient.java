@@ -45,7 +45,7 @@ public final class TufClient {
     private final Optional<byte[]> shippedRoot;
     private final Time time;
     private final Limits limits;
-    private final Signatures signatures;
+    private final MetadataCache cache;
 
     private Instant now;
 
@@ -64,7 +64,7 @@ public final class TufClient {
      *     hold it. One that belongs to another chain than the store's, or that is newer, replaces what is stored
      * @param time what is known of the time; it stands still for the whole refresh
      * @param limits how much the repository may ask
-     * @param signatures verifies signatures; best that of the client before this one
+     * @param cache reads metadata and verifies signatures; best that of the client before this one
      */
     public TufClient(
             MetadataStore store,
@@ -72,13 +72,13 @@ public final class TufClient {
             Optional<byte[]> shippedRoot,
             Time time,
             Limits limits,
-            Signatures signatures) {
+            MetadataCache cache) {
         this.store = store;
         this.transport = transport;
         this.shippedRoot = shippedRoot;
         this.time = time;
         this.limits = limits;
-        this.signatures = signatures;
+        this.cache = cache;
     }
 
     /**
@@ -283,7 +283,7 @@ public final class TufClient {
     }
 
     private Root selfSigned(String name, byte[] content) throws TufException {
-        Metadata<Root> read = MetadataReader.root(name, content);
+        Metadata<Root> read = cache.root(name, content);
         requireSigned(name, read, read.signed().role(ROOT));
         return read.signed();
     }
@@ -323,7 +323,7 @@ public final class TufClient {
                 }
                 throw e;
             }
-            Metadata<Root> read = MetadataReader.root(name, content);
+            Metadata<Root> read = cache.root(name, content);
             requireSigned(name, read, root.role(ROOT));
             requireSigned(name, read, read.signed().role(ROOT));
             if (read.signed().version() != root.version() + 1) {
@@ -373,7 +373,7 @@ public final class TufClient {
             requireCurrent(name, timestamp);
             return;
         }
-        Metadata<Timestamp> read = MetadataReader.timestamp(name, content);
+        Metadata<Timestamp> read = cache.timestamp(name, content);
         requireSigned(name, read, root.role(TIMESTAMP));
         requireSameRepository(name, read.signed());
         timestamp = read.signed();
@@ -395,9 +395,9 @@ public final class TufClient {
 
     private Optional<Timestamp> storedTimestamp(byte[] content) {
         try {
-            Metadata<Timestamp> read = MetadataReader.timestamp(TIMESTAMP, content);
+            Metadata<Timestamp> read = cache.timestamp(file(TIMESTAMP), content);
             requireSameRepository(TIMESTAMP, read.signed());
-            return root.role(TIMESTAMP).hasSigned(read, signatures) ? Optional.of(read.signed()) : Optional.empty();
+            return root.role(TIMESTAMP).hasSigned(read, cache) ? Optional.of(read.signed()) : Optional.empty();
         } catch (TufException e) {
             return Optional.empty();
         }
@@ -417,7 +417,7 @@ public final class TufClient {
         }
         byte[] content = transport.metadata(prefixed(wanted.version(), name), wanted.limit(limits.snapshotBytes()));
         wanted.require(name, content);
-        Metadata<Snapshot> read = MetadataReader.snapshot(name, content);
+        Metadata<Snapshot> read = cache.snapshot(name, content);
         requireSigned(name, read, root.role(SNAPSHOT));
         requireSameRepository(name, read.signed());
         requireVersion(name, wanted.version(), read.signed().version());
@@ -443,8 +443,8 @@ public final class TufClient {
 
     private Optional<Snapshot> storedSnapshot(byte[] content) {
         try {
-            Metadata<Snapshot> read = MetadataReader.snapshot(SNAPSHOT, content);
-            return root.role(SNAPSHOT).hasSigned(read, signatures) ? Optional.of(read.signed()) : Optional.empty();
+            Metadata<Snapshot> read = cache.snapshot(file(SNAPSHOT), content);
+            return root.role(SNAPSHOT).hasSigned(read, cache) ? Optional.of(read.signed()) : Optional.empty();
         } catch (TufException e) {
             return Optional.empty();
         }
@@ -486,7 +486,7 @@ public final class TufClient {
     private Targets verifiedTargets(String role, FileInfo wanted, Role signers, byte[] content) throws TufException {
         String name = Text.printable(role) + ".json";
         wanted.require(name, content);
-        Metadata<Targets> read = MetadataReader.targets(name, content);
+        Metadata<Targets> read = cache.targets(name, content);
         requireSigned(name, read, signers);
         if (role.equals(TARGETS)) {
             requireSameRepository(name, read.signed());
@@ -507,7 +507,7 @@ public final class TufClient {
     }
 
     private void requireSigned(String name, Metadata<?> read, Role signers) throws TufException {
-        if (!signers.hasSigned(read, signatures)) {
+        if (!signers.hasSigned(read, cache)) {
             throw new TufException(
                     Reason.NOT_TRUSTED,
                     name + ": expected signatures of " + signers.threshold() + " of "

@@ -26,7 +26,7 @@ class TufClientTest {
 
     private final RepositoryOnPaper repository = new RepositoryOnPaper();
     private final MemoryStore store = new MemoryStore();
-    private final Signatures signatures = new Signatures();
+    private final MetadataCache cache = new MetadataCache();
     private byte[] shipped;
     private Instant now = NOW;
     private Instant built = Instant.EPOCH;
@@ -39,7 +39,7 @@ class TufClientTest {
     }
 
     private TufClient client() {
-        return new TufClient(store, repository, Optional.of(shipped), new Time(now, built), Limits.DEVICE, signatures);
+        return new TufClient(store, repository, Optional.of(shipped), new Time(now, built), Limits.DEVICE, cache);
     }
 
     private TufClient refreshed() throws Exception {
@@ -158,7 +158,7 @@ class TufClientTest {
         Role two = new Role(Map.of("a", key, "b", key), 2);
         assertFalse(two.hasSigned(
                 new Metadata<>(timestamp.signed(), timestamp.signedBytes(), Map.of("a", signature, "b", signature)),
-                signatures));
+                cache));
     }
 
     @Test
@@ -232,7 +232,7 @@ class TufClientTest {
         RepositoryOnPaper moved = new RepositoryOnPaper();
         byte[] root = moved.publishRoot();
         moved.publish();
-        TufClient client = new TufClient(store, moved, Optional.of(root), Time.of(NOW), Limits.DEVICE, signatures);
+        TufClient client = new TufClient(store, moved, Optional.of(root), Time.of(NOW), Limits.DEVICE, cache);
         client.refresh();
         assertEquals(1, client.version());
     }

@@ -27,7 +27,7 @@ import org.metaotamgr.agent.Version;
 import org.metaotamgr.http.Json;
 import org.metaotamgr.tuf.FolderStore;
 import org.metaotamgr.tuf.Limits;
-import org.metaotamgr.tuf.Signatures;
+import org.metaotamgr.tuf.MetadataCache;
 import org.metaotamgr.tuf.TargetFile;
 import org.metaotamgr.tuf.Time;
 import org.metaotamgr.tuf.Transport;
@@ -51,7 +51,7 @@ final class RepositorySource implements UpdateSource {
     private final Path buildTime;
     private final Optional<String> device;
     private final SourceContext context;
-    private final Signatures signatures = new Signatures();
+    private final MetadataCache cache = new MetadataCache();
     private volatile Optional<String> remark = Optional.empty();
 
     /**
@@ -256,7 +256,7 @@ final class RepositorySource implements UpdateSource {
                     Optional.of(shipped),
                     new Time(context.clock().instant(), built),
                     Limits.DEVICE,
-                    signatures);
+                    cache);
             client.refresh();
             remark = client.now().isBefore(CLOCK_STANDS)
                     ? Optional.of("nobody knows whether what the repository says has expired, as the clock says "

@@ -23,7 +23,7 @@ import org.metaotamgr.repository.HttpTransport;
 import org.metaotamgr.tuf.FolderStore;
 import org.metaotamgr.tuf.Hashes;
 import org.metaotamgr.tuf.Limits;
-import org.metaotamgr.tuf.Signatures;
+import org.metaotamgr.tuf.MetadataCache;
 import org.metaotamgr.tuf.TargetFile;
 import org.metaotamgr.tuf.Time;
 import org.metaotamgr.tuf.TufClient;
@@ -126,7 +126,7 @@ public final class TufClientMain {
                 Optional.empty(),
                 Time.of(Instant.now()),
                 LIMITS,
-                new Signatures());
+                new MetadataCache());
         client.refresh();
         return client;
     }

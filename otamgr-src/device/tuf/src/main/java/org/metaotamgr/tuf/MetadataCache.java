@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+package org.metaotamgr.tuf;
+
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.metaotamgr.tuf.Signed.Root;
+import org.metaotamgr.tuf.Signed.Snapshot;
+import org.metaotamgr.tuf.Signed.Targets;
+import org.metaotamgr.tuf.Signed.Timestamp;
+
+/**
+ * Reads metadata and verifies its signatures, and what it has seen before only once: what some bytes say, and that a key made a
+ * signature over them, stays true. A check without news reads four files, which takes a small device longer than all else but its
+ * connection. What may change, as the time and which keys count, is no business of this. May be used by several threads, and by
+ * one client after the other.
+ */
+public final class MetadataCache {
+    /** A repository with some delegations; what does not fit is read and verified each time. */
+    private static final int MOST_BYTES = 128 << 10;
+
+    /** By name; the one that was asked for last is the last one. */
+    private final Map<String, Entry> entries = new LinkedHashMap<>(16, 0.75f, true);
+
+    private int bytes;
+
+    /**
+     * A file of before.
+     *
+     * @param content its bytes
+     * @param read what they say
+     * @param right the keys that were seen to have made a signature, by its id in the file
+     */
+    private record Entry(byte[] content, Metadata<?> read, Map<String, Key> right) {
+        <T extends Signed> Optional<Metadata<T>> as(Class<T> type, byte[] wanted) {
+            return type.isInstance(read.signed()) && Arrays.equals(content, wanted)
+                    ? Optional.of(new Metadata<>(type.cast(read.signed()), read.signedBytes(), read.signatures()))
+                    : Optional.empty();
+        }
+    }
+
+    /** Reads one kind of file. */
+    @FunctionalInterface
+    private interface Reader<T extends Signed> {
+        Metadata<T> read(String name, byte[] content) throws TufException;
+    }
+
+    Metadata<Root> root(String name, byte[] content) throws TufException {
+        return read(Root.class, name, content, MetadataReader::root);
+    }
+
+    Metadata<Timestamp> timestamp(String name, byte[] content) throws TufException {
+        return read(Timestamp.class, name, content, MetadataReader::timestamp);
+    }
+
+    Metadata<Snapshot> snapshot(String name, byte[] content) throws TufException {
+        return read(Snapshot.class, name, content, MetadataReader::snapshot);
+    }
+
+    Metadata<Targets> targets(String name, byte[] content) throws TufException {
+        return read(Targets.class, name, content, MetadataReader::targets);
+    }
+
+    private synchronized <T extends Signed> Metadata<T> read(
+            Class<T> type, String name, byte[] content, Reader<T> reader) throws TufException {
+        Entry known = entries.get(name);
+        Optional<Metadata<T>> before = known == null ? Optional.empty() : known.as(type, content);
+        if (before.isPresent()) {
+            return before.get();
+        }
+        Metadata<T> read = reader.read(name, content);
+        keep(name, new Entry(content.clone(), read, new HashMap<>()));
+        return read;
+    }
+
+    private void keep(String name, Entry entry) {
+        Entry before = entries.remove(name);
+        bytes -= before == null ? 0 : before.content().length;
+        if (entry.content().length > MOST_BYTES) {
+            return;
+        }
+        entries.put(name, entry);
+        bytes += entry.content().length;
+        for (Iterator<Entry> oldest = entries.values().iterator(); bytes > MOST_BYTES; ) {
+            bytes -= oldest.next().content().length;
+            oldest.remove();
+        }
+    }
+
+    /**
+     * Whether a key made a signature.
+     *
+     * @param read what was read here
+     * @param id the id under which the file has the signature
+     * @param key the key
+     * @return whether it did; not if there is none
+     */
+    synchronized boolean isRight(Metadata<?> read, String id, Key key) {
+        byte[] signature = read.signatures().get(id);
+        if (signature == null) {
+            return false;
+        }
+        for (Entry entry : entries.values()) {
+            // The same bytes, not equal ones: nobody can change them in between.
+            if (entry.read().signedBytes() == read.signedBytes()) {
+                if (key.equals(entry.right().get(id))) {
+                    return true;
+                }
+                boolean isRight = key.hasSigned(signature, read.signedBytes());
+                if (isRight) {
+                    entry.right().put(id, key);
+                }
+                return isRight;
+            }
+        }
+        return key.hasSigned(signature, read.signedBytes());
+    }
+}
