@@ -17,7 +17,6 @@ import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
-import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSocket;
 import org.metaotamgr.device.Proxies;
 
@@ -190,11 +189,7 @@ final class Connection implements AutoCloseable {
     private Socket secured() throws IOException {
         String host = Urls.host(plan.uri());
         Tls.Sockets sockets = plan.sockets().get();
-        SSLSocket secure = (SSLSocket) sockets.factory().createSocket(socket, host, Urls.port(plan.uri()), true);
-        SSLParameters parameters = secure.getSSLParameters();
-        // Without this any certificate would do that is trusted for any host.
-        parameters.setEndpointIdentificationAlgorithm("HTTPS");
-        secure.setSSLParameters(parameters);
+        SSLSocket secure = sockets.above(socket, host, Urls.port(plan.uri()));
         sockets.shakeHands(secure, host, Urls.port(plan.uri()));
         return secure;
     }

@@ -3,6 +3,7 @@ package org.metaotamgr.http;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,6 +18,7 @@ import java.security.spec.PKCS8EncodedKeySpec;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Matcher;
@@ -24,6 +26,7 @@ import java.util.regex.Pattern;
 import javax.net.ssl.KeyManager;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSession;
 import javax.net.ssl.SSLSocket;
 import javax.net.ssl.SSLSocketFactory;
@@ -36,6 +39,8 @@ final class Tls {
     private static final String END = "-----END CERTIFICATE-----";
     private static final Pattern KEY = Pattern.compile("-----BEGIN PRIVATE KEY-----([^-]*)-----END PRIVATE KEY-----");
 
+    private static final Pattern LIGHT = Pattern.compile("TLS_(ECDHE_(ECDSA|RSA)_WITH_)?AES_128_GCM_SHA256");
+
     private static final String[] TLS_1_2 = {"TLSv1.2"};
 
     private Tls() {}
@@ -43,15 +48,42 @@ final class Tls {
     /** Makes connections, and knows the last one. May be used from any thread. */
     static final class Sockets {
         private final SSLSocketFactory factory;
+        private final String[] suites;
         /** Only sessions of TLS 1.2; empty if anything may be spoken. */
         private Optional<SSLSession> last = Optional.empty();
 
         Sockets(SSLSocketFactory factory) {
             this.factory = factory;
+            suites = lightFirst(factory.getDefaultCipherSuites());
         }
 
-        SSLSocketFactory factory() {
-            return factory;
+        /**
+         * TLS above a connection.
+         *
+         * @param socket connected
+         * @param host the server's name, which its certificate has to be for
+         * @param port the server's port
+         * @return it, not shaken hands yet
+         * @throws IOException if the connection is over
+         */
+        SSLSocket above(Socket socket, String host, int port) throws IOException {
+            SSLSocket secure = (SSLSocket) factory.createSocket(socket, host, port, true);
+            SSLParameters parameters = secure.getSSLParameters();
+            // Without this any certificate would do that is trusted for any host.
+            parameters.setEndpointIdentificationAlgorithm("HTTPS");
+            parameters.setCipherSuites(suites);
+            secure.setSSLParameters(parameters);
+            return secure;
+        }
+
+        /**
+         * Java's own first choice has SHA-384, which in its interpreter is a quarter of a check; those with AES-128, SHA-256 and keys that
+         * are forgotten are no weaker in practice. A server that has an order of its own keeps that.
+         */
+        private static String[] lightFirst(String[] all) {
+            List<String> sorted = new ArrayList<>(List.of(all));
+            sorted.sort(Comparator.comparing(suite -> !LIGHT.matcher(suite).matches()));
+            return sorted.toArray(new String[0]);
         }
 
         /**

@@ -2,17 +2,22 @@
 package org.metaotamgr.http;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.Socket;
 import java.nio.file.Path;
 import java.util.Arrays;
+import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLServerSocket;
 import javax.net.ssl.SSLSocket;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.metaotamgr.testing.Workshop;
 
 /** What is offered to a server: all that is spoken here, but for sessions of TLS 1.2 that go on. */
@@ -24,14 +29,16 @@ class TlsTest {
     private volatile String spoken = "TLSv1.2";
     private Tls.Sockets sockets;
     private long session;
+    private String suite;
+    private String[] suites = new String[0];
 
     /** What was offered of TLS 1.3, and what was spoken. */
     private String shaken() throws IOException {
         try (Socket plain = new Socket(InetAddress.getLoopbackAddress(), server.getLocalPort());
-                SSLSocket socket =
-                        (SSLSocket) sockets.factory().createSocket(plain, "localhost", server.getLocalPort(), true)) {
+                SSLSocket socket = sockets.above(plain, "localhost", server.getLocalPort())) {
             sockets.shakeHands(socket, "localhost", server.getLocalPort());
             session = socket.getSession().getCreationTime();
+            suite = socket.getSession().getCipherSuite();
             // Behind this the server has nothing to say any more, such as tickets.
             socket.getInputStream().read();
             return (Arrays.asList(socket.getEnabledProtocols()).contains("TLSv1.3") ? "all " : "1.2 ")
@@ -44,6 +51,12 @@ class TlsTest {
             try (SSLSocket one = (SSLSocket) server.accept()) {
                 // Of the server it would be for the connections after the one that is waited for, or for that one, too.
                 one.setEnabledProtocols(new String[] {spoken});
+                SSLParameters parameters = one.getSSLParameters();
+                parameters.setUseCipherSuitesOrder(false);
+                if (suites.length > 0) {
+                    parameters.setCipherSuites(suites);
+                }
+                one.setSSLParameters(parameters);
                 one.getOutputStream().write('!');
             } catch (IOException e) {
                 if (server.isClosed()) {
@@ -53,8 +66,11 @@ class TlsTest {
         }
     }
 
-    @Test
-    void aSessionOf12GoesOnAndAServerThatSpeaksNothingButNewerIsFoundAgain() throws Exception {
+    private interface Body {
+        void run() throws Exception;
+    }
+
+    private void beside(Body body) throws Exception {
         Workshop workshop = new Workshop(folder);
         workshop.makeCertificate("server", "localhost");
         workshop.makeCertificate("device", "device-1");
@@ -65,6 +81,16 @@ class TlsTest {
         Thread thread = new Thread(this::answer, "server");
         thread.start();
         try {
+            body.run();
+        } finally {
+            server.close();
+            thread.join();
+        }
+    }
+
+    @Test
+    void aSessionOf12GoesOnAndAServerThatSpeaksNothingButNewerIsFoundAgain() throws Exception {
+        beside(() -> {
             assertEquals("all TLSv1.2", shaken());
             long first = session;
             Thread.sleep(2);
@@ -75,9 +101,24 @@ class TlsTest {
             assertThrows(IOException.class, this::shaken);
             assertEquals("all TLSv1.3", shaken());
             assertEquals("all TLSv1.3", shaken());
-        } finally {
-            server.close();
-            thread.join();
-        }
+        });
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "TLSv1.2, , _128_GCM_SHA256",
+        "TLSv1.3, , _128_GCM_SHA256",
+        "TLSv1.2, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, _256_GCM_SHA384",
+        "TLSv1.3, TLS_AES_256_GCM_SHA384, _256_GCM_SHA384",
+    })
+    void theLightSuiteIsTheFirstChoiceAndNotTheOnlyOne(String version, String only, String end) throws Exception {
+        spoken = version;
+        // Of a certificate of either kind.
+        suites = only == null ? suites : new String[] {only, only.replace("_RSA_", "_ECDSA_")};
+        beside(() -> {
+            shaken();
+            assertTrue(suite.endsWith(end), suite);
+            assertFalse(suite.startsWith("TLS_RSA_"), suite);
+        });
     }
 }
