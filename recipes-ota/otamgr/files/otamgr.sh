@@ -96,12 +96,15 @@ export PATH MALLOC_ARENA_MAX LC_ALL
 
 # TieredCompilation is off by default on 32-bit ARM, where TieredStopAtLevel would be ignored without it.
 # ArchiveRelocationMode=0 maps the archive where its pointers are right, so that its pages stay shared and clean.
+# Compiling takes a small processor longer than interpreting what is called twenty times in each check for updates: the thresholds
+# are ten times Java's. Loops are compiled as early as ever.
 # AsyncDeflationInterval and GuaranteedSafepointInterval wake an idle JVM 5 times a second for nothing that otamgr needs.
 # After an OutOfMemoryError nothing is certain any more: the supervisor starts a new daemon.
 # shellcheck disable=SC2086  # the options are words
 set -- \
     -XX:+UseSerialGC $OTAMGR_HEAP -Xss256k \
     -XX:+TieredCompilation -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=8m -XX:MaxMetaspaceSize=24m \
+    -XX:Tier3InvocationThreshold=2000 -XX:Tier3MinInvocationThreshold=1000 -XX:Tier3CompileThreshold=20000 \
     -XX:-UsePerfData -XX:StringTableSize=2048 -XX:+UnlockDiagnosticVMOptions -XX:ArchiveRelocationMode=0 \
     -XX:AsyncDeflationInterval=3600000 -XX:GuaranteedSafepointInterval=0 \
     -XX:+UnlockExperimentalVMOptions -XX:SymbolTableSize=4096 \
