@@ -27,6 +27,9 @@ public final class MetadataCache {
 
     private int bytes;
 
+    private byte[] digested = new byte[0];
+    private byte[] digest = Sha256.of(digested);
+
     /**
      * A file of before.
      *
@@ -117,5 +120,19 @@ public final class MetadataCache {
             }
         }
         return key.hasSigned(signature, read.signedBytes());
+    }
+
+    /**
+     * A SHA-256.
+     *
+     * @param content of what; the same as before, mostly
+     * @return it
+     */
+    synchronized byte[] sha256(byte[] content) {
+        if (!Arrays.equals(content, digested)) {
+            digest = Sha256.of(content);
+            digested = content.clone();
+        }
+        return digest.clone();
     }
 }

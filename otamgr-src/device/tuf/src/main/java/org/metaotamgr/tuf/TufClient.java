@@ -307,8 +307,8 @@ public final class TufClient {
                 .orElse(Set.of());
     }
 
-    private static String historyLine(long version, byte[] content) {
-        return version + " " + HexFormat.of().formatHex(Sha256.of(content));
+    private String historyLine(long version, byte[] content) {
+        return version + " " + HexFormat.of().formatHex(cache.sha256(content));
     }
 
     private void followRoots() throws TufException, InterruptedException {

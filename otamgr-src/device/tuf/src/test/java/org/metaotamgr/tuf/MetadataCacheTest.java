@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.tuf;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
@@ -122,5 +123,18 @@ class MetadataCacheTest {
             }
         }
         assertNotSame(first, cache.timestamp(NAME, content).signed());
+    }
+
+    @Test
+    void aDigestIsThatOfItsBytesWhateverCameBefore() {
+        for (byte[] bytes : new byte[][] {content, content.clone(), {}, {1}, content}) {
+            byte[] digest = cache.sha256(bytes);
+            assertArrayEquals(Sha256.of(bytes), digest);
+            digest[0] ^= 1;
+        }
+        byte[] his = content.clone();
+        cache.sha256(his);
+        his[0] ^= 1;
+        assertArrayEquals(Sha256.of(his), cache.sha256(his));
     }
 }
