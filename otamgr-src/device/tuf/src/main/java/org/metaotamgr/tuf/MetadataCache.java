@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 package org.metaotamgr.tuf;
 
+import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Iterator;
@@ -19,13 +20,18 @@ import org.metaotamgr.tuf.Signed.Timestamp;
  * one client after the other.
  */
 public final class MetadataCache {
-    /** A repository with some delegations; what does not fit is read and verified each time. */
+    /** A repository with some delegations; what does not fit is read each time. */
     private static final int MOST_BYTES = 128 << 10;
+    /** Signatures over what does not fit; more are verified each time. */
+    private static final int MOST_LARGE = 32;
 
     /** By name; the one that was asked for last is the last one. */
     private final Map<String, Entry> entries = new LinkedHashMap<>(16, 0.75f, true);
 
     private int bytes;
+
+    /** Who made signatures over what does not fit, by a digest of both. */
+    private final Map<ByteBuffer, Key> large = new LinkedHashMap<>(16, 0.75f, true);
 
     private byte[] digested = new byte[0];
     private byte[] digest = Sha256.of(digested);
@@ -119,7 +125,29 @@ public final class MetadataCache {
                 return isRight;
             }
         }
-        return key.hasSigned(signature, read.signedBytes());
+        return isRightOfLarge(signature, read.signedBytes(), key);
+    }
+
+    private boolean isRightOfLarge(byte[] signature, byte[] content, Key key) {
+        // With a length, so that no two different pairs are the same bytes one after the other.
+        ByteBuffer both = ByteBuffer.allocate(Integer.BYTES + signature.length + content.length)
+                .putInt(signature.length)
+                .put(signature)
+                .put(content);
+        ByteBuffer digest = ByteBuffer.wrap(Sha256.of(both.array()));
+        if (key.equals(large.get(digest))) {
+            return true;
+        }
+        boolean isRight = key.hasSigned(signature, content);
+        if (isRight) {
+            large.put(digest, key);
+            if (large.size() > MOST_LARGE) {
+                Iterator<ByteBuffer> oldest = large.keySet().iterator();
+                oldest.next();
+                oldest.remove();
+            }
+        }
+        return isRight;
     }
 
     /**

@@ -101,28 +101,48 @@ class MetadataCacheTest {
         assertThrows(TufException.class, () -> cache.root(NAME, content));
     }
 
+    private byte[] padded(int bytes) {
+        return new String(content, StandardCharsets.UTF_8)
+                .concat(" ".repeat(bytes))
+                .getBytes(StandardCharsets.UTF_8);
+    }
+
     @Test
-    void moreThanItRemembersIsReadAndVerifiedAnew() throws TufException {
+    void moreThanItRemembersIsReadAnew() throws TufException {
         Signed.Timestamp first = cache.timestamp(NAME, content).signed();
-        byte[] long60 = new String(content, StandardCharsets.UTF_8)
-                .concat(" ".repeat(60 << 10))
-                .getBytes(StandardCharsets.UTF_8);
-        byte[] long200 = new String(content, StandardCharsets.UTF_8)
-                .concat(" ".repeat(200 << 10))
-                .getBytes(StandardCharsets.UTF_8);
         for (int round = 0; round < 3; round++) {
             for (String name : new String[] {"a", "b", "c"}) {
-                Metadata<Signed.Timestamp> read = cache.timestamp(name, long60);
+                Metadata<Signed.Timestamp> read = cache.timestamp(name, padded(60 << 10));
                 assertEquals(first, read.signed());
                 assertTrue(cache.isRight(read, id, key));
                 assertFalse(cache.isRight(read, id, otherKey("ed25519")));
-                // What is too large replaces nothing but what it is the successor of.
-                Metadata<Signed.Timestamp> large = cache.timestamp("large", long200);
-                assertTrue(cache.isRight(large, id, key));
-                assertSame(read.signed(), cache.timestamp(name, long60).signed());
+                assertSame(
+                        read.signed(), cache.timestamp(name, padded(60 << 10)).signed());
             }
         }
         assertNotSame(first, cache.timestamp(NAME, content).signed());
+    }
+
+    @Test
+    void ofWhatIsTooLargeASignatureIsThatOfItsKeyAndContentAlone() throws TufException {
+        for (int round = 0; round < 40; round++) {
+            Metadata<Signed.Timestamp> read = cache.timestamp(NAME, padded(200 << 10));
+            assertNotSame(
+                    read.signed(), cache.timestamp(NAME, padded(200 << 10)).signed());
+            for (int time = 0; time < 2; time++) {
+                assertTrue(cache.isRight(read, id, key));
+                assertFalse(cache.isRight(read, id, otherKey("ed25519")));
+                assertFalse(cache.isRight(
+                        new Metadata<>(read.signed(), new byte[] {(byte) round}, read.signatures()), id, key));
+                byte[] changed = read.signatures().get(id).clone();
+                changed[round] ^= 1;
+                assertFalse(
+                        cache.isRight(new Metadata<>(read.signed(), read.signedBytes(), Map.of(id, changed)), id, key));
+            }
+            // Another one each round, so that the oldest have to go.
+            repository.publish();
+            content = repository.published.get(NAME);
+        }
     }
 
     @Test
