@@ -49,6 +49,11 @@ public final class MetadataCache {
                     ? Optional.of(new Metadata<>(type.cast(read.signed()), read.signedBytes(), read.signatures()))
                     : Optional.empty();
         }
+
+        /** The same parts, not equal ones: to compare them costs what is to be saved. */
+        boolean isOf(Metadata<?> other) {
+            return read.signedBytes() == other.signedBytes() && read.signatures() == other.signatures();
+        }
     }
 
     /** Reads one kind of file. */
@@ -113,41 +118,37 @@ public final class MetadataCache {
             return false;
         }
         for (Entry entry : entries.values()) {
-            // The same bytes, not equal ones: nobody can change them in between.
-            if (entry.read().signedBytes() == read.signedBytes()) {
-                if (key.equals(entry.right().get(id))) {
-                    return true;
-                }
-                boolean isRight = key.hasSigned(signature, read.signedBytes());
-                if (isRight) {
-                    entry.right().put(id, key);
-                }
-                return isRight;
+            if (entry.isOf(read)) {
+                return isRight(entry.right(), id, key, signature, read.signedBytes());
             }
         }
-        return isRightOfLarge(signature, read.signedBytes(), key);
+        boolean isRight = isRight(large, digest(signature, read.signedBytes()), key, signature, read.signedBytes());
+        if (large.size() > MOST_LARGE) {
+            Iterator<ByteBuffer> oldest = large.keySet().iterator();
+            oldest.next();
+            oldest.remove();
+        }
+        return isRight;
     }
 
-    private boolean isRightOfLarge(byte[] signature, byte[] content, Key key) {
-        // With a length, so that no two different pairs are the same bytes one after the other.
-        ByteBuffer both = ByteBuffer.allocate(Integer.BYTES + signature.length + content.length)
-                .putInt(signature.length)
-                .put(signature)
-                .put(content);
-        ByteBuffer digest = ByteBuffer.wrap(Sha256.of(both.array()));
-        if (key.equals(large.get(digest))) {
+    private static <T> boolean isRight(Map<T, Key> known, T what, Key key, byte[] signature, byte[] content) {
+        if (key.equals(known.get(what))) {
             return true;
         }
         boolean isRight = key.hasSigned(signature, content);
         if (isRight) {
-            large.put(digest, key);
-            if (large.size() > MOST_LARGE) {
-                Iterator<ByteBuffer> oldest = large.keySet().iterator();
-                oldest.next();
-                oldest.remove();
-            }
+            known.put(what, key);
         }
         return isRight;
+    }
+
+    /** Of both with a length, so that no two different pairs are the same bytes one after the other. */
+    private static ByteBuffer digest(byte[] signature, byte[] content) {
+        ByteBuffer both = ByteBuffer.allocate(Integer.BYTES + signature.length + content.length)
+                .putInt(signature.length)
+                .put(signature)
+                .put(content);
+        return ByteBuffer.wrap(Sha256.of(both.array()));
     }
 
     /**

@@ -91,6 +91,10 @@ class MetadataCacheTest {
             // The same bytes under another name mean nothing.
             assertFalse(cache.isRight(read, id, new Key("ecdsa", key.scheme(), key.value())));
             assertFalse(cache.isRight(read, "other", key));
+            byte[] changed = read.signatures().get(id).clone();
+            changed[0] ^= 1;
+            assertFalse(cache.isRight(new Metadata<>(read.signed(), read.signedBytes(), Map.of(id, changed)), id, key));
+            assertFalse(cache.isRight(new Metadata<>(read.signed(), new byte[] {1}, read.signatures()), id, key));
         }
     }
 

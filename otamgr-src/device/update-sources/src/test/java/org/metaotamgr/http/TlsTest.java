@@ -14,6 +14,8 @@ import java.util.Arrays;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLServerSocket;
 import javax.net.ssl.SSLSocket;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -26,11 +28,12 @@ class TlsTest {
     private Path folder;
 
     private SSLServerSocket server;
+    private Thread thread;
     private volatile String spoken = "TLSv1.2";
     private Tls.Sockets sockets;
     private long session;
     private String suite;
-    private String[] suites = new String[0];
+    private volatile String[] suites = new String[0];
 
     /** What was offered of TLS 1.3, and what was spoken. */
     private String shaken() throws IOException {
@@ -66,11 +69,8 @@ class TlsTest {
         }
     }
 
-    private interface Body {
-        void run() throws Exception;
-    }
-
-    private void beside(Body body) throws Exception {
+    @BeforeEach
+    void start() throws Exception {
         Workshop workshop = new Workshop(folder);
         workshop.makeCertificate("server", "localhost");
         workshop.makeCertificate("device", "device-1");
@@ -78,30 +78,28 @@ class TlsTest {
         server = (SSLServerSocket) workshop.serverTls("server", "device")
                 .getServerSocketFactory()
                 .createServerSocket(0, 5, InetAddress.getLoopbackAddress());
-        Thread thread = new Thread(this::answer, "server");
+        thread = new Thread(this::answer, "server");
         thread.start();
-        try {
-            body.run();
-        } finally {
-            server.close();
-            thread.join();
-        }
+    }
+
+    @AfterEach
+    void stop() throws Exception {
+        server.close();
+        thread.join();
     }
 
     @Test
     void aSessionOf12GoesOnAndAServerThatSpeaksNothingButNewerIsFoundAgain() throws Exception {
-        beside(() -> {
-            assertEquals("all TLSv1.2", shaken());
-            long first = session;
-            Thread.sleep(2);
-            assertEquals("1.2 TLSv1.2", shaken());
-            assertEquals(first, session);
-            assertEquals("1.2 TLSv1.2", shaken());
-            spoken = "TLSv1.3";
-            assertThrows(IOException.class, this::shaken);
-            assertEquals("all TLSv1.3", shaken());
-            assertEquals("all TLSv1.3", shaken());
-        });
+        assertEquals("all TLSv1.2", shaken());
+        long first = session;
+        Thread.sleep(2);
+        assertEquals("1.2 TLSv1.2", shaken());
+        assertEquals(first, session);
+        assertEquals("1.2 TLSv1.2", shaken());
+        spoken = "TLSv1.3";
+        assertThrows(IOException.class, this::shaken);
+        assertEquals("all TLSv1.3", shaken());
+        assertEquals("all TLSv1.3", shaken());
     }
 
     @ParameterizedTest
@@ -115,10 +113,8 @@ class TlsTest {
         spoken = version;
         // Of a certificate of either kind.
         suites = only == null ? suites : new String[] {only, only.replace("_RSA_", "_ECDSA_")};
-        beside(() -> {
-            shaken();
-            assertTrue(suite.endsWith(end), suite);
-            assertFalse(suite.startsWith("TLS_RSA_"), suite);
-        });
+        shaken();
+        assertTrue(suite.endsWith(end), suite);
+        assertFalse(suite.startsWith("TLS_RSA_"), suite);
     }
 }
