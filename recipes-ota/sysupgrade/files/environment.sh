@@ -13,22 +13,32 @@ ENVIRONMENT_NAMES='ota_slot ota_trial ota_tries ota_txn ota_failed ota_failed_wh
 ENVIRONMENT_PATIENCE=30
 environment_written=''
 
-# environment_copies [FILE]: lines DEVICE OFFSET SIZE of what fw_env.config, or this one, names, in either of its forms. Fails with the reason.
-environment_copies() {
-    environment_file=${1:-$ENVIRONMENT_CONFIG}
+# environment_config_read [FILE]: sets environment_config to what fw-env-config.awk makes of fw_env.config, or of this one; fails with the reason in
+# $environment_config_problem.
+environment_config_read() {
+    environment_config='' environment_config_problem='' environment_file=${1:-$ENVIRONMENT_CONFIG}
     if [ ! -f "$environment_file" ] || [ ! -r "$environment_file" ]; then
-        printf '%s is missing or not readable\n' "$ENVIRONMENT_CONFIG"
+        environment_config_problem="$ENVIRONMENT_CONFIG is missing or not readable"
         return 1
     fi
     environment_config=$(awk -f /usr/lib/otamgr/fw-env-config.awk "$environment_file") || {
-        printf '%s could not be read\n' "$ENVIRONMENT_CONFIG"
+        environment_config='' environment_config_problem="$ENVIRONMENT_CONFIG could not be read"
         return 1
     }
-    environment_config_problem=$(lines_behind 'problem ' "$environment_config")
-    if [ -n "$environment_config_problem" ]; then
-        printf '%s: %s\n' "$ENVIRONMENT_CONFIG" "$environment_config_problem"
+    case $environment_config in
+    *'problem '*) environment_config_problem=$(lines_behind 'problem ' "$environment_config") ;;
+    esac
+    [ -n "$environment_config_problem" ] || return 0
+    environment_config_problem="$ENVIRONMENT_CONFIG: $environment_config_problem"
+    return 1
+}
+
+# environment_copies [FILE]: lines DEVICE OFFSET SIZE of what fw_env.config, or this one, names, in either of its forms. Fails with the reason.
+environment_copies() {
+    environment_config_read "$@" || {
+        printf '%s\n' "$environment_config_problem"
         return 1
-    fi
+    }
     lines_behind 'copy ' "$environment_config"
 }
 
@@ -59,17 +69,17 @@ environment_places() {
 }
 
 # environment_is_on_this_disk: the environment of another card decides what another system starts. ENV_DEVICE in sysupgrade.conf
-# names a device that is right nevertheless. To be called after slots_find.
+# names a device that is right nevertheless. To be called after boot_env_read, which has read the configuration, and slots_find.
 environment_is_on_this_disk() {
-    environment_places=$(environment_copies) || {
-        boot_error=$environment_places
+    [ -z "$environment_config_problem" ] || {
+        boot_error=$environment_config_problem
         return 10
     }
-    environment_disk=$(disk_of "$root_number") || environment_disk=''
-    settings_read "$SETTINGS_UPDATE" || :
-    environment_exception=$(settings_value ENV_DEVICE)
-    while read -r environment_device _; do
-        case $environment_device in '' | "$environment_exception") continue ;; esac
+    disk_of "$root_number" || :
+    environment_disk=$disk_found environment_device=''
+    while read -r environment_word environment_named _; do
+        if [ "$environment_word" != copy ] || [ "$environment_named" = "$environment_device" ]; then continue; fi
+        environment_device=$environment_named
         if [ -b "$environment_device" ]; then
             environment_number=$(device_number "$environment_device") || environment_number=''
         else
@@ -78,13 +88,14 @@ environment_is_on_this_disk() {
             environment_number=$((environment_number >> 8 & 4095)):$((environment_number & 255 | environment_number >> 12 & 1048320))
             if [ -c "$environment_device" ] || [ ! -e "$environment_device" ]; then environment_number=''; fi
         fi
-        environment_found=$(disk_of "$environment_number") || environment_found=''
-        if [ -z "$environment_disk" ] || [ "$environment_found" != "$environment_disk" ]; then
-            boot_error="$ENVIRONMENT_CONFIG names $environment_device, which is not on the disk of / (${environment_disk:-unknown}): what is written there would start another system; correct it, or say that it is right with ENV_DEVICE=$environment_device in $SETTINGS_UPDATE"
-            return 10
-        fi
+        disk_of "$environment_number" || :
+        if [ -n "$environment_disk" ] && [ "$disk_found" = "$environment_disk" ]; then continue; fi
+        settings_read "$SETTINGS_UPDATE" || :
+        if [ "$(settings_value ENV_DEVICE)" = "$environment_device" ]; then continue; fi
+        boot_error="$ENVIRONMENT_CONFIG names $environment_device, which is not on the disk of / (${environment_disk:-unknown}): what is written there would start another system; correct it, or say that it is right with ENV_DEVICE=$environment_device in $SETTINGS_UPDATE"
+        return 10
     done <<END
-$environment_places
+$environment_config
 END
 }
 
@@ -129,16 +140,17 @@ ranges_overlap() {
 # fw_printenv and fw_setenv wait for their lock without a limit, and make its file so that everybody may open and lock it. Nobody but
 # root can use the environment, so a lock that no program of root's holds is none; one that root holds is waited for, with a limit.
 environment_is_free() {
+    environment_config_read 2>/dev/null || :
     command -v flock >/dev/null || return 0
-    environment_config=$(awk -f /usr/lib/otamgr/fw-env-config.awk "$ENVIRONMENT_CONFIG" 2>/dev/null) || environment_config=''
-    environment_lock=$(lines_behind 'lock ' "$environment_config")
+    environment_lock=''
+    case $environment_config in *'lock '*) environment_lock=$(lines_behind 'lock ' "$environment_config") ;; esac
     environment_lock=${environment_lock:-/var/lock/fw_printenv.lock}
     # Without a place for it nothing is locked.
     [ -d "${environment_lock%/*}/." ] || return 0
     environment_waited=0
     while :; do
         lock_file_is_private "$environment_lock" || return 10
-        if lock_is_free "$environment_lock"; then return 0; fi
+        if [ -n "$lock_free" ]; then return 0; fi
         environment_waited=$((environment_waited + 1))
         if [ "$environment_waited" -gt "$ENVIRONMENT_PATIENCE" ]; then
             boot_error="another program of root's has held the lock of the U-Boot environment ($environment_lock) for $ENVIRONMENT_PATIENCE s"

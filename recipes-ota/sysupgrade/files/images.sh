@@ -84,7 +84,10 @@ image_pair_judged() {
             fi
             ;;
         esac
-        if [ "$(disk_of "$image_number")" != "$(disk_of "$root_number")" ]; then
+        disk_of "$root_number" || :
+        root_disk=$disk_found
+        disk_of "$image_number" || :
+        if [ "$disk_found" != "$root_disk" ]; then
             image_error="${image_error}which is not on the disk of /"
             return 1
         fi

@@ -61,26 +61,32 @@ uptime_seconds() {
     uptime_read && printf '%s\n' "$uptime"
 }
 
-# uevent_value DIRECTORY KEY: one value of a sysfs device's uevent file.
-uevent_value() {
+# uevent_read DIRECTORY: of a block device in sysfs sets uevent_device, its name, and uevent_partition, the partition's; empty when it has none.
+uevent_read() {
+    uevent_device='' uevent_partition=''
     [ -r "$1/uevent" ] || return 1
     while IFS= read -r uevent_line; do
-        case $uevent_line in "$2="*) printf '%s\n' "${uevent_line#*=}" ;; esac
+        case $uevent_line in
+        DEVNAME=*) uevent_device=${uevent_line#*=} ;;
+        PARTNAME=*) uevent_partition=${uevent_line#*=} ;;
+        esac
     done <"$1/uevent"
 }
 
-# device_value NUMBER NAME: what the kernel says of a block device, in /sys/dev/block/NUMBER/NAME.
-device_value() {
-    { read -r device_said <"/sys/dev/block/$1/$2"; } 2>/dev/null || return 1
-    printf '%s\n' "$device_said"
+# device_read NUMBER NAME: sets device_said to what the kernel says of a block device, in /sys/dev/block/NUMBER/NAME. device_value prints it.
+device_read() {
+    { read -r device_said <"/sys/dev/block/$1/$2"; } 2>/dev/null
 }
 
-# device_below NUMBER: the number of the device that the kernel verifies on the way (dm-verity over one partition), or NUMBER itself.
+device_value() {
+    device_read "$@" && printf '%s\n' "$device_said"
+}
+
+# device_below NUMBER: sets device_number_below to that of the device that the kernel verifies on the way (dm-verity over one partition), or to NUMBER.
 device_below() {
-    below=$1
+    device_number_below=$1
     if [ -d "/sys/dev/block/$1/dm" ]; then
         set -- "$1" "/sys/dev/block/$1/slaves/"*
-        if [ $# -eq 2 ]; then below=$(device_value "$1" "slaves/${2##*/}/dev") || below=$1; fi
+        if [ $# -eq 2 ] && device_read "$1" "slaves/${2##*/}/dev"; then device_number_below=$device_said; fi
     fi
-    printf '%s\n' "$below"
 }

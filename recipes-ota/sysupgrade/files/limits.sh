@@ -12,21 +12,21 @@ LIMITER=/usr/lib/otamgr/ota-limit
 limits_work=''
 if "$LIMITER" --help >/dev/null 2>&1; then limits_work=yes; fi
 
-# limit_of PROGRAM: seconds. Not what is usual, but what no medium that is still good takes: the slowest SD cards write 2 MiB a second.
+# limit_of PROGRAM: sets limit_seconds. Not what is usual, but what no medium that is still good takes: the slowest SD cards write 2 MiB a second.
 limit_of() {
     case $1 in
-    fw_printenv | fw_setenv | flock) echo 30 ;;
+    fw_printenv | fw_setenv | flock) limit_seconds=30 ;;
     # A module whose device does not answer.
-    modprobe) echo 60 ;;
+    modprobe) limit_seconds=60 ;;
     # It asks init, which may wait for others; the system goes down all the same.
-    reboot) echo 120 ;;
+    reboot) limit_seconds=120 ;;
     # A journal is replayed, what is in memory is written.
-    mount | umount) echo 120 ;;
-    sync) echo 900 ;;
-    mke2fs) echo 900 ;;
-    e2fsck | resize2fs) echo 1800 ;;
-    tar | bsdtar | unsquashfs) echo 5400 ;;
-    *) echo 600 ;;
+    mount | umount) limit_seconds=120 ;;
+    sync) limit_seconds=900 ;;
+    mke2fs) limit_seconds=900 ;;
+    e2fsck | resize2fs) limit_seconds=1800 ;;
+    tar | bsdtar | unsquashfs) limit_seconds=5400 ;;
+    *) limit_seconds=600 ;;
     esac
 }
 
@@ -34,7 +34,8 @@ limit_of() {
 # itself, so that the reason is that of whatever step it was for.
 limited() {
     if [ -n "$limits_work" ]; then
-        "$LIMITER" "$(limit_of "$1")" -- "$@"
+        limit_of "$1"
+        "$LIMITER" "$limit_seconds" -- "$@"
     else
         "$@"
     fi

@@ -148,7 +148,8 @@ new_system_finds_its_trial() {
         done
     elif [ -e "$SETTINGS_SLOTS" ]; then
         for slot_number in "$slot_a_number" "$slot_b_number"; do
-            case $(uevent_value "/sys/dev/block/$slot_number" PARTNAME) in
+            uevent_read "/sys/dev/block/$slot_number" || :
+            case $uevent_partition in
             rootfs-a | rootfs-b) ;;
             *) fail 7 "the new system would not find its slots: it has no $SETTINGS_SLOTS, and the partitions here have no names; keep it: a line $SETTINGS_SLOTS in /etc/sysupgrade.conf" ;;
             esac

@@ -85,14 +85,16 @@ root_has_open() {
     return 1
 }
 
-# lock_is_free FILE
+# lock_is_free FILE: also sets lock_free to `yes` or nothing.
 lock_is_free() {
+    lock_free=''
     # 8 is for this moment; what is inherited as 9 stays what it is.
-    (exec 8<"$1" && flock -n 8) 2>/dev/null
+    (exec 8<"$1" && flock -n 8) 2>/dev/null || return 1
+    lock_free=yes
 }
 
 # lock_file_is_private FILE
-# Makes the lock file, and replaces one that somebody else can open or holds: a lock that no program of root's holds keeps nobody
+# Afterwards $lock_free says whether anybody holds it. Makes the lock file, and replaces one that somebody else can open or holds: a lock that no program of root's holds keeps nobody
 # apart. One that root holds is left alone, whatever its mode.
 lock_file_is_private() {
     lock_tries=0

@@ -33,14 +33,14 @@ other_slot() {
     case $1 in a) printf 'b\n' ;; b) printf 'a\n' ;; *) return 1 ;; esac
 }
 
-# disk_of NUMBER: the name of the disk that the block device with this number is, or is a partition of. The hardware partitions of an
-# eMMC (mmcblk0boot0) are of its disk.
+# disk_of NUMBER: sets disk_found to the disk that the block device with this number is, or is a partition of; to nothing when it is not known. The
+# hardware partitions of an eMMC (mmcblk0boot0) are of its disk.
 disk_of() {
-    disk_folder=$(readlink -f "/sys/dev/block/$1" 2>/dev/null) || return 1
-    [ -e "$disk_folder/uevent" ] || return 1
-    if [ -e "$disk_folder/partition" ]; then disk_folder=${disk_folder%/*}; fi
-    disk_name=$(uevent_value "$disk_folder" DEVNAME) || return 1
-    printf '%s\n' "${disk_name%boot[01]}"
+    disk_found='' disk_folder=/sys/dev/block/$1
+    [ -n "$1" ] || return 1
+    if [ -e "$disk_folder/partition" ]; then disk_folder=$disk_folder/..; fi
+    uevent_read "$disk_folder" || return 1
+    disk_found=${uevent_device%boot[01]}
 }
 
 # slots_find
@@ -56,7 +56,8 @@ slots_find() {
         boot_error="the device of / is not known: $MOUNTS_UNREAD"
         return 10
     }
-    root_number=$(device_below "$mount_device")
+    device_below "$mount_device"
+    root_number=$device_number_below
     if [ -z "$root_number" ] || [ ! -e "/sys/dev/block/$root_number" ]; then
         boot_error="/ is not on a partition (device number '${root_number:-none}' is not in /sys/dev/block); an A/B system runs from rootfs-a or rootfs-b"
         return 10
@@ -81,12 +82,13 @@ slots_find() {
 }
 
 slots_find_named() {
-    for partition in "/sys/dev/block/$root_number"/../*; do
-        [ -e "$partition/partition" ] || continue
-        partition_name=$(uevent_value "$partition" PARTNAME)
+    for partition in "/sys/dev/block/$root_number"/../*/partition; do
+        partition=${partition%/partition}
+        uevent_read "$partition" || continue
+        partition_name=$uevent_partition
         case $partition_name in rootfs-a | rootfs-b) ;; *) continue ;; esac
-        partition_device=/dev/$(uevent_value "$partition" DEVNAME)
-        partition_number=$(device_value "$root_number/../${partition##*/}" dev) || partition_number=''
+        partition_device=/dev/$uevent_device partition_number=''
+        if device_read "$root_number/../${partition##*/}" dev; then partition_number=$device_said; fi
         if [ ! -b "$partition_device" ] || [ -z "$partition_number" ]; then
             boot_error="partition $partition_name: $partition_device is not a block device"
             return 10
@@ -130,8 +132,10 @@ slots_find_configured() {
     slot_a_number=$(device_number "$slot_a_device") || return 10
     slot_b_number=$(device_number "$slot_b_device") || return 10
     # The boot script looks for both where it found one. A name like mmcblk1 may be another card than it was when the file was written.
-    slot_a_disk=$(disk_of "$slot_a_number") && slot_b_disk=$(disk_of "$slot_b_number") || return 0
-    if [ "$slot_a_disk" != "$slot_b_disk" ] && [ -e "/sys/dev/block/$slot_a_number/partition" ] && [ -e "/sys/dev/block/$slot_b_number/partition" ]; then
+    disk_of "$slot_a_number" || return 0
+    slot_a_disk=$disk_found
+    disk_of "$slot_b_number" || return 0
+    if [ "$slot_a_disk" != "$disk_found" ] && [ -e "/sys/dev/block/$slot_a_number/partition" ] && [ -e "/sys/dev/block/$slot_b_number/partition" ]; then
         boot_error="$SETTINGS_SLOTS names slots on two disks ($slot_a_device, $slot_b_device), and U-Boot starts both from one; correct it"
         return 10
     fi
