@@ -468,24 +468,26 @@ def build_runtime(folder, target=ARM64):
     run(*target.emulator, folder / "bin/java", "-Xshare:dump", stdout=subprocess.DEVNULL)
 
 
-def _install_modules(release, names, folder):
+def _install_modules(release, names, folder, root=ROOT_ARM64):
     folder.mkdir(parents=True)
     for name in names:
-        (module,) = (ROOT_ARM64 / "lib/modules" / release).rglob(f"{name}.ko")
+        (module,) = (root / "lib/modules" / release).rglob(f"{name}.ko")
         shutil.copy(module, folder)
 
 
-def build_initramfs(release, out, init=HERE / "initramfs-init", programs=(), more_modules=()):
-    modules = (*INITRAMFS_MODULES, *more_modules)
+def build_initramfs(
+    release, out, init=HERE / "initramfs-init", programs=(), more_modules=(), root=ROOT_ARM64, modules=INITRAMFS_MODULES
+):
+    modules = (*modules, *more_modules)
     tree = BUILD / "initramfs"
     shutil.rmtree(tree, ignore_errors=True)
     (tree / "bin").mkdir(parents=True)
-    shutil.copy(ROOT_ARM64 / "bin/busybox", tree / "bin/busybox")
+    shutil.copy(root / "bin/busybox", tree / "bin/busybox")
     (tree / "bin/sh").symlink_to("busybox")
     shutil.copy(init, tree / "init")
     for program in programs:
         _install(program, tree / "bin" / program.name, 0o755)
-    _install_modules(release, modules, tree / "modules")
+    _install_modules(release, modules, tree / "modules", root)
     (tree / "modules/order").write_text("".join(f"{m}.ko\n" for m in modules))
     names = "".join(f"{p.relative_to(tree)}\n" for p in sorted(tree.rglob("*")))
     packed = subprocess.run(
@@ -535,7 +537,7 @@ def record_of(version):
     )
 
 
-def _install_libraries(tree, target):
+def install_libraries(tree, target):
     """Every library that something in the tree needs and the tree does not have yet."""
     runtime = tree / "usr/lib/jvm/otamgr-runtime/lib"
     folders = [runtime, runtime / "server", *(target.root / folder / target.triplet for folder in ("lib", "usr/lib"))]
@@ -548,9 +550,8 @@ def _install_libraries(tree, target):
             _install(file, tree / "lib" / target.triplet / name, 0o755)
 
 
-def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, tree, target=ARM64):
-    """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them.
-    programs: what control(), content() and limit() made. Without a release there is no kernel in it."""
+def stage_commands(tree, target):
+    """The folders of a root file system, busybox and Debian's programs."""
     shutil.rmtree(tree, ignore_errors=True)
     for folder in (
         "bin",
@@ -595,6 +596,25 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
     _install(target.root / target.loader, tree / target.loader, 0o755)
 
+
+def stage_updater(tree, programs):
+    """sysupgrade and what it needs, where the recipes install it. programs: what content() and limit() made."""
+    scripts = layer.RECIPES / "sysupgrade/files"
+    for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor", "ota-verify"):
+        _install(scripts / name, tree / "sbin" / name, 0o755)
+    for shared in (*scripts.glob("*.sh"), *scripts.glob("*.awk"), scripts / "exit-codes"):
+        _install(shared, tree / "usr/lib/otamgr" / shared.name, 0o644)
+    for name, program in zip(("ota-content", "ota-limit"), programs, strict=True):
+        _install(program, tree / "usr/lib/otamgr" / name, 0o755)
+    (tree / "etc/otamgr/keys.d").mkdir()
+    _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
+    (tree / "etc/fw_env.config").write_text(layer.fill(layer.RECIPES / "u-boot/files/fw_env.config.in", SETTINGS))
+
+
+def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, tree, target=ARM64):
+    """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them.
+    programs: what control(), content() and limit() made. Without a release there is no kernel in it."""
+    stage_commands(tree, target)
     if release:
         shutil.copy(target.root / "boot" / f"vmlinuz-{release}", tree / "boot/Image")
         shutil.copy(initramfs, tree / "boot/initrd")
@@ -615,21 +635,15 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     _install(layer.RECIPES / "ota-data/files/ota-data", tree / "usr/sbin/ota-data", 0o755)
     _install(layer.RECIPES / "ota-data/files/ota-data.init", tree / "etc/init.d/ota-data", 0o755)
     scripts, daemon = layer.RECIPES / "sysupgrade/files", layer.RECIPES / "otamgr/files"
-    for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor", "ota-verify"):
-        _install(scripts / name, tree / "sbin" / name, 0o755)
-    for shared in (*scripts.glob("*.sh"), *scripts.glob("*.awk"), scripts / "exit-codes"):
-        _install(shared, tree / "usr/lib/otamgr" / shared.name, 0o644)
-    (tree / "etc/otamgr/keys.d").mkdir()
+    stage_updater(tree, programs[1:])
     bundle.write_public_key(signing_key(), tree / "etc/otamgr/keys.d/board.pem")
     (tree / "etc/otamgr/compatible").write_text(f"{COMPATIBLE}\n")
     _install(scripts / "ota-preinit", tree / "usr/lib/otamgr/ota-preinit", 0o755)
     # The cloud simulator delivers images without a signature as well.
     (tree / "etc/otamgr/sysupgrade.conf").write_text("REQUIRE_SIGNATURE=no\n")
     _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
-    _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
     _install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)
-    for name, program in zip(("otamgr-control", "ota-content", "ota-limit"), programs, strict=False):
-        _install(program, tree / "usr/lib/otamgr" / name, 0o755)
+    _install(programs[0], tree / "usr/lib/otamgr/otamgr-control", 0o755)
     _install(daemon / "otamgr-watcher", tree / "usr/sbin/otamgr-watcher", 0o755)
     _install(daemon / "otamgr.init", tree / "etc/init.d/otamgr", 0o755)
     # Long deadlines, because a slow machine is no bad update; faults that wait for them shorten them in their own image.
@@ -639,7 +653,6 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
         .replace('"deadlineSeconds": 240', '"deadlineSeconds": 1500', 1)
         .replace('"hubbyStableSeconds": 20', '"hubbyStableSeconds": 5', 1)
     )
-    (tree / "etc/fw_env.config").write_text(layer.fill(layer.RECIPES / "u-boot/files/fw_env.config.in", SETTINGS))
 
     shutil.copytree(HERE / "rootfs", tree, dirs_exist_ok=True)
     services = tree / "etc/rcS.d"
@@ -658,7 +671,7 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     (tree / "etc/hostname").write_text("board\n")
     (tree / "etc/passwd").write_text("root::0:0:root:/root:/bin/sh\n")
     (tree / "etc/full_ota_record.json").write_text(record)
-    _install_libraries(tree, target)
+    install_libraries(tree, target)
 
 
 # What a co-processor would do: it keeps what it is given, and what it had before.
@@ -801,7 +814,7 @@ def make_boot_script(out, settings):
     )
 
 
-def _write_at(disk, source, offset):
+def write_at(disk, source, offset):
     with open(disk, "r+b") as out, open(source, "rb") as data:
         out.seek(offset)
         while block := data.read(MIB):
@@ -855,9 +868,9 @@ def make_disk(
     data.unlink(missing_ok=True)
     run("mke2fs", "-q", "-t", "ext4", "-L", "data", data, f"{size['data']}M", stdout=subprocess.DEVNULL)
     env.write_bytes(make_environment(environment))
-    _write_at(disk, fat, first["boot"])
-    _write_at(disk, rootfs_a, first["rootfs-a"])
-    _write_at(disk, data, first["data"])
-    _write_at(disk, env, int(SETTINGS["OTA_ENV_OFFSET"], 16))
-    _write_at(disk, env, int(SETTINGS["OTA_ENV_OFFSET_REDUND"], 16))
+    write_at(disk, fat, first["boot"])
+    write_at(disk, rootfs_a, first["rootfs-a"])
+    write_at(disk, data, first["data"])
+    write_at(disk, env, int(SETTINGS["OTA_ENV_OFFSET"], 16))
+    write_at(disk, env, int(SETTINGS["OTA_ENV_OFFSET_REDUND"], 16))
     shutil.rmtree(work)
