@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import unittest
 from pathlib import Path
 from xml.etree import ElementTree
@@ -164,6 +165,21 @@ class Links(unittest.TestCase):
             done = subprocess.run([ROOT / "scripts/bench", "--from", other], capture_output=True, text=True)
             self.assertEqual(1, done.returncode)
             self.assertIn("expected what --json writes", done.stderr)
+
+    def test_an_agent_of_a_products_own_needs_ten_types_and_the_page_shows_it_as_it_is(self):
+        page = (ROOT / "docs/agent-api.md").read_text(encoding="utf-8")
+        folder = ROOT / "otamgr-src/device/example-agent/src/main/java/com/example/agent"
+        source = (folder / "ExampleAgent.java").read_text(encoding="utf-8")
+        body = re.search(r"throws Exception \{\n(.*)    \}\n\}\n$", source, re.S)[1]
+        shown = textwrap.indent(textwrap.dedent(body), "    ")
+        self.assertIn(shown, page, "expected the whole body of its main method, indented as a block")
+        self.assertIn(f"{len(source.splitlines())} lines", page)
+        used = set(re.findall(r"^import org\.metaotamgr\.agent\.(\w+);", source, re.M))
+        table = page[page.index("all that an agent needs") : page.index("Others are for")]
+        named = {
+            name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)
+        }
+        self.assertEqual((used, 10), (named, len(used)))
 
     def test_the_timeline_shows_what_a_log_of_the_demo_tells(self):
         log = """\
