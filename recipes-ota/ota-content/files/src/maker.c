@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "maker.h"
 
+#include "array.h"
 #include "frame.h"
 
 #include <openssl/evp.h>
@@ -55,13 +56,11 @@ static int no_sha256(struct reason *reason) { return fail(reason, CODE_UNEXPECTE
 
 static int append(struct buffer *buffer, const void *bytes, size_t size, struct reason *reason) {
     if (size > buffer->room - buffer->size) {
-        size_t room = buffer->room * 2 + size;
-        uint8_t *more = realloc(buffer->bytes, room);
+        uint8_t *more = array_grown(buffer->bytes, &buffer->room, buffer->size + size, 1, SIZE_MAX);
         if (more == NULL) {
             return no_memory(reason);
         }
         buffer->bytes = more;
-        buffer->room = room;
     }
     if (size > 0) {
         memcpy(buffer->bytes + buffer->size, bytes, size);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "record.h"
 
+#include "array.h"
 #include "facts.h"
 #include "tagger.h"
 
@@ -76,16 +77,14 @@ int record_add(struct record *record, const void *data, size_t size, struct reas
                     (unsigned long long)record->head.piece);
     }
     if (record->head.count == record->room) {
-        size_t room = record->room == 0 ? 1024 : record->room * 2;
-        if (room > COUNT_LIMIT || room > SIZE_MAX / TAG) {
+        if (record->room >= COUNT_LIMIT) {
             return fail(reason, CODE_TOO_BIG, "more than %zu pieces cannot be recorded", record->room);
         }
-        void *tags = realloc(record->tags, room * TAG);
+        void *tags = array_grown(record->tags, &record->room, record->room + 1, TAG, COUNT_LIMIT);
         if (tags == NULL) {
-            return fail(reason, CODE_RESOURCES, "no memory for a record of %zu pieces", room);
+            return fail(reason, CODE_RESOURCES, "no memory for a record of more than %zu pieces", record->room);
         }
         record->tags = tags;
-        record->room = room;
     }
     if (!tagged(record->tagger, record->head.key, data, size, record->tags[record->head.count])) {
         return fail(reason, CODE_UNEXPECTED, "libcrypto computes no Poly1305");

@@ -5,6 +5,8 @@
  */
 #include "signature.h"
 
+#include "array.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +25,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
-enum { PEM_FILE_LIMIT = 1 << 20, PEM_BLOCKS_LIMIT = 4096, NAME_SHOWN = 128, SECURITY_LEVEL = 2, FINGERPRINT = 32, SIGNERS_LIMIT = 8 };
+enum { PEM_FILE_LIMIT = 1 << 20, PEM_BLOCKS_LIMIT = 4096, REVOKED_LIMIT = 8192, NAME_SHOWN = 128, SECURITY_LEVEL = 2, FINGERPRINT = 32, SIGNERS_LIMIT = 8 };
 
 #define ALGORITHMS "Ed25519 or ECDSA P-256"
 
@@ -190,15 +192,15 @@ int trust_add(struct trust *trust, const char *name, const void *pem, size_t len
             continue;
         }
         if (trust->count == trust->room) {
-            size_t room = trust->room ? trust->room * 2 : 8;
-            struct trusted *items = trust->count < PEM_BLOCKS_LIMIT ? realloc(trust->items, room * sizeof *items) : NULL;
+            struct trusted *items = array_grown(trust->items, &trust->room, trust->count + 1, sizeof *items, PEM_BLOCKS_LIMIT);
             if (items == NULL) {
                 block_free(&block);
                 BIO_free(text);
-                return fail(reason, 6, "too many keys and certificates at %s, expected at most %d", name, PEM_BLOCKS_LIMIT);
+                return trust->count < PEM_BLOCKS_LIMIT
+                           ? fail(reason, 1, "no memory for %s", name)
+                           : fail(reason, 6, "too many keys and certificates at %s, expected at most %d", name, PEM_BLOCKS_LIMIT);
             }
             trust->items = items;
-            trust->room = room;
         }
         struct trusted *item = &trust->items[trust->count++];
         item->key = block.key;
@@ -249,13 +251,13 @@ int trust_revoke(struct trust *trust, const char *name, const void *text, size_t
                             "hexadecimal digits; nobody is trusted until it is corrected", name, line);
             }
             if (trust->revoked_count == trust->revoked_room) {
-                size_t room = trust->revoked_room ? trust->revoked_room * 2 : 8;
-                struct revoked *more = room <= 2 * PEM_BLOCKS_LIMIT ? realloc(trust->revoked, room * sizeof *more) : NULL;
+                struct revoked *more = array_grown(trust->revoked, &trust->revoked_room, trust->revoked_count + 1, sizeof *more, REVOKED_LIMIT);
                 if (more == NULL) {
-                    return fail(reason, 6, "too many fingerprints at %s, expected at most %d", name, 2 * PEM_BLOCKS_LIMIT);
+                    return trust->revoked_count < REVOKED_LIMIT
+                               ? fail(reason, 1, "no memory for %s", name)
+                               : fail(reason, 6, "too many fingerprints at %s, expected at most %d", name, REVOKED_LIMIT);
                 }
                 trust->revoked = more;
-                trust->revoked_room = room;
             }
             struct revoked *item = &trust->revoked[trust->revoked_count++];
             memcpy(item->fingerprint, fingerprint, sizeof fingerprint);

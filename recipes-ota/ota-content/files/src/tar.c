@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "bundle.h"
 #include "tar_xattr.h"
 
@@ -222,16 +223,14 @@ static bool begins(const char *key, size_t length, const char *word) {
 
 static int extent_add(struct tar *tar, uint64_t offset, uint64_t bytes, struct reason *reason) {
     if (tar->extent_count == tar->extent_room) {
-        size_t room = tar->extent_room ? tar->extent_room * 2 : 64;
-        if (room > TAR_EXTENTS_LIMIT) {
+        if (tar->extent_room >= TAR_EXTENTS_LIMIT) {
             return refused(tar, reason, "a sparse file of too many pieces");
         }
-        struct tar_extent *extents = realloc(tar->extents, room * sizeof *extents);
+        struct tar_extent *extents = array_grown(tar->extents, &tar->extent_room, tar->extent_count + 1, sizeof *extents, TAR_EXTENTS_LIMIT);
         if (extents == NULL) {
             return fail(reason, CODE_RESOURCES, "no memory for the pieces of a sparse file in the archive");
         }
         tar->extents = extents;
-        tar->extent_room = room;
     }
     tar->extents[tar->extent_count++] = (struct tar_extent){offset, bytes};
     return 0;

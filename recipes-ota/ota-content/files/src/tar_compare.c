@@ -14,6 +14,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "tar.h"
 #include "tar_xattr.h"
 
@@ -320,13 +321,11 @@ static void difference_forgotten(struct comparing *comparing, uint64_t ordinal) 
 static int path_added(struct paths *paths, const char *folder, const char *name, struct reason *reason) {
     size_t needed = strlen(folder) + 1 + strlen(name) + 1;
     if (paths->length + needed > paths->room) {
-        size_t room = (paths->length + needed) * 2 + 4096;
-        char *text = realloc(paths->text, room);
+        char *text = array_grown(paths->text, &paths->room, paths->length + needed, 1, SIZE_MAX);
         if (text == NULL) {
             return fail(reason, CODE_RESOURCES, "no memory to look through the new system");
         }
         paths->text = text;
-        paths->room = room;
     }
     int length = snprintf(paths->text + paths->length, paths->room - paths->length, "%s%s%s", folder, folder[0] != '\0' ? "/" : "", name);
     paths->length += (size_t)length + 1;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "tar.h"
 
 enum { LINKS_LIMIT = 4 << 20, FOLLOWED_LIMIT = 40, FILE_BLOCK = 4096, INODE = 256, REPLACED_LIMIT = 256 };
@@ -20,16 +21,11 @@ static int link_added(struct links *links, const char *name, const char *text, s
         return fail(reason, CODE_FORMAT, "the tar archive has more than %d bytes of symbolic links", LINKS_LIMIT);
     }
     if (links->length + first + second > links->room) {
-        size_t room = links->room ? links->room * 2 : 16384;
-        while (room < links->length + first + second) {
-            room *= 2;
-        }
-        char *grown = realloc(links->text, room);
+        char *grown = array_grown(links->text, &links->room, links->length + first + second, 1, LINKS_LIMIT);
         if (grown == NULL) {
             return fail(reason, CODE_RESOURCES, "no memory for the symbolic links of the archive");
         }
         links->text = grown;
-        links->room = room;
     }
     memcpy(links->text + links->length, name, first);
     memcpy(links->text + links->length + first, text, second);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "writes.h"
 
+#include "array.h"
 #include "facts.h"
 #include "index.h"
 #include "tagger.h"
@@ -91,11 +92,9 @@ static bool room_made(struct writes *writes) {
     if (writes->head.count < writes->room) {
         return true;
     }
-    size_t room = writes->room == 0 ? 1024 : writes->room * 2;
-    struct noted *runs = realloc(writes->runs, room * sizeof *runs);
+    struct noted *runs = array_grown(writes->runs, &writes->room, writes->room + 1, sizeof *runs, SIZE_MAX);
     if (runs != NULL) {
         writes->runs = runs;
-        writes->room = room;
     }
     return runs != NULL;
 }
