@@ -176,9 +176,7 @@ class Links(unittest.TestCase):
         self.assertIn(f"{len(source.splitlines())} lines", page)
         used = set(re.findall(r"^import org\.metaotamgr\.agent\.(\w+);", source, re.M))
         table = page[page.index("all that an agent needs") : page.index("Others are for")]
-        named = {
-            name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)
-        }
+        named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)}
         self.assertEqual((used, 10), (named, len(used)))
 
     def test_the_timeline_shows_what_a_log_of_the_demo_tells(self):
