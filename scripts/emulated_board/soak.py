@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """scripts/soak: messages and updates without a pause on one board; memory, descriptors and threads of the daemon must stay as they are."""
 
+import contextlib
 import os
 import random
 import re
@@ -69,11 +70,13 @@ class Watch:
 
     @staticmethod
     def wake_ups(pid):
-        """How often the process has waited for something up to now, over all its threads."""
-        total = 0
+        """How often each thread of the process has waited for something up to now. One may end while it is looked at."""
+        waits = {}
         for thread in Path(f"/proc/{pid}/task").iterdir():
-            total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (thread / "status").read_text(), re.M)[1])
-        return total
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                status = (thread / "status").read_text()
+                waits[thread.name] = int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M)[1])
+        return waits
 
 
 class Soak:
@@ -127,7 +130,8 @@ class Soak:
         pid = self._watch.daemon()
         before, started = self._watch.wake_ups(pid), time.monotonic()
         time.sleep(IDLE_SECONDS)
-        return (self._watch.wake_ups(pid) - before) / (time.monotonic() - started)
+        waits = self._watch.wake_ups(pid)
+        return sum(count - before.get(thread, 0) for thread, count in waits.items()) / (time.monotonic() - started)
 
     def _messages(self):
         """From now on hubby talks, until the next boot: for a trial, a hubby that says its state again may be another one each time."""
