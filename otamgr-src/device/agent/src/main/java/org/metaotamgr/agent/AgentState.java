@@ -210,27 +210,27 @@ record AgentState(
      * @throws IOException if it is anything else; the message says what was expected and found
      */
     static AgentState ofJson(byte[] text) throws IOException {
-        JsonFields root = JsonFields.of(text);
+        JsonFields root = JsonFields.of("the state", text);
         List<Unreported> unreported = new ArrayList<>();
         for (JsonFields one : root.objects("unreported")) {
             unreported.add(
                     new Unreported(one.line("source"), target(one), event(one.line("event"), one.line("reason"))));
         }
         Optional<Installed> installed = Optional.empty();
-        for (JsonFields one : root.object("installed").stream().toList()) {
+        for (JsonFields one : root.optionalObject("installed").stream().toList()) {
             installed = Optional.of(new Installed(target(one), one.line("txn")));
         }
         Optional<Pending> pending = Optional.empty();
-        for (JsonFields one : root.object("pending").stream().toList()) {
+        for (JsonFields one : root.optionalObject("pending").stream().toList()) {
             pending = Optional.of(new Pending(
                     target(one), one.line("txn"), one.line("fromSlot"), one.line("source"), one.line("bootId")));
         }
         Optional<Last> last = Optional.empty();
-        for (JsonFields one : root.object("last").stream().toList()) {
+        for (JsonFields one : root.optionalObject("last").stream().toList()) {
             last = Optional.of(new Last(target(one), one.flag("rolledBack"), one.line("reason"), one.line("bootId")));
         }
         Optional<Left> left = Optional.empty();
-        for (JsonFields one : root.object("left").stream().toList()) {
+        for (JsonFields one : root.optionalObject("left").stream().toList()) {
             left = Optional.of(new Left(one.line("version"), one.line("id"), one.line("txn")));
         }
         return new AgentState(installed, pending, last, left, unreported);
@@ -238,7 +238,7 @@ record AgentState(
 
     /** Reads what {@link #toJson(Target)} wrote. */
     static Target targetOfJson(byte[] text) throws IOException {
-        return target(JsonFields.of(text));
+        return target(JsonFields.of("the target", text));
     }
 
     private static UpdateEvent event(String word, String reason) throws IOException {
@@ -252,7 +252,8 @@ record AgentState(
     }
 
     private static Target target(JsonFields holder) throws IOException {
-        JsonFields target = holder.object("target").orElseThrow(() -> new IOException("expected a target, found none"));
+        JsonFields target =
+                holder.optionalObject("target").orElseThrow(() -> new IOException("expected a target, found none"));
         Map<String, String> details = new HashMap<>();
         for (Map.Entry<String, JsonNode> detail : target.node().path("details").properties()) {
             details.put(detail.getKey(), detail.getValue().asText());

@@ -130,7 +130,7 @@ public record FailureMemory(List<Failed> failed, List<Started> started) {
      * @throws IOException if it is anything else; the message says what was expected and found
      */
     public static FailureMemory ofJson(byte[] text) throws IOException {
-        JsonFields root = JsonFields.of(text);
+        JsonFields root = JsonFields.of("the memory of failures", text);
         List<Failed> failed = new ArrayList<>();
         for (JsonFields one : root.objects("failed")) {
             failed.add(new Failed(

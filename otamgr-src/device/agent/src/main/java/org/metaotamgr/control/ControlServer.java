@@ -180,11 +180,11 @@ public final class ControlServer implements AutoCloseable {
             }
             line.write(next);
         }
-        JsonFields request = JsonFields.of(line.toByteArray());
+        JsonFields request = JsonFields.of("the command", line.toByteArray());
         if (request.node().has("protocol")) {
             request.number("protocol", PROTOCOL, PROTOCOL);
         }
-        return request.texts("arguments");
+        return request.strings("arguments");
     }
 
     /** Writes lines to the one who gave the command, as long as there is one. */

@@ -258,11 +258,20 @@ class AgentTest {
         source.isAssigning = true;
         assertEquals(
                 ExitCode.NEW_VERSION, agent().checkIn().result().code(), "a server may assign it, above the floor");
+        source.offers.set(0, ScriptedSource.target("0.9", "board-x", '7'));
+        assertEquals(ExitCode.NEW_VERSION, agent().checkIn().result().code(), "the floor itself");
         source.offers.set(0, ScriptedSource.target("1.0", "board-x", '6'));
         assertEquals(ExitCode.NEW_VERSION, agent().checkIn().result().code(), "another build of the version that runs");
         assertEquals(List.of(), source.reports, "nothing is said of what was never pulled");
         source.isAssigning = false;
         assertEquals(ExitCode.OK, agent().checkIn().result().code());
+        source.isAssigning = true;
+        source.offers.set(0, ScriptedSource.target("0.8.9", "board-x", '8'));
+        Result below = agent().checkIn().result();
+        assertEquals(ExitCode.DOWNGRADE_REFUSED, below.code(), "below the floor, whoever assigns it");
+        assertTrue(below.message().contains("expected at least version 0.9, found 0.8.9"), below.message());
+        assertEquals(
+                List.of("42 Rejected[reason=" + below.message() + "]"), source.reports, "whoever assigned it is told");
     }
 
     @Test
@@ -465,6 +474,8 @@ class AgentTest {
         }
         source.offers.set(0, ScriptedSource.target("1.5"));
         assertEquals(ExitCode.LEFT_BY_HAND, agent().checkIn().result().code(), "what is older is no way forward");
+        source.offers.set(0, ScriptedSource.target("2.0", "board-x", '9'));
+        assertEquals(ExitCode.LEFT_BY_HAND, agent().checkIn().result().code(), "another build of what was left");
         source.offers.set(0, ScriptedSource.target("3.0"));
         assertEquals(ExitCode.NEW_VERSION, agent().checkIn().result().code());
     }

@@ -14,8 +14,8 @@ import java.util.Map;
 import org.metaotamgr.device.DurableFile;
 import org.metaotamgr.device.EventLog;
 import org.metaotamgr.device.FileOperations;
+import org.metaotamgr.device.JsonFields;
 import org.metaotamgr.device.Printable;
-import org.metaotamgr.http.Json;
 
 /**
  * How far this device is with the last few actions, in a file, so that after a reboot a cancel gets the right answer and no
@@ -70,13 +70,13 @@ final class ActionLog {
         }
         all.remove(action);
         all.put(action, stage);
-        ObjectNode root = Json.newObject();
+        ObjectNode root = JsonFields.newObject();
         ArrayNode actions = root.putArray("actions");
         all.entrySet().stream().skip(Math.max(0, all.size() - MAX_ACTIONS)).forEach(entry -> actions.addObject()
                 .put("id", entry.getKey())
                 .put("stage", entry.getValue().word()));
         try {
-            new DurableFile(file, files).write(Json.bytes(root));
+            new DurableFile(file, files).write(JsonFields.bytes(root));
         } catch (IOException e) {
             log.error("hawkbit_state:file=" + file + ",error=" + Printable.of(e.toString())
                     + ",meaning=the server may be told something twice");
@@ -86,8 +86,8 @@ final class ActionLog {
     private Map<String, Stage> read() {
         Map<String, Stage> all = new LinkedHashMap<>();
         try (InputStream in = Files.newInputStream(file)) {
-            for (Json action :
-                    Json.object(file.toString(), in.readNBytes(MAX_FILE_SIZE)).objects("actions", MAX_ACTIONS)) {
+            for (JsonFields action :
+                    JsonFields.of(file.toString(), in.readNBytes(MAX_FILE_SIZE)).objects("actions", MAX_ACTIONS)) {
                 for (Stage stage : Stage.values()) {
                     if (stage.word().equals(action.string("stage"))) {
                         all.put(action.string("id"), stage);
@@ -96,7 +96,7 @@ final class ActionLog {
             }
         } catch (NoSuchFileException e) {
             return all;
-        } catch (IOException | Json.MalformedException e) {
+        } catch (IOException e) {
             log.warning("hawkbit_state:file=" + file + ",error=" + Printable.of(String.valueOf(e.getMessage()))
                     + ",meaning=how far actions are is forgotten");
         }

@@ -10,9 +10,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.metaotamgr.agent.SourceException;
 import org.metaotamgr.agent.SourceException.Reason;
+import org.metaotamgr.device.JsonFields;
 import org.metaotamgr.http.Http;
 import org.metaotamgr.http.HttpOriginal;
-import org.metaotamgr.http.Json;
 import org.metaotamgr.http.Urls;
 
 /**
@@ -82,21 +82,21 @@ final class Ddi {
     Base base() throws SourceException, InterruptedException {
         // Without the slash at the end: that is the resource itself.
         String text = controller.toString();
-        Json json = get(URI.create(text.substring(0, text.length() - 1)), "the base resource");
+        JsonFields json = get(URI.create(text.substring(0, text.length() - 1)), "the base resource");
         try {
-            Json links = json.object("_links");
+            JsonFields links = json.object("_links");
             return new Base(
                     sleep(json.object("config").object("polling")),
                     link(links, "deploymentBase"),
                     link(links, "confirmationBase"),
                     link(links, "cancelAction"),
                     links.has("configData"));
-        } catch (Json.MalformedException e) {
+        } catch (JsonFields.MalformedException e) {
             throw new SourceException(Reason.MALFORMED, e.getMessage());
         }
     }
 
-    private static Optional<Duration> sleep(Json polling) throws Json.MalformedException {
+    private static Optional<Duration> sleep(JsonFields polling) throws JsonFields.MalformedException {
         if (!polling.has("sleep")) {
             return Optional.empty();
         }
@@ -110,11 +110,11 @@ final class Ddi {
         return Optional.of(sleep).filter(time -> !time.isZero());
     }
 
-    private static Optional<Link> link(Json links, String relation) throws Json.MalformedException {
+    private static Optional<Link> link(JsonFields links, String relation) throws JsonFields.MalformedException {
         if (!links.has(relation)) {
             return Optional.empty();
         }
-        Json link = links.object(relation);
+        JsonFields link = links.object(relation);
         Optional<Link> found = linkOf(link.string("href"), relation);
         if (found.isEmpty()) {
             throw link.wrong("href", "a link with /" + relation + "/ and the number of an action");
@@ -153,14 +153,14 @@ final class Ddi {
     }
 
     /** An action with all its artifacts, under deploymentBase or confirmationBase. */
-    Json action(String resource, Link link) throws SourceException, InterruptedException {
+    JsonFields action(String resource, Link link) throws SourceException, InterruptedException {
         String query = link.etag().map(etag -> "?c=" + etag).orElse("");
         return get(controller.resolve(resource + "/" + link.action() + query), "action " + link.action());
     }
 
     /** Which action a cancel is about. */
     String stopId(Link cancel) throws SourceException, InterruptedException {
-        Json json =
+        JsonFields json =
                 get(controller.resolve("cancelAction/" + cancel.action()), "the cancel of action " + cancel.action());
         try {
             String stopId = json.object("cancelAction").string("stopId");
@@ -168,16 +168,16 @@ final class Ddi {
                 throw json.wrong("cancelAction", "the number of an action as stopId");
             }
             return stopId;
-        } catch (Json.MalformedException e) {
+        } catch (JsonFields.MalformedException e) {
             throw new SourceException(Reason.MALFORMED, e.getMessage());
         }
     }
 
-    private Json get(URI uri, String what) throws SourceException, InterruptedException {
+    private JsonFields get(URI uri, String what) throws SourceException, InterruptedException {
         byte[] content = http.get(uri, ACCEPT, MAX_ANSWER);
         try {
-            return Json.object(what, content);
-        } catch (Json.MalformedException e) {
+            return JsonFields.of(what, content);
+        } catch (JsonFields.MalformedException e) {
             throw new SourceException(Reason.MALFORMED, Http.text(uri) + ": " + e.getMessage());
         }
     }
@@ -226,26 +226,27 @@ final class Ddi {
             String message)
             throws SourceException, InterruptedException {
         // Servers before 0.3 want the id in the body as well.
-        ObjectNode body = Json.newObject().put("id", action);
+        ObjectNode body = JsonFields.newObject().put("id", action);
         ObjectNode status = body.putObject("status").put("execution", execution.word);
         ObjectNode result = status.putObject("result").put("finished", finished.word);
         percent.ifPresent(done -> result.putObject("progress").put("of", 100).put("cnt", done));
         status.putArray("details").add(message(message));
-        return http.send("POST", controller.resolve(resource + "/" + action + "/feedback"), Json.bytes(body));
+        return http.send("POST", controller.resolve(resource + "/" + action + "/feedback"), JsonFields.bytes(body));
     }
 
     /** Accepts or declines an action that waits for it. */
     int confirm(String action, boolean confirmed, String message) throws SourceException, InterruptedException {
-        ObjectNode body = Json.newObject().put("confirmation", confirmed ? "confirmed" : "denied");
+        ObjectNode body = JsonFields.newObject().put("confirmation", confirmed ? "confirmed" : "denied");
         body.putArray("details").add(message(message));
-        return http.send("POST", controller.resolve("confirmationBase/" + action + "/feedback"), Json.bytes(body));
+        return http.send(
+                "POST", controller.resolve("confirmationBase/" + action + "/feedback"), JsonFields.bytes(body));
     }
 
     int attributes(Map<String, String> attributes) throws SourceException, InterruptedException {
-        ObjectNode body = Json.newObject().put("mode", "merge");
+        ObjectNode body = JsonFields.newObject().put("mode", "merge");
         ObjectNode data = body.putObject("data");
         attributes.forEach(data::put);
-        return http.send("PUT", controller.resolve("configData"), Json.bytes(body));
+        return http.send("PUT", controller.resolve("configData"), JsonFields.bytes(body));
     }
 
     private static String message(String text) {

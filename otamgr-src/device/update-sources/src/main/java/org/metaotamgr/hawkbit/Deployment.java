@@ -13,7 +13,7 @@ import java.util.Map;
 import java.util.Optional;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.Version;
-import org.metaotamgr.http.Json;
+import org.metaotamgr.device.JsonFields;
 import org.metaotamgr.http.Urls;
 
 /**
@@ -43,7 +43,7 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
     }
 
     /** An artifact and the software module that it belongs to. */
-    private record Candidate(Json chunk, Json artifact) {}
+    private record Candidate(JsonFields chunk, JsonFields artifact) {}
 
     /**
      * Reads it.
@@ -54,24 +54,24 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
      * @param part the type of the software module that is for this agent; empty for any
      * @param secureOnly whether artifacts have to come over https
      */
-    static Deployment of(Json action, String key, String id, Optional<String> part, boolean secureOnly)
-            throws Json.MalformedException, OtherActionException {
+    static Deployment of(JsonFields action, String key, String id, Optional<String> part, boolean secureOnly)
+            throws JsonFields.MalformedException, OtherActionException {
         boolean isAbout = action.node().path("id").asText().equals(id)
                 && action.node().path(key).isObject();
         if (!isAbout) {
             throw new OtherActionException(action.where() + ": expected the action " + id + ", found something else");
         }
-        Json deployment = action.object(key);
+        JsonFields deployment = action.object(key);
         List<Candidate> candidates = new ArrayList<>();
-        for (Json chunk : deployment.objects("chunks", MAX_CHUNKS)) {
+        for (JsonFields chunk : deployment.objects("chunks", MAX_CHUNKS)) {
             if (part.isEmpty() || part.get().equals(chunk.string("part"))) {
-                for (Json artifact : chunk.objects("artifacts", MAX_ARTIFACTS)) {
+                for (JsonFields artifact : chunk.objects("artifacts", MAX_ARTIFACTS)) {
                     candidates.add(new Candidate(chunk, artifact));
                 }
             }
         }
         if (candidates.size() != 1) {
-            throw new Json.MalformedException(deployment.where() + ": expected one software module"
+            throw new JsonFields.MalformedException(deployment.where() + ": expected one software module"
                     + part.map(type -> " of the type " + type).orElse("") + " with one artifact, the bundle; found "
                     + candidates.size() + " artifacts");
         }
@@ -86,7 +86,7 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
                 deployment.string("download").equals("forced"));
     }
 
-    private static boolean isWanted(Json deployment, String key) throws Json.MalformedException {
+    private static boolean isWanted(JsonFields deployment, String key) throws JsonFields.MalformedException {
         return switch (deployment.string(key)) {
             case "forced", "attempt" -> true;
             case "skip" -> false;
@@ -95,15 +95,15 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
     }
 
     private static Target target(Candidate candidate, String id, boolean secureOnly, boolean isPullOnly)
-            throws Json.MalformedException {
-        Json chunk = candidate.chunk();
-        Json artifact = candidate.artifact();
+            throws JsonFields.MalformedException {
+        JsonFields chunk = candidate.chunk();
+        JsonFields artifact = candidate.artifact();
         if (chunk.has("encrypted") && chunk.node().get("encrypted").asBoolean()) {
             throw chunk.wrong("encrypted", "an artifact that is not encrypted");
         }
         String version = chunk.string("version");
         if (!Version.isVersion(version)) {
-            throw new Json.MalformedException(chunk.where() + ": " + Version.problem(version));
+            throw new JsonFields.MalformedException(chunk.where() + ": " + Version.problem(version));
         }
         String name = (chunk.string("name") + "-" + version).replaceAll("[^A-Za-z0-9._+~:-]", "_");
         Optional<String> sha256 = hash(artifact.object("hashes"));
@@ -113,7 +113,7 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
             details.put(PULL_ONLY, "true");
         }
         Map<String, String> metadata = new HashMap<>();
-        for (Json entry : chunk.objects("metadata", MAX_ARTIFACTS)) {
+        for (JsonFields entry : chunk.objects("metadata", MAX_ARTIFACTS)) {
             metadata.put(entry.string("key"), entry.string("value"));
         }
         try {
@@ -126,17 +126,17 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
                     sha256,
                     details);
         } catch (IllegalArgumentException e) {
-            throw new Json.MalformedException(chunk.where() + ": " + e.getMessage());
+            throw new JsonFields.MalformedException(chunk.where() + ": " + e.getMessage());
         }
     }
 
     /** Not every server knows the SHA-256; then the bundle has to prove itself. */
-    private static Optional<String> hash(Json hashes) throws Json.MalformedException {
+    private static Optional<String> hash(JsonFields hashes) throws JsonFields.MalformedException {
         return hashes.has("sha256") ? Optional.of(hashes.string("sha256")) : Optional.empty();
     }
 
     /** What tells one file of a server without SHA-256 from another. */
-    private static String substitute(Json artifact, long bytes) {
+    private static String substitute(JsonFields artifact, long bytes) {
         String sha1 = artifact.node().path("hashes").path("sha1").asText();
         String known = "hawkbit " + bytes + " "
                 + (sha1.length() == SHA1_DIGITS
@@ -151,8 +151,8 @@ record Deployment(Target target, boolean download, boolean update, boolean windo
     }
 
     /** {@code download}, as the specification has it, is over TLS, and {@code download-http} is not; servers mix them up. */
-    private static String link(Json artifact, boolean secureOnly) throws Json.MalformedException {
-        Json links = artifact.object("_links");
+    private static String link(JsonFields artifact, boolean secureOnly) throws JsonFields.MalformedException {
+        JsonFields links = artifact.object("_links");
         for (String relation : List.of("download", "download-http")) {
             if (links.has(relation)) {
                 Optional<URI> uri = Urls.parse(links.object(relation).string("href"));

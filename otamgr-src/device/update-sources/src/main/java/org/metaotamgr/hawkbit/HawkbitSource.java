@@ -26,13 +26,13 @@ import org.metaotamgr.agent.UpdateEvent;
 import org.metaotamgr.agent.UpdateSource;
 import org.metaotamgr.agent.Version;
 import org.metaotamgr.bundle.PullInParts;
+import org.metaotamgr.device.JsonFields;
 import org.metaotamgr.device.Printable;
 import org.metaotamgr.hawkbit.ActionLog.Stage;
 import org.metaotamgr.hawkbit.Ddi.Execution;
 import org.metaotamgr.hawkbit.Ddi.Finished;
 import org.metaotamgr.http.BundleProof;
 import org.metaotamgr.http.Download;
-import org.metaotamgr.http.Json;
 import org.metaotamgr.http.Urls;
 import org.metaotamgr.repository.SignedRollouts;
 import org.metaotamgr.repository.Turn;
@@ -216,12 +216,12 @@ final class HawkbitSource implements UpdateSource {
     }
 
     private Deployment deployment(Ddi.Link link) throws SourceException, InterruptedException {
-        Json action = ddi.action(DEPLOYMENT, link);
+        JsonFields action = ddi.action(DEPLOYMENT, link);
         try {
             return Deployment.of(action, "deployment", link.action(), options.part(), options.secureOnly());
         } catch (Deployment.OtherActionException e) {
             throw new SourceException(Reason.MALFORMED, e.getMessage());
-        } catch (Json.MalformedException e) {
+        } catch (JsonFields.MalformedException e) {
             // It will not become better by asking again, and the server should say so to whoever made it.
             close(link.action(), Finished.FAILURE, "this device cannot use what is assigned: " + e.getMessage());
             throw new SourceException(Reason.MALFORMED, e.getMessage());

@@ -14,7 +14,7 @@ import java.util.regex.Pattern;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.Version;
 import org.metaotamgr.agent.Window;
-import org.metaotamgr.http.Json;
+import org.metaotamgr.device.JsonFields;
 import org.metaotamgr.repository.Rollout.Phase;
 import org.metaotamgr.tuf.TargetFile;
 
@@ -47,18 +47,18 @@ record Offer(Target target, Optional<String> minimum, Optional<String> floor, Op
      * @param file a target
      * @param remote where it is, below the folder of targets
      * @return the offer; empty if it is none for this program
-     * @throws Json.MalformedException if it is one, but not as it has to be
+     * @throws JsonFields.MalformedException if it is one, but not as it has to be
      */
-    static Optional<Offer> of(TargetFile file, String remote) throws Json.MalformedException {
+    static Optional<Offer> of(TargetFile file, String remote) throws JsonFields.MalformedException {
         if (file.custom().isEmpty() || !file.custom().get().has(CUSTOM)) {
             return Optional.empty();
         }
         String where = "targets.json " + file.path();
-        Json custom = new Json(where, file.custom().get()).object(CUSTOM);
+        JsonFields custom = new JsonFields(where, file.custom().get()).object(CUSTOM);
         custom.refuseOthersThan(Set.of("compatible", "version", "minimum", "floor", "rollout", "manifest-sha256"));
         String sha256 = file.hashes().get("sha256");
         if (sha256 == null) {
-            throw new Json.MalformedException(
+            throw new JsonFields.MalformedException(
                     where + ": expected a SHA-256, found " + file.hashes().keySet());
         }
         Map<String, String> details = new HashMap<>(Map.of(PATH, file.path(), FILE, remote));
@@ -71,7 +71,7 @@ record Offer(Target target, Optional<String> minimum, Optional<String> floor, Op
         }
         Optional<Rollout> rollout = Optional.empty();
         if (custom.has("rollout")) {
-            Json policy = custom.object("rollout");
+            JsonFields policy = custom.object("rollout");
             rollout = Optional.of(rollout(policy));
         }
         try {
@@ -85,11 +85,11 @@ record Offer(Target target, Optional<String> minimum, Optional<String> floor, Op
                     details);
             return Optional.of(new Offer(target, version(custom, "minimum"), version(custom, "floor"), rollout));
         } catch (IllegalArgumentException e) {
-            throw new Json.MalformedException(where + ": " + e.getMessage());
+            throw new JsonFields.MalformedException(where + ": " + e.getMessage());
         }
     }
 
-    private static Optional<String> version(Json custom, String key) throws Json.MalformedException {
+    private static Optional<String> version(JsonFields custom, String key) throws JsonFields.MalformedException {
         if (!custom.has(key)) {
             return Optional.empty();
         }
@@ -122,7 +122,7 @@ record Offer(Target target, Optional<String> minimum, Optional<String> floor, Op
         return name.replace('/', ':');
     }
 
-    private static Rollout rollout(Json json) throws Json.MalformedException {
+    private static Rollout rollout(JsonFields json) throws JsonFields.MalformedException {
         // "halted", since when it is, is for whoever lets it go on.
         json.refuseOthersThan(Set.of("start", "state", "phases", "windows", "halted"));
         Instant start;
@@ -139,7 +139,7 @@ record Offer(Target target, Optional<String> minimum, Optional<String> floor, Op
                     default -> throw json.wrong("state", "running, halted or recalled");
                 };
         List<Phase> phases = new ArrayList<>();
-        for (Json phase : json.objects("phases", MAX_PHASES)) {
+        for (JsonFields phase : json.objects("phases", MAX_PHASES)) {
             phase.refuseOthersThan(Set.of("share", "hours"));
             long share = phase.number("share", 0);
             if (share > WHOLE) {

@@ -24,7 +24,7 @@ import org.metaotamgr.agent.SourceException.Reason;
 import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.UpdateSource;
 import org.metaotamgr.agent.Version;
-import org.metaotamgr.http.Json;
+import org.metaotamgr.device.JsonFields;
 import org.metaotamgr.tuf.FolderStore;
 import org.metaotamgr.tuf.Limits;
 import org.metaotamgr.tuf.MetadataCache;
@@ -271,7 +271,7 @@ final class RepositorySource implements UpdateSource {
             return new Contents(client, offers(client));
         } catch (TufException e) {
             throw refusal(e);
-        } catch (Json.MalformedException e) {
+        } catch (JsonFields.MalformedException e) {
             throw new SourceException(Reason.MALFORMED, e.getMessage());
         } catch (IOException e) {
             throw new SourceException(
@@ -282,7 +282,7 @@ final class RepositorySource implements UpdateSource {
     }
 
     private static List<Offer> offers(TufClient client)
-            throws TufException, Json.MalformedException, InterruptedException {
+            throws TufException, JsonFields.MalformedException, InterruptedException {
         List<Offer> offers = new ArrayList<>();
         for (TargetFile file : client.all().values()) {
             Offer.of(file, client.remotePath(file)).ifPresent(offers::add);

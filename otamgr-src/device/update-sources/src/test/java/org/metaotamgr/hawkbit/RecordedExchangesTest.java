@@ -32,7 +32,7 @@ import org.metaotamgr.agent.Target;
 import org.metaotamgr.agent.UpdateEvent;
 import org.metaotamgr.agent.UpdateSource;
 import org.metaotamgr.agent.Verifier;
-import org.metaotamgr.http.Json;
+import org.metaotamgr.device.JsonFields;
 import org.metaotamgr.testing.WebServer;
 import org.metaotamgr.testing.Workshop;
 
@@ -209,7 +209,7 @@ class RecordedExchangesTest {
     @Test
     void aConfirmationDescribesItsActionAsADeploymentDoes() throws Exception {
         Deployment deployment = Deployment.of(
-                Json.object("confirmation", recorded("confirmation.json")),
+                JsonFields.of("confirmation", recorded("confirmation.json")),
                 "confirmation",
                 "42",
                 Optional.of("os"),
@@ -223,9 +223,10 @@ class RecordedExchangesTest {
     void overHttpsOnlyLinksWithHttpsAreTaken() throws Exception {
         String plain =
                 new String(recorded("deployment.json"), StandardCharsets.UTF_8).replace("https://cdn", "http://cdn");
-        Json json = Json.object("deployment", plain.getBytes(StandardCharsets.UTF_8));
+        JsonFields json = JsonFields.of("deployment", plain.getBytes(StandardCharsets.UTF_8));
         assertThrows(
-                Json.MalformedException.class, () -> Deployment.of(json, "deployment", "42", Optional.empty(), true));
+                JsonFields.MalformedException.class,
+                () -> Deployment.of(json, "deployment", "42", Optional.empty(), true));
         assertEquals(
                 "http://cdn.example.com/42/update.bundle?signature=abc",
                 Deployment.of(json, "deployment", "42", Optional.empty(), false)

@@ -15,6 +15,7 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.metaotamgr.agent.SourceException;
+import org.metaotamgr.device.JsonFields;
 
 /** Whatever a server answers, it is refused in bounded time and memory; tried in a JVM with as little as on a device. */
 class HostileAnswersTest {
@@ -46,12 +47,12 @@ class HostileAnswersTest {
                     String result;
                     try {
                         result = "taken: "
-                                + Json.object("answer", http.get(server.resolve(name), Map.of(), 1 << 20))
+                                + JsonFields.of("answer", http.get(server.resolve(name), Map.of(), 1 << 20))
                                         .node()
                                         .size();
                     } catch (SourceException e) {
                         result = "refused: " + e.reason() + " " + e.getMessage();
-                    } catch (Json.MalformedException e) {
+                    } catch (JsonFields.MalformedException e) {
                         result = "refused: JSON " + e.getMessage();
                     }
                     System.out.println(name + "\t" + (System.nanoTime() - start) / 1_000_000 + " ms\t" + result);

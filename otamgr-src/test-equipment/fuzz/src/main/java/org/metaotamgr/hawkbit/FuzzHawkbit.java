@@ -3,8 +3,8 @@ package org.metaotamgr.hawkbit;
 
 import java.util.Optional;
 import org.metaotamgr.agent.Version;
+import org.metaotamgr.device.JsonFields;
 import org.metaotamgr.fuzz.Input;
-import org.metaotamgr.http.Json;
 
 /** What a hawkBit server says is a deployment that can be used, or is refused with a sentence. */
 public final class FuzzHawkbit {
@@ -15,13 +15,13 @@ public final class FuzzHawkbit {
         boolean secureOnly = (input.next() & 1) == 0;
         byte[] content = input.rest();
         try {
-            Json json = Json.object("action 11", content);
+            JsonFields json = JsonFields.of("action 11", content);
             links(json);
             Deployment deployment = Deployment.of(json, "deployment", "11", Optional.empty(), secureOnly);
             Input.require(Version.isVersion(deployment.target().version()), "a version");
             String url = deployment.target().details().get("url");
             Input.require(url.startsWith("https://") || !secureOnly && url.startsWith("http://"), "a URL: " + url);
-        } catch (Json.MalformedException | Deployment.OtherActionException e) {
+        } catch (JsonFields.MalformedException | Deployment.OtherActionException e) {
             Input.require(
                     e.getMessage().contains("expected")
                             && e.getMessage().chars().noneMatch(one -> one < ' '),
@@ -29,8 +29,8 @@ public final class FuzzHawkbit {
         }
     }
 
-    private static void links(Json json) throws Json.MalformedException {
-        Json links = json.object("_links");
+    private static void links(JsonFields json) throws JsonFields.MalformedException {
+        JsonFields links = json.object("_links");
         for (String relation : new String[] {"deploymentBase", "cancelAction", "confirmationBase"}) {
             if (links.has(relation)) {
                 String href = links.object(relation).string("href");
