@@ -179,6 +179,12 @@ class Links(unittest.TestCase):
         named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)}
         self.assertEqual((used, 10), (named, len(used)))
 
+    def test_each_program_of_scripts_is_for_users_or_for_developers(self):
+        page = (ROOT / "scripts/README.md").read_text(encoding="utf-8")
+        named = [name for row in re.findall(r"^\| (`.*?) \|", page, re.M) for name in re.findall(r"`(\S+)`", row)]
+        programs = [path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and os.access(path, os.X_OK)]
+        self.assertEqual(sorted(programs), sorted(named), "expected each in one of the two tables")
+
     def test_the_timeline_shows_what_a_log_of_the_demo_tells(self):
         log = """\
 [   1.1s]   board     power on or reset: U-Boot 2023.01
