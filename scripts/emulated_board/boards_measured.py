@@ -213,15 +213,7 @@ class Board:
             table.append((name, start, size))
             starts[name] = start * MIB
             start += size
-        with open(self.disk, "wb") as out:
-            out.truncate((start + 1) * MIB)
-        build.run(
-            "sfdisk",
-            "-q",
-            self.disk,
-            input=b"label: gpt\n"
-            + "".join(f"start={first}MiB, size={size}MiB, name={name}\n" for name, first, size in table).encode(),
-        )
+        build.make_partitions(self.disk, table, start + 1)
         for name, content in parts.items():
             if content:
                 build.write_at(self.disk, content, starts[name])

@@ -835,10 +835,8 @@ def make_environment(variables):
     ).stdout
 
 
-def make_disk(
-    disk, rootfs_a, environment, settings=SETTINGS, partitions=PARTITIONS, disk_mib=DISK_MIB, signed_with=None
-):
-    """The disk as it is flashed once: slot A filled, slot B empty, environment in both copies. With a key the boot script is signed with it."""
+def make_partitions(disk, partitions, disk_mib):
+    """An empty disk with these partitions: name, start and size in MiB."""
     disk.unlink(missing_ok=True)
     with open(disk, "wb") as out:
         out.truncate(disk_mib * MIB)
@@ -849,6 +847,12 @@ def make_disk(
     )
     run("sfdisk", "-q", disk, input=table.encode())
 
+
+def make_disk(
+    disk, rootfs_a, environment, settings=SETTINGS, partitions=PARTITIONS, disk_mib=DISK_MIB, signed_with=None
+):
+    """The disk as it is flashed once: slot A filled, slot B empty, environment in both copies. With a key the boot script is signed with it."""
+    make_partitions(disk, partitions, disk_mib)
     work = disk.with_suffix(".parts")
     work.mkdir(exist_ok=True)
     script, fat, data, env = (work / n for n in ("boot.scr", "boot.fat", "data.ext4", "env"))

@@ -13,8 +13,8 @@ ENVIRONMENT_NAMES='ota_slot ota_trial ota_tries ota_txn ota_failed ota_failed_wh
 ENVIRONMENT_PATIENCE=30
 environment_written=''
 
-# environment_config_read [FILE]: sets environment_config to what fw-env-config.awk makes of fw_env.config, or of this one; fails with the reason in
-# $environment_config_problem.
+# environment_config_read [FILE]: sets environment_config to what fw-env-config.awk makes of fw_env.config, or of this one.
+# Fails with the reason in $environment_config_problem.
 environment_config_read() {
     environment_config='' environment_config_problem='' environment_file=${1:-$ENVIRONMENT_CONFIG}
     if [ ! -f "$environment_file" ] || [ ! -r "$environment_file" ]; then

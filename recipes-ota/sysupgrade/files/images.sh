@@ -69,6 +69,8 @@ image_target_read() {
 # image_pair_judged NAME SLOT: sets image_device and image_bytes, its member that belongs to this slot. To be called after slots_find.
 image_pair_judged() {
     image_numbers=''
+    disk_of "$root_number" || :
+    root_disk=$disk_found
     for image_device in "$image_a_device" "$image_b_device"; do
         image_error="image $1: $image_conf names $image_device, "
         image_number=''
@@ -84,8 +86,6 @@ image_pair_judged() {
             fi
             ;;
         esac
-        disk_of "$root_number" || :
-        root_disk=$disk_found
         disk_of "$image_number" || :
         if [ "$disk_found" != "$root_disk" ]; then
             image_error="${image_error}which is not on the disk of /"

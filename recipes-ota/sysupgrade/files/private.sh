@@ -94,8 +94,8 @@ lock_is_free() {
 }
 
 # lock_file_is_private FILE
-# Afterwards $lock_free says whether anybody holds it. Makes the lock file, and replaces one that somebody else can open or holds: a lock that no program of root's holds keeps nobody
-# apart. One that root holds is left alone, whatever its mode.
+# Makes the lock file, and replaces one that somebody else can open or holds: a lock that no program of root's holds keeps nobody
+# apart. One that root holds is left alone, whatever its mode. Afterwards $lock_free says whether nobody holds it.
 lock_file_is_private() {
     lock_tries=0
     until file_is_roots "$1" && { lock_is_free "$1" || root_has_open "$1"; }; do
