@@ -511,7 +511,17 @@ class Runner:
             self.board.wait_all(
                 [f"BOARD slot={slot} ", "hubby_state:value=1"], BOOT, fail="OTA: trial of slot .*boots left after"
             )
+        if end == model.FAILED:
+            self._wait_for_guard()
         return end
+
+    def _wait_for_guard(self):
+        """It writes down what failed beside what else starts. On the console that may have been before the last cut, or lost by it."""
+        until = time.monotonic() + BOOT
+        while self.board.shell("/etc/init.d/ota-trial-guard status")[0] != 3:
+            if time.monotonic() > until:
+                raise Surprise(f"the guard of a committed system still runs {BOOT} s after it started")
+            time.sleep(0.1)
 
     @staticmethod
     def _lines_agree(planned, cut, seen):

@@ -188,9 +188,7 @@ class AttributeClientTest {
             client.start();
             FakeDaemon.Connection connection = daemon.acceptOpen();
             told.expect("connected");
-            synchronized (log) {
-                assertTrue(log.stream().anyMatch(line -> line.contains("refused attrd: No such file")), log.toString());
-            }
+            awaitLog("cannot connect to " + socket + ": ", "refused attrd: No such file");
             connection.close();
             daemon.acceptOpen();
         }
@@ -284,19 +282,24 @@ class AttributeClientTest {
         recorder.expect("connected");
     }
 
+    /** The log has a thread of its own, so what was said before something happened may be read only after it. */
     private void awaitLog(String start) throws InterruptedException {
+        awaitLog(start, "");
+    }
+
+    private void awaitLog(String start, String part) throws InterruptedException {
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(FakeDaemon.PATIENCE_SECONDS);
         while (System.nanoTime() - until < 0) {
             synchronized (log) {
                 for (String line : log) {
-                    if (line.startsWith(start)) {
+                    if (line.startsWith(start) && line.contains(part)) {
                         return;
                     }
                 }
             }
             Thread.sleep(5);
         }
-        throw new AssertionError("not logged: " + start);
+        throw new AssertionError("not logged: " + start + "…" + part);
     }
 
     @Test
