@@ -8,6 +8,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.ZoneId;
 import java.time.ZonedDateTime;
 import java.util.ArrayDeque;
@@ -159,6 +160,8 @@ public final class Attrd implements AutoCloseable {
         server = AFUNIXServerSocket.newInstance();
         server.setDeleteOnClose(false);
         server.bind(AFUNIXSocketAddress.of(path), 16);
+        // As the real one makes it, under root's umask; the library would let everybody connect.
+        Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rwxr-xr-x"));
         log("listening on " + path);
         start("attrd-accept", new Runnable() {
             @Override
