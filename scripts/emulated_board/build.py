@@ -261,7 +261,7 @@ def control(cache, what="otamgr-control", program=BUILD / "otamgr-control", targ
     )
 
 
-def root_helper(cache, what="otamgr-root", program=BUILD / "otamgr-root", target=ARM64):
+def root_program(cache, what="otamgr-root", program=BUILD / "otamgr-root", target=ARM64):
     """What does as root what a daemon that is not root may ask for, as the recipe compiles it."""
     files = layer.RECIPES / "otamgr-user/files"
     sources = [files / "otamgr-root.c", files / "request.c", files / "request.h"]
@@ -541,6 +541,8 @@ def install_libraries(tree, target):
     """Every library that something in the tree needs and the tree does not have yet."""
     runtime = tree / "usr/lib/jvm/otamgr-runtime/lib"
     folders = [runtime, runtime / "server", *(target.root / folder / target.triplet for folder in ("lib", "usr/lib"))]
+    # systemd's own.
+    folders.append(tree / "usr/lib" / target.triplet / "systemd")
     programs = [path for path in tree.rglob("*") if path.is_file() and not path.is_symlink()]
     libraries = elf.closure(programs, folders, own=(Path(target.loader).name,))
     for name in OPENED_LIBRARIES:

@@ -250,7 +250,7 @@ class Images:
                 build.install_user(tree, helper)
 
         helper = (
-            build.root_helper(cache, "otamgr-root for this machine", FOLDER / "otamgr-root", target)
+            build.root_program(cache, "otamgr-root for this machine", FOLDER / "otamgr-root", target)
             if as_user
             else None
         )

@@ -285,7 +285,7 @@ class Builder:
 
     def with_user(self, version, name, **options):
         """A root file system whose daemon is not root."""
-        program = build.root_helper(self._cache)
+        program = build.root_program(self._cache)
 
         def not_root(tree):
             build.install_user(tree, program)
