@@ -399,6 +399,15 @@ def _verified_initramfs(cache, release):
     )
 
 
+def device_tree_of_board(out, u_boot):
+    """The device tree that QEMU makes for the board with this U-Boot, which is another one without it."""
+    from emulated_board import machine
+
+    board = [*machine.BOARD]
+    board[board.index("virt")] = f"virt,dtb-randomness=off,dumpdtb={out}"
+    run(*board, "-smp", "2", "-m", "1024", "-nographic", "-bios", u_boot, stdin=subprocess.DEVNULL)
+
+
 def verified_boot(cache, release=None):
     """U-Boot, keys, device trees and initramfs (for a kernel of that release) for boards with verified boot; U-Boot takes minutes to build."""
     maker, files = layer.ROOT / "tests/boot/build-u-boot", layer.RECIPES / "u-boot/files"
@@ -413,12 +422,8 @@ def verified_boot(cache, release=None):
         verified.make_key(key, development=True)
 
     def trees(out):
-        from emulated_board import machine
-
         made = out.with_suffix(".dump")
-        board = [*machine.BOARD]
-        board[board.index("virt")] = f"virt,dtb-randomness=off,dumpdtb={made}"
-        run(*board, "-smp", "2", "-m", "1024", "-nographic", "-bios", u_boot, stdin=subprocess.DEVNULL)
+        device_tree_of_board(made, u_boot)
         run("dtc", "-q", "-I", "dtb", "-O", "dtb", "-o", device_tree, made)
         run("dtc", "-q", "-I", "dtb", "-O", "dtb", "-p", "8192", "-o", out, made)
         made.unlink()
@@ -468,8 +473,8 @@ def build_runtime(folder, target=ARM64):
     run(*target.emulator, folder / "bin/java", "-Xshare:dump", stdout=subprocess.DEVNULL)
 
 
-def _install_modules(release, names, folder, root=ROOT_ARM64):
-    folder.mkdir(parents=True)
+def install_modules(release, names, folder, root=ROOT_ARM64):
+    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (module,) = (root / "lib/modules" / release).rglob(f"{name}.ko")
         shutil.copy(module, folder)
@@ -487,7 +492,7 @@ def build_initramfs(
     shutil.copy(init, tree / "init")
     for program in programs:
         _install(program, tree / "bin" / program.name, 0o755)
-    _install_modules(release, modules, tree / "modules", root)
+    install_modules(release, modules, tree / "modules", root)
     (tree / "modules/order").write_text("".join(f"{m}.ko\n" for m in modules))
     names = "".join(f"{p.relative_to(tree)}\n" for p in sorted(tree.rglob("*")))
     packed = subprocess.run(
@@ -621,7 +626,7 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
         shutil.copy(target.root / "boot" / f"vmlinuz-{release}", tree / "boot/Image")
         shutil.copy(initramfs, tree / "boot/initrd")
         shutil.rmtree(tree / "lib/modules")
-        _install_modules(release, ROOTFS_MODULES, tree / "lib/modules")
+        install_modules(release, ROOTFS_MODULES, tree / "lib/modules")
 
     shutil.copytree(runtime, tree / "usr/lib/jvm/otamgr-runtime", symlinks=True)
     (tree / "usr/bin/java").symlink_to("../lib/jvm/otamgr-runtime/bin/java")

@@ -192,13 +192,13 @@ class Machine(Console):
 class Board(Machine):
     """A machine with network whose system's commands are typed on its serial console."""
 
-    def __init__(self, disk, log, on_line=None):
+    def __init__(self, disk, log, on_line=None, **options):
         self._watched = on_line or (lambda line: None)
         self._answer = None
         self._collected = []
         self._answered = threading.Event()
         self._questions = 0
-        super().__init__(disk, log, on_line=self._listen, network=True, skip_autoboot_delay=True)
+        super().__init__(disk, log, on_line=self._listen, network=True, skip_autoboot_delay=True, **options)
 
     def _listen(self, line):
         self._watched(line)

@@ -35,7 +35,7 @@ def without_kernel(tree):
     (tree / "boot/Image").write_bytes(b"this is not a kernel\n" * 1000)
 
 
-def _panic(tree):
+def panic(tree):
     start = tree / "etc/init.d/rcS"
     start.write_text(
         start.read_text().replace(
@@ -64,12 +64,12 @@ def short_trial(tree):
     config.write_text(config.read_text().replace('"deadlineSeconds": 1500', '"deadlineSeconds": 45', 1))
 
 
-def _without_jvm_and_soon_over(tree):
+def without_jvm_and_soon_over(tree):
     without_jvm(tree)
     short_trial(tree)
 
 
-def _unhealthy_and_soon_over(tree):
+def unhealthy_and_soon_over(tree):
     unhealthy(tree)
     short_trial(tree)
 
@@ -97,15 +97,15 @@ FAULTS = {
         spoil=without_kernel,
         reason=r"rolled-back .*load-failed",
     ),
-    "panic": Fault("the update's kernel panics on every boot: the tries run out", spoil=_panic, reason=r"rolled-back "),
+    "panic": Fault("the update's kernel panics on every boot: the tries run out", spoil=panic, reason=r"rolled-back "),
     "no-otamgr": Fault(
         "the update's JVM cannot start: the guard ends the trial without any Java",
-        spoil=_without_jvm_and_soon_over,
+        spoil=without_jvm_and_soon_over,
         reason=r"rolled-back .*last-words=.*libjvm\.so.*not committed before the deadline",
     ),
     "unhealthy": Fault(
         "a health check of the update never passes: otamgr says which one and gives up the trial",
-        spoil=_unhealthy_and_soon_over,
+        spoil=unhealthy_and_soon_over,
         reason=r"health-failed .*check=50-net why=\"exit status 1: no route from slot b\"",
     ),
     "power-cut": Fault(

@@ -32,6 +32,15 @@ DEATHS = {
         "[    2.0] Run /sbin/init as init process\n[    2.1] Kernel panic - not syncing: No working init found.\n",
         "Kernel panic - not syncing: No working init found.",
     ),
+    "a first process that gives up": (
+        "<12>[    1.2] initramfs: slot b has no /sbin/init\n<0>[    1.3] Kernel panic - not syncing: Attempted to kill init! "
+        "exitcode=0x00000100\n",
+        "initramfs: slot b has no /sbin/init (Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100)",
+    ),
+    "a first process that crashes after it said something": (
+        "<12>[    1.2] init: the clock is not set\n" + PANIC,
+        "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b",
+    ),
     "an oops": (
         "[    9.1] Unable to handle kernel NULL pointer dereference at virtual address 0000000000000008\n[    9.2] Modules linked in: wlan\n",
         "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000008",
@@ -46,6 +55,19 @@ DEATHS = {
         "Java Runtime Environment:\nJan  1 00:00:20 board user.err otamgr: #\nJan  1 00:00:20 board user.err otamgr: #  SIGSEGV (0xb) "
         "at pc=0x0000ffff8c0d1f2c, pid=214, tid=215\n",
         "SIGSEGV (0xb) at pc=0x0000ffff8c0d1f2c, pid=214, tid=215",
+    ),
+    "a crash of Java with the whole report": (
+        "board otamgr: #  SIGSEGV (0xb) at pc=0x0000ffff8c0d1f2c, pid=214, tid=215\nboard otamgr:      bool UseCompressedOops"
+        "                        = true\n",
+        "SIGSEGV (0xb) at pc=0x0000ffff8c0d1f2c, pid=214, tid=215",
+    ),
+    "a report of Java without its head": (
+        "board otamgr:      bool UseCompressedOops                        = true\nboard otamgr: END.\n",
+        "board otamgr: END.",
+    ),
+    "an oops of another architecture": (
+        "[    9.1] Oops: 0002 [#1] PREEMPT SMP\n[    9.2] Modules linked in: wlan\n",
+        "Oops: 0002 [#1] PREEMPT SMP",
     ),
     "no heap": (
         "board otamgr: java.lang.OutOfMemoryError: Java heap space\nboard otamgr: Terminating due to java.lang.OutOfMemoryError\n",
@@ -96,6 +118,14 @@ DEATHS = {
     "a watchdog": (
         "[    1.0] watchdog: watchdog0: watchdog did not stop!\n[    2.0] eth0: up\n",
         "watchdog: watchdog0: watchdog did not stop!",
+    ),
+    "a watchdog of the kernel": (
+        "<2>[   30.1] softdog: Initiating system reboot\n<6>[   30.2] reboot: x\n",
+        "softdog: Initiating system reboot",
+    ),
+    "a program that crashes where the kernel says nothing": (
+        "board user.notice app: Segmentation fault\nboard user.notice platform: up\n",
+        "board user.notice app: Segmentation fault",
     ),
     "a disk that is full": (
         "board hubby: write /data/hub.db: No space left on device\nboard hubby: bye\n",
@@ -162,6 +192,26 @@ def followed(factory):
     equal(board.run("/sbin/ota-slot", "commit").code, 0, "commit")
     equal(board.finish(guard).code, 0, "guard")
     equal([path.name for path in kept(board).parent.iterdir() if path.name != "seen"], [], "left after the commit")
+
+
+@promise("of a crash of Java that says more than is kept, the head is kept")
+def long_report(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=86400))
+    log = board.root / "var/log/messages"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    head = "board otamgr: # A fatal error has been detected by the Java Runtime Environment:\nboard otamgr: #\n"
+    crash = "board otamgr: #  SIGSEGV (0xb) at pc=0x0000ffff8c0d1f2c, pid=214, tid=215"
+    log.write_text(f"board otamgr: #\n{head}{crash}\n" + "board otamgr: bool UseCompressedOops = true\n" * 2000)
+    equal(board.run(GUARD, "--once").code, 0, "guard")
+    guard = board.start(GUARD)
+    end = time.monotonic() + patience()
+    while not kept(board).exists():
+        true(time.monotonic() < end, "nothing is kept")
+        time.sleep(0.05)
+    guard.kill()
+    board.finish(guard)
+    lines = kept(board).read_text().splitlines()
+    equal((lines.count(crash), lines[-1]), (1, "board otamgr: bool UseCompressedOops = true"), "kept")
 
 
 @promise("a guard that is killed leaves nobody who keeps its descriptors, and nobody but the timekeeper stays")

@@ -16,10 +16,30 @@ LAST_WORDS_SYSTEM_LOG=/var/log/messages
 # Seconds between two looks, and how much of each log is kept: 64 KiB of /data at most for each of the two files.
 LAST_WORDS_EVERY=2
 LAST_WORDS_BYTES=16384
+# In which so much of the end of the system's log is looked for the head of a report that is longer.
+LAST_WORDS_SEARCHED=262144
 
 # last_words_text: on standard input, without bytes that are no text; the last ones of them.
 last_words_text() {
     tail -c "$LAST_WORDS_BYTES" | text_only
+}
+
+# last_words_logged: the end of the system's log; fails where there is none.
+last_words_logged() {
+    if command -v journalctl >/dev/null; then
+        limited journalctl -q -b -n 2000 --no-pager -o short
+    elif [ -f "$LAST_WORDS_SYSTEM_LOG" ]; then
+        tail -c "$LAST_WORDS_SEARCHED" "$LAST_WORDS_SYSTEM_LOG"
+    elif command -v logread >/dev/null; then
+        limited logread
+    else
+        return 1
+    fi
+} 2>/dev/null
+
+# last_words_of_java: of the log on standard input, how the last report of a crash begins, which goes on for 60 KiB about everything else.
+last_words_of_java() {
+    tail -c "$LAST_WORDS_SEARCHED" | grep -F -A 2 'A fatal error has been detected by the Java Runtime' | tail -n 3 | text_only
 }
 
 # last_words_said: the ends of the logs of this system.
@@ -27,16 +47,9 @@ last_words_said() {
     echo '== kernel'
     # With levels, which tell what was only said in passing.
     { limited dmesg -r || limited dmesg; } 2>/dev/null | last_words_text
-    if command -v journalctl >/dev/null; then
-        echo '== journal'
-        limited journalctl -q -b -n 200 --no-pager -o short 2>/dev/null | last_words_text
-    elif [ -f "$LAST_WORDS_SYSTEM_LOG" ]; then
-        echo '== system log'
-        last_words_text <"$LAST_WORDS_SYSTEM_LOG"
-    elif command -v logread >/dev/null; then
-        echo '== system log'
-        limited logread 2>/dev/null | last_words_text
-    fi
+    echo '== system log'
+    last_words_logged | last_words_of_java
+    last_words_logged | last_words_text
 }
 
 # last_words_placed FILE: standard input becomes FILE, and is on the medium.
