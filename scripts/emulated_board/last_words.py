@@ -387,7 +387,7 @@ class Rack:
 def main():
     parser = options.Parser(
         prog="scripts/last-words",
-        description="Gives one emulated board update after update, each of which dies in another way. The board comes back on its old system "
+        description="Gives one emulated board update after update, each of which dies in another way. The board returns to its old system "
         "each time, and has to say why: what ota-why answers must hold the line that decides.",
         epilog="kinds:\n"
         + "\n".join(f"  {name:<16} {death.about}" for name, death in DEATHS.items())
