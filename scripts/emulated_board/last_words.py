@@ -87,7 +87,7 @@ def _service_without_module(tree):
 
 def _service_that_needs_all_memory(tree):
     # Nothing else is to be killed for it.
-    _service(tree, "echo 1000 >/proc/self/oom_score_adj\ntail /dev/zero")
+    _service(tree, "echo 1000 >/proc/self/oom_score_adj\ndd if=/dev/zero of=/dev/null bs=960M count=1")
 
 
 def _java_crashes(tree):
@@ -236,7 +236,7 @@ DEATHS = {
     "unhealthy": Death("a health check that fails", r"no route from slot b", scenario.unhealthy_and_soon_over),
     "memory": Death(
         "an application that takes all memory",
-        r"It said last: Out of memory: Killed process \d+ \(tail\)",
+        r"It said last: Out of memory: Killed process \d+ \(dd\)",
         _service_that_needs_all_memory,
     ),
     "crash": Death("an application that crashes", r"It said last: .*Segmentation fault", _service_that_crashes),
