@@ -194,6 +194,16 @@ def followed(factory):
     equal([path.name for path in kept(board).parent.iterdir() if path.name != "seen"], [], "left after the commit")
 
 
+@promise("what a system said is also kept when its deadline has passed before anybody listened")
+def at_the_deadline(factory):
+    board = on_trial(factory, change=settings(COMMIT_DEADLINE=1, REBOOT_GRACE=1))
+    log = board.root / "var/log/messages"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("board app: Segmentation fault\n")
+    equal(board.run(GUARD, "--once").code, 20, "guard")
+    true("board app: Segmentation fault" in kept(board).read_text().splitlines(), "what is kept")
+
+
 @promise("of a crash of Java that says more than is kept, the head is kept")
 def long_report(factory):
     board = on_trial(factory, change=settings(COMMIT_DEADLINE=86400))

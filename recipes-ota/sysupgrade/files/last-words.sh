@@ -62,6 +62,12 @@ last_words_possible() {
     journal_is_possible && [ ! -L "$LAST_WORDS" ] && mkdir -p "$LAST_WORDS" && chmod 700 "$LAST_WORDS"
 } 2>/dev/null
 
+# last_words_taken TXN: as the logs are now.
+last_words_taken() {
+    case $1 in '' | */* | .*) return 0 ;; esac
+    if last_words_possible; then last_words_said | last_words_placed "$LAST_WORDS/$1.said" || :; fi
+} 2>/dev/null
+
 # last_words_followed TXN: as long as the program lives that has started it.
 last_words_followed() {
     last_words_before=''
