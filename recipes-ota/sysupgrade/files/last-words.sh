@@ -13,7 +13,7 @@
 LAST_WORDS=${BOOT_STATE_JOURNAL%/*}/last-words
 LAST_WORDS_PSTORE=/sys/fs/pstore
 LAST_WORDS_SYSTEM_LOG=/var/log/messages
-# Seconds between two looks, and how much of each log is kept: 64 KiB of /data at most for each of the two files.
+# Seconds between two looks at least, and how much of each log is kept: 64 KiB of /data at most for each of the two files.
 LAST_WORDS_EVERY=2
 LAST_WORDS_BYTES=16384
 # In which so much of the end of the system's log is looked for the head of a report that is longer.
@@ -48,8 +48,9 @@ last_words_said() {
     # With levels, which tell what was only said in passing.
     { limited dmesg -r || limited dmesg; } 2>/dev/null | last_words_text
     echo '== system log'
-    last_words_logged | last_words_of_java
-    last_words_logged | last_words_text
+    last_words_log=$(last_words_logged) || return 0
+    printf '%s\n' "$last_words_log" | last_words_of_java
+    printf '%s\n' "$last_words_log" | last_words_text
 }
 
 # last_words_placed FILE: standard input becomes FILE, and is on the medium.
@@ -72,12 +73,15 @@ last_words_taken() {
 last_words_followed() {
     last_words_before=''
     while kill -0 $$ 2>/dev/null; do
+        read -r last_words_begun _ </proc/uptime
         last_words_now=$(last_words_said)
         if [ "$last_words_now" != "$last_words_before" ]; then
             printf '%s\n' "$last_words_now" | last_words_placed "$LAST_WORDS/$1.said" || :
             last_words_before=$last_words_now
         fi
-        sleep "$LAST_WORDS_EVERY"
+        # On a slow board, where a look takes seconds, at most a fifth of the time.
+        read -r last_words_ended _ </proc/uptime
+        sleep $((LAST_WORDS_EVERY + 4 * (${last_words_ended%.*} - ${last_words_begun%.*})))
     done
 }
 
