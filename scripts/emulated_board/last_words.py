@@ -389,7 +389,7 @@ def main():
         prog="scripts/last-words",
         description="Gives one emulated board update after update, each of which dies in another way. The board returns to its old system "
         "each time, and has to say why: what ota-why answers must hold the line that decides.",
-        epilog="kinds:\n"
+        epilog="examples:\n  scripts/last-words\n  scripts/last-words panic watchdog\n\nkinds:\n"
         + "\n".join(f"  {name:<16} {death.about}" for name, death in DEATHS.items())
         + "\n\nexit status: 0 every answer holds its line, 1 one does not, 2 usage",
     )

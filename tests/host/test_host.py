@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the scripts for a build host say on a machine that lacks something: one sentence with what to do, before anything is installed."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -196,9 +197,13 @@ class Host(unittest.TestCase):
             environment = {**os.environ, "TERM": terminal, "PYTHONPATH": str(ROOT / "scripts")}
             subprocess.run([sys.executable, "-B", "-c", program], stdout=follower, env=environment, check=True)
             os.close(follower)
-            found = os.read(leader, 65536).decode()
+            found = b""
+            # What was written arrives piece by piece; the end is an error, as the other side is closed.
+            with contextlib.suppress(OSError):
+                while piece := os.read(leader, 65536):
+                    found += piece
             os.close(leader)
-            return found
+            return found.decode()
 
         for columns in (30, 60, 200):
             with self.subTest(columns=columns):
