@@ -105,6 +105,12 @@ def _jar_is_cut_off(tree):
     scenario.short_trial(tree)
 
 
+def _unhealthy(tree):
+    scenario.unhealthy(tree)
+    # Only a daemon that runs can say so, and on a busy machine that takes a while.
+    scenario.short_trial(tree, 180)
+
+
 def _settings_are_no_json(tree):
     scenario.short_trial(tree)
     config = tree / "etc/otamgr/otamgr.json"
@@ -233,7 +239,7 @@ DEATHS = {
     "java-crashes": Death("a Java runtime that crashes", r"It said last: .*SIGSEGV \(0xb\) at pc=0x", _java_crashes),
     "jar": Death("a jar that is cut off", r"It said last: .*(otamgr\.jar|main class)", _jar_is_cut_off),
     "settings": Death("settings that are no JSON", r"It said last: .*otamgr\.json", _settings_are_no_json),
-    "unhealthy": Death("a health check that fails", r"no route from slot b", scenario.unhealthy_and_soon_over),
+    "unhealthy": Death("a health check that fails", r"no route from slot b", _unhealthy),
     "memory": Death(
         "an application that takes all memory",
         r"It said last: Out of memory: Killed process \d+ \(dd\)",

@@ -55,13 +55,13 @@ def unhealthy(tree):
     check.chmod(0o755)
 
 
-def short_trial(tree):
+def short_trial(tree, seconds=60):
     """Deadlines for an update that is going to miss them: the daemon's a little before the guard's, as the layer has it."""
     (tree / "etc/otamgr/trial.conf").write_text(
-        "# This system is waited for until its deadline.\nCOMMIT_DEADLINE=60\nTRIAL_TRIES=2\n"
+        f"# This system is waited for until its deadline.\nCOMMIT_DEADLINE={seconds}\nTRIAL_TRIES=2\n"
     )
     config = tree / "etc/otamgr/otamgr.json"
-    config.write_text(config.read_text().replace('"deadlineSeconds": 1500', '"deadlineSeconds": 45', 1))
+    config.write_text(config.read_text().replace('"deadlineSeconds": 1500', f'"deadlineSeconds": {seconds - 15}', 1))
 
 
 def without_jvm_and_soon_over(tree):
