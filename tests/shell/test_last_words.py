@@ -136,6 +136,15 @@ DEATHS = {
         "board daemon.info init: The system is going down NOW!\n",
         "board hubby: cannot reach the cloud, error 7",
     ),
+    "a program of another machine": (
+        'board app: /usr/bin/app: line 1: syntax error: unexpected "("\nboard otamgr: health_check_failed:check=50-app\n',
+        'board app: /usr/bin/app: line 1: syntax error: unexpected "("',
+    ),
+    "a health check that fails": (
+        "board otamgr: health_check_failed:check=50-net,reason=exit status 1: no route\n"
+        "board otamgr: reboot_reason:reason=ota_health_failed\nboard otamgr: reboot:command=/sbin/reboot\n",
+        "board otamgr: health_check_failed:check=50-net,reason=exit status 1: no route",
+    ),
     "a power cut": ("[    8.0] eth0: link up\n[    9.0] random: crng init done\n", "random: crng init done"),
     "one that only spoke by the way": (
         "<6>[    0.1] efi: UEFI not found.\n<5>[    0.2] Error: none\n<4>[    0.3] x: probe failed\n<6>[    0.4] y: failed\n",

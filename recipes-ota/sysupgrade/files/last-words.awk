@@ -31,8 +31,8 @@ text == "" { next }
 # Levels from 8 on are not the kernel's own.
 level >= 8 && !by_the_way { said = text }
 
-# What this guard and the reboot say of themselves.
-text ~ /ota-trial-guard|reboot: Restarting|(The system is|Rebooting|going) down|sent SIG(TERM|KILL) to all|Requesting system reboot/ { next }
+# What the guard, the daemon that gives up and the reboot say of themselves.
+text ~ /ota-trial-guard|otamgr: (reboot_reason|reboot_scheduled|reboot):|reboot: Restarting|(The system is|Rebooting|going) down|sent SIG(TERM|KILL) to all|Requesting system reboot/ { next }
 
 text ~ /Kernel panic - not syncing/ {
     sub(/^.*Kernel panic/, "Kernel panic", text)
@@ -50,7 +50,7 @@ text ~ /verity.*(corrupt|invalid)|(EXT4-fs|SQUASHFS|erofs).*(error|ERROR)|I\/O e
 text ~ /segfault at|Segmentation fault|unhandled .*(fault|exception)|general protection|SIG(SEGV|BUS|ILL|ABRT)/ { heard(60, text); next }
 text ~ /OutOfMemoryError|Exception in thread|NoClassDefFoundError|UnsatisfiedLinkError|UnsupportedClassVersionError|Could not find or load/ { heard(55, text); next }
 text ~ /respawning too fast|Failed to start|Failed with result|Dependency failed|[Tt]imed out|start operation timed/ { heard(50, text); next }
-text ~ /modprobe:|insmod:|Module .* not found|(can't|cannot|could not|failed to) (load|insert)|error while loading shared libraries/ { heard(45, text); next }
+text ~ /modprobe:|insmod:|Module .* not found|(can't|cannot|could not|failed to) (load|insert)|error while loading shared libraries|[Ee]xec format error|: syntax error: / { heard(45, text); next }
 by_the_way { heard(10, text); next }
 text ~ /[Ff]atal|FATAL|[Cc]ritical|not found|No such file|Read-only file system|No space left/ { heard(40, text); next }
 text ~ /[Ee]rror|ERROR|[Ff]ailed|FAILED/ { heard(30, text); next }
