@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a recipe of the layer puts into an image, done by the recipe's own do_install, users and services: so that a board cannot differ from it."""
+"""What a recipe of the layer puts into an image, by its own do_install, users and services: so that a board cannot differ."""
 
 import re
 import shlex

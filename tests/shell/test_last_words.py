@@ -172,6 +172,16 @@ def kept(board, name="T.said"):
     return board.root / "data/otamgr/last-words" / name
 
 
+def listening(board):
+    """A guard that has kept something."""
+    guard = board.start(GUARD)
+    end = time.monotonic() + patience()
+    while not kept(board).exists():
+        true(time.monotonic() < end, "nothing is kept")
+        time.sleep(0.05)
+    return guard
+
+
 def memory_over_reset(board, **records):
     """As pstore: a file system of its own."""
     place = board.root / "sys/fs/pstore"
@@ -222,11 +232,7 @@ def long_report(factory):
     crash = "board otamgr: #  SIGSEGV (0xb) at pc=0x0000ffff8c0d1f2c, pid=214, tid=215"
     log.write_text(f"board otamgr: #\n{head}{crash}\n" + "board otamgr: bool UseCompressedOops = true\n" * 2000)
     equal(board.run(GUARD, "--once").code, 0, "guard")
-    guard = board.start(GUARD)
-    end = time.monotonic() + patience()
-    while not kept(board).exists():
-        true(time.monotonic() < end, "nothing is kept")
-        time.sleep(0.05)
+    guard = listening(board)
     guard.kill()
     board.finish(guard)
     lines = kept(board).read_text().splitlines()
@@ -236,12 +242,9 @@ def long_report(factory):
 @promise("a guard that is killed leaves nobody who keeps its descriptors, and nobody but the timekeeper stays")
 def left_behind(factory):
     board = on_trial(factory, change=settings(COMMIT_DEADLINE=86400))
-    guard = board.start(GUARD)
-    end = time.monotonic() + patience()
-    while not kept(board).exists():
-        true(time.monotonic() < end, "nothing is kept")
-        time.sleep(0.05)
+    guard = listening(board)
     guard.kill()
+    end = time.monotonic() + patience()
     # Its output ends with it, whoever else still runs.
     equal(board.finish(guard).code, -signal.SIGKILL, "guard")
     while len(left := [pid for pid in board.everything_running() if b"ota-trial-guard" in command_of(pid)]) > 1:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The units of the layer under a real systemd: the emulated board boots with what the recipes install, and with a daemon that is not root."""
+"""The layer's units under a real systemd: the emulated board boots what the recipes install, with a daemon that is not root."""
 
 import re
 import sys
@@ -197,7 +197,7 @@ class Running(Booted):
 
 
 class Updated(Booted):
-    """Hubby offers an update; the daemon and otamgr-root are restarted while it is written; the board reboots by itself, tries it and commits it."""
+    """Hubby offers an update; daemon and otamgr-root are restarted while it is written; the board reboots, tries and commits it."""
 
     @classmethod
     def setUpClass(cls):
