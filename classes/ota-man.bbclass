@@ -4,6 +4,7 @@
 # PN-doc and PN-bash-completion, which no image has unless it is asked to.
 #
 # OTA_MAN_PAGES names shell scripts in S, each with a summary: "ota-slot=state of the slots; ota-why=how an update ended"
+# OTA_MAN_PARTS names folders with parts of the scripts that other recipes install.
 # OTA_MAN_PROGRAMS names programs of other recipes that the scripts want to find beside their parts before they say anything.
 
 # Not OpenEmbedded's class for it, which has bash-completion built for every image: who wants this has that.
@@ -20,9 +21,10 @@ python ota_man_install () {
     parts = os.path.join(d.getVar('WORKDIR'), 'ota-man')
     bb.utils.remove(parts, True)
     bb.utils.mkdirhier(parts)
-    for name in os.listdir(source):
-        if os.path.isfile(os.path.join(source, name)):
-            shutil.copy(os.path.join(source, name), parts)
+    for folder in [source] + (d.getVar('OTA_MAN_PARTS') or '').split():
+        for name in os.listdir(folder):
+            if os.path.isfile(os.path.join(folder, name)):
+                shutil.copy(os.path.join(folder, name), parts)
     for name in (d.getVar('OTA_MAN_PROGRAMS') or '').split():
         with open(os.path.join(parts, name), 'w') as f:
             f.write('#!/bin/sh\nexit 1\n')
@@ -41,4 +43,4 @@ python ota_man_install () {
             f.write(otamgr.man.completion(name, done.stdout))
 }
 do_install[postfuncs] += "ota_man_install"
-do_install[vardeps] += "OTA_MAN_PAGES OTA_MAN_PROGRAMS"
+do_install[vardeps] += "OTA_MAN_PAGES OTA_MAN_PARTS OTA_MAN_PROGRAMS"

@@ -45,6 +45,8 @@ SRC_URI = "\
     file://doctor.awk \
     file://json.awk \
     file://trial.conf \
+    file://kernel.sh;subdir=of-ota-data \
+    file://mounts.awk;subdir=of-ota-data \
 "
 # UNPACKDIR is wrynose's, scarthgap has none.
 S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
@@ -52,6 +54,8 @@ S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
 inherit ota-man systemd update-rc.d
 
 OTA_MAN_PROGRAMS = "ota-content ota-limit"
+# Those that ota-data brings.
+OTA_MAN_PARTS = "${S}/of-ota-data"
 OTA_MAN_PAGES = "\
     sysupgrade=writes a system update into the inactive slot; \
     ota-slot=which slot runs, and what is tried, committed or given up; \

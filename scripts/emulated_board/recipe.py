@@ -42,12 +42,13 @@ class Recipe:
     def _unpacked(self, folder):
         places = [self._path.parent / "files", layer.ROOT]
         places += [self._path.parent / path for path in re.findall(r"\$\{THISDIR\}/([^:\s$]+/files)", self._text)]
-        for name in re.findall(r"file://([^\s\"]+)", self._one(r'^SRC_URI = "(.*?)"')):
+        for name, subdir in re.findall(r"file://([^\s\";]+)(?:;subdir=(\S+))?", self._one(r'^SRC_URI = "(.*?)"')):
             source = next((place / name for place in places if (place / name).exists()), None)
             if source is None:
                 raise RuntimeError(f"{self._path}: {name} is in none of {', '.join(map(str, places))}")
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).symlink_to(source)
+            target = folder / subdir / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(source)
 
     def install(self, tree, built=()):
         """Into a root file system whose /bin, /sbin and /lib are those of /usr; `built` are the files that do_compile would have made."""

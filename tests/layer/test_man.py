@@ -2,6 +2,7 @@
 """Manual pages and completion: made from the help texts, for every command of the device."""
 
 import re
+import shutil
 import subprocess
 
 from metadata import ROOT, MetadataCase, otamgr
@@ -12,10 +13,15 @@ COMMANDS = ("ota-doctor", "ota-slot", "ota-trial-guard", "ota-verify", "ota-why"
 class Manual(MetadataCase):
     def setUp(self):
         super().setUp()
-        d = self.parsed(
-            "recipes-ota/sysupgrade/sysupgrade_0.2.0.bb",
-            self.configuration(PV="0.2.0", UNPACKDIR=str(ROOT / "recipes-ota/sysupgrade/files")),
-        )
+        recipe, unpacked = "recipes-ota/sysupgrade/sysupgrade_0.2.0.bb", self.folder / "unpacked"
+        d = self.parsed(recipe, self.configuration(PV="0.2.0", UNPACKDIR=str(unpacked)))
+        # What the recipe does not name is not there when it is built.
+        for entry in d.getVar("SRC_URI").split():
+            name, _, options = entry.removeprefix("file://").partition(";")
+            folder = unpacked / options.removeprefix("subdir=")
+            folder.mkdir(parents=True, exist_ok=True)
+            source = (ROOT / recipe).parent / "files" / name
+            shutil.copy(source if source.exists() else ROOT / name, folder)
         self.run_function("ota_man_install", d)
         self.pages = {path.stem: path for path in (self.folder / "image/usr/share/man/man8").iterdir()}
         self.completions = {
