@@ -505,6 +505,21 @@ def other_slot(factory):
     expect(board, "other-slot", "warning", "without /sbin/init")
 
 
+@promise(
+    "ota-doctor unmounts the other slot and leaves nothing behind where /tmp is a link, as with OpenEmbedded's sysvinit"
+)
+def temporary_files_behind_a_link(factory):
+    board = factory.board()
+    run("umount", board.root / "tmp")
+    (board.root / "tmp").rmdir()
+    (board.root / "var/volatile/tmp").mkdir(parents=True)
+    run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", board.root / "var/volatile/tmp")
+    (board.root / "tmp").symlink_to("var/volatile/tmp")
+    made_healthy(board)
+    board.slots_are_watched = True
+    expect(board, "other-slot", "ok", "slot b holds a system without marker, as it was flashed")
+
+
 @promise("ota-doctor leaves the other slot alone while an update is being written, and repairs nothing")
 def while_updating(factory):
     board = healthy(factory)
