@@ -68,7 +68,7 @@ public record AgentConfig(
                 callbacks(root.object("callback").warnAboutOthersThan(CALLBACK_KEYS)),
                 root.object("source"),
                 polling,
-                Fetching.of(when, isLater, helper.isPresent()));
+                Fetching.of(when, isLater));
     }
 
     private static RetryPolicy retry(ConfigObject retry, Path storage) throws ConfigException {

@@ -40,9 +40,8 @@ public record Fetching(Streaming streaming, long bytesPerSecond) {
      *
      * @param polling the object that has the keys
      * @param isLater whether installing comes at another time than pulling
-     * @param isAsked whether sysupgrade is run by somebody else, who hands nothing on to it
      */
-    static Fetching of(ConfigObject polling, boolean isLater, boolean isAsked) throws ConfigException {
+    static Fetching of(ConfigObject polling, boolean isLater) throws ConfigException {
         String word = polling.string(STREAMING, "auto");
         Streaming streaming =
                 switch (word) {
@@ -52,8 +51,7 @@ public record Fetching(Streaming streaming, long bytesPerSecond) {
                     default -> throw polling.wrong(STREAMING, "auto, always or never", polling.get(STREAMING));
                 };
         return new Fetching(
-                isAsked ? Streaming.NEVER : streaming,
-                polling.number(LIMIT, "number of kilobytes a second", 0, MAX_KILOBYTES, 0) * 1000L);
+                streaming, polling.number(LIMIT, "number of kilobytes a second", 0, MAX_KILOBYTES, 0) * 1000L);
     }
 
     /** As another progress, but no faster than the limit. */

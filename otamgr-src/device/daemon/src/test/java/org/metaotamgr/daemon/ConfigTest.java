@@ -99,7 +99,7 @@ class ConfigTest {
                         3_000_000),
                 agent.polling());
         // Nobody hands anything on to a sysupgrade that the helper runs.
-        assertEquals(new Fetching(Fetching.Streaming.NEVER, 200_000), agent.fetching());
+        assertEquals(new Fetching(Fetching.Streaming.ALWAYS, 200_000), agent.fetching());
         assertEquals(
                 new OtamgrConfig(
                         Path.of("/run/a"),
