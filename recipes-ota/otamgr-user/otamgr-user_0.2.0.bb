@@ -12,6 +12,7 @@ SRC_URI = "\
     file://otamgr-root.c \
     file://request.c \
     file://request.h \
+    file://agent-memory \
     file://otamgr-root.init \
     file://otamgr-root.service \
     file://50-user.conf \
@@ -26,6 +27,13 @@ inherit systemd update-rc.d useradd
 USERADD_PACKAGES = "${PN}"
 USERADD_PARAM:${PN} = "--system --no-create-home --home-dir / --shell /sbin/nologin --user-group otamgr"
 
+# What added the user need not be on the device, whose image is updated as a whole: shadow would bring another login, su and passwd.
+python otamgr_user_without_shadow () {
+    rdepends = bb.utils.explode_deps(d.getVar('RDEPENDS:' + d.getVar('PN')))
+    d.setVar('RDEPENDS:' + d.getVar('PN'), ' '.join(name for name in rdepends if name != d.getVar('MLPREFIX') + 'shadow'))
+}
+PACKAGESPLITFUNCS += "otamgr_user_without_shadow"
+
 do_configure[noexec] = "1"
 do_compile[cleandirs] = "${B}"
 
@@ -35,6 +43,7 @@ do_compile () {
 
 do_install () {
     install -D -m 0755 ${B}/otamgr-root ${D}${nonarch_libdir}/otamgr/otamgr-root
+    install -m 0755 ${S}/agent-memory ${D}${nonarch_libdir}/otamgr/agent-memory
     install -D -m 0644 ${S}/20-user.json ${D}${sysconfdir}/otamgr/conf.d/20-user.json
 
     if ${@bb.utils.contains('DISTRO_FEATURES', 'sysvinit', 'true', 'false', d)}; then

@@ -74,7 +74,7 @@ class Demo:
         # What was not fetched yet takes no room.
         session.run(
             "(otamgr pull >/dev/null 2>&1 &) ; "
-            f'until [ "$(stat -c %b /data/otamgr/updates/*/update.blocks.part 2>/dev/null || echo 0)" -gt {CUT_AT // 512} ]; do '
+            f'until [ "$(stat -c %b /data/otamgr-agent/updates/*/update.blocks.part 2>/dev/null || echo 0)" -gt {CUT_AT // 512} ]; do '
             "usleep 20000; done",
             0,
         )
@@ -118,7 +118,7 @@ class Demo:
                 ("install-post", "OK"),
             ],
         )
-        session.run("cat /data/otamgr/current-target; otamgr status", 0)
+        session.run("cat /data/otamgr-agent/current-target; otamgr status", 0)
 
     def _back_and_forth(self, session):
         for slot, version in (("a", "1.0"), ("b", "2.0")):

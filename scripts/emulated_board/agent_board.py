@@ -93,7 +93,7 @@ def made_by():
 def with_agent(tree, version):
     """The files that the build writes into a system whose updates are driven by commands, with a handler."""
     folder = tree / "etc/otamgr"
-    (folder / "conf.d").mkdir()
+    (folder / "conf.d").mkdir(exist_ok=True)
     shutil.copy(CALLBACK / "50-callback.json", folder / "conf.d/50-callback.json")
     build._install(CALLBACK / "otamgr-callback-handler", tree / "usr/bin/otamgr-callback-handler", 0o755)
     for name, source in SOURCES.items():

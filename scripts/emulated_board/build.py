@@ -277,6 +277,7 @@ def install_user(tree, program):
     """What the package otamgr-user adds to a root file system with sysvinit."""
     files = layer.RECIPES / "otamgr-user/files"
     _install(program, tree / "usr/lib/otamgr/otamgr-root", 0o755)
+    _install(files / "agent-memory", tree / "usr/lib/otamgr/agent-memory", 0o755)
     _install(files / "otamgr-root.init", tree / "etc/init.d/otamgr-root", 0o755)
     (tree / "etc/otamgr/conf.d").mkdir(exist_ok=True)
     _install(files / "20-user.json", tree / "etc/otamgr/conf.d/20-user.json", 0o644)
@@ -618,9 +619,10 @@ def stage_updater(tree, programs):
     (tree / "etc/fw_env.config").write_text(layer.fill(layer.RECIPES / "u-boot/files/fw_env.config.in", SETTINGS))
 
 
-def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, tree, target=ARM64):
+def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, tree, target=ARM64, otamgr_root=None):
     """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them.
-    programs: what control(), content() and limit() made. Without a release there is no kernel in it."""
+    programs: what control(), content() and limit() made. Without a release there is no kernel in it. otamgr_root: what root_program() made;
+    without it the daemon is root."""
     stage_commands(tree, target)
     if release:
         shutil.copy(target.root / "boot" / f"vmlinuz-{release}", tree / "boot/Image")
@@ -678,6 +680,8 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     (tree / "etc/hostname").write_text("board\n")
     (tree / "etc/passwd").write_text("root::0:0:root:/root:/bin/sh\n")
     (tree / "etc/full_ota_record.json").write_text(record)
+    if otamgr_root:
+        install_user(tree, otamgr_root)
     install_libraries(tree, target)
 
 

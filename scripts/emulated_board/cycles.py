@@ -196,15 +196,15 @@ PLATFORM_RESTARTED = f"cd /; {killed('[S]imulatorMain')} && rm -f /run/platform.
 class Images:
     """The update images: a template for each kind, versions made from it by changing a few bytes."""
 
-    def __init__(self, screen, whole, as_user=False):
-        self._whole, self.as_user = whole, as_user
+    def __init__(self, screen, whole, as_root=False):
+        self._whole, self.as_root = whole, as_root
         cache = build.Cache(lambda text: screen.line("build", text))
         if whole:
-            board = scenario.Builder(screen)
+            board = scenario.Builder(screen, as_root)
             self._inputs = board.inputs
             self._stage = functools.partial(board.stage, VERSION_PLACE, build.record_of(VERSION_PLACE))
         else:
-            self._inputs, self._stage = self._shared_kernel(cache, as_user)
+            self._inputs, self._stage = self._shared_kernel(cache, as_root)
         self._cache = cache
         # A deadline must leave time to notice that the system is not healthy.
         seconds = 45 if whole else 15
@@ -226,7 +226,7 @@ class Images:
         )
 
     @staticmethod
-    def _shared_kernel(cache, as_user):
+    def _shared_kernel(cache, as_root):
         target = sharedkernel.target()
         jars = build.jars(cache)
         programs = (
@@ -241,20 +241,28 @@ class Images:
             lambda out: build.build_runtime(out, target),
         )
 
+        otamgr_root = (
+            None
+            if as_root
+            else build.root_program(cache, "otamgr-root for this machine", FOLDER / "otamgr-root", target)
+        )
+
         def stage(tree):
             build.stage_rootfs(
-                VERSION_PLACE, build.record_of(VERSION_PLACE), None, jars, programs, runtime, None, tree, target
+                VERSION_PLACE,
+                build.record_of(VERSION_PLACE),
+                None,
+                jars,
+                programs,
+                runtime,
+                None,
+                tree,
+                target,
+                otamgr_root,
             )
             sharedkernel.adapt(tree)
-            if as_user:
-                build.install_user(tree, helper)
 
-        helper = (
-            build.root_program(cache, "otamgr-root for this machine", FOLDER / "otamgr-root", target)
-            if as_user
-            else None
-        )
-        return [jars, *programs, *([helper] if helper else []), build.HERE / "sharedkernel.py"], stage
+        return [jars, *programs, *([otamgr_root] if otamgr_root else []), build.HERE / "sharedkernel.py"], stage
 
     def _template(self, kind, steps, deadline):
         def make(out):
@@ -278,7 +286,7 @@ class Images:
         ]
         return self._cache.make(
             f"image {kind}",
-            FOLDER / f"{'whole' if self._whole else 'user' if self.as_user else 'shared'}-{kind}.ext4",
+            FOLDER / f"{'whole' if self._whole else 'shared'}{'-root' if self.as_root else ''}-{kind}.ext4",
             inputs,
             make,
         )
@@ -554,7 +562,7 @@ class Runner:
         check("version", expected.version, self._ask("cat /etc/ota-version").strip())
         if planned.fault == "none":
             owner = self._ask("stat -c %u /proc/$(cat /run/otamgr.pid)").strip()
-            check("user of the daemon", str(build.DAEMON_USER if self._images.as_user else 0), owner)
+            check("user of the daemon", str(0 if self._images.as_root else build.DAEMON_USER), owner)
         check(
             "header in /etc",
             expected.header,
@@ -678,9 +686,7 @@ def main():
         help="on a whole emulated board, with a kernel of its own: ten times slower. Default: U-Boot in QEMU "
         "decides every boot, the system that it chose runs on this machine's kernel (root only)",
     )
-    parser.add_argument(
-        "--user", action="store_true", help="the daemon is not root (package otamgr-user); not with --whole"
-    )
+    parser.add_argument("--root", action="store_true", help="the daemon is root (OTA_DAEMON_AS_ROOT)")
     parser.add_argument("--only", choices=FAULTS, help="only cycles with this fault, of the same sequence")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the board and the seed of the last run, up to the count"
@@ -688,8 +694,6 @@ def main():
     parser.add_argument("--stop-after", type=int, metavar="N", help="pause after N cycles, for --resume")
     parser.add_argument("--verbose", action="store_true", help="show what the board says")
     arguments = parser.parse_args()
-    if arguments.user and arguments.whole:
-        parser.error("expected --user without --whole")
 
     screen = show.Show()
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -698,8 +702,8 @@ def main():
     kept = json.loads(progress.read_text()) if arguments.resume else None
     if kept:
         done, seed, arguments.whole, arguments.only = kept["done"], kept["seed"], kept["whole"], kept["only"]
-        arguments.user = kept["user"]
-    images = Images(screen, arguments.whole, arguments.user)
+        arguments.root = kept["root"]
+    images = Images(screen, arguments.whole, arguments.root)
     publisher = scenario.Publisher(FOLDER / "publish", host="10.0.2.2" if arguments.whole else "127.0.0.1")
     runner = Runner(screen, images, publisher, arguments.whole, seed, arguments.verbose)
     if kept:
@@ -736,7 +740,7 @@ def main():
                         "number": number,
                         "seed": seed,
                         "whole": arguments.whole,
-                        "user": arguments.user,
+                        "root": arguments.root,
                         "only": arguments.only,
                         "system": asdict(after),
                         "seconds": seconds + time.monotonic() - started,

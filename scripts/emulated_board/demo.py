@@ -19,9 +19,9 @@ def main():
         "--bundle", action="store_true", help="the update comes as a signed bundle, which the board verifies"
     )
     parser.add_argument(
-        "--user",
+        "--root",
         action="store_true",
-        help="the daemon is not root (package otamgr-user); not with --fault or --verified",
+        help="the daemon is root (OTA_DAEMON_AS_ROOT); not with --images",
     )
     parser.add_argument(
         "--images",
@@ -47,10 +47,8 @@ def main():
         "--record", action="store_true", help="keep every write of the disk, for scripts/powercut --reuse"
     )
     arguments = parser.parse_args()
-    if arguments.user and (arguments.fault or arguments.verified):
-        parser.error("expected --user without --fault and --verified")
-    if arguments.images and (arguments.read_only or arguments.verified or arguments.user):
-        parser.error("expected --images without --read-only, --verified and --user")
+    if arguments.images and (arguments.read_only or arguments.verified or arguments.root):
+        parser.error("expected --images without --read-only, --verified and --root")
 
     screen = show.Show()
     try:
@@ -64,7 +62,7 @@ def main():
             as_bundle=arguments.bundle,
             read_only=kind,
             verified=arguments.verified,
-            as_user=arguments.user,
+            as_root=arguments.root,
             images=arguments.images,
         ).run()
     except (machine.Timeout, RuntimeError) as problem:

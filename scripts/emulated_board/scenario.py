@@ -188,7 +188,8 @@ class Publisher:
 class Builder:
     """Builds what a scenario needs and reuses what is unchanged."""
 
-    def __init__(self, show):
+    def __init__(self, show, as_root=False):
+        """as_root: the daemons of these boards are root."""
         self._show = show
         cache = build.Cache(lambda text: show.line("build", text))
         self._cache = cache
@@ -198,6 +199,7 @@ class Builder:
             "Java runtime", build.RUNTIME, [self._release, build.RUNTIME_MODULES], build.build_runtime
         )
         self._programs = (build.control(cache), build.content(cache), build.limit(cache))
+        self._otamgr_root = None if as_root else build.root_program(cache)
         self._initramfs = cache.make(
             "initramfs",
             build.BUILD / "initrd",
@@ -209,6 +211,7 @@ class Builder:
             self._initramfs,
             self._jars,
             *self._programs,
+            *([self._otamgr_root] if self._otamgr_root else []),
             build.RUNTIME / "release",
             build.RUNTIME_MODULES,
             build.HERE / "rootfs",
@@ -219,7 +222,15 @@ class Builder:
     def stage(self, version, record, tree):
         """The files of a version, in a folder."""
         build.stage_rootfs(
-            version, record, self._release, self._jars, self._programs, self._runtime, self._initramfs, tree
+            version,
+            record,
+            self._release,
+            self._jars,
+            self._programs,
+            self._runtime,
+            self._initramfs,
+            tree,
+            otamgr_root=self._otamgr_root,
         )
 
     def rootfs(
@@ -283,15 +294,6 @@ class Builder:
         """What boards with verified boot are made of."""
         return build.verified_boot(self._cache, self._release)
 
-    def with_user(self, version, name, **options):
-        """A root file system whose daemon is not root."""
-        program = build.root_program(self._cache)
-
-        def not_root(tree):
-            build.install_user(tree, program)
-
-        return self.rootfs(version, name, not_root, spoiled_by=[program], **options)
-
     def image(self, name, rootfs):
         stamp = build.BUILD / "stamps" / rootfs.name
         return self._cache.make(
@@ -342,13 +344,13 @@ class Scenario:
         as_bundle=False,
         read_only=None,
         verified=False,
-        as_user=False,
+        as_root=False,
         images=False,
     ):
         """read_only: ext4, squashfs or erofs, for boards whose root is never written to; verified: one of these, and nothing unsigned is started;
-        as_user: the daemon is not root; images: the bundle brings others beside the root file system."""
+        as_root: the daemon is root; images: the bundle brings others beside the root file system."""
         self._show = show
-        self._as_user = as_user
+        self._as_root = as_root
         self._verified = None
         self._is_verified = verified
         self._read_only = read_only
@@ -357,7 +359,7 @@ class Scenario:
         self._as_bundle = as_bundle or images or read_only in ("squashfs", "erofs")
         self._write_log = write_log
         self._name = fault_name or "good"
-        self._board = f"{self._name}{'-verified' if verified else ''}{'-' + read_only if read_only else ''}{'-user' if as_user else ''}{'-images' if images else ''}"
+        self._board = f"{self._name}{'-verified' if verified else ''}{'-' + read_only if read_only else ''}{'-root' if as_root else ''}{'-images' if images else ''}"
         self._fault = FAULTS.get(fault_name)
         self._log = build.BUILD / "logs" / f"{self._board}.console"
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -366,16 +368,13 @@ class Scenario:
     def rootfs(self):
         """The root file systems of slot a and of the update."""
         spoil = self._fault.spoil if self._fault else None
-        self._builder = Builder(self._show)
+        self._builder = Builder(self._show, self._as_root)
         if self._is_verified:
             self._verified = self._builder.verified_boot()
         kind = {"read_only": self._read_only, "verified": self._verified}
         suffix = f"-{'verified' if self._verified else 'read-only'}-{self._read_only}" if self._read_only else ""
-        if self._as_user:
-            return (
-                self._builder.with_user("1.0", f"rootfs-1.0{suffix}-user", flashed=True, **kind),
-                self._builder.with_user("2.0", f"rootfs-2.0{suffix}-user", **kind),
-            )
+        if self._as_root:
+            suffix += "-root"
         if self._has_images:
 
             def with_targets(tree):
@@ -407,7 +406,7 @@ class Scenario:
         else:
             update = self._builder.image(
                 f"hub_update-{self._board}"
-                if fault and fault.spoil or self._read_only or self._as_user or self._has_images
+                if fault and fault.spoil or self._read_only or self._as_root or self._has_images
                 else "hub_update",
                 new,
             )

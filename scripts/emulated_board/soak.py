@@ -102,7 +102,7 @@ class Soak:
         FOLDER.mkdir(parents=True, exist_ok=True)
         cycles.FOLDER.mkdir(parents=True, exist_ok=True)
         screen.step("Build the board")
-        images = cycles.Images(screen, False, self._arguments.user)
+        images = cycles.Images(screen, False, self._arguments.root)
         publisher = scenario.Publisher(FOLDER / "publish", host="127.0.0.1")
         runner = cycles.Runner(screen, images, publisher, False, self._arguments.seed, False)
         runner.disk, runner.log = FOLDER / "disk.img", FOLDER / "console"
@@ -275,7 +275,7 @@ def main():
     parser.add_argument(
         "--reboot-each", type=int, default=10, metavar="N", help="each N-th update is a good one (default 10)"
     )
-    parser.add_argument("--user", action="store_true", help="the daemon is not root (package otamgr-user)")
+    parser.add_argument("--root", action="store_true", help="the daemon is root (OTA_DAEMON_AS_ROOT)")
     parser.add_argument("--seed", type=int, default=1, help="damages the same bits again")
     parser.add_argument("--verbose", action="store_true", help="show what the board says")
     arguments = parser.parse_args()

@@ -147,7 +147,7 @@ class Demo:
             lacking = sum(
                 int(match[1])
                 for line in session.run(
-                    "sysupgrade --needs -q /data/otamgr/updates/*/update.stream", 0, seconds=scenario.UPDATE
+                    "sysupgrade --needs -q /data/otamgr-agent/updates/*/update.stream", 0, seconds=scenario.UPDATE
                 )
                 if (match := re.fullmatch(r"range=\d+ (\d+)", line.strip()))
             )
@@ -266,7 +266,7 @@ def record(screen, systems, disk, write_log):
     with agent_session.Running(screen, disk, source, log, write_log=write_log) as session:
         source.offer(session, "good")
         session.run("otamgr check", 16, seconds=scenario.UPDATE)
-        session.run("otamgr pull 2>&1 | cat; ls /data/otamgr/updates/*/update.stream", 0, seconds=scenario.UPDATE)
+        session.run("otamgr pull 2>&1 | cat; ls /data/otamgr-agent/updates/*/update.stream", 0, seconds=scenario.UPDATE)
         session.run("otamgr install 2>&1 | cat; otamgr run", 100, seconds=scenario.UPDATE)
         session.reboot("OTA: trial of slot b")
         session.run("until ota-slot status | grep -q ^state=committed; do sleep 1; done", 0, seconds=scenario.COMMIT)

@@ -91,7 +91,8 @@ class Builder(scenario.Builder):
     """Systems with systemd, whose daemon is not root."""
 
     def __init__(self, show):
-        super().__init__(show)
+        # Its user comes with the packages, as the recipe makes it.
+        super().__init__(show, as_root=True)
         self._debs = fetch(lambda text: show.line("build", text))
         self._root = build.root_program(self._cache)
 

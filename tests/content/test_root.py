@@ -352,8 +352,63 @@ class Root(unittest.TestCase):
         self.addCleanup(served.wait)
         self.addCleanup(served.kill)
         self.addCleanup(served.stderr.close)
-        self.assertIn("storage: expected a folder of root's", served.stderr.readline())
+        self.assertIn("storage: expected a folder", served.stderr.readline())
         self.assertEqual(os.stat("/etc").st_uid, before.st_uid)
+
+    def served_again(self):
+        """Starts it anew, as the next system does; returns what it said until it was ready."""
+        self.served.kill()
+        self.served.wait()
+        self.socket.unlink()
+        with open(self.folder / "errors", "wb") as errors:
+            subprocess.run(
+                [self.program, "serve", "--user", USER, "--pid-file", self.folder / "pid"],
+                env=self.environment,
+                stderr=errors,
+                timeout=30,
+                check=True,
+            )
+        self.addCleanup(lambda: os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL))
+        return (self.folder / "errors").read_text()
+
+    def test_a_user_who_had_another_number_in_the_system_of_before(self):
+        storage = self.folder / "storage"
+        (storage / "updates/2.0").mkdir(parents=True)
+        (storage / "updates/2.0/update.blocks").write_text("fetched")
+        (storage / "agent.json").write_text("{}")
+        (storage / "link").symlink_to("/etc/shadow")
+        before = os.stat("/etc/shadow").st_uid
+        for path in (storage, *storage.rglob("*")):
+            os.chown(path, 871, 871, follow_symlinks=False)
+        # Not the daemon's: another name of a file that is root's.
+        (self.folder / "journal").write_text("root's")
+        os.link(self.folder / "journal", storage / "journal")
+        said = self.served_again()
+        self.assertIn("storage: was of user 871, is of " + USER, said)
+        for path in (storage, *storage.rglob("*")):
+            owner = 0 if path.name == "journal" else self.user.pw_uid
+            self.assertEqual(path.lstat().st_uid, owner, path)
+        self.assertEqual(os.stat("/etc/shadow").st_uid, before)
+
+    def test_what_a_cut_left_half_taken_over(self):
+        storage = self.folder / "storage"
+        (storage / "updates").mkdir()
+        (storage / "updates/left").write_text("x")
+        os.chown(storage / "updates/left", 871, 871)
+        os.chown(storage / "updates", self.user.pw_uid, self.user.pw_gid)
+        os.chown(storage, 871, 871)
+        self.served_again()
+        for path in (storage, storage / "updates", storage / "updates/left"):
+            self.assertEqual(path.stat().st_uid, self.user.pw_uid, path)
+
+    def test_folders_without_end_are_not_taken_over(self):
+        storage = self.folder / "storage"
+        storage.joinpath(*["deep"] * 20).mkdir(parents=True)
+        os.chown(storage, 871, 871)
+        for path in storage.rglob("*"):
+            os.chown(path, 871, 871)
+        self.assertIn("expected at most 8 folders in each other", self.served_again())
+        self.assertEqual(storage.stat().st_uid, 871)
 
     def test_in_the_background(self):
         self.served.kill()
@@ -395,6 +450,75 @@ class Root(unittest.TestCase):
             [],
         ):
             self.assertEqual(subprocess.run([self.program, *words], capture_output=True, check=False).returncode, 2)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root")
+class Memory(unittest.TestCase):
+    """agent-memory: what a daemon that was root remembered."""
+
+    def setUp(self):
+        self.data = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.before, self.after = self.data / "otamgr", self.data / "otamgr-agent"
+        (self.before / "repository").mkdir(parents=True)
+        (self.before / "last-words").mkdir()
+        for name in ("agent.json", "current-target", "hawkbit.json", "repository/root.json", "journal", "last-words/T"):
+            (self.before / name).write_text(name)
+            (self.before / name).chmod(0o600)
+
+    def copied(self, **environment):
+        return subprocess.run(
+            ["/bin/sh", SOURCES / "agent-memory", self.before, self.after, USER],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment},
+        )
+
+    def files(self):
+        return {str(path.relative_to(self.after)) for path in self.after.rglob("*") if path.is_file()}
+
+    def test_a_daemon_that_is_root_no_more_begins_with_what_it_remembered(self):
+        self.assertEqual((self.copied().returncode, self.copied().stderr), (0, ""))
+        self.assertEqual(self.files(), {"agent.json", "current-target", "hawkbit.json", "repository/root.json"})
+        for path in (self.after, *self.after.rglob("*")):
+            self.assertEqual(path.stat().st_uid, pwd.getpwnam(USER).pw_uid, path)
+        # For the system of before.
+        self.assertEqual((self.before / "agent.json").read_text(), "agent.json")
+
+    def test_what_it_remembers_itself_is_never_replaced(self):
+        self.after.mkdir()
+        (self.after / "agent.json").write_text("newer")
+        self.assertEqual(self.copied().returncode, 0)
+        self.assertEqual((self.after / "agent.json").read_text(), "newer")
+
+    def test_a_first_daemon_and_a_link_are_left_alone(self):
+        self.after.symlink_to(self.data)
+        self.assertEqual(self.copied().returncode, 0)
+        self.assertTrue(self.after.is_symlink())
+        self.after.unlink()
+        (self.before / "agent.json").unlink()
+        self.assertEqual(self.copied().returncode, 0)
+        self.assertFalse(self.after.exists())
+
+    def test_without_room_there_is_nothing_and_that_is_said(self):
+        small = self.data / "small"
+        small.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", small], check=True)
+        self.addCleanup(subprocess.run, ["umount", small], check=True)
+        (self.before / "repository/root.json").write_bytes(bytes(1 << 20))
+        self.after = small / "otamgr-agent"
+        done = self.copied()
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("it begins anew", done.stderr)
+        self.assertEqual(list(small.iterdir()), [])
+
+    def test_what_a_cut_left_is_done_again(self):
+        half = self.data / "otamgr-agent.new"
+        half.mkdir()
+        (half / "other").write_text("half")
+        self.assertEqual(self.copied().returncode, 0)
+        self.assertNotIn("other", self.files())
+        self.assertFalse(half.exists())
 
 
 if __name__ == "__main__":

@@ -60,6 +60,22 @@ class Series(MetadataCase):
         for name in ("wic", "scripts"):
             self.assertFalse((LAYER / name).exists())
 
+    def test_the_daemon_is_not_root_unless_that_is_asked_for_or_another_agent_decides(self):
+        for values, expected in (
+            ({}, True),
+            ({"OTA_DAEMON_AS_ROOT": "1"}, False),
+            ({"OTA_AGENT": "otamgr-example-agent"}, False),
+            ({"OTA_AGENT": "otamgr-example-agent", "OTA_DAEMON_AS_ROOT": "0"}, True),
+        ):
+            with self.subTest(**values):
+                d = self.parsed(
+                    "recipes-ota/packagegroups/packagegroup-otamgr.bb",
+                    self.configuration(PN="packagegroup-otamgr", **values),
+                )
+                installed = d.getVar("RDEPENDS:packagegroup-otamgr").split()
+                self.assertEqual(expected, "otamgr-user" in installed)
+                self.assertIn(values.get("OTA_AGENT", "otamgr"), installed)
+
     def test_the_image_finds_the_layouts_wherever_a_series_would_look(self):
         d = self.configuration_of(LAYER, "wrynose")
         found = self.parsed(

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* otamgr-root: does for the daemon, which is not root, the few things that need root. docs/decisions/0011 says why and how. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -384,7 +385,58 @@ static void request_done(int to, const struct service *service) {
     }
 }
 
-/* A folder of the user's, in one of root's, so that nobody can put a link there. */
+enum { FOLDERS_IN_EACH_OTHER = 8 };
+
+/* What is in a folder of the user's and of the number that the user had in the system of before gets the one of today. Nothing of root's
+ * does, as other names of root's files may lie there. Each is opened once, links are not followed. */
+static int taken_over(int folder, uid_t before, const struct service *service) {
+    DIR *open_ones[FOLDERS_IN_EACH_OTHER];
+    int depth = 0, result = 0;
+    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    open_ones[0] = fd < 0 ? NULL : fdopendir(fd);
+    if (open_ones[0] == NULL) {
+        complain("a folder of %s: %s", service->user, strerror(errno));
+        return -1;
+    }
+    while (depth >= 0) {
+        struct stat info;
+        const struct dirent *entry = result == 0 ? readdir(open_ones[depth]) : NULL;
+        if (entry == NULL) {
+            closedir(open_ones[depth--]);
+            continue;
+        }
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
+            continue;
+        }
+        fd = openat(dirfd(open_ones[depth]), entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &info) != 0 ||
+            (info.st_uid == before && fchownat(fd, "", service->uid, service->gid, AT_EMPTY_PATH) != 0)) {
+            complain("%s: %s", entry->d_name, strerror(errno));
+            result = -1;
+        } else if (S_ISDIR(info.st_mode) && (info.st_uid == before || info.st_uid == service->uid)) {
+            if (depth + 1 == FOLDERS_IN_EACH_OTHER) {
+                complain("%s: expected at most %d folders in each other", entry->d_name, FOLDERS_IN_EACH_OTHER);
+                result = -1;
+            } else {
+                int inner = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                open_ones[depth + 1] = inner < 0 ? NULL : fdopendir(inner);
+                if (open_ones[depth + 1] == NULL) {
+                    complain("%s: %s", entry->d_name, strerror(errno));
+                    result = -1;
+                } else {
+                    depth++;
+                }
+            }
+        }
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    return result;
+}
+
+/* A folder of the user's, in one of root's, so that nobody can put a link there. Its owner is changed last: a power cut before leaves it to
+ * be done again. */
 static int folder_made(const char *path, mode_t mode, const struct service *service) {
     struct stat info;
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
@@ -392,13 +444,21 @@ static int folder_made(const char *path, mode_t mode, const struct service *serv
         return -1;
     }
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &info) != 0 || (info.st_uid != 0 && info.st_uid != service->uid) || fchown(fd, service->uid, service->gid) != 0 ||
-        fchmod(fd, mode) != 0) {
-        complain("%s: expected a folder of root's or of %s", path, service->user);
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        complain("%s: expected a folder", path);
         if (fd >= 0) {
             close(fd);
         }
         return -1;
+    }
+    bool is_another = info.st_uid != 0 && info.st_uid != service->uid;
+    if ((is_another && taken_over(fd, info.st_uid, service) != 0) || fchown(fd, service->uid, service->gid) != 0 || fchmod(fd, mode) != 0) {
+        complain("%s: cannot be made a folder of %s", path, service->user);
+        close(fd);
+        return -1;
+    }
+    if (is_another) {
+        complain("%s: was of user %lu, is of %s", path, (unsigned long)info.st_uid, service->user);
     }
     close(fd);
     return 0;

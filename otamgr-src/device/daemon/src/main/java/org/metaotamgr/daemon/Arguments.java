@@ -45,7 +45,7 @@ record Arguments(Optional<Path> config, boolean syslogPrefix, boolean help, bool
             boots of the trial are used up.
 
             An update that failed is tried again after a wait that doubles, and refused after 3 failures. Another update
-            is taken at once. To forget failures, remove /data/otamgr/failed-updates.json. All these names and numbers
+            is taken at once. To forget failures, remove /data/otamgr-agent/failed-updates.json. All these names and numbers
             are the defaults of the configuration.
 
             The log goes to standard error. SIGTERM and SIGINT end the daemon; a running sysupgrade goes on, and is

@@ -156,7 +156,10 @@ public record HttpConfig(
                         ? ""
                         : Files.readString(file, StandardCharsets.UTF_8).strip();
             } catch (IOException e) {
-                throw source.wrong(key + "File", "a readable text file", source.get(key + "File"));
+                throw source.wrong(
+                        key + "File",
+                        "a text file that the user " + System.getProperty("user.name") + " can read",
+                        source.get(key + "File"));
             }
         } else if (source.has(key)) {
             secret = source.string(key, "");

@@ -812,7 +812,8 @@ class HttpTest {
                 ConfigException.class,
                 () -> HttpConfig.secret(Workshop.config("{'tokenFile': '" + file + "'}"), "token"));
         assertFalse(problem.getMessage().contains(SECRET), problem.getMessage());
-        assertThrows(
+        ConfigException unreadable = assertThrows(
                 ConfigException.class, () -> HttpConfig.secret(Workshop.config("{'tokenFile': '/nowhere'}"), "token"));
+        assertTrue(unreadable.getMessage().contains("the user " + System.getProperty("user.name")));
     }
 }
