@@ -269,11 +269,12 @@ def root_program(cache, what="otamgr-root", program=BUILD / "otamgr-root", targe
     return cache.make(what, program, sources, lambda out: run(f"{target.triplet}-gcc", *flags, "-o", out, *sources[:2]))
 
 
-# Of a daemon that is not root.
-DAEMON_USER = 500
+def daemon_user(version):
+    """The number of the daemon's user. The next system may have given it another one."""
+    return 500 + sum(version.encode()) % 100
 
 
-def install_user(tree, program):
+def install_user(tree, program, number):
     """What the package otamgr-user adds to a root file system with sysvinit."""
     files = layer.RECIPES / "otamgr-user/files"
     _install(program, tree / "usr/lib/otamgr/otamgr-root", 0o755)
@@ -283,8 +284,8 @@ def install_user(tree, program):
     _install(files / "20-user.json", tree / "etc/otamgr/conf.d/20-user.json", 0o644)
     (tree / "etc/rcS.d/S96otamgr-root").symlink_to("../init.d/otamgr-root")
     with open(tree / "etc/passwd", "a") as users:
-        users.write(f"otamgr:x:{DAEMON_USER}:{DAEMON_USER}::/:/bin/false\n")
-    (tree / "etc/group").write_text(f"root:x:0:\notamgr:x:{DAEMON_USER}:\n")
+        users.write(f"otamgr:x:{number}:{number}::/:/bin/false\n")
+    (tree / "etc/group").write_text(f"root:x:0:\notamgr:x:{number}:\n")
 
 
 def build_content(program, target=ARM64):
@@ -681,7 +682,7 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     (tree / "etc/passwd").write_text("root::0:0:root:/root:/bin/sh\n")
     (tree / "etc/full_ota_record.json").write_text(record)
     if otamgr_root:
-        install_user(tree, otamgr_root)
+        install_user(tree, otamgr_root, daemon_user(version))
     install_libraries(tree, target)
 
 

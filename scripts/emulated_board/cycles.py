@@ -562,7 +562,7 @@ class Runner:
         check("version", expected.version, self._ask("cat /etc/ota-version").strip())
         if planned.fault == "none":
             owner = self._ask("stat -c %u /proc/$(cat /run/otamgr.pid)").strip()
-            check("user of the daemon", str(0 if self._images.as_root else build.DAEMON_USER), owner)
+            check("user of the daemon", str(0 if self._images.as_root else build.daemon_user(VERSION_PLACE)), owner)
         check(
             "header in /etc",
             expected.header,
