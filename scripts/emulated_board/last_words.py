@@ -94,10 +94,12 @@ def _service_that_needs_all_memory(tree):
 
 
 def _java_crashes(tree):
+    # Only when the virtual machine catches that signal can it say anything of it.
     _service(
         tree,
-        "(while :; do sleep 1; for p in $(grep -l OtamgrMain /proc/[0-9]*/cmdline); do p=${p#/proc/}; "
-        '[ "${p%/*}" = self ] || kill -SEGV "${p%/*}"; done; done) >/dev/null 2>&1 &',
+        "(while :; do sleep 1; for p in $(grep -l OtamgrMain /proc/[0-9]*/cmdline); do p=${p%/*}; "
+        "case $(sed -n 's/^SigCgt:.*\\(.\\)..$/\\1/p' $p/status) in [4-7c-f]) kill -SEGV ${p#/proc/} ;; esac; "
+        "done; done) >/dev/null 2>&1 &",
         needed=False,
     )
 
