@@ -359,7 +359,8 @@ class Scenario:
         self._as_bundle = as_bundle or images or read_only in ("squashfs", "erofs")
         self._write_log = write_log
         self._name = fault_name or "good"
-        self._board = f"{self._name}{'-verified' if verified else ''}{'-' + read_only if read_only else ''}{'-root' if as_root else ''}{'-images' if images else ''}"
+        kinds = (verified and "verified", read_only, as_root and "root", images and "images")
+        self._board = "-".join([self._name, *filter(None, kinds)])
         self._fault = FAULTS.get(fault_name)
         self._log = build.BUILD / "logs" / f"{self._board}.console"
         self._log.parent.mkdir(parents=True, exist_ok=True)

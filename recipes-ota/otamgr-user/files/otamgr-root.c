@@ -387,13 +387,18 @@ static void request_done(int to, const struct service *service) {
 
 enum { FOLDERS_IN_EACH_OTHER = 8 };
 
+/* To be read from its beginning; the descriptor stays the caller's. */
+static DIR *folder_read(int fd) {
+    int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return again < 0 ? NULL : fdopendir(again);
+}
+
 /* What is in a folder of the user's and of the number that the user had in the system of before gets the one of today. Nothing of root's
  * does, as other names of root's files may lie there. Each is opened once, links are not followed. */
 static int taken_over(int folder, uid_t before, const struct service *service) {
     DIR *open_ones[FOLDERS_IN_EACH_OTHER];
     int depth = 0, result = 0;
-    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    open_ones[0] = fd < 0 ? NULL : fdopendir(fd);
+    open_ones[0] = folder_read(folder);
     if (open_ones[0] == NULL) {
         complain("a folder of %s: %s", service->user, strerror(errno));
         return -1;
@@ -408,7 +413,7 @@ static int taken_over(int folder, uid_t before, const struct service *service) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
             continue;
         }
-        fd = openat(dirfd(open_ones[depth]), entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        int fd = openat(dirfd(open_ones[depth]), entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &info) != 0 ||
             (info.st_uid == before && fchownat(fd, "", service->uid, service->gid, AT_EMPTY_PATH) != 0)) {
             complain("%s: %s", entry->d_name, strerror(errno));
@@ -417,15 +422,11 @@ static int taken_over(int folder, uid_t before, const struct service *service) {
             if (depth + 1 == FOLDERS_IN_EACH_OTHER) {
                 complain("%s: expected at most %d folders in each other", entry->d_name, FOLDERS_IN_EACH_OTHER);
                 result = -1;
+            } else if ((open_ones[depth + 1] = folder_read(fd)) == NULL) {
+                complain("%s: %s", entry->d_name, strerror(errno));
+                result = -1;
             } else {
-                int inner = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                open_ones[depth + 1] = inner < 0 ? NULL : fdopendir(inner);
-                if (open_ones[depth + 1] == NULL) {
-                    complain("%s: %s", entry->d_name, strerror(errno));
-                    result = -1;
-                } else {
-                    depth++;
-                }
+                depth++;
             }
         }
         if (fd >= 0) {

@@ -12,9 +12,9 @@
 
 MOUNTS_UNREAD='the list of mounts (/proc/self/mountinfo) cannot be read'
 
-# mount_on PLACE: the mount that is visible there. mount_of DEVICE: the first one of the device with this number.
-# Both set mount_device (its number), mount_place, mount_type, and mount_options with a comma around each: those of the mount, then those of the file
-# system. 1 when there is no such mount, 2 when that is not known.
+# mount_on PLACE: the mount that is visible there, by its name without links, as the kernel has it. mount_of DEVICE: the first one of the device
+# with this number. Both set mount_device (its number), mount_place, mount_type, and mount_options with a comma around each: those of the mount,
+# then those of the file system. 1 when there is no such mount, 2 when that is not known.
 mount_on() { mount_asked 5 "$1"; }
 mount_of() { mount_asked 3 "$1"; }
 

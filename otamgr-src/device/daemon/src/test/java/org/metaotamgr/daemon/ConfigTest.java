@@ -98,7 +98,6 @@ class ConfigTest {
                         List.of("wwan"),
                         3_000_000),
                 agent.polling());
-        // Nobody hands anything on to a sysupgrade that the helper runs.
         assertEquals(new Fetching(Fetching.Streaming.ALWAYS, 200_000), agent.fetching());
         assertEquals(
                 new OtamgrConfig(
