@@ -239,6 +239,28 @@ class Layout(MetadataCase):
                     self.run_function("ota_uboot_config_check", d)
                 self.assertIn(mine[0].split("=")[0], str(failure.exception))
 
+    def test_the_settings_are_merged_into_each_configuration_that_the_recipe_has_made(self):
+        # Recipes merge what SRC_URI names from where it was before any task ran: never what a task has written.
+        d, built = self.u_boot("some-board", self.NEW)
+        self.assertNotIn("ota-env.cfg", d.getVar("SRC_URI"))
+        wanted = ["ota_uboot_merge", "ota_uboot_config_check"]
+        self.assertEqual(wanted, [name for name in d.getVarFlag("do_configure", "postfuncs").split() if name in wanted])
+        self.run_function("ota_uboot_config", d)
+        merge = self.folder / "u-boot/scripts/kconfig/merge_config.sh"
+        merge.parent.mkdir(parents=True)
+        merge.write_text(
+            '[ "$1 $2" = "-m -O" ] && cat "$4" "$5" > "$3/.config.new" && mv "$3/.config.new" "$3/.config"\n'
+        )
+        for folder in (built, built / "sd_defconfig"):
+            folder.mkdir(exist_ok=True)
+            (folder / ".config").write_text("CONFIG_ARM=y\n")
+        text = d.expand(d.getVar("ota_uboot_merge", False))
+        subprocess.run(["sh", "-euc", f'oe_runmake() {{ echo "$@"; }}\n{text}'], check=True)
+        for folder in (built, built / "sd_defconfig"):
+            found = (folder / ".config").read_text()
+            self.assertIn("CONFIG_ARM=y\n", found)
+            self.assertIn("CONFIG_ENV_OFFSET=0x600000\n", found)
+
     def test_u_boot_numbers_an_mmc_device_otherwise_than_linux_where_it_is_said(self):
         d, _ = self.u_boot("some-board", self.NEW, OTA_ENV_DEVICE="/dev/mmcblk2", OTA_ENV_MMC="0")
         self.assertIn("CONFIG_ENV_MMC_DEVICE_INDEX=0\n", otamgr.uboot.fragment(d, set(self.NEW.split())))
@@ -370,7 +392,7 @@ class Layout(MetadataCase):
                 (self.folder / "u-boot_1.bb").write_text((ROOT / "recipes-ota/u-boot/u-boot_%.bbappend").read_text())
                 d.setVar("THISDIR", "")
                 parsed = metadata.bb.parse.handle(str(self.folder / "u-boot_1.bb"), d)[""]
-                self.assertEqual(expected, "ota-env.cfg" in (parsed.getVar("SRC_URI") or ""))
+                self.assertEqual(expected, "ota-boot.cfg" in (parsed.getVar("SRC_URI") or ""))
                 self.assertEqual([], self.warnings())
 
     def test_each_name_of_the_u_boot_of_meta_atmel_is_changed_and_nothing_that_is_called_alike(self):
@@ -387,7 +409,7 @@ class Layout(MetadataCase):
                 (self.folder / "ota-uboot-atmel.inc").write_text((append.parent / "ota-uboot-atmel.inc").read_text())
                 d.setVar("UBOOT_MACHINE", "sama5d2_xplained_emmc_defconfig")
                 parsed = metadata.bb.parse.handle(str(self.folder / f"{name}_1.bb"), d)[""]
-                self.assertEqual(expected, "ota-env.cfg" in (parsed.getVar("SRC_URI") or ""))
+                self.assertEqual(expected, "ota-boot.cfg" in (parsed.getVar("SRC_URI") or ""))
                 # Its recipe knows no fragments.
                 self.assertEqual(expected, "ota.config" in parsed.getVar("UBOOT_MACHINE"))
 
