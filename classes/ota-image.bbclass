@@ -212,8 +212,9 @@ python ota_update_link () {
 
 python ota_image_size () {
     import os
-    root, data = d.getVar('IMAGE_ROOTFS'), d.getVar('PKGDATA_DIR')
-    with open(d.getVar('IMAGE_MANIFEST')) as f:
+    root, data, folder = d.getVar('IMAGE_ROOTFS'), d.getVar('PKGDATA_DIR'), d.getVar('IMGDEPLOYDIR')
+    # By its link: an earlier run of BitBake may have made it, with another time in its name.
+    with open(os.path.join(folder, d.getVar('IMAGE_LINK_NAME') + '.manifest')) as f:
         installed = [line.split()[0] for line in f if line.strip()]
     # What the image would have without this layer.
     others = [name for name in d.getVar('PACKAGE_INSTALL').split() if name != 'packagegroup-otamgr']
@@ -223,7 +224,7 @@ python ota_image_size () {
     parts.append(('CDS archive', [archive] if os.path.exists(archive) else []))
     text = otamgr.size.table(parts)
     bb.plain(text)
-    folder, name = d.getVar('IMGDEPLOYDIR'), d.getVar('IMAGE_NAME') + '.ota-size'
+    name = d.getVar('IMAGE_NAME') + '.ota-size'
     with open(os.path.join(folder, name), 'w') as f:
         f.write(text)
     # Under the name without a time, as the other files of an image.

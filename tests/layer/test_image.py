@@ -310,8 +310,8 @@ class Image(MetadataCase):
 
     def test_what_the_layer_adds_is_printed_and_deployed(self):
         """Also what its packages ask for, unless something else does; under the names that packages have in the image."""
-        manifest = self.folder / "image.manifest"
-        d = self.image(IMAGE_MANIFEST=str(manifest), PACKAGE_INSTALL="base packagegroup-otamgr kernel-image")
+        manifest = self.folder / "deploy/image.manifest"
+        d = self.image(PACKAGE_INSTALL="base packagegroup-otamgr kernel-image")
         content = b"0123456789abcdef" * 1024
         (self.folder / "pkgdata/runtime-reverse").mkdir()
         for package, installed, more in (
