@@ -167,7 +167,7 @@ python ota_bundle_make () {
     engine = os.path.join(d.getVar('STAGING_DIR_NATIVE') or '', 'usr/lib/otamgr/ota-content')
     if os.path.exists(engine):
         os.environ['OTA_CONTENT'] = engine
-    image = os.path.realpath(os.path.join(folder, '%s.%s' % (d.getVar('IMAGE_LINK_NAME'), d.getVar('OTA_UPDATE_TYPE'))))
+    image = os.path.realpath(os.path.join(folder, '%s.%s' % (d.getVar('IMAGE_LINK_NAME'), d.getVar('OTA_SLOT_TYPE'))))
     name = d.getVar('IMAGE_NAME') + '.bundle'
     try:
         about = sbom.made_with_image(folder, d.getVar('IMAGE_LINK_NAME'))

@@ -11,6 +11,8 @@
 # agree. What the packages of this layer add to the image is printed and deployed as IMAGE.ota-size.
 
 inherit ota-layout ota-class-archive
+# nooelint: oelint.var.inherit.inherit_defer - the class says what kind of file is a slot, which IMAGE_FSTYPES needs at once
+inherit ${@'ota-verified' if d.getVar('OTA_VERIFIED_BOOT') == '1' else ''}
 
 # What the machine would have without this class, or nothing.
 OTA_OWN_WKS_FILE := "${@d.getVar('WKS_FILE', False) or ''}"
@@ -22,14 +24,17 @@ OTA_UPDATE_TYPE ?= "ext4.gz"
 # Two images with the same name cannot be deployed side by side.
 OTA_UPDATE_NAME ?= "hub_update-${IMAGE_BASENAME}.bin"
 OTA_WKS_FILE ?= "ota-ab-${OTA_PARTITION_TABLE}.wks.in"
+# What a device gets.
+OTA_SLOT_TYPE = "${OTA_UPDATE_TYPE}${@'.slot' if d.getVar('OTA_VERIFIED_BOOT') == '1' else ''}"
 
-IMAGE_FSTYPES:append = " ${OTA_UPDATE_TYPE} wic.gz wic.bmap"
+IMAGE_FSTYPES:append = " ${OTA_SLOT_TYPE} wic.gz wic.bmap"
 WKS_FILE = "${OTA_WKS_FILE}"
 # The series look in different folders of a layer; this one's layouts are in none of them.
 # nooelint: oelint.vars.inconspaces - a path
 WKS_SEARCH_PATH:append = ":${OTAMGR_REPOSITORY}/wic"
 # The kernel is in /boot of each slot, only what starts U-Boot and the boot script are outside.
-IMAGE_BOOT_FILES = "boot.scr ${OTA_BOOT_FILES}"
+IMAGE_BOOT_FILES = "${OTA_BOOT_SCRIPTS} ${OTA_BOOT_FILES}"
+OTA_BOOT_SCRIPTS = "${@'ota-boot.itb ota-boot.itb;ota-boot2.itb' if d.getVar('OTA_VERIFIED_BOOT') == '1' else 'boot.scr'}"
 # No boot loader that wic would install: U-Boot is the machine's.
 WKS_FILE_DEPENDS_BOOTLOADERS = ""
 
@@ -53,7 +58,8 @@ ota_settle () {
 }
 ota_settle[vardepsexclude] += "OTAMGR_REPOSITORY"
 
-IMAGE_INSTALL:append = " packagegroup-otamgr kernel-image ${@'kernel-devicetree' if d.getVar('KERNEL_DEVICETREE') else ''}"
+IMAGE_INSTALL:append = " packagegroup-otamgr ${OTA_KERNEL_PACKAGES}"
+OTA_KERNEL_PACKAGES = "${@otamgr.machine.kernel_packages(d)}"
 
 do_image_wic[depends] += "ota-boot-script:do_deploy"
 # U-Boot, where the machine has one that OpenEmbedded builds.
@@ -66,7 +72,7 @@ OTA_WKS_ENVIRONMENT = "${@otamgr.layout.wks_environment(d, 'ota-environment.bin'
 OTA_WKS_BOOT_SOURCE = "${@'bootimg-partition' if 'scarthgap' in d.getVar('LAYERSERIES_CORENAMES').split() else 'bootimg_partition'}"
 OTA_SLOT_MARKER = "${WORKDIR}/ota-slot-marker/root"
 # Slot a as it is flashed.
-OTA_SLOT_IMAGE = "${WORKDIR}/ota-slot-marker/slot-a.ext4"
+OTA_SLOT_IMAGE = "${@'${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.${OTA_SLOT_TYPE}' if d.getVar('OTA_VERIFIED_BOOT') == '1' else '${WORKDIR}/ota-slot-marker/slot-a.ext4'}"
 
 # A slot with this file is complete: the boot script takes such a slot when the other one does not load. An update must not bring
 # it, sysupgrade writes it last; a disk that is flashed has it from the beginning.
@@ -90,8 +96,8 @@ ota_slot_image () {
     fi
 }
 # nooelint: oelint.vars.specific, oelint.vars.overrideappend, oelint.vars.mispell - wic is a type of images, and others may make it of more
-IMAGE_TYPEDEP:wic:append = " ext4"
-do_image_wic[prefuncs] += "ota_slot_marker ota_slot_image"
+IMAGE_TYPEDEP:wic:append = " ${@d.getVar('OTA_SLOT_TYPE') if d.getVar('OTA_VERIFIED_BOOT') == '1' else 'ext4'}"
+do_image_wic[prefuncs] += "${@'' if d.getVar('OTA_VERIFIED_BOOT') == '1' else 'ota_slot_marker ota_slot_image'}"
 do_image_wic[depends] += "e2fsprogs-native:do_populate_sysroot"
 do_image_wic[cleandirs] += "${WORKDIR}/ota-slot-marker"
 
@@ -136,8 +142,13 @@ python ota_kernel_check () {
         return
     modules = {os.path.basename(path).split('.')[0] for path in glob.glob(d.getVar('IMAGE_ROOTFS') + '/**/lib/modules/**/*.ko*', recursive=True)}
     kind = d.getVar('OTA_UPDATE_TYPE').split('-')[0]
+    is_verified = d.getVar('OTA_VERIFIED_BOOT') == '1'
+    if is_verified:
+        # All is mounted by the initramfs.
+        with open(d.getVar('OTA_VERIFIED_INITRAMFS').replace('.cpio.gz', '.manifest')) as f:
+            modules = otamgr.modules.installed(f.read())
     with open(sorted(maps)[-1]) as f:
-        lacks = otamgr.machine.kernel_lacks(f.read(), modules, [kind] if kind in otamgr.machine.BOOT_FORMATS else [])
+        lacks = otamgr.machine.kernel_lacks(f.read(), modules, [kind] if kind in otamgr.machine.BOOT_FORMATS else [], is_verified)
     if lacks:
         bb.fatal('IMAGE_FEATURES has read-only-rootfs, and the kernel of this image lacks what that needs: set %s=y in its configuration'
                  % '=y, '.join(lacks))
@@ -170,6 +181,8 @@ python ota_slot_size_check () {
                  'IMAGE_ROOTFS_EXTRA_SPACE ask for, a slot has %d KiB (OTA_SLOT_SIZE = "%s" MiB). Make the slots larger, which '
                  'needs devices flashed anew, or the image smaller.'
                  % (needed, d.getVar('IMAGE_OVERHEAD_FACTOR'), slot, d.getVar('OTA_SLOT_SIZE')))
+    if d.getVar('OTA_VERIFIED_BOOT') == '1':
+        return
     # Those that the boot script starts.
     kernels = ('fitImage', 'Image', 'zImage', 'uImage', 'bzImage')
     boot = os.path.join(d.getVar('IMAGE_ROOTFS'), 'boot')
@@ -202,7 +215,7 @@ python ota_disk_check () {
 python ota_update_link () {
     import os
     folder = d.getVar('IMGDEPLOYDIR')
-    image = '%s.%s' % (d.getVar('IMAGE_LINK_NAME'), d.getVar('OTA_UPDATE_TYPE'))
+    image = '%s.%s' % (d.getVar('IMAGE_LINK_NAME'), d.getVar('OTA_SLOT_TYPE'))
     if not os.path.exists(os.path.join(folder, image)):
         bb.fatal('The update %s was not made: expected it in %s' % (image, folder))
     link = os.path.join(folder, d.getVar('OTA_UPDATE_NAME'))

@@ -4,6 +4,7 @@
 Settings are anything with a method getVar(name) that returns text, as BitBake's datastore has.
 """
 
+import hashlib
 import re
 import struct
 import uuid
@@ -101,6 +102,11 @@ class Layout:
 def file_system_uuid(settings):
     """The identifier of the image's file systems: that of its machine and name, the same in each build."""
     return str(uuid.uuid5(_IMAGES, "/".join((_text(settings, "MACHINE"), _text(settings, "IMAGE_BASENAME")))))
+
+
+def salt(settings):
+    """Of the hash trees of the image's slots, as 64 hexadecimal digits: the same in each build."""
+    return hashlib.sha256(file_system_uuid(settings).encode()).hexdigest()
 
 
 def slots_conf(settings):

@@ -4,7 +4,7 @@
 Settings are anything with a method getVar(name), as BitBake's datastore is. Reasons are sentences that say what to do.
 """
 
-from . import layout
+from . import layout, verified
 
 # Of a root file system that is never written to; they are written into the slot as they are.
 READ_ONLY_TYPES = (
@@ -23,6 +23,8 @@ INIT_MANAGERS = ("sysvinit", "systemd")
 UBOOT_OF_QEMU = ("genericarm64",)
 # Machines that bring a layout which starts nothing of ours: their U-Boot comes from elsewhere than the disk.
 LAYOUT_OF_NO_USE = ("qemux86-64",)
+# QEMU makes the device trees of these boards itself; the recipe ota-boot-key deploys them.
+QEMU = ("qemuarm", "qemuarm64")
 # Features of an image that take /etc away from the slot, with the reason.
 FEATURES = {
     "stateless-rootfs": "the header of an update is placed in /etc of the new system",
@@ -71,8 +73,32 @@ def refusals(settings, own_layout=""):
         )
     found += _layout_problems(settings, machine, own_layout)
     if settings.getVar("OTA_VERIFIED_BOOT") == on:
+        found += _verified_problems(settings)
+    return found
+
+
+def _verified_problems(settings):
+    kernel, trees = settings.getVar("KERNEL_IMAGETYPE"), _words(settings, "KERNEL_DEVICETREE")
+    found = []
+    if settings.getVar("TARGET_ARCH") not in verified.ARCHITECTURES:
         found.append(
-            'OTA_VERIFIED_BOOT = "1": this class makes no signed images of slots yet; scripts/ota-verified does (docs/verified-boot.md, step 4)'
+            f'OTA_VERIFIED_BOOT = "1": signed images of slots are made for {" and ".join(verified.ARCHITECTURES)}, and this machine is '
+            f"{settings.getVar('TARGET_ARCH')}"
+        )
+    if kernel not in verified.KERNELS:
+        found.append(
+            f'OTA_VERIFIED_BOOT = "1": expected KERNEL_IMAGETYPE to be {" or ".join(verified.KERNELS)}, which becomes a part of the signed image of a '
+            f'slot, found "{kernel}"'
+        )
+    if not settings.getVar("OTA_VERIFIED_DEVICE_TREE"):
+        found.append(
+            'OTA_VERIFIED_BOOT = "1": one device tree is signed with the kernel, and KERNEL_DEVICETREE names '
+            f"{'several' if trees else 'none'}: set OTA_VERIFIED_DEVICE_TREE to {'one of ' if trees else 'a file of the deploy folder'}{', '.join(trees)}"
+        )
+    if settings.getVar("OTA_UPDATE_TYPE") not in ("ext4", *READ_ONLY_TYPES):
+        found.append(
+            f'OTA_VERIFIED_BOOT = "1": the image of a slot is a file system with its kernel and hash tree, which is compressed by its bundle and not '
+            f'before: expected OTA_UPDATE_TYPE to be one of ext4, {", ".join(READ_ONLY_TYPES)}, found "{settings.getVar("OTA_UPDATE_TYPE")}"'
         )
     return found
 
@@ -101,7 +127,7 @@ def _type_problems(settings):
             found.append(
                 f'OTA_UPDATE_TYPE = "{kind}" cannot be written to: it needs IMAGE_FEATURES += "read-only-rootfs", which gives the system an /etc that can'
             )
-        if base not in formats:
+        if base not in formats and settings.getVar("OTA_VERIFIED_BOOT") != "1":
             found.append(
                 f'OTA_UPDATE_TYPE = "{kind}": U-Boot has to read the kernel from it; if yours can, or is built here, set OTA_BOOT_FORMATS = "{base}" where '
                 "U-Boot's recipe sees it, too (local.conf, machine, distro)"
@@ -113,15 +139,32 @@ def _type_problems(settings):
     return found
 
 
-def kernel_lacks(symbols, modules, formats):
+def kernel_lacks(symbols, modules, formats, is_verified=False):
     """What a kernel has not that a system with a read-only root of these formats needs, as its options. symbols: the text of its System.map; modules:
-    names of those in the image."""
+    names of those in the image, with verified boot in its initramfs."""
     wanted = {"overlay": ("ovl_fs_type", "CONFIG_OVERLAY_FS")}
+    if is_verified:
+        wanted["dm-verity"] = ("verity_target", "CONFIG_DM_VERITY")
     wanted |= {
         name: (f"{name}_fs_type", f"CONFIG_{name.upper()}{'_FS' if name == 'erofs' else ''}") for name in formats
     }
     there = {line.split()[-1] for line in symbols.splitlines() if line.strip()}
     return [option for name, (symbol, option) in wanted.items() if symbol not in there and name not in modules]
+
+
+def kernel_packages(settings):
+    """What an image installs for its boot script to start; with verified boot the kernel is outside the file system."""
+    if settings.getVar("OTA_VERIFIED_BOOT") == "1":
+        return ""
+    return "kernel-image kernel-devicetree" if _words(settings, "KERNEL_DEVICETREE") else "kernel-image"
+
+
+def device_tree(settings):
+    """The file of the deploy folder that is signed with the kernel, where there is no choice; else nothing."""
+    if settings.getVar("MACHINE") in QEMU:
+        return "ota-qemu.dtb"
+    trees = _words(settings, "KERNEL_DEVICETREE")
+    return trees[0].rpartition("/")[2] if len(trees) == 1 else ""
 
 
 def _init_problems(settings):

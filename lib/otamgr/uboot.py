@@ -151,6 +151,31 @@ def _mmc(settings, layout_):
     return int(device[1]) if device else None
 
 
+#: In the device tree of U-Boot, from the recipe ota-boot-key.
+KEY_TREE = "ota-boot-key.dtsi"
+
+
+def signed_bootcommand(settings):
+    """bootcmd for verified boot: runs the first copy of the boot script whose signature is good, and listens to nobody. Empty for disks whose name in
+    U-Boot nobody can tell."""
+    try:
+        layout_ = layout.Layout(settings)
+        kind, number = "mmc", _mmc(settings, layout_)
+    except layout.SettingError:
+        # Said by problems().
+        return ""
+    virtio = re.fullmatch(r"/dev/vd([a-z])", layout_.device)
+    if virtio:
+        kind, number = "virtio", ord(virtio[1]) - ord("a")
+    elif number is None:
+        return ""
+    return (
+        f"setenv stdin nulldev; {'virtio scan; ' if virtio else ''}setenv devtype {kind}; setenv devnum {number}; "
+        f"for o_file in ota-boot.itb ota-boot2.itb; do if load {kind} {number}:1 ${{scriptaddr}} ${{o_file}}; then "
+        "source ${scriptaddr}:script; fi; done; echo OTA: NO SIGNED BOOT SCRIPT"
+    )
+
+
 def fragment(settings, known=None):
     """The configuration fragment that makes U-Boot keep a redundant environment on the MMC device, as fw_env.config says. `known` are the symbols
     of the release, without them every name of a thing is written.
@@ -170,6 +195,7 @@ def fragment(settings, known=None):
             # Whatever U-Boot loaded by itself could steer it before anything signed runs.
             lines += ["CONFIG_ENV_IS_NOWHERE=y", "# CONFIG_ENV_IS_IN_MMC is not set"]
             lines += [f"# CONFIG_{name} is not set" for name in ELSEWHERE if name != "ENV_IS_NOWHERE"]
+            lines.append(f'CONFIG_DEVICE_TREE_INCLUDES="{KEY_TREE}"')
         return "\n".join([*lines, "# The boot script keeps the environment."]) + "\n"
 
     def names(alternatives):

@@ -47,6 +47,17 @@ def _run(*words, fails):
 # ---- keys ------------------------------------------------------------------------------------------------------------
 
 
+def development_key(path):
+    """A key for development at this place, made if there is none. Several that ask at once get the same."""
+    if not Path(path).exists():
+        try:
+            make_key(path, development=True)
+        except VerifiedError:
+            if not Path(path).exists():
+                raise
+    return path
+
+
 def make_key(path, development=False, bits=4096):
     """A pair of RSA keys, which is what U-Boot's software verifies: `path` and, beside it, its certificate."""
     path = Path(path)
@@ -62,8 +73,8 @@ def make_key(path, development=False, bits=4096):
         name = DEVELOPMENT if development else "meta-otamgr verified boot"
         words = ("openssl", "req", "-batch", "-new", "-x509", "-days", 36500, "-key", key, "-out", crt)
         _run(*words, "-subj", f"/CN={name}", fails=f"{certificate} could not be made")
-        key.rename(path)
         crt.rename(certificate)
+        key.rename(path)
 
 
 def is_development(key):
@@ -77,6 +88,17 @@ def is_development(key):
     return DEVELOPMENT.encode() in subject
 
 
+def _key_files(key):
+    """The private key and its certificate, which are both there."""
+    files = Path(key), Path(key).with_suffix(".crt")
+    for needed in files:
+        if not needed.is_file():
+            raise VerifiedError(
+                f"{needed}: expected a key and its certificate beside it, see ota-verified keygen; it is not there"
+            )
+    return files
+
+
 @contextlib.contextmanager
 def _key_words(key):
     """How mkimage is told of the key: a folder in which it has the names that FITs call it by, or a token."""
@@ -84,13 +106,7 @@ def _key_words(key):
         # mkimage adds "object=NAME" itself: the token has the key under both names.
         yield ("-N", "pkcs11", "-k", str(key).removeprefix(TOKEN))
         return
-    key = Path(key)
-    certificate = key.with_suffix(".crt")
-    for needed in (key, certificate):
-        if not needed.is_file():
-            raise VerifiedError(
-                f"{needed}: expected a key and its certificate beside it, see ota-verified keygen; it is not there"
-            )
+    key, certificate = _key_files(key)
     with tempfile.TemporaryDirectory() as folder:
         for name in (BOOT_KEY, IMAGE_KEY):
             (Path(folder) / f"{name}.key").symlink_to(key.resolve())
@@ -106,6 +122,7 @@ _ALGORITHM = "sha256,rsa4096"
 def _bits(key):
     if str(key).startswith(TOKEN):
         return 4096
+    _key_files(key)
     said = _run("openssl", "pkey", "-in", key, "-noout", "-text", fails=f"{key} is no private key").decode()
     found = re.search(r"\((\d+) bit", said)
     if "modulus" not in said or not found or found[1] not in ("2048", "3072", "4096"):
@@ -164,6 +181,40 @@ def _fit(nodes, configuration, key, out, control=None):
         shutil.copyfile(made, out)
 
 
+def make_key_tree(key, out, base=None):
+    """The public keys as a device tree, for U-Boot's own: as keys that must have signed. `base` is a tree that they are put into (a .dtb); without
+    it there is nothing else in the tree. `out` is a .dtb, or a .dtsi for U-Boot's setting DEVICE_TREE_INCLUDES."""
+    out = Path(out)
+    with tempfile.TemporaryDirectory() as folder:
+        script, tree = Path(folder) / "nothing", Path(folder) / "control.dtb"
+        script.write_text("echo\n")
+        if not base:
+            base = Path(folder) / "empty.dts"
+            base.write_text("/dts-v1/;\n/ { };\n")
+        # mkimage wants room for what it adds.
+        form = Path(base).suffix.removeprefix(".")
+        _run("dtc", "-q", "-I", form, "-O", "dtb", "-p", 8192, "-o", tree, base, fails=f"{base} is no device tree")
+        make_script_fit(script, key, Path(folder) / "signed", control=tree)
+        form = "dts" if out.suffix == ".dtsi" else "dtb"
+        made = _run("dtc", "-q", "-I", "dtb", "-O", form, tree, fails=f"{out} could not be made")
+    # It is included where the version of the language was said already.
+    out.write_bytes(made.replace(b"/dts-v1/;\n", b"", 1) if form == "dts" else made)
+
+
+def key_problems(tree, key_tree):
+    """Whether a device tree of U-Boot's has the keys of `key_tree`, as sentences."""
+
+    def modulus(path):
+        fails = f"{path} has no key that must have signed"
+        return _run("fdtget", "-t", "bx", path, f"/signature/key-{BOOT_KEY}", "rsa,modulus", fails=fails)
+
+    try:
+        same = modulus(tree) == modulus(key_tree)
+    except VerifiedError as problem:
+        return [str(problem)]
+    return [] if same else [f"{tree} has another key than {key_tree}, which signs the boot script and the slots"]
+
+
 def make_script_fit(script, key, out, control=None):
     """The boot script as a signed image; see _fit for `control`."""
 
@@ -174,14 +225,14 @@ def make_script_fit(script, key, out, control=None):
 
 
 def make_kernel_fit(kernel, device_tree, initramfs, key, out, architecture="arm64"):
-    """Kernel, device tree (or none) and initramfs as one signed image."""
+    """Kernel, device tree and initramfs as one signed image."""
     parts = {"kernel": kernel, "fdt": device_tree, "ramdisk": initramfs}
     about = {
         "kernel": {"type": '"kernel_noload"', "os": '"linux"', "load": "<0>", "entry": "<0>"},
         "fdt": {"type": '"flat_dt"'},
         "ramdisk": {"type": '"ramdisk"', "os": '"linux"'},
     }
-    parts = {name: Path(file).resolve() for name, file in parts.items() if file}
+    parts = {name: Path(file).resolve() for name, file in parts.items()}
 
     def nodes(algorithm):
         return [
@@ -204,6 +255,13 @@ def tree_of(blocks, salt):
         levels.insert(0, packed)
         level = [hashlib.sha256(salt + packed[at : at + BLOCK]).digest() for at in range(0, len(packed), BLOCK)]
     return level[0], b"".join(levels)
+
+
+def salt_of(text):
+    """The salt that somebody wrote."""
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise VerifiedError(f'the salt: expected 64 hexadecimal digits, found "{text}"')
+    return bytes.fromhex(text)
 
 
 def _blocks_of(file, count):
@@ -282,6 +340,12 @@ def make_slot_image(file_system, kernel, device_tree, initramfs, key, out, archi
             image.truncate((blocks + fit_blocks) * BLOCK + len(tree))
         made.rename(out)
     return describe(out)
+
+
+#: What mkimage calls the processors that such images are made for.
+ARCHITECTURES = {"aarch64": "arm64", "arm": "arm"}
+#: Kernels that are started where they lie in the signed image.
+KERNELS = ("Image", "zImage")
 
 
 def describe(image):

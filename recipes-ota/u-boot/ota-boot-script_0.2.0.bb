@@ -7,6 +7,7 @@ LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
 
 DEPENDS = "u-boot-tools-native"
+DEPENDS:append = " ${@'dtc-native openssl-native ota-boot-key' if d.getVar('OTA_VERIFIED_BOOT') == '1' else ''}"
 
 FILESEXTRAPATHS:prepend := "${THISDIR}/../..:${THISDIR}/files:"
 SRC_URI = "file://COPYING.MIT file://boot.cmd.in"
@@ -34,13 +35,22 @@ do_compile () {
     mkenvimage -r -s ${OTA_ENV_SIZE} -o ${B}/ota-environment.bin ${B}/environment
 }
 do_compile[prefuncs] += "ota_layout_check ota_boot_script_fill"
+
+python ota_boot_script_sign () {
+    if d.getVar('OTA_VERIFIED_BOOT') == '1':
+        try:
+            otamgr.verified.make_script_fit(d.getVar('S') + '/boot.cmd', d.getVar('OTA_VERIFIED_KEY'), d.getVar('B') + '/ota-boot.itb')
+        except otamgr.verified.VerifiedError as e:
+            bb.fatal('The boot script cannot be signed: %s' % e)
+}
+do_compile[postfuncs] += "ota_boot_script_sign"
 do_compile[cleandirs] = "${B}"
 
 do_deploy () {
     install -d ${DEPLOYDIR}
     install -m 0644 ${B}/boot.scr ${DEPLOYDIR}/boot.scr
     install -m 0644 ${B}/ota-environment.bin ${DEPLOYDIR}/ota-environment.bin
-    # For whoever signs it.
-    if [ "${OTA_VERIFIED_BOOT}" = 1 ]; then install -m 0644 ${S}/boot.cmd ${DEPLOYDIR}/boot.cmd; fi
+    # boot.cmd is for whoever signs it elsewhere.
+    if [ "${OTA_VERIFIED_BOOT}" = 1 ]; then install -m 0644 ${S}/boot.cmd ${B}/ota-boot.itb ${DEPLOYDIR}; fi
 }
 addtask deploy after do_compile before do_build

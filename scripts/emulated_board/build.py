@@ -95,6 +95,20 @@ INITRAMFS_MODULES = (
     "libcrc32c",
     "erofs",
 )
+# What the first process of an initramfs runs.
+INITRAMFS_APPLETS = (
+    "sh",
+    "grep",
+    "insmod",
+    "mkdir",
+    "mount",
+    "reboot",
+    "sed",
+    "switch_root",
+    "sync",
+    "umount",
+    "usleep",
+)
 # Of dm-verity, and the faster SHA-256.
 VERITY_MODULES = (
     "dax",
@@ -490,7 +504,8 @@ def build_initramfs(
     shutil.rmtree(tree, ignore_errors=True)
     (tree / "bin").mkdir(parents=True)
     shutil.copy(root / "bin/busybox", tree / "bin/busybox")
-    (tree / "bin/sh").symlink_to("busybox")
+    for applet in INITRAMFS_APPLETS:
+        (tree / "bin" / applet).symlink_to("busybox")
     shutil.copy(init, tree / "init")
     for program in programs:
         _install(program, tree / "bin" / program.name, 0o755)

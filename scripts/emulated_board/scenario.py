@@ -150,11 +150,11 @@ class Publisher:
         def log_message(self, *_):
             pass
 
-    def __init__(self, folder, host="10.0.2.2"):
+    def __init__(self, folder, host="10.0.2.2", port=0):
         self._folder, self._host = folder, host
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        self._server = _Server(("127.0.0.1", 0), functools.partial(self._Quiet, directory=folder))
+        self._server = _Server(("127.0.0.1", port), functools.partial(self._Quiet, directory=folder))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def address(self):

@@ -17,6 +17,7 @@ from emulated_board import (
     scenario,  # noqa: E402
     show,  # noqa: E402
 )
+from otamgr import bundle, verified
 
 MIB = 1 << 20
 REFUSED = "ota_upgrade_failed|ota_refused|NO BOOTABLE SLOT"
@@ -36,16 +37,23 @@ class Failure(Exception):
 
 
 class Run:
-    """One disk, from the first boot to the rollback."""
+    """One disk, from the first boot to the rollback. With verified boot updates are looked for at this port, and broken ones are signed by `key`."""
 
-    def __init__(self, name, folder, deploy):
-        self._name = name
+    def __init__(self, name, folder, deploy, port=0, key=None):
+        self._name, self._port, self._key = name, port, key
+        self._emulator = EMULATORS[name]
         self._folder = folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self._disk = folder / "disk.img"
         self._console = folder / "console"
         self._uboot = shutil.copy(deploy / UBOOT[name], folder / "u-boot")
+        if key:
+            self._emulator = (
+                *self._emulator,
+                "-dtb",
+                str(shutil.copy(deploy / "ota-control.dtb", folder / "control.dtb")),
+            )
         self._show = show.Show()
         self._take_disk(deploy / f"core-image-minimal-{name}.rootfs.wic")
 
@@ -55,22 +63,37 @@ class Run:
         with open(self._disk, "r+b") as disk:
             disk.truncate(-(-self._disk.stat().st_size // (128 * MIB)) * 128 * MIB + 128 * MIB)
 
-    def take_update(self, bundle, image):
+    def take_update(self, signed, image):
         """The update as a signed bundle, and its plain image, from which a broken one is made."""
-        self._update = shutil.copy(bundle, self._folder / "update.bundle")
+        self._update = shutil.copy(signed, self._folder / "update.bundle")
         self._image = shutil.copy(image, self._folder / "update.bin")
 
     def _broken(self):
         """The same update without the loader of shared libraries: the kernel finds /sbin/init, cannot run it, and panics at every boot."""
+        if self._key:
+            return self._changed_block()
+        loaders = {f"{folder}/{LOADERS[self._name]}" for folder in ("/lib", "/lib64", "/usr/lib", "/usr/lib64")}
         system = self._folder / "broken.ext4"
         with gzip.open(self._image) as packed, open(system, "wb") as out:
             shutil.copyfileobj(packed, out, MIB)
-        loaders = {f"{folder}/{LOADERS[self._name]}" for folder in ("/lib", "/lib64", "/usr/lib", "/usr/lib64")}
         for path in loaders:
             subprocess.run(["debugfs", "-w", "-R", f"rm {path}", system], check=True, capture_output=True)
         broken = self._folder / "broken.bin"
         with open(broken, "wb") as out:
             subprocess.run(["gzip", "-n", "-1", "-c", system], check=True, stdout=out)
+        system.unlink()
+        return broken
+
+    def _changed_block(self):
+        """The same update with one bit of its file system changed, in a bundle that is in order: the device writes it, and must not run it."""
+        system, broken = self._folder / "broken.slot", self._folder / "broken.bundle"
+        shutil.copyfile(self._image, system)
+        with open(system, "r+b") as image:
+            image.seek(verified.describe(system)["file-system-bytes"] // 2)
+            byte = image.read(1)
+            image.seek(-1, 1)
+            image.write(bytes([byte[0] ^ 1]))
+        bundle.create(broken, system, self._key, self._name, "3.0.0")
         system.unlink()
         return broken
 
@@ -91,7 +114,7 @@ class Run:
                 self._console,
                 network=True,
                 ssh_port=ssh_port,
-                emulator=machine.emulator(self._uboot, EMULATORS[self._name]),
+                emulator=machine.emulator(self._uboot, self._emulator),
                 on_line=lambda line: scenario.show_line(self._show, line),
             ) as board:
                 yield board
@@ -106,9 +129,11 @@ class Run:
 
     def update_and_rollback(self):
         """Runs it all; returns a sentence about what was seen."""
-        publisher = scenario.Publisher(self._folder / "published")
+        publisher = scenario.Publisher(self._folder / "published", port=self._port)
         try:
-            self._environment(publisher.address())
+            # No word of the environment reaches the kernel with verified boot: the address is in the signed script.
+            if not self._key:
+                self._environment(publisher.address())
             with self._running() as board:
                 return self._watch(board, publisher)
         finally:
@@ -129,7 +154,8 @@ class Run:
         # The guard writes its journal before syslog runs; otamgr says on the log what it found there.
         third, _ = board.wait_all([scenario.BOOTED, r"ota_failed_before:.*last=rolled back"], 300)
         self._expect("boot after the broken update", third, "b", "2.0.0", header)
-        return "booted 1.0.0 in slot a, updated to 2.0.0 in slot b, committed; broken 3.0.0 in slot a rolled back to b"
+        broken = "3.0.0 with one changed bit" if self._key else "broken 3.0.0"
+        return f"booted 1.0.0 in slot a, updated to 2.0.0 in slot b, committed; {broken} in slot a rolled back to b"
 
     @staticmethod
     def _expect(when, match, slot, version, header="none"):

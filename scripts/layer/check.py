@@ -14,7 +14,7 @@ from pathlib import Path
 import bitbake
 import boot
 import uboot
-from otamgr import bundle, options
+from otamgr import bundle, options, verified
 
 SERIES = ("scarthgap", "wrynose", "blacksail")
 LIBRARIES = ("jackson-annotations", "jackson-core", "jackson-databind", "junixsocket")
@@ -27,6 +27,13 @@ OTA_RECORD_REQUIRED = "1"
 IMAGE_INSTALL:append = " otamgr-simulators"
 IMAGE_CLASSES += "ota-bundle"
 OTA_BUNDLE_KEY = "${TOPDIR}/keys/check.key"
+"""
+# No word of the environment reaches the kernel then: where updates are is signed with the boot script.
+VERIFIED_PORT = 22080
+VERIFIED_CONF = f"""
+OTA_VERIFIED_BOOT = "1"
+OTA_VERIFIED_KEY = "${{TOPDIR}}/keys/boot.key"
+OTA_BOOTARGS:append = " board.url=http://10.0.2.2:{VERIFIED_PORT}/update.properties"
 """
 # What the tests in lib/oeqa want, for a board that this check has started: TEST_TARGET_IP has its port.
 SSH_PORT = 22022
@@ -66,12 +73,13 @@ class Checks:
         return self._folder / "logs" / f"{name}.log"
 
     def _image_build(self, conf=""):
-        build = self._build("build", BOOT_CONF + conf)
+        build = self._build("build", BOOT_CONF + conf + (VERIFIED_CONF if self._arguments.verified else ""))
         self._record(build, "1.0.0")
         key = build.folder / "keys/check.key"
         if not key.exists():
             key.parent.mkdir()
             bundle.make_key(key)
+            verified.make_key(key.with_name("boot.key"))
             build.owned(key.parent)
         return build
 
@@ -152,7 +160,8 @@ class Checks:
             log = self._log(f"build-{machine}")
             build.bitbake(["core-image-minimal"], log, machine)
             deploy = self._deploy(build, machine)
-            run = boot.Run(machine, build.folder / f"boot-{machine}", deploy)
+            signed = {"port": VERIFIED_PORT, "key": build.folder / "keys/check.key"} if self._arguments.verified else {}
+            run = boot.Run(machine, build.folder / f"boot-{machine}", deploy, **signed)
             self._record(build, "2.0.0")
             build.bitbake(["core-image-minimal"], self._log(f"build-{machine}-2"), machine)
             run.take_update(deploy / "hub_update.bundle", deploy / "hub_update.bin")
@@ -297,6 +306,7 @@ def main():
         metavar="DIR",
         help="one more layer for BBLAYERS, not for yocto-check-layer",
     )
+    parser.add_argument("--verified", action="store_true", help='all images with OTA_VERIFIED_BOOT = "1"')
     parser.add_argument("--u-boot", type=Path, metavar="DIR", help="source of U-Boot, for uboot")
     parser.add_argument("--table", action="store_true", help="only the table of uboot, for which --u-boot is enough")
     parser.add_argument(

@@ -857,7 +857,7 @@ class Build(Folder):
             "IMGDEPLOYDIR": str(deploy),
             "IMAGE_LINK_NAME": "image-board",
             "IMAGE_NAME": "image-board-1",
-            "OTA_UPDATE_TYPE": "ext4.gz",
+            "OTA_SLOT_TYPE": "ext4.gz",
             "OTA_UPDATE_NAME": "hub_update.bin",
             "IMAGE_BASENAME": "image",
             "DISTRO_NAME": "Distro",

@@ -111,6 +111,63 @@ class SlotImage(unittest.TestCase):
             )
             self.assertEqual(required, said.stdout.strip())
 
+    def test_the_public_key_becomes_a_part_of_u_boots_device_tree_in_either_way(self):
+        alone, whole, included = (self.shared / name for name in ("key.dtb", "whole.dtb", "key.dtsi"))
+        words = ("public", "--key", self.key)
+        subprocess.run([TOOL, *words, alone], check=True)
+        subprocess.run([TOOL, *words, "--base", self.shared / "board.dtb", whole], check=True)
+        subprocess.run([TOOL, *words, included], check=True)
+        source = self.shared / "u-boot.dts"
+        source.write_text(f'/dts-v1/; / {{ model = "board"; }};\n/include/ "{included}"\n')
+        compiled = self.shared / "compiled.dtb"
+        subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", compiled, source], check=True)
+        for tree in (whole, compiled):
+            with self.subTest(tree=tree.name):
+                said = subprocess.run(["fdtget", tree, "/", "model"], check=True, capture_output=True, text=True)
+                self.assertEqual("board", said.stdout.strip())
+                self.assertEqual([], verified.key_problems(tree, alone))
+        self.assertEqual([], verified.key_problems(self.control, alone))
+
+    def test_a_u_boot_without_the_key_or_with_another_one_is_found(self):
+        alone, other = self.shared / "this.dtb", self.shared / "other.dtb"
+        verified.make_key_tree(self.key, alone)
+        key = verified.development_key(self.shared / "another.key")
+        self.assertTrue(verified.is_development(key))
+        self.assertEqual(key, verified.development_key(key))
+        verified.make_key_tree(key, other)
+        self.assertIn("has another key than", verified.key_problems(other, alone)[0])
+        self.assertIn("has no key that must have signed", verified.key_problems(self.shared / "board.dtb", alone)[0])
+
+    def test_the_same_salt_makes_the_same_image_twice_and_a_wrong_one_is_refused(self):
+        words = [
+            TOOL,
+            "image",
+            "--key",
+            self.key,
+            "--kernel",
+            self.shared / "kernel",
+            "--initramfs",
+            self.shared / "initramfs",
+            "--dtb",
+            self.shared / "board.dtb",
+        ]
+        made = []
+        for name in ("one", "two"):
+            out = self.shared / name
+            subprocess.run(
+                [*words, "--salt", "ab" * 32, self.shared / "squashfs", out],
+                check=True,
+                capture_output=True,
+                env={**os.environ, "SOURCE_DATE_EPOCH": "1"},
+            )
+            made.append(out.read_bytes())
+        self.assertEqual(made[0], made[1])
+        refused = subprocess.run(
+            [*words, "--salt", "ab", self.shared / "squashfs", self.shared / "three"], capture_output=True, text=True
+        )
+        self.assertEqual(1, refused.returncode)
+        self.assertIn("the salt: expected 64 hexadecimal digits", refused.stderr)
+
     def test_a_key_is_never_overwritten_and_one_for_development_says_so(self):
         with self.assertRaisesRegex(verified.VerifiedError, "there is such a file already"):
             verified.make_key(self.key)
@@ -130,6 +187,12 @@ class SlotImage(unittest.TestCase):
         )
         self.assertIn("DEVELOPMENT KEY", said.stderr)
         self.assertFalse(verified.is_development(self.key))
+
+    def test_a_key_that_is_not_there_is_said_with_the_way_to_make_one(self):
+        with self.assertRaisesRegex(
+            verified.VerifiedError, "none.key: expected a key and its .* see ota-verified keygen"
+        ):
+            verified.make_key_tree(self.shared / "none.key", self.shared / "none.dtsi")
 
     def test_a_key_that_u_boot_cannot_verify_is_refused(self):
         key = self.shared / "p256.key"

@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 from metadata import ROOT, Failure, MetadataCase, bb
+from otamgr import modules
 from otamgr.machine import kernel_lacks
 
 
@@ -59,9 +60,76 @@ class Image(MetadataCase):
                 f"IMAGE_FEATURES has {feature}: .*the header of an update",
             )
 
-    def test_verified_boot_is_refused_with_the_place_that_says_how(self):
-        self.assertIn("docs/verified-boot.md, step 4", self.refused(OTA_VERIFIED_BOOT="1"))
-        self.assertEqual("", self.refused(OTA_VERIFIED_BOOT="0"))
+    VERIFIED = {"OTA_VERIFIED_BOOT": "1", "TARGET_ARCH": "aarch64", "KERNEL_IMAGETYPE": "Image"}
+
+    def test_verified_boot_needs_one_line_and_says_what_it_cannot_do(self):
+        self.assertEqual("", self.refused(**self.VERIFIED))
+        self.assertEqual("", self.refused(**self.VERIFIED, OTA_UPDATE_TYPE="squashfs-zst"))
+        trees = {"KERNEL_DEVICETREE": "v/one.dtb v/two.dtb"}
+        board = {**self.VERIFIED, "OTA_ENABLE": "1", "OTA_RAW_AREAS_CHECKED": "1"}
+        self.assertEqual("", self.refused("some-board", **board, **trees, OTA_VERIFIED_DEVICE_TREE="two.dtb"))
+        self.assertEqual("", self.refused("some-board", **board, KERNEL_DEVICETREE="v/one.dtb"))
+        self.assertIn(
+            "set OTA_VERIFIED_DEVICE_TREE to one of v/one.dtb, v/two.dtb", self.refused("some-board", **board, **trees)
+        )
+        self.assertIn("KERNEL_DEVICETREE names none: set OTA_VERIFIED_DEVICE_TREE", self.refused("some-board", **board))
+        for change, sentence in (
+            ({"TARGET_ARCH": "x86_64"}, "made for aarch64 and arm, and this machine is x86_64"),
+            ({"KERNEL_IMAGETYPE": "Image.gz"}, 'KERNEL_IMAGETYPE to be Image or zImage, .*found "Image.gz"'),
+            ({"OTA_UPDATE_TYPE": "ext4.gz"}, 'one of ext4, squashfs.*found "ext4.gz"'),
+        ):
+            with self.subTest(**change):
+                self.assertRegex(self.refused(**{**self.VERIFIED, **change}), sentence)
+
+    def test_a_verified_slot_is_the_update_itself_and_has_its_kernel_outside(self):
+        d = self.image(**self.VERIFIED)
+        self.assertEqual("ext4.slot", d.getVar("OTA_SLOT_TYPE"))
+        self.assertIn("read-only-rootfs", d.getVar("IMAGE_FEATURES"))
+        self.assertTrue(d.getVar("OTA_SLOT_IMAGE").endswith("/deploy/image.ext4.slot"))
+        self.assertEqual("ext4.slot", d.getVar("IMAGE_TYPEDEP:wic").split()[-1])
+        self.assertNotIn("ota_slot_image", d.getVarFlag("do_image_wic", "prefuncs"))
+        self.assertEqual(["packagegroup-otamgr"], d.getVar("IMAGE_INSTALL").split())
+        self.assertEqual("ota-boot.itb ota-boot.itb;ota-boot2.itb", d.getVar("IMAGE_BOOT_FILES").strip())
+        self.assertTrue(d.getVar("OTA_BUNDLE_NAME"))
+        self.assertEqual("script", d.getVar("OTA_ENV_STORE"))
+        boot = self.folder / "rootfs/boot"
+        for name in ("Image-6.6", "Image", "ota-slot-valid"):
+            (boot / name).touch()
+        text = d.expand(d.getVar("ota_verified_root", False))
+        subprocess.run(["sh", "-eu", "-c", text], check=True)
+        self.assertEqual({"ota-slot-valid", "ota-verified"}, {path.name for path in boot.iterdir()})
+        plain = self.image()
+        self.assertEqual("ext4.gz", plain.getVar("OTA_SLOT_TYPE"))
+        self.assertEqual("boot.scr", plain.getVar("IMAGE_BOOT_FILES").strip())
+
+    def test_modules_of_the_initramfs_are_loaded_behind_what_they_need(self):
+        folder = self.folder / "root/lib/modules/6.6"
+        (folder / "kernel").mkdir(parents=True)
+        for name in ("dm-verity", "dm-bufio", "dm-mod", "virtio_blk"):
+            (folder / f"kernel/{name}.ko").touch()
+        (folder / "modules.dep").write_text(
+            "kernel/dm-verity.ko: kernel/dm-bufio.ko kernel/dm-mod.ko\nkernel/dm-bufio.ko: kernel/dm-mod.ko\n"
+            "kernel/dm-mod.ko:\nkernel/virtio_blk.ko: kernel/not-installed.ko\n"
+        )
+        root = self.folder / "root"
+        modules.collected(root)
+        order = (root / "modules/order").read_text().split()
+        self.assertEqual(["dm-mod.ko", "dm-bufio.ko", "dm-verity.ko", "virtio_blk.ko"], order)
+        self.assertFalse(folder.exists())
+        self.assertEqual(sorted(order), sorted(path.name for path in root.glob("modules/*.ko")))
+
+    def test_a_kernel_without_the_hash_tree_ends_the_build_unless_the_initramfs_has_it_as_a_module(self):
+        self.assertEqual([], kernel_lacks("ffff d verity_target\nffff d ovl_fs_type\n", set(), [], True))
+        manifest = "busybox cortexa57 1.36\nkernel-module-dm-verity-6.6.21-yocto qemuarm64 6.6\nkernel-module-overlay qemuarm64 6.6\n"
+        self.assertEqual({"dm-verity", "overlay"}, modules.installed(manifest))
+        d = self.image(**self.VERIFIED, DEPLOY_DIR_IMAGE=str(self.folder), IMAGE_MACHINE_SUFFIX="-m")
+        (self.folder / "pkgdata/kernel-depmod").mkdir(parents=True)
+        (self.folder / "pkgdata/kernel-depmod/System.map-6.6").write_text("ffff d ext4_fs_type\n")
+        (self.folder / "ota-verified-initramfs-m.manifest").write_text(manifest)
+        self.run_function("ota_kernel_check", d)
+        (self.folder / "ota-verified-initramfs-m.manifest").write_text("busybox cortexa57 1.36\n")
+        with self.assertRaisesRegex(Failure, "CONFIG_OVERLAY_FS=y, CONFIG_DM_VERITY=y"):
+            self.run_function("ota_kernel_check", d)
 
     def test_a_read_only_root_is_ext4_unless_u_boot_and_the_bundle_allow_another(self):
         feature = {"IMAGE_FEATURES": "read-only-rootfs"}

@@ -36,16 +36,25 @@ class Layout(MetadataCase):
             self.assertRegex(name, r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
     def test_verified_boot_needs_what_keeps_unsigned_words_out(self):
-        good = {"OTA_VERIFIED_BOOT": "1", "OTA_UBOOT_BOOTCOMMAND": "source x", "OTA_ENV_STORE": "script"}
+        good = {"OTA_VERIFIED_BOOT": "1"}
         d = self.settings(**good)
+        self.assertIn("virtio scan; setenv devtype virtio; setenv devnum 0; ", d.getVar("OTA_UBOOT_BOOTCOMMAND"))
+        mmc = self.settings("some-board", OTA_ENV_DEVICE="/dev/mmcblk1", **good)
+        self.assertEqual("script", mmc.getVar("OTA_ENV_STORE"))
+        self.assertIn(
+            "devnum 1; for o_file in ota-boot.itb ota-boot2.itb; do if load mmc 1:1 ${scriptaddr} ${o_file}",
+            mmc.getVar("OTA_UBOOT_BOOTCOMMAND"),
+        )
         self.assertEqual([], otamgr.layout.problems(d))
         self.assertEqual("1", otamgr.layout.words(d)["OTA_VERIFIED_BOOT"])
         self.assertIn("\nCONFIG_ENV_IS_NOWHERE=y\n", otamgr.uboot.fragment(d))
+        self.assertIn('\nCONFIG_DEVICE_TREE_INCLUDES="ota-boot-key.dtsi"\n', otamgr.uboot.fragment(d))
         self.assertEqual("1", d.getVar("OTA_UBOOT_CONFIG"))
         for change, sentence in (
             ({"OTA_ENV_STORE:qemuarm64": "native"}, 'set OTA_ENV_STORE = "script"'),
             ({"OTA_PARTITION_TABLE": "msdos"}, 'set OTA_PARTITION_TABLE = "gpt"'),
             ({"OTA_UBOOT_BOOTCOMMAND": ""}, "set OTA_UBOOT_BOOTCOMMAND"),
+            ({"OTA_ENV_DEVICE:qemuarm64": "/dev/sda"}, "set OTA_UBOOT_BOOTCOMMAND"),
             ({"OTA_VERIFIED_BOOT": "yes"}, 'OTA_VERIFIED_BOOT: expected 0 or 1, found "yes"'),
         ):
             with self.subTest(**change):
