@@ -140,13 +140,14 @@ python ota_kernel_check () {
         bb.warn('nobody can tell whether the kernel has an overlay file system, which IMAGE_FEATURES read-only-rootfs needs: there is no System.map '
                 'in %s/kernel-depmod' % d.getVar('PKGDATA_DIR'))
         return
-    modules = {os.path.basename(path).split('.')[0] for path in glob.glob(d.getVar('IMAGE_ROOTFS') + '/**/lib/modules/**/*.ko*', recursive=True)}
     kind = d.getVar('OTA_UPDATE_TYPE').split('-')[0]
     is_verified = d.getVar('OTA_VERIFIED_BOOT') == '1'
     if is_verified:
         # All is mounted by the initramfs.
-        with open(d.getVar('OTA_VERIFIED_INITRAMFS').replace('.cpio.gz', '.manifest')) as f:
+        with open(d.getVar('OTA_VERIFIED_INITRAMFS') + '.manifest') as f:
             modules = otamgr.modules.installed(f.read())
+    else:
+        modules = {os.path.basename(path).split('.')[0] for path in glob.glob(d.getVar('IMAGE_ROOTFS') + '/**/lib/modules/**/*.ko*', recursive=True)}
     with open(sorted(maps)[-1]) as f:
         lacks = otamgr.machine.kernel_lacks(f.read(), modules, [kind] if kind in otamgr.machine.BOOT_FORMATS else [], is_verified)
     if lacks:

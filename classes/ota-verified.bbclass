@@ -14,9 +14,10 @@ QB_OPT_APPEND:append:qemuarm64 = " -dtb @DEPLOY_DIR_IMAGE@/ota-control.dtb"
 
 # The device tree that is signed with the kernel, a file of the deploy folder.
 OTA_VERIFIED_DEVICE_TREE ?= "${@otamgr.machine.device_tree(d)}"
-OTA_VERIFIED_INITRAMFS = "${DEPLOY_DIR_IMAGE}/ota-verified-initramfs${IMAGE_MACHINE_SUFFIX}.cpio.gz"
+# Its files differ in what follows.
+OTA_VERIFIED_INITRAMFS = "${DEPLOY_DIR_IMAGE}/ota-verified-initramfs${IMAGE_MACHINE_SUFFIX}"
 
-do_image[depends] += "ota-verified-initramfs:do_image_complete virtual/kernel:do_deploy ota-boot-key:do_deploy ota-boot-key:do_populate_sysroot"
+do_image[depends] += "ota-verified-initramfs:do_image_complete virtual/kernel:do_deploy ota-boot-key:do_deploy"
 
 # The kernel is not in the file system, which U-Boot never reads.
 ota_verified_root () {
@@ -37,7 +38,7 @@ CONVERSION_DEPENDS_slot = "u-boot-tools-native dtc-native openssl-native"
 ota_slot_sign () {
     # The salt is the same in each build, so that a block that stays leaves its hash as it was.
     python3 "${OTAMGR_REPOSITORY}/scripts/ota-verified" image --key "${OTA_VERIFIED_KEY}" --kernel "${DEPLOY_DIR_IMAGE}/${KERNEL_IMAGETYPE}" \
-        --initramfs "${OTA_VERIFIED_INITRAMFS}" --dtb "${DEPLOY_DIR_IMAGE}/${OTA_VERIFIED_DEVICE_TREE}" \
+        --initramfs "${OTA_VERIFIED_INITRAMFS}.cpio.gz" --dtb "${DEPLOY_DIR_IMAGE}/${OTA_VERIFIED_DEVICE_TREE}" \
         --arch ${@otamgr.verified.ARCHITECTURES.get(d.getVar('TARGET_ARCH'))} --salt ${@otamgr.layout.salt(d)} "$1" "$1.slot"
     python3 "${OTAMGR_REPOSITORY}/scripts/ota-verified" check --control "${DEPLOY_DIR_IMAGE}/ota-boot-key.dtb" "$1.slot"
     needed=$(stat -c %s "$1.slot")

@@ -79,28 +79,30 @@ def refusals(settings, own_layout=""):
 
 def _verified_problems(settings):
     kernel, trees = settings.getVar("KERNEL_IMAGETYPE"), _words(settings, "KERNEL_DEVICETREE")
+    architecture, kind = settings.getVar("TARGET_ARCH"), settings.getVar("OTA_UPDATE_TYPE")
     found = []
-    if settings.getVar("TARGET_ARCH") not in verified.ARCHITECTURES:
+    if architecture not in verified.ARCHITECTURES:
         found.append(
-            f'OTA_VERIFIED_BOOT = "1": signed images of slots are made for {" and ".join(verified.ARCHITECTURES)}, and this machine is '
-            f"{settings.getVar('TARGET_ARCH')}"
+            f"signed images of slots are made for {' and '.join(verified.ARCHITECTURES)}, and this machine is {architecture}"
         )
     if kernel not in verified.KERNELS:
         found.append(
-            f'OTA_VERIFIED_BOOT = "1": expected KERNEL_IMAGETYPE to be {" or ".join(verified.KERNELS)}, which becomes a part of the signed image of a '
-            f'slot, found "{kernel}"'
+            f"expected KERNEL_IMAGETYPE to be {' or '.join(verified.KERNELS)}, which becomes a part of the signed image of a slot, "
+            f'found "{kernel}"'
         )
     if not settings.getVar("OTA_VERIFIED_DEVICE_TREE"):
+        how_many, choice = ("several", "one of ") if trees else ("none", "a file of the deploy folder")
         found.append(
-            'OTA_VERIFIED_BOOT = "1": one device tree is signed with the kernel, and KERNEL_DEVICETREE names '
-            f"{'several' if trees else 'none'}: set OTA_VERIFIED_DEVICE_TREE to {'one of ' if trees else 'a file of the deploy folder'}{', '.join(trees)}"
+            f"one device tree is signed with the kernel, and KERNEL_DEVICETREE names {how_many}: set OTA_VERIFIED_DEVICE_TREE to "
+            f"{choice}{', '.join(trees)}"
         )
-    if settings.getVar("OTA_UPDATE_TYPE") not in ("ext4", *READ_ONLY_TYPES):
+    kinds = ("ext4", *READ_ONLY_TYPES)
+    if kind not in kinds:
         found.append(
-            f'OTA_VERIFIED_BOOT = "1": the image of a slot is a file system with its kernel and hash tree, which is compressed by its bundle and not '
-            f'before: expected OTA_UPDATE_TYPE to be one of ext4, {", ".join(READ_ONLY_TYPES)}, found "{settings.getVar("OTA_UPDATE_TYPE")}"'
+            "the image of a slot is a file system with its kernel and hash tree, which is compressed by its bundle and not before: expected "
+            f'OTA_UPDATE_TYPE to be one of {", ".join(kinds)}, found "{kind}"'
         )
-    return found
+    return [f'OTA_VERIFIED_BOOT = "1": {problem}' for problem in found]
 
 
 def _type_problems(settings):

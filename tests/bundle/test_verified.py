@@ -70,6 +70,12 @@ class SlotImage(unittest.TestCase):
         (cls.shared / "boot.cmd").write_text("echo started\n")
         verified.make_script_fit(cls.shared / "boot.cmd", cls.key, cls.shared / "boot.itb", control=cls.control)
 
+    def tool_words(self):
+        """scripts/ota-verified image, up to the file system."""
+        parts = {"kernel": "kernel", "initramfs": "initramfs", "dtb": "board.dtb"}
+        options = [word for name, file in parts.items() for word in (f"--{name}", self.shared / file)]
+        return [TOOL, "image", "--key", self.key, *options]
+
     def made(self, kind="squashfs", key=None):
         out = self.shared / f"slot-{kind}"
         facts = verified.make_slot_image(
@@ -139,18 +145,7 @@ class SlotImage(unittest.TestCase):
         self.assertIn("has no key that must have signed", verified.key_problems(self.shared / "board.dtb", alone)[0])
 
     def test_the_same_salt_makes_the_same_image_twice_and_a_wrong_one_is_refused(self):
-        words = [
-            TOOL,
-            "image",
-            "--key",
-            self.key,
-            "--kernel",
-            self.shared / "kernel",
-            "--initramfs",
-            self.shared / "initramfs",
-            "--dtb",
-            self.shared / "board.dtb",
-        ]
+        words = self.tool_words()
         made = []
         for name in ("one", "two"):
             out = self.shared / name
@@ -221,23 +216,16 @@ class SlotImage(unittest.TestCase):
                 verified.describe(damaged)
 
     def test_the_tool_says_what_it_made(self):
-        words = [
-            "--kernel",
-            self.shared / "kernel",
-            "--initramfs",
-            self.shared / "initramfs",
-            "--dtb",
-            self.shared / "board.dtb",
-        ]
+        words = self.tool_words()
         said = subprocess.run(
-            [TOOL, "image", "--key", self.key, *words, self.shared / "erofs", self.shared / "by-tool"],
+            [*words, self.shared / "erofs", self.shared / "by-tool"],
             check=True,
             capture_output=True,
             text=True,
         )
         self.assertEqual(verified.describe(self.shared / "by-tool"), json.loads(said.stdout))
         refused = subprocess.run(
-            [TOOL, "image", "--key", self.key, *words, self.shared / "kernel", self.shared / "none"],
+            [*words, self.shared / "kernel", self.shared / "none"],
             capture_output=True,
             text=True,
             check=False,
