@@ -379,11 +379,15 @@ class Layout(MetadataCase):
                 self.run_function("ota_uboot_config_check", d)
             self.assertIn(f"CONFIG_CMD_{name} is not set; the boot script needs that command", str(failure.exception))
 
-    def test_u_boot_stays_as_it_is_on_machines_that_nobody_enabled_and_where_the_boot_script_keeps_the_environment(
+    def test_u_boot_stays_as_it_is_on_machines_that_nobody_enabled_and_where_nothing_is_asked_of_it(
         self,
     ):
         for machine, settings, expected in (
             ("qemuarm64", {}, False),
+            ("qemuarm64", {"OTA_BOOT_FORMATS": "erofs"}, True),
+            ("qemuarm64", {"OTA_BOOT_FORMATS": "erofs", "OTA_UBOOT_CONFIG": "0"}, False),
+            ("qemuarm64", {"OTA_UBOOT_BOOTCOMMAND": "run other"}, True),
+            ("genericarm64", {"OTA_BOOT_FORMATS": "erofs"}, False),
             ("beaglebone-yocto", {}, True),
             ("beaglebone-yocto", {"OTA_UBOOT_CONFIG": "0"}, False),
             ("beaglebone-yocto", {"OTA_CORE_IMAGE_MINIMAL": "0"}, False),
