@@ -3,6 +3,8 @@
 # The OTA_ settings of recipes-ota/u-boot/ota-env.inc for recipes, and templates filled from them. Settings that do not fit together
 # end the build, with a sentence for each problem.
 
+inherit ota-python
+
 require recipes-ota/u-boot/ota-env.inc
 
 python ota_layout_check () {

@@ -7,6 +7,8 @@
 # OTA_MAN_PARTS names folders with parts of the scripts that other recipes install.
 # OTA_MAN_PROGRAMS names programs of other recipes that the scripts want to find beside their parts before they say anything.
 
+inherit ota-python
+
 # Not OpenEmbedded's class for it, which has bash-completion built for every image: who wants this has that.
 PACKAGE_BEFORE_PN += "${PN}-bash-completion"
 FILES:${PN}-bash-completion += "${datadir}/bash-completion"

@@ -3,7 +3,7 @@
 # What ota-image is with OTA_VERIFIED_BOOT = "1": the image of a slot is a file system, its signed kernel, device tree and initramfs, and its hash
 # tree, one behind the other (docs/verified-boot.md). ota-image inherits it.
 
-inherit ota-bundle
+inherit ota-bundle ota-python
 
 OTA_UPDATE_TYPE ?= "ext4"
 

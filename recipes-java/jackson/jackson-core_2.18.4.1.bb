@@ -11,6 +11,8 @@ LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57 \
 
 require jackson.inc
 
+inherit ota-python
+
 SRC_URI += "\
     file://0001-Parse-numbers-with-the-JDK-instead-of-FastDoublePars.patch \
     file://0002-Do-without-the-non-blocking-parser.patch \

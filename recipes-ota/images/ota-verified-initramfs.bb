@@ -16,7 +16,7 @@ IMAGE_ROOTFS_SIZE = "8192"
 IMAGE_ROOTFS_EXTRA_SPACE = "0"
 EXCLUDE_FROM_WORLD = "1"
 
-inherit image
+inherit image ota-python
 
 # The modules in the order in which they need each other, where the first process looks for them.
 python ota_modules_order () {

@@ -93,6 +93,33 @@ class Series(MetadataCase):
         self.assertIn(f"BBLAYERS has {ROOT}: expected {ROOT}/meta-otamgr", "\n".join(text for _, text in self.said))
 
 
+class PythonOfTheLayer(MetadataCase):
+    @staticmethod
+    def read(path):
+        """The names of what a file inherits or requires, however far away, and the text of it all."""
+        names, texts, waiting = set(), [], [path]
+        while waiting:
+            texts.append(waiting.pop().read_text())
+            for word in re.findall(
+                r"[\w./-]+", " ".join(re.findall(r"^(?:inherit(?:_defer)?|require) (.*)", texts[-1], re.M))
+            ):
+                found = [other for other in METADATA if other.name in (f"{word}.bbclass", word.rpartition("/")[2])]
+                waiting += [other for other in found if other.name not in names]
+                names |= {other.name for other in found}
+        return names, "\n".join(texts)
+
+    def test_what_calls_it_is_parsed_anew_when_it_has_changed(self):
+        depends = self.parsed("classes/ota-layout.bbclass").getVar("__depends", False)
+        self.assertLessEqual({"layout.py", "uboot.py"}, {Path(path).name for path, _ in depends})
+        calling = 0
+        for path in METADATA:
+            names, text = self.read(path)
+            if path.suffix != ".inc" and re.search(r"\botamgr\.[a-z]+\.\w+\(", text):
+                calling += 1
+                self.assertIn("ota-python.bbclass", names, path)
+        self.assertGreater(calling, 10)
+
+
 class RuntimeTests(unittest.TestCase):
     CASES = sorted(ROOT.glob("lib/oeqa/runtime/cases/*.py"))
 
