@@ -230,9 +230,8 @@ python ota_image_size () {
     # By its link: an earlier run of BitBake may have made it, with another time in its name.
     with open(os.path.join(folder, d.getVar('IMAGE_LINK_NAME') + '.manifest')) as f:
         installed = [line.split()[0] for line in f if line.strip()]
-    # What the image would have without this layer.
-    others = [name for name in d.getVar('PACKAGE_INSTALL').split() if name != 'packagegroup-otamgr']
-    parts = [(name, otamgr.size.files(data, name, root)) for name in otamgr.size.added(data, installed, others)]
+    added = otamgr.size.added(data, installed, d.getVar('PACKAGE_INSTALL').split(), otamgr.size.recipes())
+    parts = [(name, otamgr.size.files(data, name, root)) for name in added]
     # Made with the image, see ota-class-archive.bbclass.
     archive = root + d.getVar('OTAMGR_CLASS_ARCHIVE_FILE')
     parts.append(('CDS archive', [archive] if os.path.exists(archive) else []))

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import zlib
+from pathlib import Path
 
 
 def package_data(folder, name):
@@ -29,8 +30,15 @@ def names(text):
     return re.sub(r"\([^)]*\)", " ", text or "").split()
 
 
-def added(folder, installed, roots, excluded=r"kernel-|kernel$"):
-    """The packages of an image that nothing in `roots` asks for, in the order of `installed`. Kernels count for nobody."""
+def recipes():
+    """Names of the recipes of this layer."""
+    return {path.name.split("_")[0].removesuffix(".bb") for path in Path(__file__).parents[2].glob("recipes-*/*/*.bb")}
+
+
+def added(folder, installed, roots, ours=(), excluded=r"kernel-|kernel$"):
+    """The packages of an image that nothing in `roots` asks for, in the order of `installed`, and those of the recipes `ours` with what only they
+    ask for, whoever wants them. Kernels count for nobody.
+    """
     data, known = {}, {}
     for name in installed:
         data[name] = package_data(folder, name)
@@ -39,7 +47,7 @@ def added(folder, installed, roots, excluded=r"kernel-|kernel$"):
     found, waiting = set(), [known[name] for name in roots if name in known]
     while waiting:
         name = waiting.pop()
-        if name not in found:
+        if name not in found and data[name].get("PN") not in ours:
             found.add(name)
             for key in ("RDEPENDS", "RRECOMMENDS"):
                 waiting += [known[other] for other in names(data[name].get(key)) if other in known]

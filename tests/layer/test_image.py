@@ -379,7 +379,7 @@ class Image(MetadataCase):
     def test_what_the_layer_adds_is_printed_and_deployed(self):
         """Also what its packages ask for, unless something else does; under the names that packages have in the image."""
         manifest = self.folder / "deploy/image.manifest"
-        d = self.image(PACKAGE_INSTALL="base packagegroup-otamgr kernel-image")
+        d = self.image(PACKAGE_INSTALL="base packagegroup-otamgr kernel-image wants-otamgr")
         content = b"0123456789abcdef" * 1024
         (self.folder / "pkgdata/runtime-reverse").mkdir()
         for package, installed, more in (
@@ -388,12 +388,15 @@ class Image(MetadataCase):
             ("two", "libtwo1", "RPROVIDES:two: libtwo (= 1.0)\nRRECOMMENDS:two: three kernel-module-x\n"),
             ("three", "three", ""),
             ("base", "base", "RRECOMMENDS:base: shared\n"),
+            ("wants-otamgr", "wants-otamgr", "RDEPENDS:wants-otamgr: otamgr\n"),
+            ("otamgr", "otamgr", "RDEPENDS:otamgr: four\n"),
+            ("four", "four", ""),
             ("shared", "shared", "RDEPENDS:shared: not-installed\n"),
             ("kernel-module-x", "kernel-module-x-6.1", ""),
         ):
             (self.folder / "rootfs" / package).write_bytes(content)
             (self.folder / "pkgdata/runtime" / package).write_text(
-                f"PN: x\n{more}FILES_INFO:{package}: {json.dumps({f'/{package}': len(content)})}\n"
+                f"PN: {package if 'otamgr' in package else 'x'}\n{more}FILES_INFO:{package}: {json.dumps({f'/{package}': len(content)})}\n"
             )
             (self.folder / "pkgdata/runtime-reverse" / installed).symlink_to(f"../runtime/{package}")
         manifest.write_text(
@@ -401,6 +404,9 @@ class Image(MetadataCase):
                 f"{name} arch 1.0\n"
                 for name in (
                     "base",
+                    "four",
+                    "otamgr",
+                    "wants-otamgr",
                     "kernel-module-x-6.1",
                     "libtwo1",
                     "one",
@@ -417,9 +423,11 @@ class Image(MetadataCase):
         self.run_function("ota_image_size", d)
         text = (self.folder / "deploy/image.ota-size").read_text()
         names = [re.split(r"  +", line)[0] for line in text.splitlines()[1:]]
-        self.assertEqual(["libtwo1", "one", "packagegroup-otamgr", "three", "CDS archive", "together"], names)
+        self.assertEqual(
+            ["four", "otamgr", "libtwo1", "one", "packagegroup-otamgr", "three", "CDS archive", "together"], names
+        )
         self.assertRegex(text, r"one +16 KiB +0 KiB")
-        self.assertRegex(text, r"together +80 KiB +%d KiB" % (5 * len(zlib.compress(content, 6)) // 1024))
+        self.assertRegex(text, r"together +112 KiB +%d KiB" % (7 * len(zlib.compress(content, 6)) // 1024))
 
     def test_the_image_carries_the_list_of_its_packages_and_who_supports_it_until_when(self):
         manifest = self.folder / "image.manifest"
