@@ -78,7 +78,7 @@ OTA_SLOT_IMAGE = "${@'${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.${OTA_SLOT_TYPE}' if d.
 # it, sysupgrade writes it last; a disk that is flashed has it from the beginning.
 ota_slot_marker () {
     install -d ${OTA_SLOT_MARKER}/boot
-    echo "txn=flashed" > ${OTA_SLOT_MARKER}/boot/ota-slot-valid
+    echo "txn=${@'image' if d.getVar('OTA_READ_ONLY') == '1' else 'flashed'}" > ${OTA_SLOT_MARKER}/boot/ota-slot-valid
     touch --date=@${REPRODUCIBLE_TIMESTAMP_ROOTFS} ${OTA_SLOT_MARKER}/boot/ota-slot-valid ${OTA_SLOT_MARKER}/boot ${OTA_SLOT_MARKER}
 }
 
@@ -88,8 +88,11 @@ ota_slot_image () {
     cp --sparse=always "${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.ext4" "${OTA_SLOT_IMAGE}"
     export E2FSPROGS_FAKE_TIME=${REPRODUCIBLE_TIMESTAMP_ROOTFS}
     resize2fs "${OTA_SLOT_IMAGE}" ${OTA_SLOT_SIZE}M
-    printf 'cd /boot\nwrite "%s" ota-slot-valid\n' "${OTA_SLOT_MARKER}/boot/ota-slot-valid" > "${OTA_SLOT_IMAGE}.debugfs"
-    debugfs -w -f "${OTA_SLOT_IMAGE}.debugfs" "${OTA_SLOT_IMAGE}"
+    # One that is never written to has it already, and debugfs replaces no file.
+    if [ "${OTA_READ_ONLY}" != 1 ]; then
+        printf 'cd /boot\nwrite "%s" ota-slot-valid\n' "${OTA_SLOT_MARKER}/boot/ota-slot-valid" > "${OTA_SLOT_IMAGE}.debugfs"
+        debugfs -w -f "${OTA_SLOT_IMAGE}.debugfs" "${OTA_SLOT_IMAGE}"
+    fi
     # debugfs ends with 0 whatever happened.
     if ! debugfs -R "cat /boot/ota-slot-valid" "${OTA_SLOT_IMAGE}" | cmp - ${OTA_SLOT_MARKER}/boot/ota-slot-valid; then
         bbfatal "Slot a was not made: expected the file /boot/ota-slot-valid in ${OTA_SLOT_IMAGE}, see what debugfs says above"

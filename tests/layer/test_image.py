@@ -351,6 +351,22 @@ class Image(MetadataCase):
         self.assertGreater(len(places), 300)
         self.assertLess(len(differ), 12, differ)
 
+    def test_slot_a_of_a_root_that_is_never_written_to_keeps_the_marker_that_the_image_brings(self):
+        d, update, slot, environment = self.slot_image()
+        d.setVar("OTA_READ_ONLY", "1")
+        d.setVar("bbfatal", "exit 1")
+        d.setVarFlag("bbfatal", "func", "1")
+        self.run_function("ota_slot_marker", d)
+        with self.assertRaises(bb.process.ExecutionError):
+            self.run_function("ota_slot_image", d)
+        marker = self.folder / "work/ota-slot-marker/root/boot/ota-slot-valid"
+        self.assertEqual("txn=image\n", marker.read_text())
+        commands = self.folder / "commands"
+        commands.write_text(f"cd /boot\nwrite {marker} ota-slot-valid\n")
+        subprocess.run(["debugfs", "-w", "-f", commands, update], env=environment, check=True, capture_output=True)
+        self.run_function("ota_slot_image", d)
+        self.assertEqual(64 << 20, slot.stat().st_size)
+
     def test_slot_a_is_the_same_in_each_build(self):
         d, _, slot, _ = self.slot_image()
         first = slot.read_bytes()
