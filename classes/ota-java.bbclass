@@ -10,13 +10,15 @@ OTA_JAVA_NATIVE = "${STAGING_LIBDIR_NATIVE}/jvm/openjdk-${OTA_JAVA_FEATURE}-nati
 # Where recipes find the jars of what they depend on; meta-java's folder.
 OTA_JAVA_LIBRARIES = "${STAGING_DATADIR}/java"
 
+# The JVM looks at JAVA_TOOL_OPTIONS and friends; a user's settings must not change what is built.
+OTA_JAVA_ENVIRONMENT = "env -u JAVA_TOOL_OPTIONS -u _JAVA_OPTIONS -u JDK_JAVA_OPTIONS -u CLASSPATH LC_ALL=C.UTF-8 TZ=UTC \
+                        LD_LIBRARY_PATH=${STAGING_LIBDIR_NATIVE}"
+
 # ota_java_tool NAME ARGUMENT...: runs java, javac, jar, jlink of the native JDK.
 ota_java_tool () {
     tool=$1
     shift
-    # The JVM looks at JAVA_TOOL_OPTIONS and friends; a user's settings must not change what is built.
-    env -u JAVA_TOOL_OPTIONS -u _JAVA_OPTIONS -u JDK_JAVA_OPTIONS -u CLASSPATH LC_ALL=C.UTF-8 TZ=UTC \
-        LD_LIBRARY_PATH=${STAGING_LIBDIR_NATIVE} ${OTA_JAVA_NATIVE}/bin/$tool "$@"
+    ${OTA_JAVA_ENVIRONMENT} ${OTA_JAVA_NATIVE}/bin/$tool "$@"
 }
 
 # ota_java_compile OUTPUT CLASSPATH SOURCE-FOLDER: all sources below a folder. Warnings are for who changes the sources, not for
