@@ -25,7 +25,7 @@ def _mirrors():
 class ForeignApt:
     """apt with a state of its own, for one architecture of Debian 12, or of another suite."""
 
-    def __init__(self, architecture, folder, suite="bookworm"):
+    def __init__(self, architecture, folder, suite="bookworm", sources=False):
         self._folder = Path(folder)
         state, cache, config = (self._folder / n for n in ("state", "cache", "config"))
         for made in (state / "lists" / "partial", cache / "archives" / "partial", config, self._folder / "debs"):
@@ -35,6 +35,8 @@ class ForeignApt:
         lines = [f"deb [arch={architecture} signed-by={KEYRING}] {archive} {suite} main"]
         if security:
             lines.append(f"deb [arch={architecture} signed-by={KEYRING}] {security} {suite}-security main")
+        if sources:
+            lines += [line.replace("deb ", "deb-src ", 1) for line in lines]
         (config / "sources.list").write_text("\n".join(lines) + "\n")
         options = {
             "APT::Architecture": architecture,
@@ -72,6 +74,14 @@ class ForeignApt:
         )
         fields = dict(re.findall(r"^(Filename|SHA256): (\S+)$", out.stdout, re.M))
         return (fields["Filename"], fields["SHA256"]) if len(fields) == 2 else None
+
+    def newest_source(self, package):
+        """(path on the mirror, SHA-256) of what upstream published for the newest version of a source package, None if there is none."""
+        out = subprocess.run(
+            ["apt-get", *self._options, "source", "--print-uris", package], check=False, capture_output=True, text=True
+        )
+        found = re.search(r"^'\S+?/(pool/\S+)/[^/]+' (\S+\.orig\.tar\.\S+) \d+ SHA256:(\S+)$", out.stdout, re.M)
+        return (f"{found[1]}/{found[2]}", found[3]) if found else None
 
     def libraries(self, packages):
         """The packages of libraries that these packages need, and those need in turn. Not those for compilers: the C library of one that
