@@ -14,8 +14,8 @@ OTAMGR_CLASS_ARCHIVE_FILE = "${nonarch_libdir}/otamgr/otamgr.jsa"
 OTAMGR_CLASS_LIST = "${@bb.utils.which(d.getVar('BBPATH'), 'recipes-ota/otamgr/files/otamgr.classlist')}"
 do_image[file-checksums] += "${OTAMGR_CLASS_LIST}:True"
 OTAMGR_CLASS_ARCHIVE_WORK = "${WORKDIR}/ota-class-archive"
-# The runtime of the image, and how the build host runs it.
-OTAMGR_CLASS_ARCHIVE_JAVA = "${libdir}/jvm/openjdk-jre-headless/bin/java"
+# The runtime of the image, one of the layer's, and how the build host runs it.
+OTAMGR_CLASS_ARCHIVE_JAVA = "${libdir}/jvm/${@d.getVar('VIRTUAL-RUNTIME_otamgr-java') or 'openjdk-jre-headless'}/bin/java"
 OTAMGR_CLASS_ARCHIVE_RUN = "${@qemu_run_binary(d, d.getVar('IMAGE_ROOTFS'), d.getVar('OTAMGR_CLASS_ARCHIVE_JAVA'))}"
 
 ota_class_archive () {
@@ -25,9 +25,9 @@ ota_class_archive () {
     if [ "${OTAMGR_CLASS_ARCHIVE}" != 1 ]; then
         return 0
     fi
-    # With VIRTUAL-RUNTIME_otamgr-java the image has another runtime.
+    # VIRTUAL-RUNTIME_otamgr-java may name a runtime that is none of the layer's.
     if [ ! -x ${IMAGE_ROOTFS}${OTAMGR_CLASS_ARCHIVE_JAVA} ]; then
-        echo "no CDS archive: the image has no openjdk-jre-headless"
+        echo "no CDS archive: the image has no ${OTAMGR_CLASS_ARCHIVE_JAVA}"
         return 0
     fi
     work=${OTAMGR_CLASS_ARCHIVE_WORK}

@@ -4,7 +4,10 @@
 # They join licences with "&"; what comes after them writes SPDX's own expressions.
 _BEFORE_EXPRESSIONS = ("scarthgap", "styhead", "walnascar", "whinlatter", "wrynose")
 # What SPDX has given up since.
-_NOW = {"GPL-2.0-with-classpath-exception": "GPL-2.0-only WITH Classpath-exception-2.0"}
+_NOW = {
+    "GPL-2.0-with-classpath-exception": "GPL-2.0-only WITH Classpath-exception-2.0",
+    "GPL-3.0-with-GCC-exception": "GPL-3.0-or-later WITH GCC-exception-3.1",
+}
 
 
 def all_of(d, *licences):

@@ -483,6 +483,15 @@ class Image(MetadataCase):
         for features, expected in (("qemu-usermode rtc", "1"), ("rtc", "0")):
             self.assertEqual(expected, self.image(MACHINE_FEATURES=features).getVar("OTAMGR_CLASS_ARCHIVE"))
 
+    def test_a_class_archive_is_made_by_the_runtime_that_was_chosen(self):
+        for settings, expected in (
+            ({}, "openjdk-jre-headless"),
+            ({"VIRTUAL-RUNTIME_otamgr-java": "openjdk-jre-minimal"}, "openjdk-jre-minimal"),
+        ):
+            self.assertEqual(
+                f"/usr/lib/jvm/{expected}/bin/java", self.image(**settings).getVar("OTAMGR_CLASS_ARCHIVE_JAVA")
+            )
+
     def test_core_image_minimal_stays_alone_when_that_is_asked_for(self):
         for value, expected in (("0", None), ("1", "packagegroup-otamgr")):
             (self.folder / "core-image-minimal.bb").write_text(

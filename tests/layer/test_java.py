@@ -120,6 +120,7 @@ class Runtime(MetadataCase):
             ("openjdk-jre-headless_17*.bb", "x86_64"),
             ("openjdk-jre-headless_21*.bb", "arm"),
             ("openjdk-jre-headless_21*.bb", "riscv64"),
+            ("openjdk-jre-minimal_17*.bb", "aarch64"),
             ("openjdk-17-jdk-native_*.bb", "aarch64"),
             ("openjdk-21-jdk-native_*.bb", "aarch64"),
         ]
@@ -144,6 +145,32 @@ class Runtime(MetadataCase):
         }
         for arch in ("aarch64", "arm", "x86_64", "riscv64"):
             self.assertEqual(1, sum(1 for hosts in recipes.values() if re.match(hosts, f"{arch}-oe-linux")), arch)
+
+    def test_the_compiled_runtime_is_another_choice_and_never_a_second_one(self):
+        d = self.recipe("openjdk-jre-minimal_17*.bb", "aarch64", PN="openjdk-jre-minimal")
+        self.assertEqual("openjdk-jre-headless", d.getVar("RCONFLICTS:openjdk-jre-minimal"))
+        # Who asks for any Java gets the usual one, unless this one was chosen.
+        self.assertEqual("", d.getVar("RPROVIDES:openjdk-jre-minimal"))
+        d.setVar("VIRTUAL-RUNTIME_otamgr-java", "openjdk-jre-minimal")
+        self.assertEqual("java2-runtime", d.getVar("RPROVIDES:openjdk-jre-minimal"))
+        for target, fits in (("aarch64-oe-linux", True), ("aarch64-oe-linux-musl", False), ("x86_64-oe-linux", False)):
+            self.assertEqual(fits, bool(re.match(d.getVar("COMPATIBLE_HOST"), target)), target)
+
+    def test_the_compiled_runtime_has_the_version_of_its_sources_and_of_its_name(self):
+        d = self.recipe("openjdk-jre-minimal_17*.bb", "aarch64")
+        self.assertEqual(d.getVar("PV"), d.getVar("OPENJDK_VERSION").split("+")[0])
+
+    def test_the_compiled_runtime_takes_the_flags_of_the_machine_but_not_their_optimisation(self):
+        d = self.recipe(
+            "openjdk-jre-minimal_17*.bb",
+            "aarch64",
+            HOST_CC_ARCH="-mcpu=cortex-a57 -fstack-protector-strong -O2 -D_FORTIFY_SOURCE=2 -Werror=format-security",
+            DEBUG_PREFIX_MAP="-ffile-prefix-map=/build=/usr/src",
+        )
+        self.assertEqual(
+            "-mcpu=cortex-a57 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -ffile-prefix-map=/build=/usr/src",
+            d.getVar("OPENJDK_CFLAGS"),
+        )
 
     def test_what_the_pools_no_longer_have_is_looked_for_in_the_archive_of_that_time(self):
         d = self.recipe("openjdk-jre-headless_17*.bb", "aarch64")
