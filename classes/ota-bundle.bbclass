@@ -47,6 +47,8 @@ OTA_BUNDLE_FORMAT ?= ""
 # Images beside the root file system, NAME=FILE or NAME=FILE,optional, a FILE in DEPLOY_DIR_IMAGE or with its whole path: devices have a
 # target for each NAME in /etc/otamgr/images.d.
 OTA_BUNDLE_IMAGES ?= ""
+# A device that takes none passes it over.
+OTA_BUNDLE_BOOT_LOADER = "${@'boot-loader=%s,optional' % d.getVar('OTA_BOOT_LOADER') if d.getVar('OTA_BOOT_LOADER') else ''}"
 OTA_BUNDLE_DESCRIPTION ?= "${IMAGE_BASENAME} for ${MACHINE}, ${DISTRO_NAME} ${DISTRO_VERSION}"
 OTA_BUNDLE_NAME ?= "${@(d.getVar('OTA_UPDATE_NAME') or 'update').rsplit('.', 1)[0]}.bundle"
 # The board; an image for one must not be installed on another.
@@ -155,7 +157,7 @@ def ota_bundle_version(d):
 def ota_bundle_images(d):
     import os
     from otamgr import bundle
-    images = [bundle.further_named(word) for word in (d.getVar('OTA_BUNDLE_IMAGES') or '').split()]
+    images = [bundle.further_named(word) for word in ((d.getVar('OTA_BUNDLE_IMAGES') or '') + ' ' + d.getVar('OTA_BUNDLE_BOOT_LOADER')).split()]
     return [(name, bundle.Path(os.path.join(d.getVar('DEPLOY_DIR_IMAGE'), path)), is_optional) for name, path, is_optional in images]
 
 python ota_bundle_make () {
@@ -206,6 +208,7 @@ python ota_bundle_make () {
 }
 IMAGE_POSTPROCESS_COMMAND:append = " ota_bundle_make"
 do_image_complete[depends] += "openssl-native:do_populate_sysroot ota-content-native:do_populate_sysroot"
+do_image_complete[depends] += "${@'virtual/bootloader:do_deploy' if d.getVar('OTA_BOOT_LOADER') else ''}"
 do_image_complete[file-checksums] += "${OTA_BUNDLE_KEY}*:True ${@d.getVar('OTA_BUNDLE_CERT') + '*:True' if d.getVar('OTA_BUNDLE_CERT') else ''} \
     ${@' '.join(path + '*:True' for path in ((d.getVar('OTA_BUNDLE_ALSO') or '') + ' ' + (d.getVar('OTA_BUNDLE_RECIPIENTS') or '') + ' ' + (d.getVar('OTA_BUNDLE_SHARED_KEYS') or '')).split())} \
     ${OTA_RECORD_DIR}/full*ota*record.json:True"

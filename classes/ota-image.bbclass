@@ -11,8 +11,8 @@
 # agree. What the packages of this layer add to the image is printed and deployed as IMAGE.ota-size.
 
 inherit ota-layout ota-class-archive
-# nooelint: oelint.var.inherit.inherit_defer - the class says what kind of file is a slot, which IMAGE_FSTYPES needs at once
-inherit ${@'ota-verified' if d.getVar('OTA_VERIFIED_BOOT') == '1' else ''}
+# nooelint: oelint.var.inherit.inherit_defer, oelint.var.multiinherit - they say what kind of file is a slot, which IMAGE_FSTYPES needs at once
+inherit ${@'ota-verified' if d.getVar('OTA_VERIFIED_BOOT') == '1' else ''} ${@'ota-bundle' if d.getVar('OTA_BOOT_LOADER') else ''}
 
 # What the machine would have without this class, or nothing.
 OTA_OWN_WKS_FILE := "${@d.getVar('WKS_FILE', False) or ''}"
@@ -58,7 +58,7 @@ ota_settle () {
 }
 ota_settle[vardepsexclude] += "OTAMGR_REPOSITORY"
 
-IMAGE_INSTALL:append = " packagegroup-otamgr ${OTA_KERNEL_PACKAGES}"
+IMAGE_INSTALL:append = " packagegroup-otamgr ${OTA_KERNEL_PACKAGES} ${@'ota-boot-loader' if d.getVar('OTA_BOOT_LOADER') else ''}"
 OTA_KERNEL_PACKAGES = "${@otamgr.machine.kernel_packages(d)}"
 
 do_image_wic[depends] += "ota-boot-script:do_deploy"

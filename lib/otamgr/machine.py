@@ -4,6 +4,8 @@
 Settings are anything with a method getVar(name), as BitBake's datastore is. Reasons are sentences that say what to do.
 """
 
+import re
+
 from . import layout, verified
 
 # Of a root file system that is never written to; they are written into the slot as they are.
@@ -25,6 +27,10 @@ UBOOT_OF_QEMU = ("genericarm64",)
 LAYOUT_OF_NO_USE = ("qemux86-64",)
 # QEMU makes the device trees of these boards itself; the recipe ota-boot-key deploys them.
 QEMU = ("qemuarm", "qemuarm64")
+# Machines whose ROM never reads a boot partition, with what it reads.
+BOOT_LOADER_ELSEWHERE = {
+    "beaglebone-yocto": "the ROM of AM335x reads MLO from a FAT file system or the user area, and knows no second copy of that file"
+}
 # Features of an image that take /etc away from the slot, with the reason.
 FEATURES = {
     "stateless-rootfs": "the header of an update is placed in /etc of the new system",
@@ -74,7 +80,27 @@ def refusals(settings, own_layout=""):
     found += _layout_problems(settings, machine, own_layout)
     if settings.getVar("OTA_VERIFIED_BOOT") == on:
         found += _verified_problems(settings)
+    if settings.getVar("OTA_BOOT_LOADER"):
+        found += _boot_loader_problems(settings, machine)
     return found
+
+
+def _boot_loader_problems(settings, machine):
+    device, environment = settings.getVar("OTA_BOOT_LOADER_DEVICE") or "", settings.getVar("OTA_ENV_DEVICE") or ""
+    file, found = settings.getVar("OTA_BOOT_LOADER"), []
+    if len(file.split()) != 1 or "," in file:
+        found.append(f'expected the name of one file of the deploy folder, found "{file}"')
+    if not re.fullmatch(r"/dev/mmcblk[0-9]+", device):
+        found.append(f'OTA_BOOT_LOADER_DEVICE: expected an eMMC, such as /dev/mmcblk0, found "{device}"')
+    elif re.fullmatch(device + "boot[01]", environment):
+        found.append(
+            f"the environment is in {environment}, which an update with a boot loader would write over: move OTA_ENV_DEVICE to the user area, {device}"
+        )
+    if machine in BOOT_LOADER_ELSEWHERE:
+        found.append(
+            f"no power cut may meet an update without a second boot loader, and {BOOT_LOADER_ELSEWHERE[machine]}"
+        )
+    return [f"OTA_BOOT_LOADER: {problem}" for problem in found]
 
 
 def _verified_problems(settings):

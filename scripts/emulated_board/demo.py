@@ -3,7 +3,7 @@
 
 import sys
 
-from emulated_board import build, machine, scenario, show
+from emulated_board import build, emmc, machine, scenario, show
 from otamgr import options
 
 
@@ -12,7 +12,7 @@ def main():
     parser = options.Parser(
         prog="scripts/demo",
         description="Builds an emulated A/B board, boots slot a, publishes version 2.0 and watches the board update itself to slot b.",
-        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n  scripts/demo --images --fault panic\n  scripts/demo --read-only squashfs\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
+        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n  scripts/demo --images --fault panic\n  scripts/demo --read-only squashfs\n  scripts/demo --emmc\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
     )
     parser.add_argument("--fault", choices=scenario.FAULTS, help="something goes wrong with the update (see below)")
     parser.add_argument(
@@ -44,27 +44,39 @@ def main():
         "U-Boot starts nothing unsigned",
     )
     parser.add_argument(
+        "--emmc",
+        action="store_true",
+        help="the disk is an eMMC (QEMU 11 is downloaded into build/), U-Boot keeps its environment there, and the bundle brings another U-Boot, "
+        "which is started from the other boot partition once the update is committed",
+    )
+    parser.add_argument(
         "--record", action="store_true", help="keep every write of the disk, for scripts/powercut --reuse"
     )
     arguments = parser.parse_args()
     if arguments.images and (arguments.read_only or arguments.verified or arguments.root):
         parser.error("expected --images without --read-only, --verified and --root")
+    if arguments.emmc and (arguments.read_only or arguments.verified or arguments.images or arguments.bundle):
+        parser.error("expected --emmc without --read-only, --verified, --images and --bundle (it is one)")
 
     screen = show.Show()
     try:
         kind = arguments.read_only or ("squashfs" if arguments.verified else None)
-        board = f"{arguments.fault or 'good'}{'-verified' if arguments.verified else ''}{'-' + kind if kind else ''}{'-images' if arguments.images else ''}"
+        board = f"{arguments.fault or 'good'}{'-verified' if arguments.verified else ''}{'-' + kind if kind else ''}{'-images' if arguments.images else ''}{'-emmc' if arguments.emmc else ''}"
         log = build.BUILD / f"disk-{board}.writes" if arguments.record else None
-        result = scenario.Scenario(
-            screen,
-            arguments.fault,
-            write_log=log,
-            as_bundle=arguments.bundle,
-            read_only=kind,
-            verified=arguments.verified,
-            as_root=arguments.root,
-            images=arguments.images,
-        ).run()
+        if arguments.emmc:
+            chosen = emmc.Scenario(screen, arguments.fault, write_log=log, as_root=arguments.root)
+        else:
+            chosen = scenario.Scenario(
+                screen,
+                arguments.fault,
+                write_log=log,
+                as_bundle=arguments.bundle,
+                read_only=kind,
+                verified=arguments.verified,
+                as_root=arguments.root,
+                images=arguments.images,
+            )
+        result = chosen.run()
     except (machine.Timeout, RuntimeError) as problem:
         screen.line("FAILED", str(problem))
         return 1

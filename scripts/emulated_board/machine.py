@@ -89,16 +89,19 @@ class Machine(Console):
         devices=(),
         stick=None,
         ssh_port=None,
+        card=None,
     ):
-        """With `mmc` the disk is an SD card, else on virtio. Failing writes end in an error, of which an SD card tells nothing. A stick is a
-        second disk, as a USB stick is one; it appears as /dev/vdb. A board with network can have its SSH server at a port of 127.0.0.1."""
+        """With `mmc` the disk is an SD card, with `card` (an emmc.Card, which says how it is emulated) an eMMC, else on virtio. Failing writes end in
+        an error, of which an SD card tells nothing. A stick is a second disk, as a USB stick is one; it appears as /dev/vdb. A board with network can
+        have its SSH server at a port of 127.0.0.1."""
         super().__init__(on_line)
-        words = [*emulator, "-accel", "tcg,thread=multi", "-smp", str(cpus), "-m", str(memory_mib), "-nographic"]
-        words += (
-            ["-device", "sdhci-pci", "-device", "sd-card,drive=disk"]
-            if mmc
-            else ["-device", "virtio-blk-pci,drive=disk"]
-        )
+        words = ["-accel", "tcg,thread=multi", "-smp", str(cpus), "-m", str(memory_mib), "-nographic"]
+        if not card:
+            words += (
+                ["-device", "sdhci-pci", "-device", "sd-card,drive=disk"]
+                if mmc
+                else ["-device", "virtio-blk-pci,drive=disk"]
+            )
         for device in devices:
             words += ["-device", device]
         if write_log:
@@ -135,12 +138,43 @@ class Machine(Console):
         )
         self._log = open(log, "ab")
         self._skip_autoboot_delay = skip_autoboot_delay
+        self._emulator, self._words, self._card = emulator, words, card
+        self._power, self._is_off = threading.Lock(), False
         self.started = time.monotonic()
-        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self._process = self._powered()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
+    def _powered(self):
+        words = [*self._card.powered(), *self._words] if self._card else [*self._emulator, *self._words]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
     def _read(self):
+        self._read_to_its_end()
+        # With an eMMC QEMU ends when the board resets: what the chip was told is known then, and its ROM decides again.
+        while self._card and self._powered_again():
+            self._read_to_its_end()
+        self._silent()
+
+    def _powered_again(self):
+        with self._power:
+            if self._is_off:
+                return False
+            status = self._process.wait()
+            if status != 0:
+                return False
+            self._process.stdin.close()
+            self._process.stdout.close()
+            # The log of writes goes on, and has its own size of sectors.
+            self._words = [word.replace(",log-sector-size=512", ",log-append=on") for word in self._words]
+            self._process = self._powered()
+        return True
+
+    def _stays_off(self):
+        with self._power:
+            self._is_off = True
+
+    def _read_to_its_end(self):
         pending = b""
         while block := os.read(self._process.stdout.fileno(), 65536):
             self._log.write(block)
@@ -153,7 +187,6 @@ class Machine(Console):
                 self._process.stdin.write(b"\nrun bootcmd\n")
                 self._process.stdin.flush()
                 pending = b""
-        self._silent()
 
     def type(self, text):
         """Types on the console, where a shell reads."""
@@ -162,15 +195,18 @@ class Machine(Console):
 
     def switch_off(self):
         """Ends QEMU in order, so that a write log is complete; for the board it is a power cut all the same."""
+        self._stays_off()
         self._process.stdin.write(b"\x01x")
         self._process.stdin.flush()
         self.wait_off(30)
 
     def power_cut(self):
+        self._stays_off()
         self._process.kill()
         self._finish()
 
     def wait_off(self, seconds):
+        self._stays_off()
         self._process.wait(seconds)
         self._finish()
 

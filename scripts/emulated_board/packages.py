@@ -23,9 +23,9 @@ def _mirrors():
 
 
 class ForeignApt:
-    """apt with a state of its own, for one architecture of Debian 12, or of another suite."""
+    """apt with a state of its own, for one architecture of Debian 12, or of another suite; with backports these come first."""
 
-    def __init__(self, architecture, folder, suite="bookworm", sources=False):
+    def __init__(self, architecture, folder, suite="bookworm", sources=False, backports=False):
         self._folder = Path(folder)
         state, cache, config = (self._folder / n for n in ("state", "cache", "config"))
         for made in (state / "lists" / "partial", cache / "archives" / "partial", config, self._folder / "debs"):
@@ -35,6 +35,8 @@ class ForeignApt:
         lines = [f"deb [arch={architecture} signed-by={KEYRING}] {archive} {suite} main"]
         if security:
             lines.append(f"deb [arch={architecture} signed-by={KEYRING}] {security} {suite}-security main")
+        if backports:
+            lines.append(f"deb [arch={architecture} signed-by={KEYRING}] {archive} {suite}-backports main")
         if sources:
             lines += [line.replace("deb ", "deb-src ", 1) for line in lines]
         (config / "sources.list").write_text("\n".join(lines) + "\n")
@@ -47,6 +49,7 @@ class ForeignApt:
             "Dir::Etc::SourceList": config / "sources.list",
             "Dir::Etc::SourceParts": "/dev/null",
             "APT::Sandbox::User": "root",
+            **({"APT::Default-Release": f"{suite}-backports"} if backports else {}),
         }
         self._options = [word for k, v in options.items() for word in ("-o", f"{k}={v}")]
 

@@ -48,10 +48,10 @@ class Count:
         self.problems += other.problems
 
 
-def _range(partition, partitions=build.PARTITIONS):
+def _range(partition, partitions=build.PARTITIONS, disk_mib=build.DISK_MIB):
     """Where a partition is on the disk; the last one may have grown."""
     start, size = next((start, size) for name, start, size in partitions if name == partition)
-    return range(start * build.MIB, (build.DISK_MIB if partition == partitions[-1][0] else start + size) * build.MIB)
+    return range(start * build.MIB, (disk_mib if partition == partitions[-1][0] else start + size) * build.MIB)
 
 
 # The two copies of the partition table.
@@ -59,6 +59,31 @@ TABLES = [
     range(0, 34 * writelog.SECTOR),
     range(build.DISK_MIB * build.MIB - 33 * writelog.SECTOR, build.DISK_MIB * build.MIB),
 ]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Of which kind both systems are."""
+
+    read_only: str = ""  # the kind of root file system that is never written to
+    verified: bool = False
+
+    def scenario(self, screen, fault=None, **options):
+        return scenario.Scenario(screen, fault, read_only=self.read_only, verified=self.verified, **options)
+
+    def suffix(self):
+        return f"{'-verified' if self.verified else ''}{'-' + self.read_only if self.read_only else ''}"
+
+    def _parts(self):
+        return build.verified_boot(build.Cache(lambda text: None))
+
+    def machine(self):
+        """The options of its machine."""
+        return self._parts().options() if self.verified else scenario.board_for(self.read_only)
+
+    def disk(self):
+        """The options of make_disk."""
+        return self._parts().disk("") if self.verified else {}
 
 
 @dataclass(frozen=True)
@@ -72,11 +97,28 @@ class Recording:
     references: dict  # slot: {path: hash}
     b_starts: bool = True  # whether slot b gets to userland; if not, its trials end on slot a
     grows: bool = False  # whether the data partition takes the rest of the disk
-    read_only: str = ""  # the kind of root file system that is never written to; references are the images then
+    kind: Kind = Kind()  # with a read-only root references are the images
     partitions: tuple = build.PARTITIONS
+    disk_mib: int = build.DISK_MIB
     applications: dict | None = (
         None  # slot: the file that its member of the pair must hold; then there is a handler, too
     )
+
+    def replay(self, disk):
+        """The disk as it was at power on, made at this path, and what was written to it since."""
+        build.run("cp", "--sparse=always", self.base, disk)
+        return writelog.Replay(disk, self.writes, fragile=FRAGILE)
+
+    def judge(self, replay, disk):
+        return Judge(disk, self)
+
+    def cuts(self, count, seed):
+        """(cut, number of the case), sorted."""
+        return draw_cuts(writelog.read(self.writes), count, seed)
+
+    def boot(self, replay, disk, slot):
+        """Boots a copy of the disk after a cut; what is wrong, or None."""
+        return boot(disk, slot, self.grows, self.kind)
 
 
 def file_hashes(image):
@@ -95,7 +137,7 @@ class Judge:
 
     def __init__(self, disk, recording):
         self._disk = disk
-        self._read_only = recording.read_only
+        self._read_only = recording.kind.read_only
         self._header = recording.header
         self._references = recording.references
         self._applications = recording.applications
@@ -199,8 +241,9 @@ class Judge:
 class Partitions:
     """Names the bytes of each partition after a cut: what is durable there, and which pending writes arrived."""
 
-    def __init__(self, entries, partitions):
-        self._ranges = {name: _range(name, partitions) for name, _, _ in partitions} | {"table": TABLES[0]}
+    def __init__(self, entries, recording):
+        places, size = recording.partitions, recording.disk_mib
+        self._ranges = {name: _range(name, places, size) for name, _, _ in places} | {"table": TABLES[0]}
         self._entries = entries
         self._counted = 0
         self._durable = dict.fromkeys(self._ranges, 0)
@@ -252,10 +295,9 @@ def draw_cuts(entries, count, seed):
 def examine(recording, cuts, to_boot, seed, disk, done):
     """Goes through cuts in order on a disk of its own; boots those that are to be booted. Returns what it counted."""
     count = Count()
-    build.run("cp", "--sparse=always", recording.base, disk)
-    replay = writelog.Replay(disk, recording.writes, fragile=FRAGILE)
-    judge = Judge(disk, recording)
-    partitions = Partitions(replay.entries, recording.partitions)
+    replay = recording.replay(disk)
+    judge = recording.judge(replay, disk)
+    partitions = Partitions(replay.entries, recording)
     for cut, number in cuts:
         pending = replay.advance(cut)
         arrived = replay.cut(pending, random.Random(f"{seed}/{number}"))
@@ -266,7 +308,7 @@ def examine(recording, cuts, to_boot, seed, disk, done):
             count.add(*wrong, case)
         elif number in to_boot:
             count.booted += 1
-            if problem := boot(disk, next_boot if recording.b_starts else "a", recording.grows, recording.read_only):
+            if problem := recording.boot(replay, disk, next_boot if recording.b_starts else "a"):
                 count.add("brick", problem, f"{case}, booted")
         replay.undo()
         with done.get_lock():
@@ -276,15 +318,13 @@ def examine(recording, cuts, to_boot, seed, disk, done):
     return count
 
 
-def boot(disk, slot, grows, read_only=""):
+def boot(disk, slot, grows, kind):
     """Boots a copy of a disk up to userland; what is wrong, or None."""
     image, log = Path(f"{disk}.boot"), Path(f"{disk}.console")
     log.unlink(missing_ok=True)
     build.run("cp", "--sparse=always", disk, image)
     try:
-        with machine.Machine(
-            image, log, network=True, skip_autoboot_delay=True, cpus=1, **scenario.board_for(read_only)
-        ) as board:
+        with machine.Machine(image, log, network=True, skip_autoboot_delay=True, cpus=1, **kind.machine()) as board:
             found = board.wait(scenario.BOOTED, 180)
         if grows and (problem := not_grown(image)):
             return problem
@@ -319,7 +359,7 @@ def not_grown(disk):
 
 def examine_all(recording, cases, booted, seed, screen):
     """Shares the cases between the processors."""
-    cuts = draw_cuts(writelog.read(recording.writes), cases, seed)
+    cuts = recording.cuts(cases, seed)
     to_boot = set(random.Random(f"{seed} booted").sample(range(cases), min(booted, cases)))
     done = multiprocessing.Value("i", 0)
     results = multiprocessing.Queue()
@@ -353,18 +393,18 @@ def examine_all(recording, cases, booted, seed, screen):
     return total
 
 
-def _is_of(stamp, rootfs):
+def is_of(stamp, rootfs):
     """Whether a recording was made with these root file systems and the present boot script."""
     return stamp.exists() and stamp.read_text() == scenario.recorded_with(rootfs)
 
 
-def record(fault, screen, reuse, read_only=""):
+def record(fault, screen, reuse, kind=Kind()):
     """Runs a scenario with every write logged, or takes a recording that is of the present files."""
-    disk = build.BUILD / f"disk-{fault or 'good'}{'-' + read_only if read_only else ''}.img"
+    disk = build.BUILD / f"disk-{fault or 'good'}{kind.suffix()}.img"
     base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
-    rootfs = scenario.Scenario(screen, fault, read_only=read_only).rootfs()
-    if not (reuse and _is_of(stamp, rootfs)):
-        result = scenario.Scenario(screen, fault, write_log=writes, read_only=read_only).run()
+    rootfs = kind.scenario(screen, fault).rootfs()
+    if not (reuse and is_of(stamp, rootfs)):
+        result = kind.scenario(screen, fault, write_log=writes).run()
         if result.problems:
             raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
     return Recording(
@@ -372,21 +412,21 @@ def record(fault, screen, reuse, read_only=""):
         base,
         writes,
         header.read_bytes(),
-        dict(zip("ab", rootfs if read_only else map(file_hashes, rootfs), strict=False)),
+        dict(zip("ab", rootfs if kind.read_only else map(file_hashes, rootfs), strict=False)),
         b_starts=not fault,
-        read_only=read_only,
+        kind=kind,
     )
 
 
-def record_growth(screen, reuse, read_only=""):
+def record_growth(screen, reuse, kind=Kind()):
     """The first boot of a board whose disk is larger than the image that was flashed."""
-    suffix = f"-{read_only}" if read_only else ""
+    suffix = kind.suffix()
     disk = build.BUILD / f"disk-growth{suffix}.img"
     base, writes, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".recorded"))
-    rootfs = scenario.Scenario(screen, read_only=read_only).rootfs()[0]
-    if not (reuse and _is_of(stamp, [rootfs])):
+    rootfs = kind.scenario(screen).rootfs()[0]
+    if not (reuse and is_of(stamp, [rootfs])):
         stamp.unlink(missing_ok=True)
-        build.make_disk(disk, rootfs, {"ota_slot": "a"})
+        build.make_disk(disk, rootfs, {"ota_slot": "a"}, **kind.disk())
         build.run("cp", "--sparse=always", disk, base)
         log = build.BUILD / "logs" / f"growth{suffix}.console"
         with machine.Machine(
@@ -395,7 +435,7 @@ def record_growth(screen, reuse, read_only=""):
             on_line=functools.partial(scenario.show_line, screen),
             network=True,
             write_log=writes,
-            **scenario.board_for(read_only),
+            **kind.machine(),
         ) as board:
             board.wait_all([scenario.BOOTED, "now ends at the end of the disk"], 180)
             board.wait("hubby_state", 400)
@@ -403,19 +443,21 @@ def record_growth(screen, reuse, read_only=""):
         if problem := not_grown(disk):
             raise RuntimeError(f"the recorded boot itself went wrong: {problem}")
         stamp.write_text(scenario.recorded_with([rootfs]))
-    references = {"a": rootfs if read_only else file_hashes(rootfs)}
-    return Recording("growth", base, writes, b"", references, grows=True, read_only=read_only)
+    references = {"a": rootfs if kind.read_only else file_hashes(rootfs)}
+    return Recording("growth", base, writes, b"", references, grows=True, kind=kind)
 
 
-def record_stream(screen, reuse, read_only=""):
+def record_stream(screen, reuse, kind=Kind()):
     """An update whose frames go from a stick straight into the slot, by the update agent."""
-    if read_only:
-        raise RuntimeError("expected --of stream without --read-only, or the other recordings; found both")
+    if kind != Kind():
+        raise RuntimeError(
+            "expected --of stream without --read-only and --verified, or the other recordings; found both"
+        )
     disk = build.BUILD / "disk-stream.img"
     base, writes, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".recorded"))
     systems = agent_board.Systems(screen)
     rootfs = [systems.flashed, systems.new]
-    if not (reuse and _is_of(stamp, rootfs)):
+    if not (reuse and is_of(stamp, rootfs)):
         stamp.unlink(missing_ok=True)
         streaming.record(screen, systems, disk, writes)
         stamp.write_text(scenario.recorded_with(rootfs))
@@ -427,14 +469,16 @@ def record_stream(screen, reuse, read_only=""):
     return Recording("stream", base, writes, None, references)
 
 
-def record_images(screen, reuse, read_only=""):
+def record_images(screen, reuse, kind=Kind()):
     """An update with an application in a pair of partitions and firmware that a handler takes."""
-    if read_only:
-        raise RuntimeError("expected --of images without --read-only, or the other recordings; found both")
+    if kind != Kind():
+        raise RuntimeError(
+            "expected --of images without --read-only and --verified, or the other recordings; found both"
+        )
     disk = build.BUILD / "disk-good-images.img"
     base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
     rootfs = scenario.Scenario(screen, images=True).rootfs()
-    if not (reuse and _is_of(stamp, rootfs)):
+    if not (reuse and is_of(stamp, rootfs)):
         result = scenario.Scenario(screen, write_log=writes, images=True).run()
         if result.problems:
             raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
@@ -452,6 +496,12 @@ def record_images(screen, reuse, read_only=""):
     )
 
 
+def record_boot_loader(*arguments):
+    from emulated_board import emmc_cuts  # it builds on this module
+
+    return emmc_cuts.record(*arguments)
+
+
 # name: what is recorded, how, the share of the cases
 RECORDINGS = {
     "update": ("an update and its commit", functools.partial(record, None), 5),
@@ -459,7 +509,10 @@ RECORDINGS = {
     "growth": ("a first boot that grows the data partition", record_growth, 3),
     "stream": ("an update that is streamed, and its commit", record_stream, 4),
     "images": ("an update with images beside the root file system, and its commit", record_images, 2),
+    "boot-loader": ("an update that brings a boot loader, on an eMMC", record_boot_loader, 3),
 }
+# Not among those that are taken when nothing is named.
+ASKED_FOR = ("boot-loader",)
 
 
 def main():
@@ -484,7 +537,10 @@ def main():
         "--seed", type=int, default=int(time.time()), help="makes the same cuts again, of the same recording"
     )
     parser.add_argument(
-        "--of", choices=RECORDINGS, action="append", help="only cuts of this; may be given again (default: all)"
+        "--of",
+        choices=RECORDINGS,
+        action="append",
+        help="only cuts of this; may be given again (default: all but boot-loader, for which QEMU 11 is downloaded)",
     )
     parser.add_argument(
         "--reuse",
@@ -499,6 +555,11 @@ def main():
         metavar="KIND",
         help="of a board whose systems have a read-only root, an ext4, squashfs or erofs: slots are their images byte for byte, headers are "
         "in the overlays on the data partition",
+    )
+    parser.add_argument(
+        "--verified",
+        action="store_true",
+        help="of a board with verified boot, whose root is a squashfs if --read-only says nothing else: slots are their signed images byte for byte",
     )
     parser.add_argument(
         "--updater",
@@ -525,15 +586,16 @@ def main():
             return 1
 
     screen, count = show.Show(), Count()
+    kind = Kind(arguments.read_only or ("squashfs" if arguments.verified else ""), arguments.verified)
     try:
         chosen = [
             RECORDINGS[name]
             for name in arguments.of or RECORDINGS
-            if arguments.of or name not in ("stream", "images") or not arguments.read_only
+            if arguments.of or name not in ASKED_FOR and (name not in ("stream", "images") or kind == Kind())
         ]
         for what, recorded, share in chosen:
             screen.step(f"Record {what}")
-            recording = recorded(screen, arguments.reuse, arguments.read_only)
+            recording = recorded(screen, arguments.reuse, kind)
             cases, booted = (
                 number * share // sum(share for _, _, share in chosen) for number in (arguments.cases, arguments.booted)
             )

@@ -369,7 +369,7 @@ class Scenario:
     def rootfs(self):
         """The root file systems of slot a and of the update."""
         spoil = self._fault.spoil if self._fault else None
-        self._builder = Builder(self._show, self._as_root)
+        self._builder = self._new_builder()
         if self._is_verified:
             self._verified = self._builder.verified_boot()
         kind = {"read_only": self._read_only, "verified": self._verified}
@@ -395,6 +395,9 @@ class Scenario:
                 "2.0", f"rootfs-2.0-{self._name}{suffix}" if spoil else f"rootfs-2.0{suffix}", spoil, **kind
             ),
         )
+
+    def _new_builder(self):
+        return Builder(self._show, self._as_root)
 
     def run(self):
         show, fault = self._show, self._fault
@@ -427,7 +430,7 @@ class Scenario:
         publisher = Publisher(build.BUILD / f"publish-{self._board}")
         disk = build.BUILD / f"disk-{self._board}.img"
         show.line("build", f"disk {disk.name}")
-        build.make_disk(
+        self._flash(
             disk,
             old,
             {
@@ -435,11 +438,8 @@ class Scenario:
                 "ota_bootargs": f"board.url={publisher.address()}",
                 **({"ota_floor": fault.floor} if fault and fault.floor else {}),
             },
-            **({"partitions": build.PARTITIONS_WITH_PAIR} if self._has_images else {}),
-            **(self._verified.disk(f"board.url={publisher.address()}") if self._verified else {}),
+            publisher,
         )
-        if self._has_images:
-            self._place(disk, "app-a", build.image_of("app", "1.0"))
         if self._write_log:
             self._write_log.with_suffix(".recorded").unlink(missing_ok=True)
             build.run("cp", "--sparse=always", disk, self._write_log.with_suffix(".base"))
@@ -451,6 +451,22 @@ class Scenario:
             self._write_log.with_suffix(".header").write_bytes(self.header)
             self._write_log.with_suffix(".recorded").write_text(recorded_with([old, new]))
         return result
+
+    def _flash(self, disk, rootfs, environment, publisher):
+        """Makes the board's disk."""
+        build.make_disk(
+            disk,
+            rootfs,
+            environment,
+            **({"partitions": build.PARTITIONS_WITH_PAIR} if self._has_images else {}),
+            **(self._verified.disk(f"board.url={publisher.address()}") if self._verified else {}),
+        )
+        if self._has_images:
+            self._place(disk, "app-a", build.image_of("app", "1.0"))
+
+    def _from_outside(self, disk, updated, result):
+        """The disk as inspect_disk takes it, and further checks of this kind of board."""
+        return disk
 
     def _further_images(self):
         found = []
@@ -488,14 +504,14 @@ class Scenario:
         taken_back = "image-taken-back " in journal
         result.check(taken_back == bool(written and not updated), f"the handler's rollback in the journal:\n{journal}")
 
-    def _machine(self, disk):
+    def _machine(self, disk, **options):
         return machine.Machine(
             disk,
             self._log,
             on_line=functools.partial(show_line, self._show),
             network=True,
             write_log=self._write_log,
-            **(self._verified.options() if self._verified else board_for(self._read_only)),
+            **(options or (self._verified.options() if self._verified else board_for(self._read_only))),
         )
 
     def _update(self, disk, update, publisher):
@@ -519,10 +535,11 @@ class Scenario:
                 board.switch_off()
 
         show.step("Look at the disk, with the board switched off")
+        updated = not fault or self._name == "power-cut"
+        disk = self._from_outside(disk, updated, result)
         environment = inspect_disk.environment(disk)
         with inspect_disk.FileSystem(disk, "data") as data:
             journal = (data.read("/otamgr/journal") or b"").decode()
-        updated = not fault or self._name == "power-cut"
         if self._has_images:
             self._images_checked(disk, updated, result, journal)
         wanted = "b" if updated else "a"

@@ -72,6 +72,10 @@ class Replay:
         self._disk.seek(offset)
         self._disk.write(data)
 
+    def _get(self, offset, length):
+        self._disk.seek(offset)
+        return self._disk.read(length)
+
     def advance(self, cut):
         """Makes durable what was flushed before entry number `cut`; returns the writes that were only pending there. Never goes back."""
         last_flush = self.applied
@@ -103,8 +107,7 @@ class Replay:
                 if length:
                     arrived.append((write, length))
         for write, length in arrived:
-            self._disk.seek(write.offset)
-            self._undo.append((write.offset, self._disk.read(length)))
+            self._undo.append((write.offset, self._get(write.offset, length)))
             self._put(write.offset, self._data(write)[:length])
         return arrived
 

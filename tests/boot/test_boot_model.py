@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Compares the boot script, run by a real U-Boot, with the model: every state, or a sample of them. --native: in a U-Boot that keeps the
-environment itself."""
+environment itself. --verified: in one that starts nothing unsigned, with signed slots."""
 
 import argparse
 import random
@@ -11,12 +11,25 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boot_model
 from boot_case import BootCase
-from boot_model import BOTH, BROKEN, COMPLETE, EMPTY, HALF_WRITTEN, LOST, ONLY_NEWER, ONLY_OLDER, UNMARKED
+from boot_model import (
+    BOTH,
+    BROKEN,
+    COMPLETE,
+    CONDEMNED,
+    EMPTY,
+    HALF_WRITTEN,
+    LOST,
+    ONLY_NEWER,
+    ONLY_OLDER,
+    UNMARKED,
+    UNSIGNED,
+)
+from test_verified_boot import BLOCK, VerifiedBoot, verified
 
 BOARDS = 2
 
 
-class ModelBoard(BootCase):
+class ModelBoard:
     """One disk that is put into a state, booted and looked at."""
 
     def runTest(self):
@@ -24,16 +37,7 @@ class ModelBoard(BootCase):
 
     def arrange(self, state):
         for slot, content in (("a", state.a), ("b", state.b)):
-            if content == HALF_WRITTEN:
-                self.half_write(slot)
-            else:
-                name, marked = {
-                    COMPLETE: (slot, True),
-                    UNMARKED: (slot, False),
-                    BROKEN: ("broken", True),
-                    EMPTY: (None, False),
-                }[content]
-                self.put(slot, name, marked)
+            self.arrange_slot(slot, content)
         for index in (0, 1):
             self.overwrite_copy(index, self.make_environment(boot_model.OLDER))
         self.setenv(**({name: "" for name in boot_model.OLDER} | {"model": "newer"} | state.variables()))
@@ -45,32 +49,71 @@ class ModelBoard(BootCase):
     def difference(self, state):
         """What differs from the model, or None."""
         self.arrange(state)
-        slot, variables = boot_model.outcome(state)
+        slot, variables = boot_model.outcome(state, self.contents)
         line = self.boot("^KERNEL OF SLOT|^OTA: NO BOOTABLE SLOT")[-1]
         ran = line[-1].lower() if line.startswith("KERNEL") else None
         found = self.environment()
         if (ran, found) != (slot, variables):
             return f"{state}\n  the model says {slot} {variables}\n  U-Boot did     {ran} {found}"
-        if ran is None and {state.a, state.b} & boot_model.STARTS:
+        if ran is None and any(self.contents[content].starts for content in (state.a, state.b)):
             return f"{state}\n  a slot that starts exists, but none was booted"
         return None
+
+
+class PlainBoard(ModelBoard, BootCase):
+    contents = boot_model.PLAIN
+
+    def arrange_slot(self, slot, content):
+        if content == HALF_WRITTEN:
+            self.half_write(slot)
+        else:
+            name, marked = {
+                COMPLETE: (slot, True),
+                UNMARKED: (slot, False),
+                BROKEN: ("broken", True),
+                EMPTY: (None, False),
+            }[content]
+            self.put(slot, name, marked)
+
+
+class VerifiedBoard(ModelBoard, VerifiedBoot):
+    contents = boot_model.VERIFIED
+
+    def arrange_slot(self, slot, content):
+        image = self.signed[slot]
+        behind = self.facts["fit-offset"]
+        in_kernel = image.index((self.folder / f"kernel-{slot}").read_bytes()) + 100
+        self.fill(
+            slot,
+            {
+                COMPLETE: image,
+                BROKEN: image[:in_kernel] + bytes([image[in_kernel] ^ 16]) + image[in_kernel + 1 :],
+                CONDEMNED: image[:behind]
+                + (verified.CONDEMNED + b"block=7\n").ljust(BLOCK, b"\0")
+                + image[behind + BLOCK :],
+                UNSIGNED: image[:behind] + bytes(len(image) - behind),
+                HALF_WRITTEN: bytes(BLOCK) + image[BLOCK:],
+            }[content],
+        )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, help="so many states, drawn at random, instead of all")
+    parser.add_argument("--verified", action="store_true", help="a board with verified boot; its U-Boot is built first")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="makes the same sample again")
     arguments = parser.parse_args()
-    states = list(boot_model.states())
+    kind = VerifiedBoard if arguments.verified else PlainBoard
+    states = list(boot_model.states(kind.contents))
     if arguments.sample:
         states = random.Random(arguments.seed).sample(states, arguments.sample)
         print(f"seed {arguments.seed}")
 
-    ModelBoard.setUpClass()
+    kind.setUpClass()
     differences = []
 
     def work(share, disk):
-        board = ModelBoard()
+        board = kind()
         board.use_disk(disk)
         board.setUp()
         for state in share:
@@ -84,7 +127,7 @@ def main():
             for result in [pool.submit(work, states[n::BOARDS], f"model-{n}.img") for n in range(BOARDS)]:
                 result.result()
     finally:
-        ModelBoard.tearDownClass()
+        kind.tearDownClass()
     print(f"{len(states) - len(differences)} passed, {len(differences)} failed")
     return 1 if differences else 0
 

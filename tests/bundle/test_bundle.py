@@ -997,6 +997,16 @@ class Build(Folder):
             found = [(one.name, one.bytes, one.is_optional) for one in bundle.further_images(opened.values())]
         self.assertEqual(found, [("app", 5000, False), ("mcu", 5000, True)])
 
+    def test_the_boot_loader_of_the_machine_is_an_image_that_other_devices_pass_over(self):
+        deploy = self.folder / "machine"
+        deploy.mkdir()
+        (deploy / "flash.bin").write_bytes(os.urandom(6000))
+        self.values["DEPLOY_DIR_IMAGE"] = str(deploy)
+        self.values["OTA_BOOT_LOADER"] = "flash.bin"
+        with bundle.open_bundle(self.build()) as opened:
+            found = [(one.name, one.bytes, one.is_optional) for one in bundle.further_images(opened.values())]
+        self.assertEqual(found, [("boot-loader", 6000, True)])
+
     def test_the_bundle_of_an_image_can_be_encrypted(self):
         recipient = self.folder / "device.crt"
         words = [

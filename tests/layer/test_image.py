@@ -81,6 +81,28 @@ class Image(MetadataCase):
             with self.subTest(**change):
                 self.assertRegex(self.refused(**{**self.VERIFIED, **change}), sentence)
 
+    def test_a_boot_loader_comes_in_bundles_by_one_line_and_where_the_rom_has_a_second_one_only(self):
+        board = {"OTA_ENABLE": "1", "OTA_RAW_AREAS_CHECKED": "1", "OTA_BOOT_LOADER": "flash.bin"}
+        d = self.image("some-board", **board)
+        self.assertEqual("", d.getVar("__SKIPPED") or "")
+        self.assertIn("ota-boot-loader", d.getVar("IMAGE_INSTALL").split())
+        self.assertEqual("boot-loader=flash.bin,optional", d.getVar("OTA_BUNDLE_BOOT_LOADER"))
+        self.assertIn("virtual/bootloader:do_deploy", d.getVarFlag("do_image_complete", "depends"))
+        self.assertNotIn("ota-boot-loader", self.image().getVar("IMAGE_INSTALL"))
+        for machine, change, sentence in (
+            ("some-board", {"OTA_BOOT_LOADER": "a.bin b.bin"}, "the name of one file"),
+            ("some-board", {"OTA_BOOT_LOADER_DEVICE": "/dev/sda"}, 'expected an eMMC, .*found "/dev/sda"'),
+            (
+                "some-board",
+                {"OTA_ENV_DEVICE": "/dev/mmcblk0boot1", "OTA_BOOT_LOADER_DEVICE": "/dev/mmcblk0"},
+                "move OTA_ENV_DEVICE",
+            ),
+            ("qemuarm64", {}, 'expected an eMMC, .*found "/dev/vda"'),
+            ("beaglebone-yocto", {}, "the ROM of AM335x reads MLO"),
+        ):
+            with self.subTest(machine=machine, **change):
+                self.assertRegex(self.refused(machine, **{**board, **change}), f"OTA_BOOT_LOADER: .*{sentence}")
+
     def test_a_verified_slot_is_the_update_itself_and_has_its_kernel_outside(self):
         d = self.image(**self.VERIFIED)
         self.assertEqual("ext4.slot", d.getVar("OTA_SLOT_TYPE"))

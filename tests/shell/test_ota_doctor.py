@@ -37,6 +37,7 @@ CHECKS = [
     "log",
     "programs",
     "signatures",
+    "images",
 ]
 
 

@@ -4,8 +4,10 @@
 #
 # images.sh - images beside the root file system: which targets this device has for them, and programs that take them.
 #
-#   /etc/otamgr/images.d/NAME.conf   the target: SLOT_A_DEVICE and SLOT_B_DEVICE, a pair that follows the slot; or HANDLER, a program
-#   /data/otamgr/images/NAME         SLOT UPDATE: the handler was called for this update of that slot; and "back", when it has taken that back
+#   /etc/otamgr/images.d/NAME.conf   the target: SLOT_A_DEVICE and SLOT_B_DEVICE, a pair that follows the slot; or HANDLER, a program; or
+#                                    BOOT_DEVICE, an eMMC whose ROM reads the boot loader from one of its two boot partitions
+#   /data/otamgr/images/NAME         SLOT UPDATE: the handler was called for this update of that slot; and "back", when it has taken that back. Of a
+#                                    boot loader "PARTITION:BLOCKS:SHA256": it lies there, and is to be used once SLOT is committed
 #
 # The record is there before the handler is called for the first time, and stays until the next update has overwritten the other slot: so
 # long there is a way back. So whoever finds it and another slot committed, after whatever happened, knows what to do; and that the slot
@@ -16,6 +18,7 @@
 
 IMAGES_TARGETS=$SETTINGS_FOLDER/images.d
 IMAGES_RECORDS=/data/otamgr/images
+BOOT_PARTITION=/usr/lib/otamgr/ota-boot-partition
 
 image_name_is_valid() {
     [ "${#1}" -le 32 ] || return 1
@@ -32,7 +35,7 @@ images_with_target() {
     done | sed 's/\.conf$//'
 }
 
-# image_target_read NAME: sets image_kind (pair or handler; empty when there is none) and what is said of it; fails when that is not understood.
+# image_target_read NAME: sets image_kind (pair, handler or boot; empty when there is none) and what is said of it; fails when that is not understood.
 image_target_read() {
     image_kind='' image_conf=$IMAGES_TARGETS/$1.conf
     if [ ! -e "$image_conf" ] && [ ! -L "$image_conf" ]; then return 0; fi
@@ -47,11 +50,13 @@ image_target_read() {
     }
     image_a_device=$(settings_value SLOT_A_DEVICE) image_b_device=$(settings_value SLOT_B_DEVICE)
     image_handler=$(settings_value HANDLER) image_seconds=$(settings_value HANDLER_SECONDS) image_required=$(settings_value REQUIRED)
-    case ${image_a_device:+a}${image_b_device:+b}${image_handler:+h}:${image_seconds:+s}${image_required:+r} in
+    image_emmc=$(settings_value BOOT_DEVICE)
+    case ${image_a_device:+a}${image_b_device:+b}${image_handler:+h}${image_emmc:+e}:${image_seconds:+s}${image_required:+r} in
     ab: | ab:r) image_kind=pair ;;
     h: | h:s) image_kind=handler ;;
+    e:) image_kind=boot ;;
     *)
-        image_error="${image_error}expected SLOT_A_DEVICE and SLOT_B_DEVICE (and perhaps REQUIRED), or HANDLER (and perhaps HANDLER_SECONDS) in $image_conf"
+        image_error="${image_error}expected SLOT_A_DEVICE and SLOT_B_DEVICE (and perhaps REQUIRED), or HANDLER (and perhaps HANDLER_SECONDS), or BOOT_DEVICE in $image_conf"
         return 1
         ;;
     esac
@@ -144,6 +149,67 @@ image_device_is_used() {
     return 1
 }
 
+# image_boot_judged NAME: sets image_boot (boot0 or boot1), the boot partition that the ROM does not read now; image_device and image_number of it,
+# and image_bytes. To be called after slots_find.
+image_boot_judged() {
+    image_boot_used "$1" || return 1
+    case $image_boot in
+    boot0) image_boot=boot1 ;;
+    boot1) image_boot=boot0 ;;
+    *)
+        image_error="image $1: the boot loader of $image_emmc is started from '$image_boot', expected boot0 or boot1, so that the other one can be written (docs/boot-loader.md)"
+        return 1
+        ;;
+    esac
+    image_numbers=''
+    for image_device in "$image_emmc"boot0 "$image_emmc"boot1; do
+        image_error="image $1: $image_device, a boot partition of $image_emmc ($image_conf), is no block device"
+        [ -b "$image_device" ] && image_number=$(device_number "$image_device") && [ -e "/sys/dev/block/$image_number" ] || return 1
+        image_numbers="$image_numbers $image_number"
+    done
+    environment_is_apart "${image_emmc}boot0${image_numbers% *}" "${image_emmc}boot1 $image_number" || {
+        image_error="image $1: $boot_error ($image_conf)"
+        return 1
+    }
+    if [ "$image_boot" = boot0 ]; then image_number=${image_numbers% *} image_number=${image_number# }; fi
+    image_device=$image_emmc$image_boot
+    image_error="image $1: $image_device, the boot partition that is not in use, "
+    case $(device_value "$image_number" ro_lock_until_next_power_on 2>/dev/null || :) in
+    [!0]*)
+        image_error="${image_error}is write-protected until the next power-on, or for good: neither boot loader nor kernel may lock it"
+        return 1
+        ;;
+    esac
+    image_bytes=$(slot_bytes "$image_number") || {
+        image_error="${image_error}has no size"
+        return 1
+    }
+}
+
+# image_boot_used NAME: sets image_boot, where the ROM reads the boot loader from.
+image_boot_used() {
+    image_error="image $1: BOOT_DEVICE is $image_emmc in $image_conf, "
+    case $image_emmc in
+    /dev/*[!0-9A-Za-z/]* | [!/]* | *..*)
+        image_error="${image_error}expected an eMMC, such as /dev/mmcblk0"
+        return 1
+        ;;
+    esac
+    if [ ! -x "$BOOT_PARTITION" ]; then
+        image_error="${image_error}and there is no $BOOT_PARTITION (package ota-boot-loader)"
+        return 1
+    fi
+    image_boot=$(limited "$BOOT_PARTITION" "$image_emmc" 2>&1) || {
+        image_error="image $1: $(printf '%s' "$image_boot" | head -n 1)"
+        return 1
+    }
+}
+
+# image_boot_digest DEVICE BLOCKS: of the blocks of 4 KiB that it begins with.
+image_boot_digest() {
+    limited dd if="$1" bs=4096 count="$2" 2>/dev/null | sha256sum | cut -d ' ' -f 1
+}
+
 # image_handler_judged NAME: a program of root's that nobody else can change.
 image_handler_judged() {
     image_error="image $1: HANDLER is $image_handler in $image_conf, "
@@ -206,7 +272,8 @@ image_handler_called() {
 
 # images_settled SLOT: to be called when SLOT runs and no trial is pending. What was brought with it is kept; what was brought with an update of
 # the other slot that came to nothing, or from which somebody went back, is taken back: by the system whose handler has taken it. A handler that
-# cannot do that is called again at the next boot.
+# cannot do that is called again at the next boot. A boot loader that was brought with it is used from now on; one of an update that came to
+# nothing never was.
 images_settled() {
     image_left=0
     for image_record in "$IMAGES_RECORDS"/*; do
@@ -218,6 +285,12 @@ images_settled() {
 
 image_settled() {
     image_record_read "$1"
+    case $image_state in
+    boot[01]:*)
+        image_boot_settled "$1" "$2"
+        return
+        ;;
+    esac
     if [ "$image_slot" = "$2" ] || [ "$image_state" = back ]; then return 0; fi
     if ! image_taken_back "$1"; then
         journal_append image-not-taken-back "image=$1" "txn=$image_txn" "reason=$image_error"
@@ -233,18 +306,50 @@ image_settled() {
     fi
 }
 
+# image_boot_settled NAME SLOT: after image_record_read. Both boot loaders start both slots, so after a way back nothing is switched.
+image_boot_settled() {
+    if [ "$image_slot" = "$2" ]; then
+        image_boot_switched "$1" "${image_state%%:*}" "${image_state#*:}" || {
+            journal_append image-not-switched "image=$1" "txn=$image_txn" "reason=$image_error"
+            complain "$image_error"
+            return 1
+        }
+        journal_append image-switched "image=$1" "txn=$image_txn" "to=$image_emmc${image_state%%:*}"
+        complain "image $1: what update $image_txn brought is started from now on, from $image_emmc${image_state%%:*}"
+    fi
+    rm -f "$IMAGES_RECORDS/$1"
+    limited sync || :
+}
+
+# image_boot_switched NAME PARTITION BLOCKS:SHA256: the ROM reads that one, if it still holds what was verified.
+image_boot_switched() {
+    image_target_read "$1" || return 1
+    image_error="image $1: $image_conf no longer names the eMMC that update $image_txn has written the boot loader to"
+    if [ "$image_kind" != boot ] || ! image_boot_used "$1"; then return 1; fi
+    image_found=$(image_boot_digest "$image_emmc$2" "${3%:*}") || image_found=''
+    image_error="image $1: $image_emmc$2 does not hold what update $image_txn has written there (expected SHA-256 ${3#*:}, found ${image_found:-nothing that can be read}); the boot loader stays the one in $image_boot: install the update again"
+    [ "$image_found" = "${3#*:}" ] || return 1
+    image_said=$(limited "$BOOT_PARTITION" "$image_emmc" "$2" 2>&1) || {
+        image_error="image $1: $(printf '%s' "$image_said" | head -n 1)"
+        return 1
+    }
+}
+
 image_record_read() {
     image_slot='' image_txn='' image_state=''
     read -r image_slot image_txn image_state <"$IMAGES_RECORDS/$1" || :
 }
 
 # images_are_forgotten SLOT: SLOT runs, the other one is overwritten, so there is no way back from what was brought with SLOT, or to what was
-# taken back. Not forgotten is what is still to be taken back.
+# taken back. Not forgotten is what is still to be taken back, and a boot loader that is still to be used.
 images_are_forgotten() {
     for image_record in "$IMAGES_RECORDS"/*; do
         if [ -L "$image_record" ] || [ ! -f "$image_record" ]; then continue; fi
         image_record_read "${image_record##*/}"
-        if [ "$image_slot" = "$1" ] || [ "$image_state" = back ]; then rm -f "$image_record"; fi
+        case $image_state in
+        boot[01]:*) [ "$image_slot" = "$1" ] || rm -f "$image_record" ;;
+        *) if [ "$image_slot" = "$1" ] || [ "$image_state" = back ]; then rm -f "$image_record"; fi ;;
+        esac
     done
     limited sync || :
 }

@@ -6,7 +6,7 @@
 #
 # To be sourced by sysupgrade after images.sh and content.sh.
 
-images_pairs='' images_handlers='' images_numbers='' images_bytes=0 images_memory=0 images_called=''
+images_pairs='' images_boots='' images_handlers='' images_numbers='' images_bytes=0 images_memory=0 images_called=''
 
 # image_fact NAME KEY: from the check, or the opening before it.
 image_fact() {
@@ -19,7 +19,7 @@ images_have_targets() {
     for image_found in $(images_with_target); do
         image_target_read "$image_found" || fail 24 "$image_error"
         case "$image_kind:$image_required:$images_brought" in
-        pair:no:* | handler:* | *" $image_found "*) ;;
+        pair:no:* | handler:* | boot:* | *" $image_found "*) ;;
         *)
             fail 24 "the update has no image $image_found, so the new system would run with what slot $target_slot had before ($image_conf); deliver a bundle with it, or say REQUIRED=no there"
             ;;
@@ -41,6 +41,7 @@ images_are_acceptable() {
         image_target_read "$image_found" || fail 24 "$image_error"
         case $image_kind in
         pair) image_pair_is_acceptable "$image_found" ;;
+        boot) image_boot_is_acceptable "$image_found" ;;
         handler) image_handler_is_acceptable "$image_found" ;;
         esac
     done
@@ -48,9 +49,20 @@ images_are_acceptable() {
 
 image_pair_is_acceptable() {
     image_pair_judged "$1" "$target_slot" || fail 24 "$image_error"
+    image_fits_partition "$1"
+    images_pairs="$images_pairs $1"
+}
+
+# Written where the ROM does not read; which of both it reads is switched when the update is committed.
+image_boot_is_acceptable() {
+    { image_boot_judged "$1" && image_records_possible; } || fail 24 "$image_error"
+    image_fits_partition "$1"
+    images_boots="$images_boots $1"
+}
+
+image_fits_partition() {
     image_is_whole "$1" "$image_device" "$image_bytes"
     [ "$(image_fact "$1" content_bytes)" -ge 4096 ] || fail 24 "image $1: expected at least 4096 bytes for a partition, found $(image_fact "$1" content_bytes)"
-    images_pairs="$images_pairs $1"
     images_bytes=$((images_bytes + $(image_fact "$1" bytes_to_write)))
 }
 
@@ -74,19 +86,43 @@ image_is_whole() {
 images_are_in_place() {
     for image_found in $images_pairs; do
         image_device=$(image_of_slot "$image_found" "$target_slot") || fail 24 "the pair of the image $image_found is no longer there"
-        content_place=content/image.$image_found content_about="image $image_found: "
-        content write "image $image_found" write --slot "$image_device"
-        content_succeeded
-        image_written=$(said written)
-        content verify "image $image_found" verify --slot "$image_device"
-        content_succeeded
-        content_place=content content_about=''
-        journal_append image-written "txn=$txn" "image=$image_found" "slot=$target_slot" "device=$image_device" "written=$image_written"
+        image_is_written "$image_found" "$image_device"
     done
     # What an earlier update left there is taken back first, or its record would be lost.
-    if [ -n "$images_handlers" ]; then images_settled "$running_slot" || fail 25 "$image_error"; fi
+    if [ -n "$images_boots$images_handlers" ]; then images_settled "$running_slot" || fail 25 "$image_error"; fi
     images_are_forgotten "$running_slot"
+    for image_found in $images_boots; do image_boot_is_written "$image_found"; done
     for image_found in $images_handlers; do image_is_handled "$image_found"; done
+}
+
+# image_is_written NAME DEVICE
+image_is_written() {
+    content_place=content/image.$1 content_about="image $1: "
+    content write "image $1" write --slot "$2"
+    content_succeeded
+    image_written=$(said written)
+    content verify "image $1" verify --slot "$2"
+    content_succeeded
+    content_place=content content_about=''
+    journal_append image-written "txn=$txn" "image=$1" "slot=$target_slot" "device=$2" "written=$image_written"
+}
+
+# Until the record is there nobody uses what is written, and until the update is committed neither.
+image_boot_is_written() {
+    { image_target_read "$1" && [ "$image_kind" = boot ] && image_boot_judged "$1"; } || fail 24 "$image_error"
+    # The kernel protects boot partitions from whoever does not mean them.
+    image_unlocked=/sys/dev/block/$image_number/force_ro
+    printf 0 >"$image_unlocked" 2>/dev/null || fail 24 "image $1: $image_device stays write-protected ($image_unlocked)"
+    image_is_written "$1" "$image_device"
+    image_boots_are_locked
+    image_blocks=$((($(image_fact "$1" content_bytes) + 4095) / 4096))
+    images_called=yes
+    image_recorded "$1" "$target_slot" "$txn" "$image_boot:$image_blocks:$(image_boot_digest "$image_device" "$image_blocks")" || fail 25 "$image_error"
+}
+
+image_boots_are_locked() {
+    if [ -n "${image_unlocked-}" ]; then printf 1 >"$image_unlocked" 2>/dev/null || :; fi
+    image_unlocked=''
 }
 
 # The handler reads what was verified, from a pipe. An image that changes meanwhile ends before OTA_IMAGE_BYTES.
@@ -118,5 +154,6 @@ image_is_handled() {
 
 # images_are_taken_back: after a failure. Not when the trial may be armed: then it is known at the next boot.
 images_are_taken_back() {
+    image_boots_are_locked
     if [ -n "$images_called" ] && [ "${environment_written-}" != begun ]; then images_settled "$running_slot" || :; fi
 }

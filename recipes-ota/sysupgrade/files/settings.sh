@@ -32,7 +32,7 @@ settings_read() {
     # DATA_DEVICE is for ota-data.
     # Also that of a new system, below the place where it is mounted.
     *"$SETTINGS_SLOTS") settings_known='SLOT_A_DEVICE SLOT_B_DEVICE DATA_DEVICE' ;;
-    "$SETTINGS_FOLDER"/images.d/*) settings_known='SLOT_A_DEVICE SLOT_B_DEVICE REQUIRED HANDLER HANDLER_SECONDS' ;;
+    "$SETTINGS_FOLDER"/images.d/*) settings_known='SLOT_A_DEVICE SLOT_B_DEVICE REQUIRED HANDLER HANDLER_SECONDS BOOT_DEVICE' ;;
     esac
     if [ ! -f "$1" ] || [ ! -r "$1" ]; then
         settings_problem="$1 is no readable file"

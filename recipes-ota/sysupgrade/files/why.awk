@@ -233,6 +233,8 @@ function step(n,   what, text) {
     else if (what == "image-installed") text = "the image " of(n, "image") " was taken by its handler"
     else if (what == "image-taken-back") text = "the handler of the image " of(n, "image") " took it back"
     else if (what == "image-not-taken-back") text = "the handler of the image " of(n, "image") " could not take it back: " of(n, "reason")
+    else if (what == "image-switched") text = "the boot loader that came as image " of(n, "image") " is the one that is started from now on (" of(n, "to") ")"
+    else if (what == "image-not-switched") text = "the boot loader that came as image " of(n, "image") " is not used: " of(n, "reason")
     else if (what == "slot-mismatch") text = "slot " of(n, "running") " runs although slot " of(n, "committed") " is the committed one"
     else if (what == "boot-state-unknown") text = "the boot state could not be read: " of(n, "reason")
     else if (what == "env-repaired") text = "copy " of(n, "copy") " of the U-Boot environment was bad and was written again"
