@@ -128,6 +128,17 @@ ota_read_only_root () {
         fi
         ln -s ${nonarch_libdir}/otamgr/ota-preinit $init
     fi
+    # U-Boot's driver for EROFS follows no symbolic links, and the name of the kernel is one. A second name costs nothing.
+    find ${IMAGE_ROOTFS}/boot -type l | while read -r link; do
+        case $(readlink "$link") in
+        /*) file=${IMAGE_ROOTFS}$(readlink "$link") ;;
+        *) file=$(dirname "$link")/$(readlink "$link") ;;
+        esac
+        if [ -f "$file" ] && [ ! -L "$file" ]; then
+            rm "$link"
+            ln "$file" "$link"
+        fi
+    done
     echo "etc=overlay" > ${IMAGE_ROOTFS}/boot/ota-read-only
     echo "txn=image" > ${IMAGE_ROOTFS}/boot/ota-slot-valid
 }

@@ -182,6 +182,23 @@ class Image(MetadataCase):
             subprocess.run(["sh", "-eu", "-c", f"bbfatal() {{ echo $1; exit 1; }}\n{text}"], check=True)
         return root
 
+    def test_a_kernel_that_is_a_link_is_a_file_of_two_names_where_u_boot_follows_no_links(self):
+        def boot(sbin):
+            (sbin / "init").write_text("a program")
+            boot = sbin.parent / "boot"
+            (boot / "dtb").mkdir(parents=True, exist_ok=True)
+            (boot / "Image-6.6.1").write_text("a kernel")
+            (boot / "Image").symlink_to("Image-6.6.1")
+            (boot / "dtb/a.dtb").write_text("a tree")
+            (boot / "board.dtb").symlink_to("/boot/dtb/a.dtb")
+            (boot / "gone").symlink_to("nothing")
+
+        boot_folder = self.read_only_image(boot) / "boot"
+        for name, target in (("Image", "Image-6.6.1"), ("board.dtb", "dtb/a.dtb")):
+            self.assertFalse((boot_folder / name).is_symlink())
+            self.assertTrue((boot_folder / name).samefile(boot_folder / target))
+        self.assertTrue((boot_folder / "gone").is_symlink())
+
     def test_init_of_a_read_only_root_mounts_its_etc_first(self):
         for words, expected in (
             (lambda sbin: (sbin / "init").symlink_to("init.sysvinit"), "/sbin/init.sysvinit"),
