@@ -94,7 +94,8 @@ def _boot_loader_problems(settings, machine):
         found.append(f'OTA_BOOT_LOADER_DEVICE: expected an eMMC, such as /dev/mmcblk0, found "{device}"')
     elif re.fullmatch(device + "boot[01]", environment):
         found.append(
-            f"the environment is in {environment}, which an update with a boot loader would write over: move OTA_ENV_DEVICE to the user area, {device}"
+            f"the environment is in {environment}, which an update with a boot loader would write over: move OTA_ENV_DEVICE to the "
+            f"user area, {device}"
         )
     if machine in BOOT_LOADER_ELSEWHERE:
         found.append(

@@ -36,8 +36,8 @@ def recipes():
 
 
 def added(folder, installed, roots, ours=(), excluded=r"kernel-|kernel$"):
-    """The packages of an image that nothing in `roots` asks for, in the order of `installed`, and those of the recipes `ours` with what only they
-    ask for, whoever wants them. Kernels count for nobody.
+    """The packages of an image that nothing in `roots` asks for, in the order of `installed`, and those of the recipes `ours` with
+    what only they ask for, whoever wants them. Kernels count for nobody.
     """
     data, known = {}, {}
     for name in installed:

@@ -5,7 +5,6 @@ commands that set PARTITION_CONFIG among them.
 The chip that QEMU emulates has no cache: what a command has written is durable when it ends, sector by sector. So a cut leaves all that came
 before it, and nothing of what came later."""
 
-import hashlib
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,15 +162,12 @@ def record(screen, reuse, kind):
         result = emmc.Scenario(screen, write_log=writes).run()
         if result.problems:
             raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
-    references = dict(zip("ab", map(powercut.file_hashes, rootfs), strict=True))
-    with build.bundle.open_bundle(build.BUILD / "hub_update-good-emmc.bundle") as opened:
-        references["b"]["etc/otamgr/manifest"] = hashlib.sha256(opened.manifest).hexdigest()
     return Recording(
         "boot loader",
         base,
         writes,
         header.read_bytes(),
-        references,
+        powercut.references_of(rootfs, build.BUILD / "hub_update-good-emmc.bundle"),
         disk_mib=emmc.USER_BYTES // build.MIB,
         switches=disk.with_suffix(".switches"),
         boot_loaders=tuple(board.boot_loader(new).read_bytes() for new in (False, True)),

@@ -447,6 +447,15 @@ def record_growth(screen, reuse, kind=Kind()):
     return Recording("growth", base, writes, b"", references, grows=True, kind=kind)
 
 
+def references_of(rootfs, bundle):
+    """What the slots must hold after an update by this bundle."""
+    references = dict(zip("ab", map(file_hashes, rootfs), strict=True))
+    with build.bundle.open_bundle(bundle) as opened:
+        # sysupgrade puts it in the place of the image's own.
+        references["b"]["etc/otamgr/manifest"] = hashlib.sha256(opened.manifest).hexdigest()
+    return references
+
+
 def record_stream(screen, reuse, kind=Kind()):
     """An update whose frames go from a stick straight into the slot, by the update agent."""
     if kind != Kind():
@@ -461,10 +470,7 @@ def record_stream(screen, reuse, kind=Kind()):
         stamp.unlink(missing_ok=True)
         streaming.record(screen, systems, disk, writes)
         stamp.write_text(scenario.recorded_with(rootfs))
-    references = dict(zip("ab", map(file_hashes, rootfs), strict=True))
-    with build.bundle.open_bundle(systems.bundles["good"]) as opened:
-        # sysupgrade puts it in the place of the image's own.
-        references["b"]["etc/otamgr/manifest"] = hashlib.sha256(opened.manifest).hexdigest()
+    references = references_of(rootfs, systems.bundles["good"])
     # A bundle has no header.
     return Recording("stream", base, writes, None, references)
 
@@ -482,15 +488,12 @@ def record_images(screen, reuse, kind=Kind()):
         result = scenario.Scenario(screen, write_log=writes, images=True).run()
         if result.problems:
             raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
-    references = dict(zip("ab", map(file_hashes, rootfs), strict=True))
-    with build.bundle.open_bundle(build.BUILD / "hub_update-good-images.bundle") as opened:
-        references["b"]["etc/otamgr/manifest"] = hashlib.sha256(opened.manifest).hexdigest()
     return Recording(
         "images",
         base,
         writes,
         header.read_bytes(),
-        references,
+        references_of(rootfs, build.BUILD / "hub_update-good-images.bundle"),
         partitions=build.PARTITIONS_WITH_PAIR,
         applications={slot: build.BUILD / f"app-{version}.img" for slot, version in VERSIONS.items()},
     )

@@ -6,8 +6,8 @@
 #
 #   /etc/otamgr/images.d/NAME.conf   the target: SLOT_A_DEVICE and SLOT_B_DEVICE, a pair that follows the slot; or HANDLER, a program; or
 #                                    BOOT_DEVICE, an eMMC whose ROM reads the boot loader from one of its two boot partitions
-#   /data/otamgr/images/NAME         SLOT UPDATE: the handler was called for this update of that slot; and "back", when it has taken that back. Of a
-#                                    boot loader "PARTITION:BLOCKS:SHA256": it lies there, and is to be used once SLOT is committed
+#   /data/otamgr/images/NAME         SLOT UPDATE: the handler was called for this update of that slot; and "back", when it has taken that
+#                                    back. Of a boot loader "PARTITION:BLOCKS:SHA256": it lies there, and is to be used once SLOT is committed
 #
 # The record is there before the handler is called for the first time, and stays until the next update has overwritten the other slot: so
 # long there is a way back. So whoever finds it and another slot committed, after whatever happened, knows what to do; and that the slot
