@@ -27,12 +27,13 @@ SRC_URI = "\
     file://otamgr.init \
     file://otamgr.service \
     file://otamgr.json \
+    file://run-ptest \
 "
 # UNPACKDIR is wrynose's, scarthgap has none.
 S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
 B = "${WORKDIR}/build"
 
-inherit ota-java systemd update-rc.d
+inherit ota-java ptest systemd update-rc.d
 
 # The Java runtime of the image: any package that has a Java 17 or later at /usr/bin/java, such as those of meta-java's successors for
 # Temurin or Corretto.

@@ -45,13 +45,14 @@ SRC_URI = "\
     file://doctor.awk \
     file://json.awk \
     file://trial.conf \
+    file://run-ptest \
     file://kernel.sh;subdir=of-ota-data \
     file://mounts.awk;subdir=of-ota-data \
 "
 # UNPACKDIR is wrynose's, scarthgap has none.
 S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
 
-inherit ota-man systemd update-rc.d
+inherit ota-man ptest systemd update-rc.d
 
 OTA_MAN_PROGRAMS = "ota-content ota-limit"
 # Those that ota-data brings.

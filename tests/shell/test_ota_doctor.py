@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """ota-doctor: every check provoked once, on real devices and environments."""
 
+import hashlib
 import json
 import os
 import re
@@ -770,3 +771,30 @@ def cannot_look(factory):
     nobody = subprocess.run(["chroot", "--userspec=65534:65534", board.root, DOCTOR], capture_output=True, text=True)
     equal(nobody.returncode, 10, "as nobody")
     true("needs root" in nobody.stderr, nobody.stderr)
+
+
+@promise(
+    "the tests for ptest-runner pass on a board that can be updated, and fail where ota-doctor sees a problem; they change nothing"
+)
+def ptest(factory):
+    board = healthy(factory)
+    shutil.copy(factory.files / "run-ptest", board.root / "usr/lib/otamgr/run-ptest")
+
+    def state():
+        return [hashlib.sha256(copy).hexdigest() for copy in board.env_bytes()], [
+            board.slot_bytes(slot) for slot in "ab"
+        ]
+
+    def verdicts():
+        result = board.run("/bin/sh", "/usr/lib/otamgr/run-ptest")
+        return result, re.findall(r"^(PASS|FAIL): (.*)$", result.out, re.M)
+
+    before = state()
+    result, found = verdicts()
+    equal(([line for line in found if line[0] != "PASS"], result.code), ([], 0), "not kept")
+    true({"ota-doctor: env-place", "sysupgrade refuses what is no image"} <= {line[1] for line in found}, f"{found}")
+    equal(state(), before, "environment and slots")
+    (board.root / "afero_nv").unlink()
+    result, found = verdicts()
+    failed = [line[1].split(": ")[:2] for line in found if line[0] != "PASS"]
+    equal((failed, result.code), ([["ota-doctor", "afero-nv"]], 1), "not kept")

@@ -112,4 +112,29 @@ class LauncherTest {
             assertTrue(flags.stream().anyMatch(line -> line.startsWith(flag)), flag);
         }
     }
+
+    @Test
+    void theTestsForPtestRunnerPass() throws Exception {
+        Path programs = Files.createDirectory(board.folder().resolve("programs"));
+        Files.createSymbolicLink(programs.resolve("otamgr"), Installation.RECIPE.resolve("otamgr.sh"));
+        Path control = programs.resolve("otamgr-control");
+        assertEquals(
+                0,
+                new ProcessBuilder(
+                                "cc",
+                                "-o",
+                                control.toString(),
+                                Installation.RECIPE.resolve("otamgr-control.c").toString())
+                        .inheritIO()
+                        .start()
+                        .waitFor());
+        ProcessBuilder tests = installation.launcher();
+        tests.command("busybox", "ash", Installation.RECIPE.resolve("run-ptest").toString());
+        tests.environment().put("PATH", programs + ":" + System.getenv("PATH"));
+        tests.environment().put("OTAMGR_CONTROL", control.toString());
+        Daemon run = board.start(tests);
+        assertEquals(0, run.waitFor(), () -> String.join("\n", run.log()));
+        assertEquals(
+                8, run.log().stream().filter(line -> line.startsWith("PASS: ")).count());
+    }
 }
