@@ -156,8 +156,8 @@ KEY_TREE = "ota-boot-key.dtsi"
 
 
 def signed_bootcommand(settings):
-    """bootcmd for verified boot: runs the first copy of the boot script whose signature is good, and listens to nobody. Empty for disks whose name in
-    U-Boot nobody can tell."""
+    """bootcmd for verified boot: runs the first copy of the boot script whose signature is good, no other after it, and listens to nobody. Empty for
+    disks whose name in U-Boot nobody can tell."""
     try:
         layout_ = layout.Layout(settings)
         kind, number = "mmc", _mmc(settings, layout_)
@@ -170,9 +170,9 @@ def signed_bootcommand(settings):
     elif number is None:
         return ""
     return (
-        f"setenv stdin nulldev; {'virtio scan; ' if virtio else ''}setenv devtype {kind}; setenv devnum {number}; "
-        f"for o_file in ota-boot.itb ota-boot2.itb; do if load {kind} {number}:1 ${{scriptaddr}} ${{o_file}}; then "
-        "source ${scriptaddr}:script; fi; done; echo OTA: NO SIGNED BOOT SCRIPT"
+        f"setenv stdin nulldev; {'virtio scan; ' if virtio else ''}setenv devtype {kind}; setenv devnum {number}; setenv o_ran; "
+        f"for o_file in ota-boot.itb ota-boot2.itb; do if test x${{o_ran}} = x; then if load {kind} {number}:1 ${{scriptaddr}} ${{o_file}}; then "
+        "source ${scriptaddr}:script; fi; fi; done; if test x${o_ran} = x; then echo OTA: NO SIGNED BOOT SCRIPT; fi"
     )
 
 

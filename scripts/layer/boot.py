@@ -2,8 +2,8 @@
 """The disk image that BitBake made, in QEMU: first boot, an update with its commit, a broken update with its rollback."""
 
 import contextlib
-import gzip
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -32,15 +32,61 @@ UBOOT = {"qemuarm64": "u-boot.bin", "qemuarm": "u-boot.bin", "qemux86-64": "u-bo
 LOADERS = {"qemuarm64": "ld-linux-aarch64.so.1", "qemuarm": "ld-linux-armhf.so.3", "qemux86-64": "ld-linux-x86-64.so.2"}
 
 
+# How compressed images begin, and who unpacks them.
+UNPACKERS = {b"\x1f\x8b": ("gzip", "-dc"), b"\xfd7zXZ": ("xz", "-dc"), b"\x28\xb5\x2f\xfd": ("zstd", "-dc")}
+SQUASHFS, SQUASHFS_COMPRESSION = b"hsqs", 20
+SQUASHFS_COMPRESSORS = {1: "gzip", 4: "xz", 6: "zstd"}
+EROFS, EROFS_AT, EROFS_INCOMPATIBLE = b"\xe2\xe1\xf5\xe0", 1024, 1024 + 80
+# Of its incompatible features the one that LZ4 brings.
+EROFS_LZ4 = 1
+EXT4, EXT4_AT = b"\x53\xef", 1080
+
+
 class Failure(Exception):
     """The board did not do what it must; the message says what."""
 
 
-class Run:
-    """One disk, from the first boot to the rollback. With verified boot updates are looked for at this port, and broken ones are signed by `key`."""
+def _unpacker(image):
+    with Path(image).open("rb") as packed:
+        head = packed.read(8)
+    return next((words for magic, words in UNPACKERS.items() if head.startswith(magic)), ("cat",))
 
-    def __init__(self, name, folder, deploy, port=0, key=None):
-        self._name, self._port, self._key = name, port, key
+
+def without(system, paths):
+    """Takes files out of the image of a system, whichever of the paths there are."""
+    with system.open("rb") as image:
+        head = image.read(4096)
+    if head[EXT4_AT:].startswith(EXT4):
+        for path in paths:
+            subprocess.run(["debugfs", "-w", "-R", f"rm /{path}", system], check=True, capture_output=True)
+        return
+    root = system.with_suffix(".root")
+    if head.startswith(SQUASHFS):
+        unpack = ["unsquashfs", "-q", "-n", "-d", root, system]
+        pack = ["mksquashfs", root, system, "-noappend", "-quiet", "-no-progress"]
+        pack += ["-comp", SQUASHFS_COMPRESSORS[head[SQUASHFS_COMPRESSION]]]
+    elif head[EROFS_AT:].startswith(EROFS):
+        unpack = ["fsck.erofs", f"--extract={root}", system]
+        pack = ["mkfs.erofs", *(["-zlz4hc"] if head[EROFS_INCOMPATIBLE] & EROFS_LZ4 else []), system, root]
+    else:
+        root.mkdir()
+        unpack = ["tar", "-C", root, "--xattrs", "--xattrs-include=*", "-xpf", system]
+        pack = ["tar", "-C", root, "--xattrs", "--xattrs-include=*", "--numeric-owner", "-cf", system, "."]
+    subprocess.run(unpack, check=True, capture_output=True)
+    found = [path for path in paths if os.path.lexists(root / path)]
+    if not found:
+        raise Failure(f"a broken update cannot be made: expected one of {' '.join(paths)} in the image, found none")
+    for path in found:
+        (root / path).unlink()
+    subprocess.run(pack, check=True, capture_output=True)
+    shutil.rmtree(root)
+
+
+class Run:
+    """One disk, from the first boot to the rollback; broken updates are signed by `key`. With verified boot updates are looked for at `port`."""
+
+    def __init__(self, name, folder, deploy, key=None, port=0):
+        self._name, self._key, self._port = name, key, port
         self._emulator = EMULATORS[name]
         self._folder = folder
         shutil.rmtree(folder, ignore_errors=True)
@@ -48,7 +94,7 @@ class Run:
         self._disk = folder / "disk.img"
         self._console = folder / "console"
         self._uboot = shutil.copy(deploy / UBOOT[name], folder / "u-boot")
-        if key:
+        if port:
             self._emulator = (
                 *self._emulator,
                 "-dtb",
@@ -70,17 +116,13 @@ class Run:
 
     def _broken(self):
         """The same update without the loader of shared libraries: the kernel finds /sbin/init, cannot run it, and panics at every boot."""
-        if self._key:
+        if self._port:
             return self._changed_block()
-        loaders = {f"{folder}/{LOADERS[self._name]}" for folder in ("/lib", "/lib64", "/usr/lib", "/usr/lib64")}
-        system = self._folder / "broken.ext4"
-        with gzip.open(self._image) as packed, open(system, "wb") as out:
-            shutil.copyfileobj(packed, out, MIB)
-        for path in loaders:
-            subprocess.run(["debugfs", "-w", "-R", f"rm {path}", system], check=True, capture_output=True)
-        broken = self._folder / "broken.bin"
-        with open(broken, "wb") as out:
-            subprocess.run(["gzip", "-n", "-1", "-c", system], check=True, stdout=out)
+        system, broken = self._folder / "broken.system", self._folder / "broken.bundle"
+        with open(system, "wb") as out:
+            subprocess.run([*_unpacker(self._image), self._image], check=True, stdout=out)
+        without(system, [f"{folder}/{LOADERS[self._name]}" for folder in ("lib", "lib64", "usr/lib", "usr/lib64")])
+        bundle.create(broken, system, self._key, self._name, "3.0.0")
         system.unlink()
         return broken
 
@@ -132,7 +174,7 @@ class Run:
         publisher = scenario.Publisher(self._folder / "published", port=self._port)
         try:
             # No word of the environment reaches the kernel with verified boot: the address is in the signed script.
-            if not self._key:
+            if not self._port:
                 self._environment(publisher.address())
             with self._running() as board:
                 return self._watch(board, publisher)
@@ -154,7 +196,7 @@ class Run:
         # The guard writes its journal before syslog runs; otamgr says on the log what it found there.
         third, _ = board.wait_all([scenario.BOOTED, r"ota_failed_before:.*last=rolled back"], 300)
         self._expect("boot after the broken update", third, "b", "2.0.0", header)
-        broken = "3.0.0 with one changed bit" if self._key else "broken 3.0.0"
+        broken = "3.0.0 with one changed bit" if self._port else "broken 3.0.0"
         return f"booted 1.0.0 in slot a, updated to 2.0.0 in slot b, committed; {broken} in slot a rolled back to b"
 
     @staticmethod

@@ -160,8 +160,8 @@ class Checks:
             log = self._log(f"build-{machine}")
             build.bitbake(["core-image-minimal"], log, machine)
             deploy = self._deploy(build, machine)
-            signed = {"port": VERIFIED_PORT, "key": build.folder / "keys/check.key"} if self._arguments.verified else {}
-            run = boot.Run(machine, build.folder / f"boot-{machine}", deploy, **signed)
+            key, port = build.folder / "keys/check.key", VERIFIED_PORT if self._arguments.verified else 0
+            run = boot.Run(machine, build.folder / f"boot-{machine}", deploy, key, port)
             self._record(build, "2.0.0")
             build.bitbake(["core-image-minimal"], self._log(f"build-{machine}-2"), machine)
             run.take_update(deploy / "hub_update.bundle", deploy / "hub_update.bin")

@@ -159,6 +159,16 @@ class VerifiedBoot(BootCase):
         self.script("ota-boot2.itb", bad)
         self.boot("OTA: NO SIGNED BOOT SCRIPT")
 
+    def test_where_no_slot_starts_the_other_copy_of_the_script_does_not_judge_again(self):
+        self.setenv(ota_trial="a", ota_tries="3", ota_txn="t1")
+        self.change("a", self.facts["fit-offset"], bytes(BLOCK))
+        self.change("b", self.in_kernel())
+        lines = self.boot("OTA: END OF BOOTCMD")
+        self.assertEqual(1, sum("OTA: boot script on" in line for line in lines))
+        self.assertIn("OTA: NO BOOTABLE SLOT", "\n".join(lines))
+        self.assertNotIn("OTA: NO SIGNED BOOT SCRIPT", lines)
+        self.assertEqual("slot-a-does-not-load", self.environment()["ota_failed_why"])
+
     def test_an_unsigned_script_and_an_unsigned_kernel_are_nothing(self):
         legacy = self.folder / "boot.scr"
         (self.folder / "hello.cmd").write_text("echo HELLO FROM NOBODY\n")

@@ -13,6 +13,7 @@ from metadata import ROOT
 sys.path.insert(0, str(ROOT / "scripts/layer"))
 
 import bitbake  # noqa: E402
+import boot  # noqa: E402
 
 
 class Check(unittest.TestCase):
@@ -90,3 +91,57 @@ class Check(unittest.TestCase):
         self.assertIn("packagegroup-otamgr", recipes)
         # Some have two versions.
         self.assertEqual(len({path.name.split("_")[0] for path in ROOT.glob("recipes-*/*/*.bb")}), len(recipes))
+
+
+class Broken(unittest.TestCase):
+    """The update that check-layer lets fail lacks one file, whatever file system the image type has."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.root = self.folder / "root"
+        (self.root / "lib").mkdir(parents=True)
+        for name in ("loader", "libc"):
+            (self.root / "lib" / name).write_text(name * 1000)
+        self.image = self.folder / "image"
+
+    def run_tool(self, *words):
+        return subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True).stdout
+
+    def left(self, *lists):
+        """What a program lists of the image, before and after."""
+        before = self.run_tool(*lists, self.image)
+        boot.without(self.image, ["lib64/loader", "lib/loader"])
+        after = self.run_tool(*lists, self.image)
+        self.assertIn("loader", before)
+        self.assertNotIn("loader", after)
+        self.assertIn("libc", after)
+
+    def test_ext4(self):
+        self.run_tool("mke2fs", "-q", "-t", "ext4", "-d", self.root, self.image, "4M")
+        self.left("debugfs", "-R", "ls -p /lib")
+
+    def test_squashfs_keeps_its_compression(self):
+        for compression in ("gzip", "xz", "zstd"):
+            self.image.unlink(missing_ok=True)
+            self.run_tool("mksquashfs", self.root, self.image, "-quiet", "-no-progress", "-comp", compression)
+            self.left("unsquashfs", "-l")
+            self.assertIn(f"Compression {compression}", self.run_tool("unsquashfs", "-s", self.image))
+
+    def test_erofs_keeps_its_compression(self):
+        for words in ([], ["-zlz4hc"]):
+            self.image.unlink(missing_ok=True)
+            self.run_tool("mkfs.erofs", *words, self.image, self.root)
+            before = self.image.read_bytes()[boot.EROFS_INCOMPATIBLE] & boot.EROFS_LZ4
+            self.left("dump.erofs", "--ls", "--path=/lib")
+            self.assertEqual(before, self.image.read_bytes()[boot.EROFS_INCOMPATIBLE] & boot.EROFS_LZ4)
+
+    def test_tar(self):
+        self.run_tool("tar", "-C", self.root, "-cf", self.image, ".")
+        self.left("tar", "-tf")
+
+    def test_an_image_without_the_file_is_no_broken_update(self):
+        self.run_tool("tar", "-C", self.root, "-cf", self.image, ".")
+        with self.assertRaisesRegex(boot.Failure, "expected one of lib64/loader in the image, found none"):
+            boot.without(self.image, ["lib64/loader"])

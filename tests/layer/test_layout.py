@@ -42,7 +42,7 @@ class Layout(MetadataCase):
         mmc = self.settings("some-board", OTA_ENV_DEVICE="/dev/mmcblk1", **good)
         self.assertEqual("script", mmc.getVar("OTA_ENV_STORE"))
         self.assertIn(
-            "devnum 1; for o_file in ota-boot.itb ota-boot2.itb; do if load mmc 1:1 ${scriptaddr} ${o_file}",
+            "for o_file in ota-boot.itb ota-boot2.itb; do if test x${o_ran} = x; then if load mmc 1:1 ${scriptaddr} ${o_file}",
             mmc.getVar("OTA_UBOOT_BOOTCOMMAND"),
         )
         self.assertEqual([], otamgr.layout.problems(d))
