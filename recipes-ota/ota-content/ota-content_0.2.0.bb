@@ -12,6 +12,7 @@ FILESEXTRAPATHS:prepend := "${THISDIR}/../..:${OTAMGR_REPOSITORY}:"
 SRC_URI = "\
     file://COPYING.MIT \
     file://Makefile \
+    file://grow \
     file://limit \
     file://src \
     ${@bb.utils.contains('DISTRO_FEATURES', 'ptest', '${OTA_CONTENT_PTEST}', '', d)} \
@@ -25,6 +26,7 @@ OTA_CONTENT_PTEST = "\
     file://tests/content/test_blocks.py \
     file://tests/content/test_encrypted.py \
     file://tests/content/test_file_systems.py \
+    file://tests/content/test_grow.py \
     file://tests/content/test_open.py \
     file://tests/content/test_parts.py \
     file://tests/content/test_several_images.py \
@@ -61,7 +63,7 @@ FILES:${PN} += "${nonarch_libdir}/otamgr"
 RDEPENDS:${PN}-ptest += "\
     acl attr bsdtar coreutils diffutils e2fsprogs e2fsprogs-e2fsck e2fsprogs-mke2fs libcap-bin openssl-bin python3-codecs \
     python3-compression python3-core python3-crypt python3-fcntl python3-io python3-json python3-math python3-netclient \
-    python3-unittest python3-unixadmin squashfs-tools tar util-linux-losetup xz zstd \
+    python3-unittest python3-unixadmin squashfs-tools tar util-linux-losetup util-linux-partx util-linux-sfdisk xz zstd \
 "
 
 BBCLASSEXTEND = "native nativesdk"

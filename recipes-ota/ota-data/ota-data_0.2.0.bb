@@ -50,4 +50,4 @@ FILES:${PN} += "${nonarch_libdir}/otamgr /data /afero_nv ${nonarch_base_libdir}/
 
 RDEPENDS:${PN} = "e2fsprogs-e2fsck"
 # To take the rest of a disk that is larger than the image.
-RRECOMMENDS:${PN} = "e2fsprogs-resize2fs util-linux-partx util-linux-sfdisk"
+RRECOMMENDS:${PN} = "e2fsprogs-resize2fs ota-content"

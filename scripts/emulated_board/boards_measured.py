@@ -140,10 +140,7 @@ class Board:
         self.release = _fetched(architecture, self.kind)
         folder = build.BUILD / "measured" / architecture
         target = self.kind.target
-        self.updater = (
-            build.content(cache, f"ota-content for {architecture}", folder / "ota-content", target),
-            build.limit(cache, f"ota-limit for {architecture}", folder / "ota-limit", target),
-        )
+        self.updater = build.updater(cache, f" for {architecture}", folder, target)
         self.initramfs = place / "initramfs"
         build.build_initramfs(
             self.release, self.initramfs, root=target.root, modules=_modules(target.root, self.release)

@@ -40,7 +40,6 @@ TARGET_PACKAGES = (
     "e2fsprogs",
     "zstd",
     "util-linux",
-    "fdisk",
     # What the content engine is compiled with.
     "libssl-dev",
     "libzstd-dev",
@@ -57,8 +56,6 @@ PROGRAMS = (
     "usr/bin/openssl",
     "sbin/e2fsck",
     "sbin/resize2fs",
-    "sbin/sfdisk",
-    "usr/bin/partx",
     "bin/mountpoint",
 )
 # What no program names and glibc opens when a thread ends.
@@ -275,12 +272,18 @@ def control(cache, what="otamgr-control", program=BUILD / "otamgr-control", targ
     )
 
 
+def compiled(cache, what, sources, program, target=ARM64):
+    """A small program of the device, as its recipe compiles it, built when one of its sources has changed."""
+    flags = "-std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Wall -Wextra -Werror -Os -s -o".split()
+    code = [source for source in sources if source.suffix == ".c"]
+    return cache.make(what, program, sources, lambda out: run(f"{target.triplet}-gcc", *flags, out, *code))
+
+
 def root_program(cache, what="otamgr-root", program=BUILD / "otamgr-root", target=ARM64):
-    """What does as root what a daemon that is not root may ask for, as the recipe compiles it."""
+    """What does as root what a daemon that is not root may ask for."""
     files = layer.RECIPES / "otamgr-user/files"
     sources = [files / "otamgr-root.c", files / "request.c", files / "request.h"]
-    flags = ("-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Os", "-s")
-    return cache.make(what, program, sources, lambda out: run(f"{target.triplet}-gcc", *flags, "-o", out, *sources[:2]))
+    return compiled(cache, what, sources, program, target)
 
 
 def daemon_user(version):
@@ -330,17 +333,23 @@ def build_content(program, target=ARM64):
     shutil.copy(folder / "ota-content", program)
 
 
-def content(cache, what="ota-content", program=BUILD / "ota-content-arm64", target=ARM64):
-    """The content engine, built when its sources have changed."""
+# The content engine, what ends programs that take too long, what lets a partition grow.
+UPDATER = ("ota-content", "ota-limit", "ota-grow")
+
+
+def updater(cache, whose="", folder=BUILD / "updater-arm64", target=ARM64):
+    """The programs of the recipe ota-content, in the order of UPDATER."""
     files = layer.RECIPES / "ota-content/files"
-    return cache.make(what, program, [files / "src", files / "Makefile"], lambda out: build_content(out, target))
-
-
-def limit(cache, what="ota-limit", program=BUILD / "ota-limit-arm64", target=ARM64):
-    """What ends programs that take too long, built when its source has changed."""
-    source = layer.RECIPES / "ota-content/files/limit/ota-limit.c"
-    flags = ("-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O2")
-    return cache.make(what, program, [source], lambda out: run(f"{target.triplet}-gcc", *flags, "-o", out, source))
+    folder.mkdir(parents=True, exist_ok=True)
+    engine, *helpers = UPDATER
+    sources = [files / "src", files / "Makefile"]
+    return (
+        cache.make(engine + whose, folder / engine, sources, lambda out: build_content(out, target)),
+        *(
+            compiled(cache, name + whose, [files / name.removeprefix("ota-") / f"{name}.c"], folder / name, target)
+            for name in helpers
+        ),
+    )
 
 
 def u_boot_for_any(cache):
@@ -474,6 +483,8 @@ def build_runtime(folder, target=ARM64):
         jmods,
         "--add-modules",
         RUNTIME_MODULES,
+        "--exclude-resources",
+        ",".join(layer.runtime_resources_left_out()),
         "--no-header-files",
         "--no-man-pages",
         "--strip-java-debug-attributes",
@@ -622,13 +633,13 @@ def stage_commands(tree, target):
 
 
 def stage_updater(tree, programs):
-    """sysupgrade and what it needs, where the recipes install it. programs: what content() and limit() made."""
+    """sysupgrade and what it needs, where the recipes install it. programs: what updater() made."""
     scripts = layer.RECIPES / "sysupgrade/files"
     for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor", "ota-verify"):
         _install(scripts / name, tree / "sbin" / name, 0o755)
     for shared in (*scripts.glob("*.sh"), *scripts.glob("*.awk"), scripts / "exit-codes"):
         _install(shared, tree / "usr/lib/otamgr" / shared.name, 0o644)
-    for name, program in zip(("ota-content", "ota-limit"), programs, strict=True):
+    for name, program in zip(UPDATER, programs, strict=True):
         _install(program, tree / "usr/lib/otamgr" / name, 0o755)
     (tree / "etc/otamgr/keys.d").mkdir()
     _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
@@ -637,7 +648,7 @@ def stage_updater(tree, programs):
 
 def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, tree, target=ARM64, otamgr_root=None):
     """The root file system of one version: Debian's binaries, the layer's files at the places the recipes install them.
-    programs: what control(), content() and limit() made. Without a release there is no kernel in it. otamgr_root: what root_program() made;
+    programs: what control() and updater() made. Without a release there is no kernel in it. otamgr_root: what root_program() made;
     without it the daemon is root."""
     stage_commands(tree, target)
     if release:

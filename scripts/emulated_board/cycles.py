@@ -231,13 +231,12 @@ class Images:
         jars = build.jars(cache)
         programs = (
             build.control(cache, "otamgr-control for this machine", FOLDER / "otamgr-control", target),
-            build.content(cache, "ota-content for this machine", FOLDER / "ota-content", target),
-            build.limit(cache, "ota-limit for this machine", FOLDER / "ota-limit", target),
+            *build.updater(cache, " for this machine", FOLDER, target),
         )
         runtime = cache.make(
             "Java runtime for this machine",
             FOLDER / "runtime",
-            [build.RUNTIME_MODULES],
+            [build.RUNTIME_MODULES, *build.layer.runtime_resources_left_out()],
             lambda out: build.build_runtime(out, target),
         )
 

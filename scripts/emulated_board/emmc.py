@@ -203,13 +203,7 @@ def kernel(cache):
 def program(cache):
     """What reads and sets the register, as the recipe compiles it."""
     source = build.layer.RECIPES / "ota-boot-loader/files/ota-boot-partition.c"
-    flags = ("-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Os", "-s")
-    return cache.make(
-        "ota-boot-partition",
-        build.BUILD / "ota-boot-partition",
-        [source],
-        lambda out: build.run(f"{build.ARM64.triplet}-gcc", *flags, "-o", out, source),
-    )
+    return build.compiled(cache, "ota-boot-partition", [source], build.BUILD / "ota-boot-partition")
 
 
 class Builder(scenario.Builder):

@@ -27,6 +27,13 @@ def settings(**overrides):
     return values
 
 
+def runtime_resources_left_out():
+    """Of the Java runtime, as the recipes link it."""
+    text = (ROOT / "recipes-java/openjdk/openjdk-jre.inc").read_text()
+    (words,) = re.findall(r'^OPENJDK_LEFT_OUT \?= "([^"]*)"$', text, re.M)
+    return words.replace("\\\n", " ").split()
+
+
 def fill(template, values):
     """The text of a .in file with every @WORD@ replaced; a word without a value is an error."""
 

@@ -196,9 +196,12 @@ class Builder:
         self._release = build.fetch_packages(lambda text: show.line("build", text))
         self._jars = build.jars(cache)
         self._runtime = cache.make(
-            "Java runtime", build.RUNTIME, [self._release, build.RUNTIME_MODULES], build.build_runtime
+            "Java runtime",
+            build.RUNTIME,
+            [self._release, build.RUNTIME_MODULES, *build.layer.runtime_resources_left_out()],
+            build.build_runtime,
         )
-        self._programs = (build.control(cache), build.content(cache), build.limit(cache))
+        self._programs = (build.control(cache), *build.updater(cache))
         self._otamgr_root = None if as_root else build.root_program(cache)
         self._initramfs = cache.make(
             "initramfs",
