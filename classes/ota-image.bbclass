@@ -14,8 +14,12 @@ inherit ota-layout ota-class-archive
 # nooelint: oelint.var.inherit.inherit_defer, oelint.var.multiinherit - they say what kind of file is a slot, which IMAGE_FSTYPES needs at once
 inherit ${@'ota-verified' if d.getVar('OTA_VERIFIED_BOOT') == '1' else ''} ${@'ota-bundle' if d.getVar('OTA_BOOT_LOADER') else ''}
 
-# What the machine would have without this class, or nothing.
-OTA_OWN_WKS_FILE := "${@d.getVar('WKS_FILE', False) or ''}"
+# What the machine would have without this class, or nothing. Some name their layouts in WKS_FILES, and then WKS_FILE counts for nothing.
+def ota_own_wks_file(d):
+    files = d.getVar('WKS_FILES', False) or ''
+    return files if files and 'WKS_FILE}' not in files else d.getVar('WKS_FILE', False) or ''
+
+OTA_OWN_WKS_FILE := "${@ota_own_wks_file(d)}"
 
 # Any format that sysupgrade takes: ext4, ext4.gz, ext4.xz, ext4.zst, tar, tar.gz, tar.xz, tar.zst. A device that gets tar
 # needs e2fsprogs-mke2fs. With IMAGE_FEATURES += "read-only-rootfs" also squashfs, squashfs-xz, squashfs-zst, erofs, erofs-lz4, erofs-lz4hc, which
@@ -29,6 +33,7 @@ OTA_SLOT_TYPE = "${OTA_UPDATE_TYPE}${@'.slot' if d.getVar('OTA_VERIFIED_BOOT') =
 
 IMAGE_FSTYPES:append = " ${OTA_SLOT_TYPE} wic.gz wic.bmap"
 WKS_FILE = "${OTA_WKS_FILE}"
+WKS_FILES = "${WKS_FILE}"
 # The series look in different folders of a layer; this one's layouts are in none of them.
 # nooelint: oelint.vars.inconspaces - a path
 WKS_SEARCH_PATH:append = ":${OTAMGR_REPOSITORY}/wic"

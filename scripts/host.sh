@@ -21,7 +21,7 @@ u-boot-tools device-tree-compiler cryptsetup-bin git debootstrap softhsm2 opensc
 
 # shellcheck disable=SC2034
 # To build U-Boot for the emulated board, which only scripts/test --full does.
-UBOOT_PACKAGES="gcc make dpkg-dev gcc-aarch64-linux-gnu bison flex libssl-dev bc acpica-tools swig python3-dev python3-setuptools python3-pyelftools qemu-system-x86"
+UBOOT_PACKAGES="gcc make dpkg-dev gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf bison flex libssl-dev bc acpica-tools swig python3-dev python3-setuptools python3-pyelftools qemu-system-x86"
 
 # shellcheck disable=SC2034
 # Other updaters, beside which ours is put.

@@ -95,7 +95,7 @@ def with_agent(tree, version):
     folder = tree / "etc/otamgr"
     (folder / "conf.d").mkdir(exist_ok=True)
     shutil.copy(CALLBACK / "50-callback.json", folder / "conf.d/50-callback.json")
-    build._install(CALLBACK / "otamgr-callback-handler", tree / "usr/bin/otamgr-callback-handler", 0o755)
+    build.install(CALLBACK / "otamgr-callback-handler", tree / "usr/bin/otamgr-callback-handler", 0o755)
     for name, source in SOURCES.items():
         path = tree / "etc/board-sources" / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
@@ -105,7 +105,7 @@ def with_agent(tree, version):
     (tree / "etc/rcS.d/S06source").symlink_to("../init.d/source")
     (tree / "etc/hosts").write_text(f"127.0.0.1 localhost\n10.0.2.2 {REPOSITORY_HOST}\n")
     shutil.copy(keys() / "ca.pem", folder / "ca.pem")
-    build._install(keys() / "repository/root.json", folder / "tuf/root.json", 0o644)
+    build.install(keys() / "repository/root.json", folder / "tuf/root.json", 0o644)
     (folder / "manifest").write_text(f"format=otamgr-bundle-1\ncompatible={build.COMPATIBLE}\nversion={version}\n")
     # When the system was built, as OpenEmbedded writes it.
     (tree / "etc/timestamp").write_text("20260101000000\n")

@@ -94,7 +94,7 @@ poweroff -f
 """
 
 
-def _modules(root, release):
+def modules(root, release, names=MODULES):
     """Files of the modules that the board needs, each after those that it needs."""
     subprocess.run(["depmod", "-b", root, release], check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
     folder = root / "lib/modules" / release
@@ -110,12 +110,12 @@ def _modules(root, release):
         if name in needs and name not in order:
             order.append(name)
 
-    for name in MODULES:
+    for name in names:
         add(name.replace("-", "_") if name not in needs else name)
     return tuple(order)
 
 
-def _fetched(architecture, kind):
+def fetched(architecture, kind):
     """Debian's packages for the board, unpacked; the kernel's release."""
     folder = build.BUILD / "measured" / architecture
     stamp = folder / "kernel-release"
@@ -137,13 +137,13 @@ class Board:
         self.kind, self.programs, self.place = KINDS[architecture], programs, place
         self.slot = programs.images.slot
         cache = build.Cache(say)
-        self.release = _fetched(architecture, self.kind)
+        self.release = fetched(architecture, self.kind)
         folder = build.BUILD / "measured" / architecture
         target = self.kind.target
         self.updater = build.updater(cache, f" for {architecture}", folder, target)
         self.initramfs = place / "initramfs"
         build.build_initramfs(
-            self.release, self.initramfs, root=target.root, modules=_modules(target.root, self.release)
+            self.release, self.initramfs, root=target.root, modules=modules(target.root, self.release)
         )
         self.disk = place / "disk"
 

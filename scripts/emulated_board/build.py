@@ -294,11 +294,11 @@ def daemon_user(version):
 def install_user(tree, program, number):
     """What the package otamgr-user adds to a root file system with sysvinit."""
     files = layer.RECIPES / "otamgr-user/files"
-    _install(program, tree / "usr/lib/otamgr/otamgr-root", 0o755)
-    _install(files / "agent-memory", tree / "usr/lib/otamgr/agent-memory", 0o755)
-    _install(files / "otamgr-root.init", tree / "etc/init.d/otamgr-root", 0o755)
+    install(program, tree / "usr/lib/otamgr/otamgr-root", 0o755)
+    install(files / "agent-memory", tree / "usr/lib/otamgr/agent-memory", 0o755)
+    install(files / "otamgr-root.init", tree / "etc/init.d/otamgr-root", 0o755)
     (tree / "etc/otamgr/conf.d").mkdir(exist_ok=True)
-    _install(files / "20-user.json", tree / "etc/otamgr/conf.d/20-user.json", 0o644)
+    install(files / "20-user.json", tree / "etc/otamgr/conf.d/20-user.json", 0o644)
     (tree / "etc/rcS.d/S96otamgr-root").symlink_to("../init.d/otamgr-root")
     with open(tree / "etc/passwd", "a") as users:
         users.write(f"otamgr:x:{number}:{number}::/:/bin/false\n")
@@ -519,7 +519,7 @@ def build_initramfs(
         (tree / "bin" / applet).symlink_to("busybox")
     shutil.copy(init, tree / "init")
     for program in programs:
-        _install(program, tree / "bin" / program.name, 0o755)
+        install(program, tree / "bin" / program.name, 0o755)
     install_modules(release, modules, tree / "modules", root)
     (tree / "modules/order").write_text("".join(f"{m}.ko\n" for m in modules))
     names = "".join(f"{p.relative_to(tree)}\n" for p in sorted(tree.rglob("*")))
@@ -533,7 +533,7 @@ def build_initramfs(
     out.write_bytes(gzip.compress(packed.stdout, 6, mtime=0))
 
 
-def _install(source, target, mode):
+def install(source, target, mode):
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, target)
     target.chmod(mode)
@@ -582,7 +582,7 @@ def install_libraries(tree, target):
         libraries[name] = next(folder / name for folder in folders if (folder / name).exists())
     for name, file in libraries.items():
         if not file.is_relative_to(tree):
-            _install(file, tree / "lib" / target.triplet / name, 0o755)
+            install(file, tree / "lib" / target.triplet / name, 0o755)
 
 
 def stage_commands(tree, target):
@@ -627,22 +627,22 @@ def stage_commands(tree, target):
     for applet in SYSTEM_APPLETS:
         (tree / "sbin" / applet).symlink_to("../bin/busybox")
     for program in PROGRAMS:
-        _install(target.root / program, tree / program, 0o755)
+        install(target.root / program, tree / program, 0o755)
     (tree / "usr/bin/fw_setenv").symlink_to("fw_printenv")
-    _install(target.root / target.loader, tree / target.loader, 0o755)
+    install(target.root / target.loader, tree / target.loader, 0o755)
 
 
 def stage_updater(tree, programs):
     """sysupgrade and what it needs, where the recipes install it. programs: what updater() made."""
     scripts = layer.RECIPES / "sysupgrade/files"
     for name in ("sysupgrade", "ota-slot", "ota-trial-guard", "ota-why", "ota-doctor", "ota-verify"):
-        _install(scripts / name, tree / "sbin" / name, 0o755)
+        install(scripts / name, tree / "sbin" / name, 0o755)
     for shared in (*scripts.glob("*.sh"), *scripts.glob("*.awk"), scripts / "exit-codes"):
-        _install(shared, tree / "usr/lib/otamgr" / shared.name, 0o644)
+        install(shared, tree / "usr/lib/otamgr" / shared.name, 0o644)
     for name, program in zip(UPDATER, programs, strict=True):
-        _install(program, tree / "usr/lib/otamgr" / name, 0o755)
+        install(program, tree / "usr/lib/otamgr" / name, 0o755)
     (tree / "etc/otamgr/keys.d").mkdir()
-    _install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
+    install(scripts / "trial.conf", tree / "etc/otamgr/trial.conf", 0o644)
     (tree / "etc/fw_env.config").write_text(layer.fill(layer.RECIPES / "u-boot/files/fw_env.config.in", SETTINGS))
 
 
@@ -668,20 +668,20 @@ def stage_rootfs(version, record, release, jars, programs, runtime, initramfs, t
     with open(tree / "usr/lib/otamgr/libjunixsocket-native.so", "wb") as out:
         run("unzip", "-p", native, library, stdout=out)
 
-    _install(layer.RECIPES / "ota-data/files/ota-data", tree / "usr/sbin/ota-data", 0o755)
-    _install(layer.RECIPES / "ota-data/files/ota-data.init", tree / "etc/init.d/ota-data", 0o755)
+    install(layer.RECIPES / "ota-data/files/ota-data", tree / "usr/sbin/ota-data", 0o755)
+    install(layer.RECIPES / "ota-data/files/ota-data.init", tree / "etc/init.d/ota-data", 0o755)
     scripts, daemon = layer.RECIPES / "sysupgrade/files", layer.RECIPES / "otamgr/files"
     stage_updater(tree, programs[1:])
     bundle.write_public_key(signing_key(), tree / "etc/otamgr/keys.d/board.pem")
     (tree / "etc/otamgr/compatible").write_text(f"{COMPATIBLE}\n")
-    _install(scripts / "ota-preinit", tree / "usr/lib/otamgr/ota-preinit", 0o755)
+    install(scripts / "ota-preinit", tree / "usr/lib/otamgr/ota-preinit", 0o755)
     # The cloud simulator delivers images without a signature as well.
     (tree / "etc/otamgr/sysupgrade.conf").write_text("REQUIRE_SIGNATURE=no\n")
-    _install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
-    _install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)
-    _install(programs[0], tree / "usr/lib/otamgr/otamgr-control", 0o755)
-    _install(daemon / "otamgr-watcher", tree / "usr/sbin/otamgr-watcher", 0o755)
-    _install(daemon / "otamgr.init", tree / "etc/init.d/otamgr", 0o755)
+    install(scripts / "ota-trial-guard.init", tree / "etc/init.d/ota-trial-guard", 0o755)
+    install(daemon / "otamgr.sh", tree / "usr/bin/otamgr", 0o755)
+    install(programs[0], tree / "usr/lib/otamgr/otamgr-control", 0o755)
+    install(daemon / "otamgr-watcher", tree / "usr/sbin/otamgr-watcher", 0o755)
+    install(daemon / "otamgr.init", tree / "etc/init.d/otamgr", 0o755)
     # Long deadlines, because a slow machine is no bad update; faults that wait for them shorten them in their own image.
     (tree / "etc/otamgr/otamgr.json").write_text(
         (daemon / "otamgr.json")

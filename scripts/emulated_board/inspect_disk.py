@@ -52,9 +52,25 @@ def table(disk, block):
     return found
 
 
+# Of an MBR's records: where they are, and the type that says that there is a GPT. Their partitions have no names, and the layer's order.
+_RECORDS, _PROTECTIVE = 446, 0xEE
+_WITHOUT_NAMES = ("boot", "rootfs-a", "rootfs-b", "data")
+
+
+def _mbr(sector):
+    """The partitions of an MBR, or None if it is none or one of a disk with a GPT."""
+    records = [sector[at : at + 16] for at in range(_RECORDS, _RECORDS + 64, 16)]
+    if sector[510:512] != b"\x55\xaa" or any(record[4] == _PROTECTIVE for record in records):
+        return None
+    places = [struct.unpack_from("<II", record, 8) for record in records]
+    return {name: (start * 512, size * 512) for name, (start, size) in zip(_WITHOUT_NAMES, places, strict=True)}
+
+
 def partitions(disk):
     """name: (start, size) in bytes, as Linux with `gpt` on its command line and U-Boot find them: the first table, else the last."""
     with open(disk, "rb") as file:
+        if found := _mbr(file.read(512)):
+            return found
         found = table(file, 1) or table(file, Path(disk).stat().st_size // 512 - 1)
     if found is None:
         raise RuntimeError("neither partition table of the disk is whole")

@@ -9,10 +9,12 @@ RECIPES = ROOT / "recipes-ota"
 BUILD = ROOT / "build"
 
 
-def settings(**overrides):
-    """The OTA_* settings of recipes-ota/u-boot/ota-env.inc, with the words derived from them."""
+def settings(machine="", **overrides):
+    """The OTA_* settings of recipes-ota/u-boot/ota-env.inc, those of one of its machines, with the words derived from them."""
     text = (RECIPES / "u-boot" / "ota-env.inc").read_text()
     values = dict(re.findall(r'^(OTA_\w+) \?= "(.*)"$', text, re.M))
+    if machine:
+        values.update(re.findall(rf'^(OTA_\w+):{machine} \?= "(.*)"$', text, re.M))
     unknown = set(overrides) - set(values)
     if unknown:
         raise ValueError(f"not a setting of ota-env.inc: {sorted(unknown)}")

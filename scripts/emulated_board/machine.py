@@ -90,13 +90,15 @@ class Machine(Console):
         stick=None,
         ssh_port=None,
         card=None,
+        rom_card=False,
     ):
-        """With `mmc` the disk is an SD card, with `card` (an emmc.Card, which says how it is emulated) an eMMC, else on virtio. Failing writes end in
-        an error, of which an SD card tells nothing. A stick is a second disk, as a USB stick is one; it appears as /dev/vdb. A board with network can
+        """With `mmc` the disk is an SD card, with `card` (an emmc.Card, which says how it is emulated) an eMMC, else on virtio. With
+        `rom_card` it is the one that the ROM of the emulated board reads. Failing writes end in an error, of which an SD card tells nothing. A stick is a second disk, as a USB stick is one; it appears as /dev/vdb. A board with network can
         have its SSH server at a port of 127.0.0.1."""
         super().__init__(on_line)
         words = ["-accel", "tcg,thread=multi", "-smp", str(cpus), "-m", str(memory_mib), "-nographic"]
-        if not card:
+        attached = "sd" if rom_card else "none,id=disk"
+        if not card and not rom_card:
             words += (
                 ["-device", "sdhci-pci", "-device", "sd-card,drive=disk"]
                 if mmc
@@ -107,11 +109,8 @@ class Machine(Console):
         if write_log:
             # The log must exist; every write and flush of the disk is appended to it.
             open(write_log, "wb").close()
-            words += [
-                "-blockdev",
-                f"driver=blklogwrites,node-name=disk,file.driver=file,file.filename={disk},"
-                f"log.driver=file,log.filename={write_log},log-sector-size=512",
-            ]
+            logged = f"driver=blklogwrites,file.driver=file,file.filename={disk},log.driver=file,log.filename={write_log},log-sector-size=512"
+            words += ["-drive", f"if=sd,{logged}"] if rom_card else ["-blockdev", f"node-name=disk,{logged}"]
         elif failing_writes:
             words += [
                 "-blockdev",
@@ -121,7 +120,7 @@ class Machine(Console):
         else:
             words += [
                 "-drive",
-                f"if=none,id=disk,file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}",
+                f"if={attached},file={disk},format=raw,cache=writeback,readonly={'on' if write_protected else 'off'}",
             ]
         if stick:
             words += [

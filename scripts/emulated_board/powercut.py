@@ -132,6 +132,19 @@ def file_hashes(image):
         }
 
 
+def boot_state(disk):
+    """What is wrong with partition table or environment, or None; the committed slot, and the one that the next boot must start."""
+    try:
+        inspect_disk.partitions(disk)
+        environment = inspect_disk.environment(disk)
+    except (RuntimeError, subprocess.CalledProcessError) as problem:
+        return str(problem), None, None
+    committed, trial = environment.get("ota_slot"), environment.get("ota_trial")
+    if committed not in VERSIONS:
+        return f"no committed slot: {environment}", None, None
+    return None, committed, trial if trial and environment.get("ota_tries", "0") != "0" else committed
+
+
 class Judge:
     """Looks at a disk after a cut, from outside. What was found for the same bytes of a partition before is remembered."""
 
@@ -212,15 +225,9 @@ class Judge:
 
     def verdict(self, states):
         """(kind, text) of what is wrong, or None; and the slot that the next boot must start."""
-        try:
-            inspect_disk.partitions(self._disk)
-            environment = inspect_disk.environment(self._disk)
-        except (RuntimeError, subprocess.CalledProcessError) as problem:
-            return ("brick", str(problem)), None
-        committed, trial = environment.get("ota_slot"), environment.get("ota_trial")
-        if committed not in VERSIONS:
-            return ("brick", f"no committed slot: {environment}"), None
-        next_boot = trial if trial and environment.get("ota_tries", "0") != "0" else committed
+        wrong, committed, next_boot = boot_state(self._disk)
+        if wrong:
+            return ("brick", wrong), None
         for slot in {committed, next_boot}:
             # What is in /etc of a read-only root is on the data partition.
             etc = (states["data"], states["table"]) if self._read_only else ()

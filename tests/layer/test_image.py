@@ -272,6 +272,13 @@ class Image(MetadataCase):
             self.assertEqual(
                 refused, 'a disk layout of its own (WKS_FILE = "some-board.wks")' in found, (values, found)
             )
+        self.assertIn(
+            '(WKS_FILE = "sunxi.wks.in")', self.refused("some-board", OTA_ENABLE="1", WKS_FILES="sunxi.wks.in")
+        )
+        self.assertIn(
+            '(WKS_FILE = "some-board.wks")',
+            self.refused("some-board", OTA_ENABLE="1", WKS_FILE="some-board.wks", WKS_FILES="${WKS_FILE} x.wks"),
+        )
         # What OpenEmbedded-Core sets where there is none, and machines whose layout the layer knows.
         self.assertEqual("", self.refused("some-board", OTA_ENABLE="1", WKS_FILE="${IMAGE_BASENAME}.${MACHINE}.wks"))
         self.assertEqual("", self.refused("beaglebone-yocto", WKS_FILE="beaglebone-yocto.wks"))
@@ -311,7 +318,7 @@ class Image(MetadataCase):
                 )
                 parsed = bb.parse.handle(str(self.folder / "core-image-minimal.bb"), d)[""]
                 self.assertEqual(expected, "packagegroup-otamgr" in (parsed.getVar("IMAGE_INSTALL") or ""))
-                self.assertEqual(expected, "ota-ab" in (parsed.getVar("WKS_FILE") or ""))
+                self.assertEqual(expected, "ota-ab" in (parsed.getVar("WKS_FILES") or ""))
 
     def test_a_system_that_does_not_fit_into_a_slot_is_refused_with_both_sizes(self):
         # Computed by OpenEmbedded's image class.

@@ -7,7 +7,15 @@ import subprocess
 import metadata
 from metadata import ROOT, Failure, MetadataCase, otamgr
 
-MACHINES = ("qemuarm64", "qemuarm", "qemux86-64", "beaglebone-yocto", "sama5d2-xplained-emmc", "some-other-machine")
+MACHINES = (
+    "qemuarm64",
+    "qemuarm",
+    "qemux86-64",
+    "beaglebone-yocto",
+    "sama5d2-xplained-emmc",
+    "cubieboard",
+    "some-other-machine",
+)
 MIB = 1 << 20
 
 

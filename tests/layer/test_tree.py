@@ -205,7 +205,7 @@ class Kas(unittest.TestCase):
                     self.assertTrue((ROOT / included).exists(), included)
 
     def test_each_machine_and_each_series_has_a_file_and_all_add_the_same_layer(self):
-        for machine in ("qemuarm64", "qemuarm", "qemux86-64", "beaglebone-yocto"):
+        for machine in ("qemuarm64", "qemuarm", "qemux86-64", "beaglebone-yocto", "cubieboard"):
             self.assertEqual(machine, yaml.safe_load((ROOT / f"kas/{machine}.yml").read_text())["machine"])
         for series in ("scarthgap", "wrynose", "master"):
             content = yaml.safe_load((ROOT / f"kas/{series}.yml").read_text())
