@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What scripts/check-layer concludes from checkouts and from BitBake's output."""
 
+import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -66,6 +68,26 @@ class Check(unittest.TestCase):
         done = subprocess.run([ROOT / "scripts/check-layer", "--table"], capture_output=True, text=True)
         self.assertEqual(2, done.returncode)
         self.assertIn("name it with --u-boot", done.stderr)
+
+    def test_yocto_check_layer_runs_for_the_machine_that_is_named_with_the_layer_that_has_it(self):
+        (self.core / "meta/conf/layer.conf").write_text('LAYERSERIES_CORENAMES = "scarthgap"\n')
+        (self.core / "oe-init-build-env").write_text(f"PATH={self.core}:$PATH\n")
+        program = self.core / "yocto-check-layer"
+        program.write_text("#!/bin/sh\ncat conf/local.conf conf/bblayers.conf\necho Ran 8 tests in 1s\n")
+        program.chmod(0o755)
+        for name in ("bsp", "other"):
+            (self.core / name / "conf/machine").mkdir(parents=True)
+        (self.core / "bsp/conf/machine/board.conf").touch()
+        layers = [word for name in ("bsp", "other") for word in ("--layer", self.core / name)]
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        done = self.run_command(
+            "--user", user, "--build-dir", self.core / "build", "--machine", "board", *layers, "compat"
+        )
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        self.assertIn("board: PASS, 8 tests", done.stdout)
+        read = (self.core / "build/logs/yocto-check-layer-board.log").read_text()
+        self.assertIn('MACHINE ??= "board"', read)
+        self.assertIn(f'{self.core / "meta"} {self.core / "bsp"}"', read)
 
     def test_an_unknown_check_is_refused_with_the_names_of_all(self):
         done = self.run_command("--user", "nobody", "compile")
