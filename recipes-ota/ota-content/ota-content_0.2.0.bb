@@ -8,7 +8,8 @@ LIC_FILES_CHKSUM = "file://COPYING.MIT;md5=b44289d2f002ad479303b4c09697109d"
 
 DEPENDS = "openssl xz zlib zstd"
 
-FILESEXTRAPATHS:prepend := "${THISDIR}/../..:${OTAMGR_REPOSITORY}:"
+# Not by way of THISDIR: without its ".." a path there is one of meta-otamgr, which has no link to the tests.
+FILESEXTRAPATHS:prepend := "${OTAMGR_REPOSITORY}:"
 SRC_URI = "\
     file://COPYING.MIT \
     file://Makefile \

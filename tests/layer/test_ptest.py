@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Packages for ptest-runner: there where a distribution asks for them, with tests that run without this repository."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ RECIPES = (ENGINE, "recipes-ota/otamgr/otamgr_0.2.0.bb", "recipes-ota/sysupgrade
 class Ptest(MetadataCase):
     def with_ptest(self, recipe, features="ptest sysvinit"):
         values = {"PV": "0.2.0", "PN": recipe.split("/")[1], "UNPACKDIR": str(self.folder / "unpacked")}
+        values["THISDIR"] = str((ROOT / recipe).parent)
         values |= {"PTEST_PATH": "/usr/lib/x/ptest", "OTAMGR_REPOSITORY": str(ROOT), "DISTRO_FEATURES": features}
         return self.parsed(recipe, self.configuration(**values))
 
@@ -27,6 +29,18 @@ class Ptest(MetadataCase):
     def test_those_of_the_engine_are_no_part_of_it_where_nobody_asks(self):
         d = self.with_ptest(ENGINE, "sysvinit")
         self.assertNotIn("tests", d.getVar("SRC_URI"))
+
+    def test_those_of_the_engine_are_where_bitbake_looks_for_changes(self):
+        """It unpacks from a path with "..", but takes checksums from the path without: another one in the folder of links."""
+        d = self.with_ptest(f"meta-otamgr/{ENGINE}")
+        folders = d.getVar("FILESEXTRAPATHS").split(":")
+        found = [
+            next((path for folder in folders if folder and os.path.exists(path := os.path.join(folder, name))), None)
+            for name in (entry.removeprefix("file://") for entry in d.getVar("SRC_URI").split())
+        ]
+        found = [path for path in found if path]
+        self.assertTrue(any("/tests/content/" in path for path in found), found)
+        self.assertEqual([], [path for path in found if not os.path.exists(os.path.normpath(path))])
 
     def test_those_of_the_engine_load_from_where_they_are_installed(self):
         d = self.with_ptest(ENGINE)
