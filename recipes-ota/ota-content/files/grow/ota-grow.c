@@ -386,5 +386,9 @@ int main(int argc, char **argv) {
         return failed("%s: expected a GPT or an MBR, found neither", disk.name);
     }
     status = is_gpt ? gpt_grown(&disk, (unsigned)number, &partition) : mbr_grown(&disk, sector, (unsigned)number, &partition);
-    return status == GROWN && !kernel_told(&disk, (unsigned)number, &partition) ? KERNEL_KEEPS_THE_OLD : status;
+    if (status == GROWN && !kernel_told(&disk, (unsigned)number, &partition)) {
+        status = KERNEL_KEEPS_THE_OLD;
+    }
+    close(disk.file);
+    return status;
 }
