@@ -55,7 +55,8 @@ do_install () {
 }
 
 do_install_ptest () {
-    cp -R --no-dereference ${S}/lib ${S}/tests ${D}${PTEST_PATH}
+    # In a tree of devtool they are links to where its user changes them.
+    cp -R --dereference ${S}/lib ${S}/tests ${D}${PTEST_PATH}
 }
 
 FILES:${PN} += "${nonarch_libdir}/otamgr"

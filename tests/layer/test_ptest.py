@@ -42,6 +42,18 @@ class Ptest(MetadataCase):
         self.assertTrue(any("/tests/content/" in path for path in found), found)
         self.assertEqual([], [path for path in found if not os.path.exists(os.path.normpath(path))])
 
+    def test_those_of_the_engine_are_files_also_where_devtool_has_made_links(self):
+        d = self.with_ptest(ENGINE)
+        (self.folder / "image/usr/lib/x/ptest").mkdir(parents=True)
+        for name in ("lib/otamgr/bundle.py", "tests/content/content.py"):
+            link = self.folder / "unpacked" / name
+            link.parent.mkdir(parents=True)
+            link.symlink_to(ROOT / name)
+        self.run_function("do_install_ptest", d)
+        installed = self.folder / "image/usr/lib/x/ptest/tests/content/content.py"
+        self.assertFalse(installed.is_symlink())
+        self.assertEqual((ROOT / "tests/content/content.py").read_bytes(), installed.read_bytes())
+
     def test_those_of_the_engine_load_from_where_they_are_installed(self):
         d = self.with_ptest(ENGINE)
         unpacked = self.folder / "unpacked"
