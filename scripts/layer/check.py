@@ -35,11 +35,13 @@ OTA_VERIFIED_BOOT = "1"
 OTA_VERIFIED_KEY = "${{TOPDIR}}/keys/boot.key"
 OTA_BOOTARGS:append = " board.url=http://10.0.2.2:{VERIFIED_PORT}/update.properties"
 """
-# What the tests in lib/oeqa want, for a board that this check has started: TEST_TARGET_IP has its port.
+# What the tests in lib/oeqa want, for a board that this check has started: TEST_TARGET_IP has its port. Without systemd nothing else asks
+# for a network there, and the SSH server is not reached.
 SSH_PORT = 22022
 TESTIMAGE_CONF = f"""
 IMAGE_CLASSES += "testimage"
 IMAGE_FEATURES:append = " ssh-server-dropbear"
+OTA_BOOTARGS:append = " board.network"
 TEST_SUITES = "ping ssh otamgr_image"
 TEST_TARGET = "simpleremote"
 TEST_SERVER_IP = "127.0.0.1"

@@ -3,6 +3,7 @@
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,14 @@ class Check(unittest.TestCase):
         read = (self.core / "build/logs/yocto-check-layer-board.log").read_text()
         self.assertIn('MACHINE ??= "board"', read)
         self.assertIn(f'{self.core / "meta"} {self.core / "bsp"}"', read)
+
+    def test_the_board_of_testimage_is_told_to_ask_for_a_network(self):
+        asked = re.search(
+            r'^TESTIMAGE_CONF = f"""(.*?)"""', (ROOT / "scripts/layer/check.py").read_text(), re.M | re.S
+        )[1]
+        self.assertIn('OTA_BOOTARGS:append = " board.network"', asked)
+        platform = (ROOT / "recipes-ota/otamgr-simulators/files/ota-platform").read_text()
+        self.assertIn("\n    board.network) network=1 ;;\n", platform)
 
     def test_an_unknown_check_is_refused_with_the_names_of_all(self):
         done = self.run_command("--user", "nobody", "compile")
