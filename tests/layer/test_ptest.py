@@ -2,6 +2,7 @@
 """Packages for ptest-runner: there where a distribution asks for them, with tests that run without this repository."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,12 @@ class Ptest(MetadataCase):
             self.assertIn("file://run-ptest", d.getVar("SRC_URI").split(), recipe)
             self.assertTrue((ROOT / recipe).parent.joinpath("files/run-ptest").stat().st_mode & 0o111, recipe)
             self.assertTrue(any("/ptest.bbclass" in str(name) for name in d.getVar("__inherit_cache", False)), recipe)
+
+    def test_those_of_the_daemon_stay_root_where_they_give_it_files_of_root(self):
+        text = (ROOT / "recipes-ota/otamgr/files/run-ptest").read_text()
+        found = re.findall(r"^.*otamgr --config.*$", text, re.M)
+        self.assertEqual(2, len(found))
+        self.assertEqual([], [line for line in found if "OTAMGR_ROOT=/nonexistent otamgr" not in line])
 
     def test_those_of_the_engine_are_no_part_of_it_where_nobody_asks(self):
         d = self.with_ptest(ENGINE, "sysvinit")
