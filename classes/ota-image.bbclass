@@ -73,6 +73,8 @@ do_image_wic[depends] += "${@'virtual/bootloader:do_deploy' if d.getVar('UBOOT_M
 # ---- what the layout needs -------------------------------------------------------------------------------------------
 
 OTA_WKS_ENVIRONMENT = "${@otamgr.layout.wks_environment(d, 'ota-environment.bin')}"
+# Its text stays the same when its value changes.
+OTA_WKS_ENVIRONMENT[vardepvalue] = "${OTA_WKS_ENVIRONMENT}"
 # wic became a project of its own in wrynose, with other names.
 OTA_WKS_BOOT_SOURCE = "${@'bootimg-partition' if 'scarthgap' in d.getVar('LAYERSERIES_CORENAMES').split() else 'bootimg_partition'}"
 OTA_SLOT_MARKER = "${WORKDIR}/ota-slot-marker/root"
