@@ -26,12 +26,20 @@ class Check(unittest.TestCase):
         self.core = Path(folder.name)
         (self.core / "meta/conf").mkdir(parents=True)
 
-    def run_command(self, *words):
+    def run_command(self, *words, checkout=ROOT):
         return subprocess.run(
-            [ROOT / "scripts/check-layer", "--oe-core", self.core, "--bitbake", self.core, *words],
+            [checkout / "scripts/check-layer", "--oe-core", self.core, "--bitbake", self.core, *words],
             capture_output=True,
             text=True,
         )
+
+    def checkout(self, name):
+        """A copy of what runs, wherever this checkout is."""
+        copy = self.core / name
+        for folder in ("scripts", "lib"):
+            shutil.copytree(ROOT / folder, copy / folder)
+        (copy / "recipes-ota").symlink_to(ROOT / "recipes-ota")
+        return copy
 
     def test_the_series_is_what_the_checkout_says(self):
         (self.core / "meta/conf/layer.conf").write_text('BBPATH = "x"\nLAYERSERIES_CORENAMES = "wrynose"\n')
@@ -53,15 +61,7 @@ class Check(unittest.TestCase):
 
     def test_a_path_that_bitbake_cannot_read_is_refused_before_anything_runs(self):
         (self.core / "meta/conf/layer.conf").write_text('LAYERSERIES_CORENAMES = "wrynose"\n')
-        copy = self.core / "with blanks"
-        for name in ("scripts", "lib"):
-            shutil.copytree(ROOT / name, copy / name)
-        (copy / "recipes-ota").symlink_to(ROOT / "recipes-ota")
-        done = subprocess.run(
-            [copy / "scripts/check-layer", "--oe-core", self.core, "--bitbake", self.core, "--user", "nobody"],
-            capture_output=True,
-            text=True,
-        )
+        done = self.run_command("--user", "nobody", checkout=self.checkout("with blanks"))
         self.assertEqual(2, done.returncode)
         self.assertIn("BitBake cannot work with blanks", done.stderr)
 
@@ -81,9 +81,8 @@ class Check(unittest.TestCase):
         (self.core / "bsp/conf/machine/board.conf").touch()
         layers = [word for name in ("bsp", "other") for word in ("--layer", self.core / name)]
         user = pwd.getpwuid(os.geteuid()).pw_name
-        done = self.run_command(
-            "--user", user, "--build-dir", self.core / "build", "--machine", "board", *layers, "compat"
-        )
+        words = ("--user", user, "--build-dir", self.core / "build", "--machine", "board", *layers, "compat")
+        done = self.run_command(*words, checkout=self.checkout("plain"))
         self.assertEqual((0, ""), (done.returncode, done.stderr))
         self.assertIn("board: PASS, 8 tests", done.stdout)
         read = (self.core / "build/logs/yocto-check-layer-board.log").read_text()
