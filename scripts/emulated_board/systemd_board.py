@@ -120,6 +120,8 @@ class Builder(scenario.Builder):
         shutil.move(tree / "usr/lib/otamgr/libjunixsocket-native.so", native)
         (tree / "etc/group").write_text("root:x:0:\n")
         (tree / "etc/machine-id").touch()
+        # OpenEmbedded's default, too: udev leaves the kernel's name, so eth0 does not go away while it is set up.
+        (tree / "etc/systemd/network/99-default.link").symlink_to("/dev/null")
         (tree / "etc/os-release").write_text("ID=board\nNAME=board\n")
         subprocess.run(["systemd-sysusers", f"--root={tree}"], check=True, stderr=subprocess.DEVNULL)
         shutil.copy(tree / "usr/share/systemd/tmp.mount", tree / "etc/systemd/system/tmp.mount")
