@@ -8,6 +8,7 @@ inherit ota-bundle ota-python
 OTA_UPDATE_TYPE ?= "ext4"
 
 IMAGE_FEATURES:append = " read-only-rootfs"
+IMAGE_INSTALL:append = " ${@'ota-floor' if d.getVar('OTA_RPMB_FLOOR') == '1' else ''}"
 # U-Boot starts the disk image and trusts the keys in this device tree.
 QB_OPT_APPEND:append:qemuarm = " -dtb @DEPLOY_DIR_IMAGE@/ota-control.dtb"
 QB_OPT_APPEND:append:qemuarm64 = " -dtb @DEPLOY_DIR_IMAGE@/ota-control.dtb"
@@ -25,7 +26,7 @@ ota_verified_root () {
     for kernel in fitImage Image zImage uImage bzImage; do
         rm -f ${IMAGE_ROOTFS}/boot/$kernel ${IMAGE_ROOTFS}/boot/$kernel-*
     done
-    echo "fit=behind" > ${IMAGE_ROOTFS}/boot/ota-verified
+    printf 'fit=behind\nrollback_index=%s\n' "${OTA_ROLLBACK_INDEX}" > ${IMAGE_ROOTFS}/boot/ota-verified
 }
 ROOTFS_POSTPROCESS_COMMAND:append = " ota_verified_root"
 
@@ -39,7 +40,7 @@ ota_slot_sign () {
     # The salt is the same in each build, so that a block that stays leaves its hash as it was.
     python3 "${OTAMGR_REPOSITORY}/scripts/ota-verified" image --key "${OTA_VERIFIED_KEY}" --kernel "${DEPLOY_DIR_IMAGE}/${KERNEL_IMAGETYPE}" \
         --initramfs "${OTA_VERIFIED_INITRAMFS}.cpio.gz" --dtb "${DEPLOY_DIR_IMAGE}/${OTA_VERIFIED_DEVICE_TREE}" \
-        --arch ${@otamgr.verified.ARCHITECTURES.get(d.getVar('TARGET_ARCH'))} --salt ${@otamgr.layout.salt(d)} "$1" "$1.slot"
+        --arch ${@otamgr.verified.ARCHITECTURES.get(d.getVar('TARGET_ARCH'))} --salt ${@otamgr.layout.salt(d)} --rollback-index "${OTA_ROLLBACK_INDEX}" "$1" "$1.slot"
     python3 "${OTAMGR_REPOSITORY}/scripts/ota-verified" check --control "${DEPLOY_DIR_IMAGE}/ota-boot-key.dtb" "$1.slot"
     needed=$(stat -c %s "$1.slot")
     if [ "$needed" -gt $(expr ${OTA_SLOT_SIZE} \* 1048576) ]; then

@@ -9,6 +9,8 @@ import re
 import struct
 import uuid
 
+from . import verified
+
 SECTOR = 512
 MIB = 1 << 20
 # Of all images of this layer.
@@ -188,14 +190,24 @@ def words(settings):
     values["OTA_ENV_DATA_SIZE"] = f"{layout.env_size - 5:x}"
     values["OTA_ENV_PLAIN_SIZE"] = f"{layout.env_size - 1:x}"
     values["OTA_VERIFIED_BOOT"] = verified_boot(settings)
+    values["OTA_RPMB_FLOOR"] = rpmb_floor(settings)
+    values["OTA_ROLLBACK_INDEX"] = f"{rollback_index(settings):x}"
     values["OTA_VERIFIED_FIT_LIMIT"] = (settings.getVar("OTA_VERIFIED_FIT_LIMIT") or "0x4000000").strip()
     return values
 
 
 def _verified_problems(settings):
+    rollback_index(settings)
     if verified_boot(settings) != "1":
+        if rpmb_floor(settings) == "1":
+            return ['OTA_RPMB_FLOOR = "1": the rollback index is a part of what is signed: set OTA_VERIFIED_BOOT = "1"']
         return []
     found = []
+    if rpmb_floor(settings) == "1" and not re.fullmatch(r"/dev/mmcblk\d+", _text(settings, "OTA_ENV_DEVICE")):
+        found.append(
+            'OTA_RPMB_FLOOR = "1": only an eMMC has an RPMB: expected /dev/mmcblk0 or another one as OTA_ENV_DEVICE, '
+            f'found "{_text(settings, "OTA_ENV_DEVICE")}"'
+        )
     if _text(settings, "OTA_ENV_STORE") != "script":
         found.append(
             'OTA_VERIFIED_BOOT = "1": a U-Boot that loads its environment from the disk takes its commands from there, so the boot script '
@@ -214,12 +226,31 @@ def _verified_problems(settings):
     return found
 
 
+def _switch(settings, name):
+    text = _text(settings, name) or "0"
+    if text not in ("0", "1"):
+        raise SettingError(f'{name}: expected 0 or 1, found "{text}"')
+    return text
+
+
 def verified_boot(settings):
     """0 or 1."""
-    text = (settings.getVar("OTA_VERIFIED_BOOT") or "0").strip()
-    if text not in ("0", "1"):
-        raise SettingError(f'OTA_VERIFIED_BOOT: expected 0 or 1, found "{text}"')
-    return text
+    return _switch(settings, "OTA_VERIFIED_BOOT")
+
+
+def rpmb_floor(settings):
+    """0 or 1: whether U-Boot reads from the eMMC's RPMB what it may start."""
+    return _switch(settings, "OTA_RPMB_FLOOR")
+
+
+def rollback_index(settings):
+    """That of the images of this build."""
+    index = number(settings, "OTA_ROLLBACK_INDEX") if _text(settings, "OTA_ROLLBACK_INDEX") else 0
+    if index > verified.HIGHEST_INDEX:
+        raise SettingError(
+            f"OTA_ROLLBACK_INDEX: expected 0 to {verified.HIGHEST_INDEX}, found {index}"
+        )
+    return index
 
 
 def fill(text, settings):

@@ -6,6 +6,8 @@ Needs Python's standard library and the programs mkimage, openssl, dtc (fdtput, 
 
 import contextlib
 import hashlib
+import hmac
+import os
 import re
 import secrets
 import shutil
@@ -25,6 +27,8 @@ TOKEN = "pkcs11:"
 #: A certificate of a development key has this name; whatever signs with one warns.
 DEVELOPMENT = "meta-otamgr development key, NOT FOR DEVICES IN THE FIELD"
 _FIT_MAGIC = 0xD00DFEED
+#: A property of the signed configuration. U-Boot takes numbers that look like text for text, hence no higher one.
+INDEX, HIGHEST_INDEX = "ota-rollback-index", 0xFFFF
 
 
 class VerifiedError(Exception):
@@ -143,8 +147,9 @@ def _node(name, file, algorithm, **properties):
 """
 
 
-def _fit(nodes, configuration, key, out, control=None):
-    """A FIT of these nodes. With `control`, the public keys go into that device tree, as keys that must have signed."""
+def _fit(nodes, configuration, key, out, control=None, numbers=()):
+    """A FIT of these nodes. With `control`, the public keys go into that device tree, as keys that must have signed. numbers: (name, value) of
+    further properties of the configuration, signed with it."""
     algorithm = f"sha256,rsa{_bits(key)}"
     with tempfile.TemporaryDirectory() as folder, _key_words(key) as words:
         source = Path(folder) / "fit.its"
@@ -158,7 +163,8 @@ def _fit(nodes, configuration, key, out, control=None):
     configurations {{
         default = "conf-1";
         conf-1 {{
-{"".join(f'            {name} = "{value}";{chr(10)}' for name, value in configuration.items())}            signature-1 {{
+{"".join(f'            {name} = "{value}";{chr(10)}' for name, value in configuration.items())}\
+{"".join(f"            {name} = <{value}>;{chr(10)}" for name, value in numbers)}            signature-1 {{
                 algo = "{algorithm}";
 
                 key-name-hint = "{BOOT_KEY}";
@@ -224,7 +230,7 @@ def make_script_fit(script, key, out, control=None):
     _fit(nodes, {"script": "script"}, key, out, control)
 
 
-def make_kernel_fit(kernel, device_tree, initramfs, key, out, architecture="arm64"):
+def make_kernel_fit(kernel, device_tree, initramfs, key, out, architecture="arm64", rollback_index=0):
     """Kernel, device tree and initramfs as one signed image."""
     parts = {"kernel": kernel, "fdt": device_tree, "ramdisk": initramfs}
     about = {
@@ -240,7 +246,7 @@ def make_kernel_fit(kernel, device_tree, initramfs, key, out, architecture="arm6
             for name, file in parts.items()
         ]
 
-    _fit(nodes, {name: name for name in parts}, key, out)
+    _fit(nodes, {name: name for name in parts}, key, out, numbers=[(INDEX, rollback_index)])
 
 
 # ---- the hash tree ---------------------------------------------------------------------------------------------------
@@ -302,9 +308,13 @@ def _newc(name, content):
     return entry(name, 0o100444, content) + entry("TRAILER!!!", 0, b"")
 
 
-def make_slot_image(file_system, kernel, device_tree, initramfs, key, out, architecture="arm64", salt=None):
+def make_slot_image(
+    file_system, kernel, device_tree, initramfs, key, out, architecture="arm64", salt=None, rollback_index=0
+):
     """FILE SYSTEM | FIT | TREE: what a slot holds from its first byte. Returns what `show` says of it."""
     file_system, out = Path(file_system), Path(out)
+    if not 0 <= rollback_index <= HIGHEST_INDEX:
+        raise VerifiedError(f"the rollback index: expected 0 to {HIGHEST_INDEX}, found {rollback_index}")
     with open(file_system, "rb") as file:
         size = file_system_bytes(file.read(BLOCK))
         if size > file_system.stat().st_size:
@@ -326,7 +336,7 @@ def make_slot_image(file_system, kernel, device_tree, initramfs, key, out, archi
             )
             base = Path(initramfs).read_bytes()
             started.write_bytes(base + bytes(-len(base) % 4) + _newc(TABLE, table.encode()))
-            make_kernel_fit(kernel, device_tree, started, key, fit, architecture)
+            make_kernel_fit(kernel, device_tree, started, key, fit, architecture, rollback_index)
             fit_blocks = _blocks(fit.stat().st_size)
         if f"tree_block={blocks + fit_blocks:010}\n" not in table:
             raise VerifiedError("the signed image changes its size from one signature to the next")
@@ -391,6 +401,7 @@ def check(image, control):
         file.seek(facts["fit-offset"])
         fit.write_bytes(file.read(facts["fit-bytes"]))
         _run("fit_check_sign", "-f", fit, "-k", control, fails=f"{image}: the FIT is not signed by a key of {control}")
+        index = _run("fdtget", "-t", "u", "-d", "0", fit, "/configurations/conf-1", INDEX, fails=f"{image}: no index")
         file.seek(0)
         root, tree = tree_of(_blocks_of(file, facts["data-blocks"]), bytes.fromhex(facts["salt"]))
         if root.hex() != facts["root"]:
@@ -398,4 +409,43 @@ def check(image, control):
         file.seek(facts["tree-offset"])
         if file.read(len(tree)) != tree:
             raise VerifiedError(f"{image}: the hash tree at byte {facts['tree-offset']} is not that of the file system")
-    return facts
+    return {**facts, "rollback-index": int(index)}
+
+
+# ---- the floor in the RPMB -------------------------------------------------------------------------------------------
+
+#: A frame of the RPMB (JEDEC JESD84-B51, 6.6.22): 196 bytes of nothing, MAC, data, nonce, counter, address, blocks, result, request.
+_FRAME = struct.Struct(">196x32s256s16sIHHHH")
+# From the data on all of it counts for the MAC.
+_SIGNED = 196 + 32
+_PROGRAM_KEY, _WRITE = 1, 3
+FRAME_KEY_BYTES = 32
+#: Before the floor in the first block of the RPMB. Boot script and ota-rpmb know it as well.
+FLOOR_MAGIC = b"OTAF"
+
+
+def make_floor_key(path):
+    """The key of one device's RPMB, which the device is given once and nobody else ever has: 32 bytes, and as PATH.frame what the device takes."""
+    key = secrets.token_bytes(FRAME_KEY_BYTES)
+    for name, content in ((path, key), (f"{path}.frame", _FRAME.pack(key, b"", b"", 0, 0, 0, 0, _PROGRAM_KEY))):
+        with open(name, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+
+
+def _floor_key(path):
+    key = Path(path).read_bytes()
+    if len(key) != FRAME_KEY_BYTES:
+        raise VerifiedError(f"{path}: expected the key of an RPMB, {FRAME_KEY_BYTES} bytes, found {len(key)}")
+    return key
+
+
+def permit(key_file, counter, floor):
+    """What sets the floor of the one device that has this key, while its RPMB was written `counter` times: that is, once."""
+    if not 0 <= floor <= HIGHEST_INDEX:
+        raise VerifiedError(f"the floor: expected 0 to {HIGHEST_INDEX}, found {floor}")
+    if not 0 <= counter < 0xFFFFFFFF:
+        raise VerifiedError(f"the counter: expected 0 to {0xFFFFFFFE}, as ota-floor says it on the device, found {counter}")
+    data = struct.pack("<4sI", FLOOR_MAGIC, floor)
+    said = _FRAME.pack(b"", data, b"", counter, 0, 1, 0, _WRITE)
+    mac = hmac.digest(_floor_key(key_file), said[_SIGNED:], "sha256")
+    return _FRAME.pack(mac, data, b"", counter, 0, 1, 0, _WRITE)

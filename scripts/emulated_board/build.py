@@ -439,7 +439,11 @@ def verified_boot(cache, release=None):
     u_boot = cache.make(
         "U-Boot for verified boot",
         BUILD / "u-boot-verified.bin",
-        [maker, files / "ota-boot.cfg", files / "ota-verified.cfg", maker.with_name("u-boot-verified.cfg")],
+        [
+            maker,
+            *(files / f"ota-{name}.cfg" for name in ("boot", "verified", "rpmb")),
+            maker.with_name("u-boot-verified.cfg"),
+        ],
         lambda out: run(maker, "verified", out),
     )
     key = BUILD / "keys/verified-boot.key"

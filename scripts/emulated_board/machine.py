@@ -92,7 +92,7 @@ class Machine(Console):
         card=None,
         rom_card=False,
     ):
-        """With `mmc` the disk is an SD card, with `card` (an emmc.Card, which says how it is emulated) an eMMC, with `rom_card` the card that the ROM
+        """With `mmc` the disk is an SD card, or what mmc says, with `card` (an emmc.Card, which says how it is emulated) an eMMC, with `rom_card` the card that the ROM
         of the emulated board reads, else on virtio. Failing writes end in an error, of which an SD card tells nothing. A stick is a second disk, as a
         USB stick is one; it appears as /dev/vdb. A board with network can have its SSH server at a port of 127.0.0.1."""
         super().__init__(on_line)
@@ -100,7 +100,7 @@ class Machine(Console):
         attached = "sd" if rom_card else "none,id=disk"
         if not card and not rom_card:
             words += (
-                ["-device", "sdhci-pci", "-device", "sd-card,drive=disk"]
+                ["-device", "sdhci-pci", "-device", f"{'sd-card' if mmc is True else mmc},drive=disk"]
                 if mmc
                 else ["-device", "virtio-blk-pci,drive=disk"]
             )

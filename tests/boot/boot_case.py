@@ -71,6 +71,7 @@ class BootCase(unittest.TestCase):
     """A disk with two slots and a board to boot it with; each test starts with slot a committed and both slots complete."""
 
     watchdog = ""  # U-Boot commands that start one
+    origin = 0  # where the disk begins in its file, in bytes
 
     @classmethod
     def setUpClass(cls):
@@ -130,7 +131,9 @@ class BootCase(unittest.TestCase):
         """The disk to work on; boards with disks of their own can run side by side."""
         self.disk = self.folder / name
         self.config = self.disk.with_suffix(".fw_env.config")
-        self.config.write_text("".join(f"{self.disk} {offset:#x} {ENV_SIZE:#x}\n" for offset in OFFSETS))
+        self.config.write_text(
+            "".join(f"{self.disk} {self.origin + offset:#x} {ENV_SIZE:#x}\n" for offset in OFFSETS)
+        )
 
     def setUp(self):
         if not hasattr(self, "disk"):
@@ -138,17 +141,21 @@ class BootCase(unittest.TestCase):
         subprocess.run(["cp", "--sparse=always", self.base, self.disk], check=True)
         self.put("b", "b", marked=True)
 
+    def start(self, partition):
+        """Of the disk's file."""
+        return self.origin + build.partition_start(partition)
+
     def put(self, slot, content, marked):
         """Fills a slot with one of the prepared file systems."""
         with open(self.disk, "r+b") as disk:
-            disk.seek(build.partition_start(f"rootfs-{slot}"))
+            disk.seek(self.start(f"rootfs-{slot}"))
             disk.write(b"\0" * build.MIB if content is None else self.slots[content, marked].read_bytes())
 
     def half_write(self, slot):
         """What sysupgrade leaves when it is cut off: everything but the first blocks."""
         self.put(slot, slot, marked=True)
         with open(self.disk, "r+b") as disk:
-            disk.seek(build.partition_start(f"rootfs-{slot}"))
+            disk.seek(self.start(f"rootfs-{slot}"))
             disk.write(bytes(4096))
 
     def setenv(self, **variables):
@@ -169,12 +176,14 @@ class BootCase(unittest.TestCase):
         return dict(line.split("=", 1) for line in out.stdout.splitlines() if line.startswith("ota_"))
 
     def copies(self):
-        raw = self.disk.read_bytes()[: max(OFFSETS) + ENV_SIZE]
+        with open(self.disk, "rb") as disk:
+            disk.seek(self.origin)
+            raw = disk.read(max(OFFSETS) + ENV_SIZE)
         return [raw[offset : offset + ENV_SIZE] for offset in OFFSETS]
 
     def overwrite_copy(self, index, content, at=0):
         with open(self.disk, "r+b") as disk:
-            disk.seek(OFFSETS[index] + at)
+            disk.seek(self.origin + OFFSETS[index] + at)
             disk.write(content)
 
     def boot(self, expect, **options):

@@ -24,7 +24,7 @@ from boot_model import (
     UNMARKED,
     UNSIGNED,
 )
-from test_verified_boot import BLOCK, VerifiedBoot, verified
+from verified_case import BLOCK, VerifiedCase, verified
 
 BOARDS = 2
 
@@ -77,7 +77,7 @@ class PlainBoard(ModelBoard, BootCase):
             self.put(slot, name, marked)
 
 
-class VerifiedBoard(ModelBoard, VerifiedBoot):
+class VerifiedBoard(ModelBoard, VerifiedCase):
     contents = boot_model.VERIFIED
     # Not the script's last words: its other copy must not do more.
     nothing_starts = "^OTA: END OF BOOTCMD"

@@ -8,80 +8,12 @@ import sys
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from boot_case import BootCase
-from emulated_board import build, layer, machine
-from emulated_board.tinykernel import tiny_kernel
-from otamgr import verified
-
-BLOCK = verified.BLOCK
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2] / "scripts")]
+from emulated_board import build, machine
+from verified_case import BLOCK, VerifiedCase, verified
 
 
-class VerifiedBoot(BootCase):
-    """The kernels are not Linux: what is behind them, the root file system, is verified in scripts/demo --verified and scripts/flips."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        parts = build.verified_boot(build.Cache(print))
-        cls.parts = parts
-        cls.board = parts.options()
-        cls.signed = {}
-        root = cls.folder / "verified-root"
-        (root / "etc").mkdir(parents=True)
-        (root / "etc/fill").write_bytes(bytes(range(256)) * 64)
-        subprocess.run(
-            ["mksquashfs", root, cls.folder / "squashfs", "-quiet", "-no-progress"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        (cls.folder / "initramfs").write_bytes(b"none" * 100)
-        for slot in "ab":
-            kernel = cls.folder / f"kernel-{slot}"
-            kernel.write_bytes(tiny_kernel(f"KERNEL OF SLOT {slot.upper()}"))
-            verified.make_slot_image(
-                cls.folder / "squashfs",
-                kernel,
-                parts.device_tree,
-                cls.folder / "initramfs",
-                parts.key,
-                cls.folder / f"slot-{slot}",
-            )
-            cls.signed[slot] = (cls.folder / f"slot-{slot}").read_bytes()
-        cls.facts = verified.describe(cls.folder / "slot-b")
-        cls.settings = {**cls.settings, **parts.disk("")["settings"]}
-        build.make_disk(cls.base, cls.folder / "slot-a", {"ota_slot": "a"}, cls.settings, signed_with=parts.key)
-
-    def setUp(self):
-        if not hasattr(self, "disk"):
-            self.use_disk("disk.img")
-        subprocess.run(["cp", "--sparse=always", self.base, self.disk], check=True)
-        self.fill("b", self.signed["b"])
-
-    def fill(self, slot, content):
-        with open(self.disk, "r+b") as disk:
-            disk.seek(build.partition_start(f"rootfs-{slot}"))
-            disk.write(content)
-
-    def change(self, slot, offset, content=None):
-        """Other bytes at a place of a slot, or one bit flipped."""
-        changed = bytearray(self.signed[slot])
-        if content is None:
-            content = bytes([changed[offset] ^ 16])
-        changed[offset : offset + len(content)] = content
-        self.fill(slot, bytes(changed))
-
-    def script(self, name, content):
-        file = self.folder / "put"
-        file.write_bytes(content)
-        subprocess.run(
-            ["mcopy", "-o", "-i", f"{self.disk}@@{build.partition_start('boot')}", file, f"::{name}"], check=True
-        )
-
-    def in_kernel(self):
-        """A byte of the kernel in the signed image of slot b."""
-        return self.signed["b"].index((self.folder / "kernel-b").read_bytes()) + 100
-
+class VerifiedBoot(VerifiedCase):
     def test_the_signed_kernel_of_the_committed_slot_starts_and_nothing_is_written(self):
         for slot in "ab":
             self.setenv(ota_slot=slot)
@@ -112,17 +44,8 @@ class VerifiedBoot(BootCase):
         key = self.folder / "other.key"
         if not key.exists():
             verified.make_key(key)
-        out = self.folder / "by-other"
-        verified.make_slot_image(
-            self.folder / "squashfs",
-            self.folder / "kernel-b",
-            self.parts.device_tree,
-            self.folder / "initramfs",
-            key,
-            out,
-        )
         self.setenv(ota_slot="b")
-        self.fill("b", out.read_bytes())
+        self.fill("b", self.image("b", key))
         self.boot("KERNEL OF SLOT A")
         self.assertEqual("slot-b-signature-refused", self.environment()["ota_failed_why"])
 
@@ -186,15 +109,6 @@ class VerifiedBoot(BootCase):
         self.setenv(ota_slot="b")
         self.fill("b", self.slots["b", True].read_bytes())
         self.boot("KERNEL OF SLOT A")
-
-    def filled(self):
-        return layer.fill(layer.RECIPES / "u-boot/files/boot.cmd.in", self.settings)
-
-    def signed_script(self, text):
-        script = self.folder / "script.cmd"
-        script.write_text(text)
-        verified.make_script_fit(script, self.parts.key, self.folder / "script.itb")
-        return (self.folder / "script.itb").read_bytes()
 
     def test_the_environment_adds_no_word_to_the_command_line_and_runs_nothing(self):
         self.script(

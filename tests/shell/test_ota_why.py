@@ -138,6 +138,7 @@ def whole_story(factory):
         "the boot files did not load",
         "its signature was wrong",
         "a block was changed",
+        "U-Boot starts no such index any more",
         "it never reached the guard",
         "it was never committed",
         "it crashed",
@@ -152,6 +153,11 @@ def rolled_back(factory, case):
             "its kernel, device tree or initramfs is not what was signed",
         ),
         "a block was changed": ("changed-block", 0, "a block of its file system is not what was signed"),
+        "U-Boot starts no such index any more": (
+            "below-floor",
+            0,
+            "its rollback index is below the lowest that U-Boot starts",
+        ),
         "it never reached the guard": ("tries-used-up", 0, "it never got as far as this guard"),
         "it was never committed": (
             "tries-used-up",
@@ -310,6 +316,7 @@ def other_ends(factory):
         ("does-not-load", "committed slot b did not load, so slot a took its place"),
         ("signature-refused", "the signed image of committed slot b was changed, so slot a took its place"),
         ("changed-block", "a block of committed slot b was changed, so slot a took its place"),
+        ("below-floor", "the rollback index of committed slot b is below the lowest that U-Boot starts, so slot a took its place"),
     ):
         board.set_env(**{**NOTHING, "ota_txn": "T", "ota_failed_why": f"slot-b-{word}"})
         found = expect(

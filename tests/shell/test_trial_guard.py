@@ -149,6 +149,11 @@ ROLLBACKS = {
         [],
         'boots=0 deadlines=0 u-boot=changed-block why="a block of its file system is not what was signed',
     ),
+    "U-Boot starts no such index any more": (
+        "below-floor",
+        [],
+        'boots=0 deadlines=0 u-boot=below-floor why="its rollback index is below the lowest that U-Boot starts',
+    ),
     "it never reached the guard": (
         "tries-used-up",
         [],

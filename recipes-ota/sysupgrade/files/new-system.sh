@@ -73,6 +73,19 @@ new_root_is_a_system() {
     incompatible "the new system has no kernel in /boot (one of: $KERNELS)"
 }
 
+# What U-Boot would not start is not armed. It has the last word: where Linux cannot read the floor the trial shows it.
+new_root_is_allowed() {
+    command -v ota-floor >/dev/null || return 0
+    verified_marker=$(inside_new_root "$VERIFIED_MARKER") || verified_marker=''
+    allowed=0
+    said=$(ota-floor allows "$verified_marker" 2>&1) || allowed=$?
+    case $allowed in
+    0) ;;
+    3) fail 20 "of the new system: ${said#ota-floor: }" ;;
+    *) complain "$said (going on: U-Boot reads it again)" ;;
+    esac
+}
+
 # The /etc of a system whose root is read-only: an overlay of the slot's own, which nobody mounts before it is complete.
 new_etc_is_mounted() {
     read_only=yes

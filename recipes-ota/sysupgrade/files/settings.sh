@@ -2,7 +2,8 @@
 # Variables are for the sourcing script, or come from the libraries that it has sourced before.
 # SPDX-License-Identifier: MIT
 #
-# settings.sh - the one reader of /etc/otamgr/sysupgrade.conf, trial.conf, slots.conf, images.d/NAME.conf and compatible. Files are read, never executed.
+# settings.sh - the one reader of /etc/otamgr/sysupgrade.conf, trial.conf, slots.conf, rpmb.conf, images.d/NAME.conf and
+# compatible. Files are read, never executed.
 #
 # To be sourced by a script that runs under `set -eu`. Functions report failure by their return value; nothing here exits.
 
@@ -32,6 +33,7 @@ settings_read() {
     # DATA_DEVICE is for ota-data.
     # Also that of a new system, below the place where it is mounted.
     *"$SETTINGS_SLOTS") settings_known='SLOT_A_DEVICE SLOT_B_DEVICE DATA_DEVICE' ;;
+    */rpmb.conf) settings_known='RPMB_DEVICE' ;;
     "$SETTINGS_FOLDER"/images.d/*) settings_known='SLOT_A_DEVICE SLOT_B_DEVICE REQUIRED HANDLER HANDLER_SECONDS BOOT_DEVICE' ;;
     esac
     if [ ! -f "$1" ] || [ ! -r "$1" ]; then

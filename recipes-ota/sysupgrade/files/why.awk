@@ -16,10 +16,13 @@ BEGIN {
     said["environment-lost"] = "no copy of the U-Boot environment was valid, so a slot with a complete system was taken"
     said["signature-refused"] = "its kernel, device tree or initramfs is not what was signed"
     said["changed-block"] = "a block of its file system is not what was signed"
+    said["below-floor"] = "its rollback index is below the lowest that U-Boot starts"
     said["slot-a-signature-refused"] = "the signed image of committed slot a was changed, so slot b took its place"
     said["slot-b-signature-refused"] = "the signed image of committed slot b was changed, so slot a took its place"
     said["slot-a-changed-block"] = "a block of committed slot a was changed, so slot b took its place"
     said["slot-b-changed-block"] = "a block of committed slot b was changed, so slot a took its place"
+    said["slot-a-below-floor"] = "the rollback index of committed slot a is below the lowest that U-Boot starts, so slot b took its place"
+    said["slot-b-below-floor"] = "the rollback index of committed slot b is below the lowest that U-Boot starts, so slot a took its place"
     said["slot-a-does-not-load"] = "committed slot a did not load, so slot b took its place"
     said["slot-b-does-not-load"] = "committed slot b did not load, so slot a took its place"
     codes_read("/usr/lib/otamgr/exit-codes")
@@ -142,7 +145,7 @@ function environment_heard(id) {
         if (state == "committed" && marker == id) { outcome[id] = "committed"; slot[id] = running }
     }
     if (outcome[id] == "committed" && id == newest_known && slot[id] != "" &&
-        env_failed_why ~ ("^slot-" slot[id] "-(does-not-load|signature-refused|changed-block)$") && env_slot != slot[id]) outcome[id] = "displaced"
+        env_failed_why ~ ("^slot-" slot[id] "-(does-not-load|signature-refused|changed-block|below-floor)$") && env_slot != slot[id]) outcome[id] = "displaced"
 }
 
 # Why a trial ended: the word of the trial guard, else what U-Boot and the boots tell.
