@@ -247,9 +247,7 @@ def rollback_index(settings):
     """That of the images of this build."""
     index = number(settings, "OTA_ROLLBACK_INDEX") if _text(settings, "OTA_ROLLBACK_INDEX") else 0
     if index > verified.HIGHEST_INDEX:
-        raise SettingError(
-            f"OTA_ROLLBACK_INDEX: expected 0 to {verified.HIGHEST_INDEX}, found {index}"
-        )
+        raise SettingError(f"OTA_ROLLBACK_INDEX: expected 0 to {verified.HIGHEST_INDEX}, found {index}")
     return index
 
 

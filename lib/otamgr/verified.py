@@ -444,7 +444,9 @@ def permit(key_file, counter, floor):
     if not 0 <= floor <= HIGHEST_INDEX:
         raise VerifiedError(f"the floor: expected 0 to {HIGHEST_INDEX}, found {floor}")
     if not 0 <= counter < 0xFFFFFFFF:
-        raise VerifiedError(f"the counter: expected 0 to {0xFFFFFFFE}, as ota-floor says it on the device, found {counter}")
+        raise VerifiedError(
+            f"the counter: expected 0 to {0xFFFFFFFE}, as ota-floor says it on the device, found {counter}"
+        )
     data = struct.pack("<4sI", FLOOR_MAGIC, floor)
     said = _FRAME.pack(b"", data, b"", counter, 0, 1, 0, _WRITE)
     mac = hmac.digest(_floor_key(key_file), said[_SIGNED:], "sha256")

@@ -377,6 +377,8 @@ class VerifiedBoot:
     device_tree: Path  # for the kernel
     initramfs: Path
     key: Path
+    kernel: Path | None = None  # None: that of most boards
+    rollback_index: int = 0
 
     def options(self):
         """Of its machine."""
@@ -393,8 +395,16 @@ class VerifiedBoot:
         }
 
     def slot_image(self, file_system, out):
-        (kernel,) = (ROOT_ARM64 / "boot").glob("vmlinuz-*")
-        verified.make_slot_image(file_system, kernel, self.device_tree, self.initramfs, self.key, out)
+        kernel = self.kernel or next((ROOT_ARM64 / "boot").glob("vmlinuz-*"))
+        verified.make_slot_image(
+            file_system,
+            kernel,
+            self.device_tree,
+            self.initramfs,
+            self.key,
+            out,
+            rollback_index=self.rollback_index,
+        )
 
 
 def fit_check_sign():
@@ -408,8 +418,8 @@ def fit_check_sign():
         os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
 
 
-def _verified_initramfs(cache, release):
-    """With the program that sets up dm-verity, and the kernel's modules for it."""
+def verified_initramfs(cache, release, name="initrd-verified", **kernel):
+    """With the program that sets up dm-verity, and the kernel's modules for it; `kernel` is of one that is not that of most boards."""
 
     def program(out):
         words = "-std=c11 -Wall -Wextra -Werror -Os -static -s -o".split()
@@ -418,9 +428,9 @@ def _verified_initramfs(cache, release):
     verity = cache.make("ota-verity", BUILD / "ota-verity", [VERIFIED / "ota-verity.c"], program)
     return cache.make(
         "initramfs for verified boot",
-        BUILD / "initrd-verified",
-        [release, VERIFIED / "init", verity, INITRAMFS_MODULES, VERITY_MODULES],
-        lambda out: build_initramfs(release, out, VERIFIED / "init", [verity], VERITY_MODULES),
+        BUILD / name,
+        [release, VERIFIED / "init", verity, INITRAMFS_MODULES, VERITY_MODULES, str(kernel)],
+        lambda out: build_initramfs(release, out, VERIFIED / "init", [verity], VERITY_MODULES, **kernel),
     )
 
 
@@ -463,7 +473,7 @@ def verified_boot(cache, release=None):
     device_tree = BUILD / "verified-board.dtb"
     control = cache.make("control device tree with the keys", BUILD / "verified-control.dtb", [u_boot, key], trees)
     fit_check_sign()
-    initramfs = _verified_initramfs(cache, release) if release else None
+    initramfs = verified_initramfs(cache, release) if release else None
     return VerifiedBoot(u_boot, control, device_tree, initramfs, key)
 
 
@@ -773,11 +783,11 @@ def make_root_read_only(tree):
     (tree / "etc/otamgr/sysupgrade.conf").write_text("REQUIRE_SIGNATURE=no\nBOOT_FORMATS=squashfs,erofs\n")
 
 
-def make_root_verified(tree):
+def make_root_verified(tree, rollback_index):
     """What the image class adds to a system with verified boot: the kernel is not in its file system."""
     for name in ("Image", "initrd"):
         (tree / "boot" / name).unlink(missing_ok=True)
-    (tree / "boot/ota-verified").write_text("fit=behind\n")
+    (tree / "boot/ota-verified").write_text(f"fit=behind\nrollback_index={rollback_index}\n")
 
 
 def make_compressed_root(tree, out, kind):

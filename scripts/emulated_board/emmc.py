@@ -214,19 +214,19 @@ class Builder(scenario.Builder):
         cache = self._cache
         self.emulator = qemu(cache)
         self.u_boot, self.variables = u_boot(cache)
-        self._mmc_release, self._mmc_root = kernel(cache)
+        self.mmc_release, self.mmc_root = kernel(cache)
         self._program = program(cache)
         self._mmc_initramfs = cache.make(
             "initramfs for an eMMC",
             build.BUILD / "initrd-mmc",
-            [self._mmc_release, build.HERE / "initramfs-init", MODULES],
+            [self.mmc_release, build.HERE / "initramfs-init", MODULES],
             self._make_initramfs,
         )
 
     def _make_initramfs(self, out):
         # busybox is the board's, the modules are this kernel's.
-        shutil.copytree(build.ROOT_ARM64 / "bin", self._mmc_root / "bin", dirs_exist_ok=True, symlinks=True)
-        build.build_initramfs(self._mmc_release, out, root=self._mmc_root, modules=MODULES)
+        shutil.copytree(build.ROOT_ARM64 / "bin", self.mmc_root / "bin", dirs_exist_ok=True, symlinks=True)
+        build.build_initramfs(self.mmc_release, out, root=self.mmc_root, modules=MODULES)
 
     def rootfs(self, version, name, spoil=None, spoiled_by=(), **options):
         def change(tree):
@@ -240,10 +240,10 @@ class Builder(scenario.Builder):
         return super().rootfs(version, f"{name}-emmc", change, spoiled_by=files, **options)
 
     def _change(self, tree):
-        shutil.copy(self._mmc_root / f"boot/vmlinuz-{self._mmc_release}", tree / "boot/Image")
+        shutil.copy(self.mmc_root / f"boot/vmlinuz-{self.mmc_release}", tree / "boot/Image")
         shutil.copy(self._mmc_initramfs, tree / "boot/initrd")
         shutil.rmtree(tree / "lib/modules")
-        build.install_modules(self._mmc_release, build.ROOTFS_MODULES, tree / "lib/modules", self._mmc_root)
+        build.install_modules(self.mmc_release, build.ROOTFS_MODULES, tree / "lib/modules", self.mmc_root)
         template = build.layer.RECIPES / "u-boot/files/fw_env.config.in"
         (tree / "etc/fw_env.config").write_text(build.layer.fill(template, SETTINGS))
         shutil.copy(self._program, tree / "usr/lib/otamgr/ota-boot-partition")

@@ -262,7 +262,7 @@ class Builder:
             if read_only:
                 build.make_root_read_only(tree)
             if verified:
-                build.make_root_verified(tree)
+                build.make_root_verified(tree, verified.rollback_index)
             if flashed:
                 (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
             if service_key:
@@ -285,7 +285,11 @@ class Builder:
             flashed,
             read_only,
             room_mib,
-            *([verified.initramfs, verified.control, verified.key, verified.device_tree] if verified else []),
+            *(
+                [verified.initramfs, verified.control, verified.key, verified.device_tree, verified.rollback_index]
+                if verified
+                else []
+            ),
             str(spoil and spoil.__name__),
             *spoiled_by,
             *self.inputs,

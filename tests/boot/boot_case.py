@@ -131,9 +131,7 @@ class BootCase(unittest.TestCase):
         """The disk to work on; boards with disks of their own can run side by side."""
         self.disk = self.folder / name
         self.config = self.disk.with_suffix(".fw_env.config")
-        self.config.write_text(
-            "".join(f"{self.disk} {self.origin + offset:#x} {ENV_SIZE:#x}\n" for offset in OFFSETS)
-        )
+        self.config.write_text("".join(f"{self.disk} {self.origin + offset:#x} {ENV_SIZE:#x}\n" for offset in OFFSETS))
 
     def setUp(self):
         if not hasattr(self, "disk"):

@@ -9,6 +9,8 @@ from itertools import product
 # one was found changed by its own initramfs, an unsigned one has nothing behind its file system.
 COMPLETE, UNMARKED, BROKEN, HALF_WRITTEN, EMPTY = "complete", "unmarked", "broken", "half-written", "empty"
 CONDEMNED, UNSIGNED = "condemned", "unsigned"
+# A signed image whose rollback index is below the floor in the eMMC's RPMB.
+BELOW = "below the floor"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ VERIFIED = {
     UNSIGNED: Content(False, True, True),
     HALF_WRITTEN: Content(False, False, False),
 }
+FLOOR = {**VERIFIED, BELOW: Content(False, True, True, "below-floor")}
 
 # Contents of the two copies of the environment: which of them are readable.
 BOTH, ONLY_NEWER, ONLY_OLDER, LOST = "both", "only newer", "only older", "lost"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Compares the boot script, run by a real U-Boot, with the model: every state, or a sample of them. --native: in a U-Boot that keeps the
-environment itself. --verified: in one that starts nothing unsigned, with signed slots."""
+environment itself. --verified: in one that starts nothing unsigned, with signed slots. --floor: and reads a floor from the eMMC's RPMB."""
 
 import argparse
 import random
@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import boot_model
 from boot_case import BootCase
 from boot_model import (
+    BELOW,
     BOTH,
     BROKEN,
     COMPLETE,
@@ -24,6 +25,7 @@ from boot_model import (
     UNMARKED,
     UNSIGNED,
 )
+from test_rpmb_floor import FLASHED, RpmbCase
 from verified_case import BLOCK, VerifiedCase, verified
 
 BOARDS = 2
@@ -83,7 +85,7 @@ class VerifiedBoard(ModelBoard, VerifiedCase):
     nothing_starts = "^OTA: END OF BOOTCMD"
 
     def arrange_slot(self, slot, content):
-        image = self.signed[slot]
+        image = self.complete(slot)
         behind = self.facts["fit-offset"]
         in_kernel = image.index((self.folder / f"kernel-{slot}").read_bytes()) + 100
         self.fill(
@@ -96,18 +98,49 @@ class VerifiedBoard(ModelBoard, VerifiedCase):
                 + image[behind + BLOCK :],
                 UNSIGNED: image[:behind] + bytes(len(image) - behind),
                 HALF_WRITTEN: bytes(BLOCK) + image[BLOCK:],
+                **self.further(slot),
             }[content],
         )
+
+    def complete(self, slot):
+        return self.signed[slot]
+
+    def further(self, slot):
+        """Contents that only some boards know."""
+        return {}
+
+
+class FloorBoard(VerifiedBoard, RpmbCase):
+    contents = boot_model.FLOOR
+
+    def setUp(self):
+        super().setUp()
+        # In the RPMB and nowhere else.
+        self.has_floor(FLASHED + 1)
+
+    def complete(self, slot):
+        return self.indexed(slot, FLASHED + 1)
+
+    def further(self, slot):
+        return {BELOW: self.indexed(slot, FLASHED)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, help="so many states, drawn at random, instead of all")
     parser.add_argument("--verified", action="store_true", help="a board with verified boot; its U-Boot is built first")
+    parser.add_argument(
+        "--floor", action="store_true", help="one whose eMMC has an RPMB besides; QEMU 11 is downloaded"
+    )
+    parser.add_argument(
+        "--having", metavar="CONTENT", help="only states in which a slot has this, such as 'below the floor'"
+    )
     parser.add_argument("--seed", type=int, default=int(time.time()), help="makes the same sample again")
     arguments = parser.parse_args()
-    kind = VerifiedBoard if arguments.verified else PlainBoard
+    kind = FloorBoard if arguments.floor else VerifiedBoard if arguments.verified else PlainBoard
     states = list(boot_model.states(kind.contents))
+    if arguments.having:
+        states = [state for state in states if arguments.having in (state.a, state.b)]
     if arguments.sample:
         states = random.Random(arguments.seed).sample(states, arguments.sample)
         print(f"seed {arguments.seed}")

@@ -7,7 +7,8 @@ import threading
 import unittest
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2] / "scripts")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 from emulated_board import build, machine, rpmb
 from verified_case import BLOCK, VerifiedCase, verified
 
@@ -45,11 +46,7 @@ class RpmbCase(VerifiedCase):
         cls.board = rpmb.options(build.Cache(print), cls.parts)
         disk = cls.base.rename(cls.folder / "user-area.img")
         rpmb.make_card(disk, cls.base)
-        cls.settings |= {
-            "OTA_ENV_DEVICE": "/dev/mmcblk0",
-            "OTA_RPMB_FLOOR": "1",
-            "OTA_ROLLBACK_INDEX": str(FLASHED),
-        }
+        cls.settings |= rpmb.settings(FLASHED)
         cls.with_index = {}
 
     def indexed(self, slot, index):
@@ -173,7 +170,9 @@ class RpmbFloor(RpmbCase):
                 self.have_indices(FLASHED, FLASHED - 1)
                 self.setenv(ota_slot="b")
                 lines = self.boot("KERNEL OF SLOT A")
-                self.assertIn(f"OTA: no image with a rollback index below 0x{FLASHED:x} is started (the boot script)", lines)
+                self.assertIn(
+                    f"OTA: no image with a rollback index below 0x{FLASHED:x} is started (the boot script)", lines
+                )
                 self.assertEqual("slot-b-below-floor", self.environment()["ota_failed_why"])
 
     def test_a_permit_may_go_below_what_the_board_was_flashed_with(self):

@@ -75,9 +75,7 @@ class VerifiedCase(BootCase):
     def script(self, name, content):
         file = self.folder / "put"
         file.write_bytes(content)
-        subprocess.run(
-            ["mcopy", "-o", "-i", f"{self.disk}@@{self.start('boot')}", file, f"::{name}"], check=True
-        )
+        subprocess.run(["mcopy", "-o", "-i", f"{self.disk}@@{self.start('boot')}", file, f"::{name}"], check=True)
 
     def in_kernel(self):
         """A byte of the kernel in the signed image of slot b."""

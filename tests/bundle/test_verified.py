@@ -215,6 +215,60 @@ class SlotImage(unittest.TestCase):
             with self.subTest(reason=reason), self.assertRaisesRegex(verified.VerifiedError, reason):
                 verified.describe(damaged)
 
+    def test_the_rollback_index_is_a_part_of_what_is_signed(self):
+        out = self.shared / "indexed"
+        words = [*self.tool_words(), "--rollback-index"]
+        subprocess.run([*words, "7", self.shared / "squashfs", out], check=True, capture_output=True)
+        self.assertEqual(7, verified.check(out, self.control)["rollback-index"])
+        fit = self.shared / "indexed.fit"
+        facts, content = verified.describe(out), out.read_bytes()
+        fit.write_bytes(content[facts["fit-offset"] :][: facts["fit-bytes"]])
+        subprocess.run(["fdtput", "-t", "u", fit, "/configurations/conf-1", verified.INDEX, "8"], check=True)
+        out.write_bytes(
+            content[: facts["fit-offset"]] + fit.read_bytes() + content[facts["fit-offset"] + facts["fit-bytes"] :]
+        )
+        with self.assertRaisesRegex(verified.VerifiedError, "not signed by a key"):
+            verified.check(out, self.control)
+        refused = subprocess.run([*words, "65536", self.shared / "squashfs", out], capture_output=True, text=True)
+        self.assertEqual(1, refused.returncode)
+        self.assertIn("the rollback index: expected 0 to 65535, found 65536", refused.stderr)
+
+    def test_a_permit_is_a_frame_with_a_code_over_what_it_says(self):
+        key, out = self.shared / "device.rpmb", self.shared / "permit"
+        subprocess.run([TOOL, "floor-key", key], check=True)
+        frame = Path(f"{key}.frame")
+        self.assertEqual([0o600] * 2, [file.stat().st_mode & 0o777 for file in (key, frame)])
+        self.assertEqual(bytes(196) + key.read_bytes() + bytes(282) + b"\0\1", frame.read_bytes())
+        again = subprocess.run([TOOL, "floor-key", key], capture_output=True, text=True)
+        self.assertEqual(1, again.returncode)
+        self.assertIn("File exists", again.stderr)
+
+        words = [TOOL, "permit", "--key", key]
+        subprocess.run([*words, "--counter", "258", "--floor", "7", out], check=True)
+        said = out.read_bytes()
+        self.assertEqual(512, len(said))
+        self.assertEqual(b"OTAF\7\0\0\0", said[228:236])
+        self.assertEqual(b"\0\0\1\2" + b"\0\0" + b"\0\1" + b"\0\0" + b"\0\3", said[500:])
+        code = subprocess.run(
+            ["openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", f"hexkey:{key.read_bytes().hex()}", "-binary"],
+            input=said[228:],
+            check=True,
+            capture_output=True,
+        ).stdout
+        self.assertEqual(code, said[196:228])
+        for counter, floor, reason in (
+            ("0", "65536", "the floor: expected 0 to 65535"),
+            ("-1", "7", "the counter: expected 0 to"),
+        ):
+            refused = subprocess.run(
+                [*words, f"--counter={counter}", "--floor", floor, out], capture_output=True, text=True
+            )
+            self.assertEqual(1, refused.returncode)
+            self.assertIn(reason, refused.stderr)
+        key.write_bytes(b"short")
+        refused = subprocess.run([*words, "--counter", "0", "--floor", "7", out], capture_output=True, text=True)
+        self.assertIn("expected the key of an RPMB, 32 bytes, found 5", refused.stderr)
+
     def test_the_tool_says_what_it_made(self):
         words = self.tool_words()
         said = subprocess.run(

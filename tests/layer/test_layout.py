@@ -68,6 +68,25 @@ class Layout(MetadataCase):
             with self.subTest(**change):
                 self.assertIn(sentence, " ".join(otamgr.layout.problems(self.settings(**{**good, **change}))))
 
+    def test_a_floor_in_the_rpmb_needs_verified_boot_and_an_emmc(self):
+        good = {"OTA_VERIFIED_BOOT": "1", "OTA_RPMB_FLOOR": "1", "OTA_ROLLBACK_INDEX": "26"}
+        board = self.settings("some-board", **good)
+        self.assertEqual([], otamgr.layout.problems(board))
+        words = otamgr.layout.words(board)
+        self.assertEqual(("1", "1a"), (words["OTA_RPMB_FLOOR"], words["OTA_ROLLBACK_INDEX"]))
+        plain = otamgr.layout.words(self.settings())
+        self.assertEqual(("0", "0"), (plain["OTA_RPMB_FLOOR"], plain["OTA_ROLLBACK_INDEX"]))
+        for change, sentence in (
+            ({"OTA_VERIFIED_BOOT": "0"}, 'set OTA_VERIFIED_BOOT = "1"'),
+            ({"OTA_ENV_DEVICE": "/dev/vda"}, 'only an eMMC has an RPMB: .* found "/dev/vda"'),
+            ({"OTA_RPMB_FLOOR": "yes"}, 'OTA_RPMB_FLOOR: expected 0 or 1, found "yes"'),
+            ({"OTA_ROLLBACK_INDEX": "65536"}, "OTA_ROLLBACK_INDEX: expected 0 to 65535, found 65536"),
+            ({"OTA_ROLLBACK_INDEX": "1.2"}, 'OTA_ROLLBACK_INDEX: expected a whole number, found "1.2"'),
+        ):
+            with self.subTest(**change):
+                found = " ".join(otamgr.layout.problems(self.settings("some-board", **{**good, **change})))
+                self.assertRegex(found, sentence)
+
     def test_every_machine_has_settings_that_fit_together(self):
         for machine in MACHINES:
             with self.subTest(machine=machine):

@@ -316,7 +316,10 @@ def other_ends(factory):
         ("does-not-load", "committed slot b did not load, so slot a took its place"),
         ("signature-refused", "the signed image of committed slot b was changed, so slot a took its place"),
         ("changed-block", "a block of committed slot b was changed, so slot a took its place"),
-        ("below-floor", "the rollback index of committed slot b is below the lowest that U-Boot starts, so slot a took its place"),
+        (
+            "below-floor",
+            "the rollback index of committed slot b is below the lowest that U-Boot starts, so slot a took its place",
+        ),
     ):
         board.set_env(**{**NOTHING, "ota_txn": "T", "ota_failed_why": f"slot-b-{word}"})
         found = expect(

@@ -284,9 +284,6 @@ static bool index_in(const char *text, uint32_t *value) {
 int main(int count, char **words) {
     uint32_t highest = 0;
     uint8_t frame[FRAME_BYTES];
-    if (count == 2 && (strcmp(words[1], "-h") == 0 || strcmp(words[1], "--help") == 0)) {
-        return fputs(usage, stdout) < 0 || fflush(stdout) != 0 ? FAILED : 0;
-    }
     bool hands_over = count == 4 && strcmp(words[2], "frame") == 0 && index_in(words[3], &highest);
     if (count < 2 || words[1][0] == '-' || (count != 2 && !hands_over)) {
         fputs(usage, stderr);
