@@ -58,7 +58,7 @@ do_install () {
 SYSTEMD_SERVICE:${PN} = "otamgr-root.service"
 INITSCRIPT_NAME = "otamgr-root"
 # Before the daemon.
-INITSCRIPT_PARAMS = "defaults 96 4"
+INITSCRIPT_PARAMS = "defaults 96 04"
 
 FILES:${PN} += "${nonarch_libdir}/otamgr ${systemd_system_unitdir}"
 CONFFILES:${PN} = "${sysconfdir}/otamgr/conf.d/20-user.json"

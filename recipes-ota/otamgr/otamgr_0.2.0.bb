@@ -90,7 +90,7 @@ do_install () {
 SYSTEMD_SERVICE:${PN} = "otamgr.service"
 INITSCRIPT_NAME = "otamgr"
 # After attrd and hubby, as the original.
-INITSCRIPT_PARAMS = "defaults 97 3"
+INITSCRIPT_PARAMS = "defaults 97 03"
 
 # Updates from a repository on a web server, and from hawkBit. A package of its own, so that who gets updates otherwise pays nothing:
 # IMAGE_INSTALL:append = " otamgr-update-sources"; docs/source-repository.md, docs/source-hawkbit.md.

@@ -62,10 +62,12 @@ class Floor(unittest.TestCase):
         builder = rpmb.Builder(screen)
         here = [Path(__file__), verified.__file__]
         flashed, old = (
-            builder.system(version, index, with_frames, here) for version, index in (("1.0", FLASHED), ("0.9", OLD))
+            builder.system(version, index, with_frames, here) for version, index in (("1.0", FLASHED), ("1.1", OLD))
         )
         builder.flash(CARD, flashed, FLASHED)
-        rpmb.make_stick({"old.img": old, "old.hdr": Path(__file__)}, STICK)
+        # Of a higher version, so that nothing but its index is against it.
+        bundle = builder.bundle("hub_update-floor", old, "1.1")
+        rpmb.make_stick({"old.img": old, "old.bundle": bundle}, STICK)
         log = build.BUILD / "logs/floor.console"
         log.parent.mkdir(exist_ok=True)
         log.unlink(missing_ok=True)
@@ -102,7 +104,7 @@ class Floor(unittest.TestCase):
 
     def an_older_system_in_the_slot_is_not_started(self):
         self.say("mkdir -p /run/stick && mount -t ext4 -o ro /dev/vda /run/stick")
-        said = self.say("sysupgrade --no-reboot /run/stick/old.img", 20)
+        said = self.say("sysupgrade --no-reboot /run/stick/old.bundle", 20)
         self.assertIn(f"rollback index {OLD} is below {FLASHED}, the lowest that U-Boot of this board starts", said)
         self.assertIn("state=committed", self.say("ota-slot status"))
         # Root puts it there all the same, and says that it is good.

@@ -193,6 +193,14 @@ class Services(unittest.TestCase):
         self.assertLess(data, guard)
         self.assertLess(guard, daemon)
 
+    def test_sysvinit_finds_the_links_of_all_start_scripts(self):
+        # It looks for S[0-9][0-9]* and K[0-9][0-9]*, and the number is taken for the link as it is written.
+        for path in sorted(ROOT.glob("recipes-ota/*/*.bb")):
+            for words in re.findall(r'^INITSCRIPT_PARAMS\S* = "(.*)"', path.read_text(), re.M):
+                first, *numbers = words.split()[:3]
+                with self.subTest(recipe=path.name):
+                    self.assertRegex(" ".join(numbers[: 2 if first == "defaults" else 1]), r"^\d\d( \d\d)?$")
+
 
 class Kas(unittest.TestCase):
     def test_every_file_has_the_form_that_kas_asks_for_and_includes_files_that_are_there(self):

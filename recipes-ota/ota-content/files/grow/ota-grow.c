@@ -152,8 +152,13 @@ static bool sectors_written(const struct disk *disk, uint64_t sector, const void
 /* What was written before is on the medium, and what the medium says is what was written. */
 static bool on_medium(const struct disk *disk, uint64_t sector, const void *expected, size_t bytes) {
     static uint8_t found[TABLE_BYTES];
-    return fdatasync(disk->file) == 0 && posix_fadvise(disk->file, (off_t)(sector * SECTOR), (off_t)bytes, POSIX_FADV_DONTNEED) == 0 &&
-           sectors_read(disk, sector, found, bytes) && memcmp(found, expected, bytes) == 0;
+    if (fdatasync(disk->file) != 0 || posix_fadvise(disk->file, (off_t)(sector * SECTOR), (off_t)bytes, POSIX_FADV_DONTNEED) != 0 ||
+        !sectors_read(disk, sector, found, bytes)) {
+        return false;
+    }
+    /* The reason that is said, unless one above was there first. */
+    errno = EIO;
+    return memcmp(found, expected, bytes) == 0;
 }
 
 /* ---- GPT ---- */
