@@ -40,8 +40,9 @@ WKS_SEARCH_PATH:append = ":${OTAMGR_REPOSITORY}/wic"
 # The kernel is in /boot of each slot, only what starts U-Boot and the boot script are outside.
 IMAGE_BOOT_FILES = "${OTA_BOOT_SCRIPTS} ${OTA_BOOT_FILES}"
 OTA_BOOT_SCRIPTS = "${@'ota-boot.itb ota-boot.itb;ota-boot2.itb' if d.getVar('OTA_VERIFIED_BOOT') == '1' else 'boot.scr'}"
-# No boot loader that wic would install: U-Boot is the machine's.
-WKS_FILE_DEPENDS_BOOTLOADERS = ""
+# No boot loader that wic would install: U-Boot is the machine's. OpenEmbedded lists them by architecture, so that an empty
+# WKS_FILE_DEPENDS_BOOTLOADERS would count for nothing.
+WKS_FILE_DEPENDS ?= "${WKS_FILE_DEPENDS_DEFAULT}"
 
 # What stays the same from one release to the next is not written again, as long as it stays at its place: blocks of 4 KiB, the same identifiers
 # and order of folders in each build (both slots of a device have them, too; nothing here mounts by them), each file where its name says, and no

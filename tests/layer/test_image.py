@@ -299,6 +299,20 @@ class Image(MetadataCase):
         for values in ({"OTA_ENABLE": "1"}, {"OTA_ENABLE": "1", "OTA_UBOOT_CONFIG": "1"}):
             self.assertEqual("", self.refused("qemux86-64", **values))
 
+    def test_no_boot_loader_is_built_that_the_layout_would_not_hold(self):
+        core = {
+            "WKS_FILE_DEPENDS_DEFAULT": "dosfstools-native",
+            "WKS_FILE_DEPENDS_BOOTLOADERS": "",
+            "WKS_FILE_DEPENDS_BOOTLOADERS:x86-64": "syslinux grub-efi",
+        }
+        d = self.image(
+            "qemux86-64", **core, OTA_ENABLE="1", OTA_UBOOT_CONFIG="1", OVERRIDES="x86-64:qemuall:qemux86-64"
+        )
+        # As image_types_wic.bbclass has it.
+        d.setVarFlag("WKS_FILE_DEPENDS", "_defaultval", "${WKS_FILE_DEPENDS_DEFAULT} ${WKS_FILE_DEPENDS_BOOTLOADERS}")
+        self.assertEqual("", d.getVar("__SKIPPED") or "")
+        self.assertEqual(["dosfstools-native"], d.getVar("WKS_FILE_DEPENDS").split())
+
     def test_core_image_minimal_is_left_alone_where_nobody_asked(self):
         for machine, values, expected in (
             ("qemuarm64", {}, True),
