@@ -299,6 +299,10 @@ class Image(MetadataCase):
         for values in ({"OTA_ENABLE": "1"}, {"OTA_ENABLE": "1", "OTA_UBOOT_CONFIG": "1"}):
             self.assertEqual("", self.refused("qemux86-64", **values))
 
+    def test_linux_takes_the_memory_of_a_pc_whose_u_boot_set_no_mtrr_for_it(self):
+        d = self.image("qemux86-64", OTA_ENABLE="1", OTA_UBOOT_CONFIG="1")
+        self.assertIn("disable_mtrr_trim", d.getVar("OTA_BOOTARGS").split())
+
     def test_no_boot_loader_is_built_that_the_layout_would_not_hold(self):
         core = {
             "WKS_FILE_DEPENDS_DEFAULT": "dosfstools-native",
