@@ -28,8 +28,9 @@ def tiny_zimage(text, hangs=False):
     return struct.pack(f"<{len(header) + len(code)}I", *header, *code)
 
 
-def tiny_bzimage(text, hangs=False):
-    """The same as a bzImage for a PC with its serial port at 0x3f8 and QEMU's isa-debug-exit; without that device it halts."""
+def tiny_bzimage(text, hangs=False, memory=0):
+    """The same as a bzImage for a PC with its serial port at 0x3f8 and QEMU's isa-debug-exit; without that device it halts. Its header says that it
+    unpacks itself into so many bytes of memory from 16 MiB on."""
     code = b""
     for character in (text + "\r\n").encode():
         code += b"\x66\xba\xfd\x03\xec\xa8\x20\x74\xfb"  # mov dx, 0x3fd; until the transmitter is empty: in al, dx; test al, 0x20; jz
@@ -45,4 +46,6 @@ def tiny_bzimage(text, hangs=False):
     struct.pack_into("<H", setup, 0x206, 0x020A)
     setup[0x211] = 1  # LOADED_HIGH
     struct.pack_into("<I", setup, 0x214, 0x100000)
+    if memory:
+        struct.pack_into("<QI", setup, 0x258, 0x1000000, memory)
     return bytes(setup) + code.ljust((len(code) + 15) // 16 * 16, b"\0")

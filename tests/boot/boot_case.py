@@ -89,7 +89,9 @@ class BootCase(unittest.TestCase):
         elif X86:
             # Without a display: this release hangs in about one start of thirty while the display's ROM runs.
             cls.board = {
-                "emulator": machine.emulator(built_uboot("x86"), ("qemu-system-x86_64", "-M", "pc", "-vga", "none"))
+                "emulator": machine.emulator(
+                    UBOOT or built_uboot("x86"), ("qemu-system-x86_64", "-M", "pc", "-cpu", "max", "-vga", "none")
+                )
             }
         elif ARM:
             cls.board = {"emulator": machine.emulator(UBOOT or machine.ARM_UBOOT, machine.ARM_BOARD)}
@@ -111,17 +113,22 @@ class BootCase(unittest.TestCase):
                 (tree / "boot").mkdir(parents=True)
                 if kernel:
                     (tree / "boot" / kernel_name).write_bytes(kernel)
-                if marked:
-                    (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
-                image = cls.folder / f"{name}-{marked}.ext4"
-                subprocess.run(
-                    ["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, image, "4M"], check=True, stdout=subprocess.DEVNULL
-                )
-                cls.slots[name, marked] = image
+                cls.prepare(name, tree, marked)
         build.make_disk(cls.base, cls.slots["a", True], cls.defaults | {"ota_slot": "a"}, cls.settings)
         if NATIVE:
             with open(cls.base, "r+b") as disk:
                 disk.truncate(CARD_MIB * build.MIB)
+
+    @classmethod
+    def prepare(cls, name, tree, marked):
+        """A file system that `put` knows by this name."""
+        if marked:
+            (tree / "boot/ota-slot-valid").write_text("txn=flashed\n")
+        image = cls.folder / f"{name}-{marked}.ext4"
+        subprocess.run(
+            ["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, image, "4M"], check=True, stdout=subprocess.DEVNULL
+        )
+        cls.slots[name, marked] = image
 
     @classmethod
     def tearDownClass(cls):
