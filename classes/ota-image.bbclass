@@ -312,4 +312,7 @@ QB_DEFAULT_KERNEL:qemuarm = "none"
 QB_DEFAULT_FSTYPE:qemux86-64 = "wic"
 QB_DEFAULT_BIOS:qemux86-64 = "u-boot.rom"
 QB_DEFAULT_KERNEL:qemux86-64 = "none"
+# The device tree of this U-Boot is of a PC with an i440FX: on a Q35, as OpenEmbedded has it, U-Boot takes the disk for that PC's ISA bridge.
+QB_CPU:qemux86-64 = "-cpu IvyBridge -machine pc,i8042=off"
+QB_CPU_KVM:qemux86-64 = "${QB_CPU}"
 IMAGE_FSTYPES:append:qemuall = " wic"

@@ -299,6 +299,14 @@ class Image(MetadataCase):
         for values in ({"OTA_ENABLE": "1"}, {"OTA_ENABLE": "1", "OTA_UBOOT_CONFIG": "1"}):
             self.assertEqual("", self.refused("qemux86-64", **values))
 
+    def test_runqemu_starts_the_pc_whose_disk_its_u_boot_finds(self):
+        core = {f"{name}:x86-64": "-cpu IvyBridge -machine q35,i8042=off" for name in ("QB_CPU", "QB_CPU_KVM")}
+        d = self.image(
+            "qemux86-64", **core, OTA_ENABLE="1", OTA_UBOOT_CONFIG="1", OVERRIDES="x86-64:qemuall:qemux86-64"
+        )
+        for name in ("QB_CPU", "QB_CPU_KVM"):
+            self.assertIn("-machine pc,", d.getVar(name))
+
     def test_linux_takes_the_memory_of_a_pc_whose_u_boot_set_no_mtrr_for_it(self):
         d = self.image("qemux86-64", OTA_ENABLE="1", OTA_UBOOT_CONFIG="1")
         self.assertIn("disable_mtrr_trim", d.getVar("OTA_BOOTARGS").split())
