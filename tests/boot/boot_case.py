@@ -72,6 +72,7 @@ class BootCase(unittest.TestCase):
 
     watchdog = ""  # U-Boot commands that start one
     origin = 0  # where the disk begins in its file, in bytes
+    further_files = ()  # names of files that are in /boot of each slot besides
 
     @classmethod
     def setUpClass(cls):
@@ -111,6 +112,8 @@ class BootCase(unittest.TestCase):
                 tree = cls.folder / "tree"
                 shutil.rmtree(tree, ignore_errors=True)
                 (tree / "boot").mkdir(parents=True)
+                for further in cls.further_files:
+                    (tree / "boot" / further).touch()
                 if kernel:
                     (tree / "boot" / kernel_name).write_bytes(kernel)
                 cls.prepare(name, tree, marked)

@@ -79,6 +79,10 @@ class PlainBoard(ModelBoard, BootCase):
             self.put(slot, name, marked)
 
 
+class ReadOnlyBoard(PlainBoard):
+    further_files = ("ota-read-only",)
+
+
 class VerifiedBoard(ModelBoard, VerifiedCase):
     contents = boot_model.VERIFIED
     # Not the script's last words: its other copy must not do more.
@@ -128,6 +132,7 @@ class FloorBoard(VerifiedBoard, RpmbCase):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, help="so many states, drawn at random, instead of all")
+    parser.add_argument("--read-only", action="store_true", help="a board whose systems have a read-only root")
     parser.add_argument("--verified", action="store_true", help="a board with verified boot; its U-Boot is built first")
     parser.add_argument(
         "--floor", action="store_true", help="one whose eMMC has an RPMB besides; QEMU 11 is downloaded"
@@ -137,7 +142,8 @@ def main():
     )
     parser.add_argument("--seed", type=int, default=int(time.time()), help="makes the same sample again")
     arguments = parser.parse_args()
-    kind = FloorBoard if arguments.floor else VerifiedBoard if arguments.verified else PlainBoard
+    kinds = ((arguments.floor, FloorBoard), (arguments.verified, VerifiedBoard), (arguments.read_only, ReadOnlyBoard))
+    kind = next((board for asked, board in kinds if asked), PlainBoard)
     states = list(boot_model.states(kind.contents))
     if arguments.having:
         states = [state for state in states if arguments.having in (state.a, state.b)]

@@ -102,6 +102,8 @@ class RpmbCase(VerifiedCase):
             on_line=listen,
             memory_mib=512,
             cpus=1,
+            # Without anything that wakes it up, the main loop of QEMU 11 oversees now and then for minutes that the guest has reset itself.
+            network=True,
             **self.board,
         ) as board:
             threading.Thread(target=say_yes, daemon=True).start()
