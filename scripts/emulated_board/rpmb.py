@@ -31,12 +31,10 @@ def options(cache, parts):
 
 def make_card(disk, out):
     """An eMMC as it comes from the factory, with this disk."""
-    with open(disk, "rb") as source, open(out, "wb") as card:
-        card.seek(BYTES)
-        while block := source.read(1 << 20):
-            card.seek(len(block), 1) if block.count(0) == len(block) else card.write(block)
+    with open(out, "wb") as card:
         # The size of its user area is a power of two.
         card.truncate(BYTES + emmc.USER_BYTES)
+    build.write_at(out, disk, BYTES)
 
 
 class Builder(emmc.Builder):

@@ -59,7 +59,7 @@ class Floor(unittest.TestCase):
 
     def reboots(self, slot):
         self.board.type("\nreboot\n")
-        self.board.wait(rf"^BOARD slot={slot} ", STEP, fail="NO BOOTABLE SLOT")
+        self.board.wait(rf"^BOARD slot={slot} ", STEP, fail=rf"NO BOOTABLE SLOT|^BOARD slot=[^{slot}]")
         self.board.wait("control:socket=", STEP)
 
     def test_the_floor_of_a_board_from_the_factory_to_a_permit_that_goes_back(self):
