@@ -39,6 +39,9 @@ OFFSET_FROM_ELSEWHERE = (
     "ENV_OFFSET_RELATIVE_END",
     "ENV_OFFSET_REDUND_RELATIVE_END",
 )
+# What the driver of a file system does not bring itself: that of squashfs knows gzip, and Zstandard where something else asks for it.
+# The tests of EFI, which nobody runs on a device, make room for it: the ROM of qemux86-64 is full.
+FORMAT_NEEDS = {"squashfs": ("CONFIG_ZSTD=y", "# CONFIG_CMD_BOOTEFI_SELFTEST is not set")}
 COMMANDS = ("SETEXPR", "ITEST", "PART", "FS_GENERIC")
 SCRIPT_COMMANDS = ("IMPORTENV", "EXPORTENV", "MEMORY")
 
@@ -189,7 +192,8 @@ def fragment(settings, known=None):
         if '"' in command or "\\" in command:
             raise layout.SettingError("OTA_UBOOT_BOOTCOMMAND: expected neither quotes nor backslashes, found one")
         lines += ["CONFIG_USE_BOOTCOMMAND=y", f'CONFIG_BOOTCOMMAND="{command}"']
-    lines += [f"CONFIG_FS_{word.upper()}=y" for word in (settings.getVar("OTA_BOOT_FORMATS") or "").split()]
+    for word in (settings.getVar("OTA_BOOT_FORMATS") or "").split():
+        lines += [f"CONFIG_FS_{word.upper()}=y", *FORMAT_NEEDS.get(word, ())]
     if layout_.store == "script":
         if layout.verified_boot(settings) == "1":
             # Whatever U-Boot loaded by itself could steer it before anything signed runs.

@@ -297,6 +297,15 @@ class Layout(MetadataCase):
             self.assertIn("CONFIG_ARM=y\n", found)
             self.assertIn("CONFIG_ENV_OFFSET=0x600000\n", found)
 
+    def test_a_u_boot_for_squashfs_reads_what_zstandard_compressed(self):
+        for formats, expected in (("squashfs", True), ("squashfs erofs", True), ("erofs", False), ("", False)):
+            with self.subTest(formats=formats):
+                text = otamgr.uboot.fragment(self.settings(OTA_BOOT_FORMATS=formats))
+                lines = ("CONFIG_FS_SQUASHFS=y", "CONFIG_ZSTD=y", "# CONFIG_CMD_BOOTEFI_SELFTEST is not set")
+                self.assertEqual([expected] * 3, [line in text.splitlines() for line in lines])
+                # A release that does not know them has not set them.
+                self.assertEqual([], otamgr.uboot.fragment_problems("\n".join(lines[:2]), ["\n".join(lines)]))
+
     def test_u_boot_numbers_an_mmc_device_otherwise_than_linux_where_it_is_said(self):
         d, _ = self.u_boot("some-board", self.NEW, OTA_ENV_DEVICE="/dev/mmcblk2", OTA_ENV_MMC="0")
         self.assertIn("CONFIG_ENV_MMC_DEVICE_INDEX=0\n", otamgr.uboot.fragment(d, set(self.NEW.split())))
