@@ -161,6 +161,11 @@ def _type_problems(settings):
                 f'OTA_UPDATE_TYPE = "{kind}": U-Boot has to read the kernel from it; if yours can, or is built here, set OTA_BOOT_FORMATS = "{base}" where '
                 "U-Boot's recipe sees it, too (local.conf, machine, distro)"
             )
+        if kind == "squashfs-xz" and settings.getVar("OTA_VERIFIED_BOOT") != "1":
+            found.append(
+                'OTA_UPDATE_TYPE = "squashfs-xz": U-Boot, which has to read the kernel from it, knows gzip and Zstandard only: take squashfs or '
+                "squashfs-zst"
+            )
         if not settings.getVar("OTA_BUNDLE_NAME"):
             found.append(
                 f'OTA_UPDATE_TYPE = "{kind}" carries no checksums, so devices take it in a signed bundle only: IMAGE_CLASSES += "ota-bundle"'

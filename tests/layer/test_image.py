@@ -171,6 +171,9 @@ class Image(MetadataCase):
             self.assertIn('IMAGE_FEATURES += "read-only-rootfs"', self.refused(**{**good, "IMAGE_FEATURES": ""}))
             self.assertIn(f'OTA_BOOT_FORMATS = "{base}"', self.refused(**{**good, "OTA_BOOT_FORMATS": ""}))
             self.assertIn('IMAGE_CLASSES += "ota-bundle"', self.refused(**{**good, "OTA_BUNDLE_NAME": ""}))
+        xz = {**good, "OTA_UPDATE_TYPE": "squashfs-xz", "OTA_BOOT_FORMATS": "squashfs"}
+        self.assertIn("knows gzip and Zstandard only", self.refused(**xz))
+        self.assertNotIn("knows gzip", self.refused(**xz, OTA_VERIFIED_BOOT="1"))
         self.assertIn(
             'OTA_BOOT_FORMATS: expected words of squashfs, erofs, found "ubifs"', self.refused(OTA_BOOT_FORMATS="ubifs")
         )
