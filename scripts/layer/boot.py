@@ -77,7 +77,8 @@ def without(system, paths):
     if not found:
         raise Failure(f"a broken update cannot be made: expected one of {' '.join(paths)} in the image, found none")
     for path in found:
-        (root / path).unlink()
+        # The same one, where folders are merged below usr.
+        (root / path).unlink(missing_ok=True)
     subprocess.run(pack, check=True, capture_output=True)
     shutil.rmtree(root)
 

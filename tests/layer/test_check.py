@@ -171,6 +171,11 @@ class Broken(unittest.TestCase):
         self.run_tool("tar", "-C", self.root, "-cf", self.image, ".")
         self.left("tar", "-tf")
 
+    def test_a_file_that_merged_folders_show_twice(self):
+        (self.root / "lib64").symlink_to("lib")
+        self.run_tool("mksquashfs", self.root, self.image, "-quiet", "-no-progress")
+        self.left("unsquashfs", "-l")
+
     def test_an_image_without_the_file_is_no_broken_update(self):
         self.run_tool("tar", "-C", self.root, "-cf", self.image, ".")
         with self.assertRaisesRegex(boot.Failure, "expected one of lib64/loader in the image, found none"):
