@@ -159,7 +159,14 @@ class RpmbFloor(RpmbCase):
             for at in range(len(image) - BLOCK)
             if image[at : at + 4] == (6).to_bytes(4, "big") and higher[at : at + 4] == (8).to_bytes(4, "big")
         ]
-        self.fill("b", image[:at] + higher[at : at + 4] + image[at + 4 :])
+        changed = image[:at] + higher[at : at + 4] + image[at + 4 :]
+        file = self.folder / "checked"
+        file.write_bytes(image)
+        self.assertEqual(6, verified.check(file, self.parts.control)["rollback-index"])
+        file.write_bytes(changed)
+        with self.assertRaisesRegex(verified.VerifiedError, "not signed by a key"):
+            verified.check(file, self.parts.control)
+        self.fill("b", changed)
         self.setenv(ota_slot="b")
         self.boot("KERNEL OF SLOT A")
         self.assertEqual("slot-b-signature-refused", self.environment()["ota_failed_why"])
