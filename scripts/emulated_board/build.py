@@ -777,7 +777,8 @@ def make_root_read_only(tree):
     (tree / "boot/ota-slot-valid").write_text("txn=image\n")
     real = tree / "usr/lib/otamgr/real/init"
     real.parent.mkdir()
-    real.symlink_to("/bin/busybox")
+    # busybox or systemd, as it would find it from /sbin.
+    real.symlink_to(os.path.normpath(os.path.join("/sbin", os.readlink(tree / "sbin/init"))))
     (tree / "sbin/init").unlink()
     (tree / "sbin/init").symlink_to("/usr/lib/otamgr/ota-preinit")
     (tree / "etc/otamgr/sysupgrade.conf").write_text("REQUIRE_SIGNATURE=no\nBOOT_FORMATS=squashfs,erofs\n")

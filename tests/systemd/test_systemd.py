@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The layer's units under a real systemd: the emulated board boots what the recipes install, with a daemon that is not root."""
 
+import os
 import re
 import sys
 import unittest
@@ -10,6 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from emulated_board import build, machine, scenario, show, systemd_board
 
+# ext4: of systems with a read-only root.
+READ_ONLY = os.environ.get("OTA_TEST_READ_ONLY")
 # systemd-analyze counts from 0 to 10.
 EXPOSURE = 2.5
 # Seconds that a step may take before the board counts as lost; a slow machine takes long, and is no fault.
@@ -24,7 +27,7 @@ TRIED = {
     "read the boot environment": ("fw_printenv ota_slot", True, False),
     "write the boot environment": ("fw_setenv tried && fw_printenv ota_slot", True, False),
     "write /etc": (": >/etc/tried && rm /etc/tried", True, False),
-    "write /usr": (": >/usr/tried && rm /usr/tried", True, False),
+    "write /usr": (": >/usr/tried && rm /usr/tried", not READ_ONLY, False),
     "write /run": (": >/run/tried && rm /run/tried", True, False),
     "write what sysupgrade keeps": (": >/data/otamgr/tried && rm /data/otamgr/tried", True, False),
     "write the journal of updates": (": >>/data/otamgr/journal", True, False),
@@ -87,15 +90,28 @@ class Board(machine.Board):
         return pid
 
 
+def unhealthy_with_probes(tree):
+    with_probes(tree)
+    check = tree / "etc/otamgr/health.d/60-never"
+    check.write_text('#!/bin/sh\necho "slot $OTA_SLOT is not well"\nexit 1\n')
+    check.chmod(0o755)
+    scenario.short_trial(tree)
+
+
 def setUpModule():
-    global board, publisher, update, disk
+    global board, publisher, update, unhealthy, disk
     screen = show.Show()
     parts = systemd_board.Builder(screen)
+    name = f"systemd-{READ_ONLY}" if READ_ONLY else "systemd"
     old, new = (
-        parts.with_systemd(f"{number}.0", f"systemd-{number}.0", with_probes, [Path(__file__)], flashed=number == 1)
+        parts.with_systemd(
+            f"{number}.0", f"{name}-{number}.0", with_probes, [Path(__file__)], flashed=number == 1, read_only=READ_ONLY
+        )
         for number in (1, 2)
     )
-    update = parts.image("hub_update-systemd", new)
+    update = parts.image(f"hub_update-{name}", new)
+    bad = parts.with_systemd("3.0", f"{name}-3.0", unhealthy_with_probes, [Path(__file__)], read_only=READ_ONLY)
+    unhealthy = parts.image(f"hub_update-{name}-unhealthy", bad)
     publisher = scenario.Publisher(build.BUILD / "publish-systemd")
     disk = build.BUILD / "disk-systemd.img"
     build.make_disk(
@@ -227,6 +243,33 @@ class Updated(Booted):
 
     def test_no_unit_of_the_new_system_failed_and_nothing_was_refused(self):
         self.nothing_failed()
+
+    def test_its_header_is_in_its_etc(self):
+        self.assertEqual(self.header.decode(), board.say("cat /etc/ota_type_5.hdr"))
+        etc = [line.split()[2] for line in board.say("cat /proc/mounts").splitlines() if line.split()[1] == "/etc"]
+        self.assertEqual(["overlay"] if READ_ONLY else [], etc)
+
+
+class UpdatedInVain(Booted):
+    """Hubby offers one that is not healthy. It comes after Updated, as its name does."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.committed = board.say("cat /etc/ota_type_5.hdr")
+        publisher.publish("3.0", unhealthy)
+        board.wait("OTA: trial of slot a", STEP, fail="NO BOOTABLE SLOT|ota_upgrade_failed")
+        board.wait("OTA: trial of slot a .* has no boots left, back to slot b", STEP, fail="NO BOOTABLE SLOT")
+        cls.after = board.wait(scenario.BOOTED, STEP, fail=scenario.DANGER)
+        board.wait("control:socket=", STEP)
+
+    def test_the_committed_system_runs_again_with_its_header(self):
+        self.assertEqual(("b", "2.0"), self.after.group(1, 2))
+        self.assertEqual(self.committed, board.say("cat /etc/ota_type_5.hdr"))
+
+    def test_it_says_why(self):
+        said = board.say("ota-why || :")
+        self.assertIn("was rolled back to slot b", said)
+        self.assertIn("is not well", said)
 
 
 if __name__ == "__main__":
