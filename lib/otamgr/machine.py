@@ -163,8 +163,8 @@ def _type_problems(settings):
             )
         if kind == "squashfs-xz" and settings.getVar("OTA_VERIFIED_BOOT") != "1":
             found.append(
-                'OTA_UPDATE_TYPE = "squashfs-xz": U-Boot, which has to read the kernel from it, knows gzip and Zstandard only: take squashfs or '
-                "squashfs-zst"
+                'OTA_UPDATE_TYPE = "squashfs-xz": U-Boot, which has to read the kernel from it, knows gzip and Zstandard only: '
+                "take squashfs or squashfs-zst"
             )
         if not settings.getVar("OTA_BUNDLE_NAME"):
             found.append(

@@ -148,8 +148,8 @@ def _node(name, file, algorithm, **properties):
 
 
 def _fit(nodes, configuration, key, out, control=None, numbers=()):
-    """A FIT of these nodes. With `control`, the public keys go into that device tree, as keys that must have signed. numbers: (name, value) of
-    further properties of the configuration, signed with it."""
+    """A FIT of these nodes. With `control`, the public keys go into that device tree, as keys that must have signed.
+    numbers: (name, value) of further properties of the configuration, signed with it."""
     algorithm = f"sha256,rsa{_bits(key)}"
     with tempfile.TemporaryDirectory() as folder, _key_words(key) as words:
         source = Path(folder) / "fit.its"
@@ -425,7 +425,8 @@ FLOOR_MAGIC = b"OTAF"
 
 
 def make_floor_key(path):
-    """The key of one device's RPMB, which the device is given once and nobody else ever has: 32 bytes, and as PATH.frame what the device takes."""
+    """The key of one device's RPMB, which the device is given once and nobody else ever has: 32 bytes,
+    and as PATH.frame what the device takes."""
     key = secrets.token_bytes(FRAME_KEY_BYTES)
     for name, content in ((path, key), (f"{path}.frame", _FRAME.pack(key, b"", b"", 0, 0, 0, 0, _PROGRAM_KEY))):
         with open(name, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:

@@ -395,7 +395,7 @@ class VerifiedBoot:
         }
 
     def slot_image(self, file_system, out):
-        kernel = self.kernel or next((ROOT_ARM64 / "boot").glob("vmlinuz-*"))
+        (kernel,) = [self.kernel] if self.kernel else (ROOT_ARM64 / "boot").glob("vmlinuz-*")
         verified.make_slot_image(
             file_system,
             kernel,
