@@ -14,12 +14,13 @@ final class Daemon implements AutoCloseable {
     private static final int PATIENCE_SECONDS = 60;
 
     private final Process process;
+    private final Thread reader;
     private final List<String> lines = new ArrayList<>();
     private boolean ended;
 
     Daemon(ProcessBuilder builder) throws IOException {
         process = builder.redirectErrorStream(true).start();
-        Thread reader = new Thread(this::read, "daemon-log");
+        reader = new Thread(this::read, "daemon-log");
         reader.setDaemon(true);
         reader.start();
     }
@@ -93,9 +94,14 @@ final class Daemon implements AutoCloseable {
         return waitFor();
     }
 
+    /** Waits for the end, and until all that was said by then is in the log. */
     int waitFor() throws InterruptedException {
         if (!process.waitFor(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
             throw new AssertionError("expected the daemon to end, found it running: " + String.join("\n", log()));
+        }
+        reader.join(TimeUnit.SECONDS.toMillis(PATIENCE_SECONDS));
+        if (reader.isAlive()) {
+            throw new AssertionError("expected the end of the daemon's log, found " + String.join("\n", log()));
         }
         return process.exitValue();
     }
