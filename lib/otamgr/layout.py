@@ -8,6 +8,7 @@ import hashlib
 import re
 import struct
 import uuid
+from typing import NamedTuple
 
 from . import verified
 
@@ -156,11 +157,67 @@ def raw_problems(settings, size_of):
     return found
 
 
+class BootPlaces(NamedTuple):
+    """Two places of the disk at which the ROM looks for the boot loader, one after the other; in bytes."""
+
+    first: int
+    second: int
+    bytes: int  # that are free at each
+
+    def conf(self, device):
+        """The target of the image boot-loader."""
+        return (
+            f"PLACE_DEVICE={device}\nPLACE_FIRST={self.first}\nPLACE_SECOND={self.second}\nPLACE_BYTES={self.bytes}\n"
+        )
+
+
+def boot_places(settings):
+    """OTA_BOOT_LOADER_PLACES, or None."""
+    words = _text(settings, "OTA_BOOT_LOADER_PLACES").split()
+    if not words:
+        return None
+    places = [int(word, 16) if re.fullmatch(r"0x[0-9a-fA-F]{1,10}", word) else 0 for word in words]
+    if len(places) != 2 or 0 in places or any(place % SECTOR for place in places) or places[0] == places[1]:
+        raise SettingError(
+            f"OTA_BOOT_LOADER_PLACES: expected two different offsets such as 0x8000 0x400000, multiples of {SECTOR}, in the order in which "
+            f'the ROM tries them, found "{" ".join(words)}"'
+        )
+    layout = Layout(settings)
+    others = (offset for _, offset in raw_files(settings))
+    starts = {layout.boot_start, *layout.env_offsets, *others, *places}
+    free = [min((start for start in starts if start > place), default=place) - place for place in places]
+    return BootPlaces(*places, min(free))
+
+
+def _place_problems(settings):
+    places, file = boot_places(settings), _text(settings, "OTA_BOOT_LOADER")
+    if not places:
+        return []
+    found = []
+    if not file:
+        found.append("expected the file that lies there in OTA_BOOT_LOADER, found nothing")
+    missing = [place for place in places[:2] if (file, place) not in raw_files(settings)]
+    if file and missing:
+        found.append(
+            "a device that is flashed needs the boot loader at both places: expected "
+            f"{' and '.join(f'{file}@{place:#x}' for place in missing)} in OTA_BOOT_RAW, too"
+        )
+    device, disk = _text(settings, "OTA_BOOT_LOADER_DEVICE"), _text(settings, "OTA_ENV_DEVICE")
+    if device != disk:
+        found.append(f"they are on the disk that is flashed, {disk}; OTA_BOOT_LOADER_DEVICE says {device}")
+    return [f"OTA_BOOT_LOADER_PLACES: {problem}" for problem in found]
+
+
 def problems(settings):
     """What is wrong with the settings, as sentences."""
     try:
         # How large they are is known when they are built.
-        return [*Layout(settings).problems(), *raw_problems(settings, lambda file: 1), *_verified_problems(settings)]
+        return [
+            *Layout(settings).problems(),
+            *raw_problems(settings, lambda file: 1),
+            *_place_problems(settings),
+            *_verified_problems(settings),
+        ]
     except SettingError as e:
         return [str(e)]
 

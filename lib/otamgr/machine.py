@@ -90,7 +90,10 @@ def _boot_loader_problems(settings, machine):
     file, found = settings.getVar("OTA_BOOT_LOADER"), []
     if len(file.split()) != 1 or "," in file:
         found.append(f'expected the name of one file of the deploy folder, found "{file}"')
-    if not re.fullmatch(r"/dev/mmcblk[0-9]+", device):
+    if (settings.getVar("OTA_BOOT_LOADER_PLACES") or "").strip():
+        # Judged with the layout of the disk, and with the configuration of U-Boot.
+        pass
+    elif not re.fullmatch(r"/dev/mmcblk[0-9]+", device):
         found.append(f'OTA_BOOT_LOADER_DEVICE: expected an eMMC, such as /dev/mmcblk0, found "{device}"')
     elif re.fullmatch(device + "boot[01]", environment):
         found.append(

@@ -45,6 +45,15 @@ FORMAT_NEEDS = {"squashfs": ("CONFIG_ZSTD=y", "# CONFIG_CMD_BOOTEFI_SELFTEST is 
 COMMANDS = ("SETEXPR", "ITEST", "PART", "FS_GENERIC")
 SCRIPT_COMMANDS = ("IMPORTENV", "EXPORTENV", "MEMORY")
 
+# SPL of these loads U-Boot from the copy that it was started from itself: it asks the ROM, or reads the ROM's log and the fuses.
+SPL_KNOWS_ITS_PLACE = (
+    "IMX8MN",
+    "IMX8MP",
+    "SPL_BOOTROM_SUPPORT",
+    "SPL_LOAD_IMX_CONTAINER",
+    "SECONDARY_BOOT_RUNTIME_DETECTION",
+)
+
 # How much SPL may read from the sector that it is configured for. Larger than the U-Boot of any board that was looked at.
 LOADED_BY_SPL = 4 * MIB
 
@@ -294,6 +303,36 @@ def area_problems(settings, config):
     return found
 
 
+def place_problems(settings, config):
+    """Why a second copy of what the ROM reads would not be a whole boot loader, as sentences."""
+    places = layout.boot_places(settings)
+    if not places:
+        return []
+    why = None
+    if config.on("ARCH_SUNXI"):
+        why = (
+            "the second copy of SPL loads U-Boot from 120 KiB behind the place of the first one's, where that one still lies "
+            "(spl_mmc_get_uboot_raw_sector of mach-sunxi)"
+        )
+    elif (
+        config.on("SPL")
+        and config.on("SYS_MMCSD_RAW_MODE_U_BOOT_USE_SECTOR")
+        and not any(config.on(symbol) for symbol in SPL_KNOWS_ITS_PLACE)
+    ):
+        sector = config.text("SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR")
+        why = (
+            f"each copy of SPL loads the same U-Boot (SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR={sector}), of which there is one"
+        )
+    return (
+        [
+            f"OTA_BOOT_LOADER_PLACES: {why}; a power cut while that is written would leave none, so such a boot loader is written when the device "
+            "is flashed, and never by an update"
+        ]
+        if why
+        else []
+    )
+
+
 def problems(settings, config_text, fragments=()):
     """Where the configuration that U-Boot was built with disagrees with the settings, as sentences. Every line of the fragments must be in it."""
     layout_, config = layout.Layout(settings), Config(config_text)
@@ -330,6 +369,7 @@ def problems(settings, config_text, fragments=()):
         if (settings.getVar("OTA_RAW_AREAS_CHECKED") or "").strip() != "1":
             found += area_problems(settings, config)
         found += _partition_problems(settings, config)
+    found += place_problems(settings, config)
     for symbol, setting, wanted in places:
         if config.number(symbol) != wanted:
             found.append(

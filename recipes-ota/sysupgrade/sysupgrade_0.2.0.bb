@@ -32,6 +32,7 @@ SRC_URI = "\
     file://fw-env-config.awk \
     file://boot-state.sh \
     file://overlay.sh \
+    file://boot-places.sh \
     file://images.sh \
     file://new-images.sh \
     file://ota-preinit \

@@ -3,8 +3,11 @@
 
 import sys
 
-from emulated_board import build, emmc, machine, scenario, show
+from emulated_board import boot_places, build, emmc, machine, scenario, show
 from otamgr import options
+
+# Boards of another kind, by what asks for them.
+SPECIAL = {"emmc": emmc, "boot_places": boot_places}
 
 
 def main():
@@ -12,7 +15,7 @@ def main():
     parser = options.Parser(
         prog="scripts/demo",
         description="Builds an emulated A/B board, boots slot a, publishes version 2.0 and watches the board update itself to slot b.",
-        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n  scripts/demo --images --fault panic\n  scripts/demo --read-only squashfs\n  scripts/demo --emmc\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
+        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n  scripts/demo --images --fault panic\n  scripts/demo --read-only squashfs\n  scripts/demo --emmc\n  scripts/demo --boot-places\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
     )
     parser.add_argument("--fault", choices=scenario.FAULTS, help="something goes wrong with the update (see below)")
     parser.add_argument(
@@ -50,21 +53,32 @@ def main():
         "which is started from the other boot partition once the update is committed",
     )
     parser.add_argument(
+        "--boot-places",
+        action="store_true",
+        help="the boot loader lies at two places of the disk, which the ROM tries one after the other, and the bundle brings another one, which is "
+        "written to the second place, and to the first one once the update is committed",
+    )
+    parser.add_argument(
         "--record", action="store_true", help="keep every write of the disk, for scripts/powercut --reuse"
     )
     arguments = parser.parse_args()
     if arguments.images and (arguments.read_only or arguments.verified or arguments.root):
         parser.error("expected --images without --read-only, --verified and --root")
-    if arguments.emmc and (arguments.read_only or arguments.verified or arguments.images or arguments.bundle):
-        parser.error("expected --emmc without --read-only, --verified, --images and --bundle (it is one)")
+    special = {name: module for name, module in SPECIAL.items() if getattr(arguments, name)}
+    others = arguments.read_only or arguments.verified or arguments.images or arguments.bundle
+    if len(special) > 1 or (special and others):
+        parser.error(
+            "expected --emmc or --boot-places alone, without --read-only, --verified, --images and --bundle (it is one)"
+        )
 
     screen = show.Show()
     try:
         kind = arguments.read_only or ("squashfs" if arguments.verified else None)
-        board = f"{arguments.fault or 'good'}{'-verified' if arguments.verified else ''}{'-' + kind if kind else ''}{'-images' if arguments.images else ''}{'-emmc' if arguments.emmc else ''}"
+        board = f"{arguments.fault or 'good'}{'-verified' if arguments.verified else ''}{'-' + kind if kind else ''}{'-images' if arguments.images else ''}{''.join(f'-{module.Builder.KIND}' for module in special.values())}"
         log = build.BUILD / f"disk-{board}.writes" if arguments.record else None
-        if arguments.emmc:
-            chosen = emmc.Scenario(screen, arguments.fault, write_log=log, as_root=arguments.root)
+        if special:
+            (module,) = special.values()
+            chosen = module.Scenario(screen, arguments.fault, write_log=log, as_root=arguments.root)
         else:
             chosen = scenario.Scenario(
                 screen,

@@ -206,8 +206,10 @@ def program(cache):
     return build.compiled(cache, "ota-boot-partition", [source], build.BUILD / "ota-boot-partition")
 
 
-class Builder(scenario.Builder):
+class Builder(scenario.SpecialBuilder):
     """Systems for a board with an eMMC, which take a boot loader with updates."""
+
+    KIND = "emmc"
 
     def __init__(self, show, as_root=False):
         super().__init__(show, as_root)
@@ -228,18 +230,10 @@ class Builder(scenario.Builder):
         shutil.copytree(build.ROOT_ARM64 / "bin", self.mmc_root / "bin", dirs_exist_ok=True, symlinks=True)
         build.build_initramfs(self.mmc_release, out, root=self.mmc_root, modules=MODULES)
 
-    def rootfs(self, version, name, spoil=None, spoiled_by=(), **options):
-        def change(tree):
-            self._change(tree)
-            if spoil:
-                spoil(tree)
+    def made_of(self):
+        return [Path(__file__), self._program, self._mmc_initramfs]
 
-        # The name is what the cache knows it by.
-        change.__name__ = f"for_emmc_{spoil.__name__ if spoil else 'good'}"
-        files = [Path(__file__), self._program, self._mmc_initramfs, *spoiled_by]
-        return super().rootfs(version, f"{name}-emmc", change, spoiled_by=files, **options)
-
-    def _change(self, tree):
+    def change(self, tree):
         shutil.copy(self.mmc_root / f"boot/vmlinuz-{self.mmc_release}", tree / "boot/Image")
         shutil.copy(self._mmc_initramfs, tree / "boot/initrd")
         shutil.rmtree(tree / "lib/modules")
@@ -251,19 +245,11 @@ class Builder(scenario.Builder):
         (tree / "etc/otamgr/images.d/boot-loader.conf").write_text("BOOT_DEVICE=/dev/mmcblk0\n")
 
 
-class Scenario(scenario.Scenario):
+class Scenario(scenario.SpecialScenario):
     """scripts/demo --emmc: the update brings a system and a boot loader."""
 
     NEW = "2099.02"
-
-    def __init__(self, show, fault_name=None, write_log=None, as_root=False):
-        super().__init__(show, fault_name, write_log, as_bundle=True, as_root=as_root)
-        self._board = f"{self._board}-emmc"
-        self._log = self._log.with_name(f"{self._board}.console")
-        self._log.unlink(missing_ok=True)
-
-    def _new_builder(self):
-        return Builder(self._show, self._as_root)
+    BUILDER = Builder
 
     def boot_loader(self, is_new):
         """That of the flashed board, or of the update."""
@@ -290,13 +276,7 @@ class Scenario(scenario.Scenario):
     def _good(self, board, disk, publisher):
         after = super()._good(board, disk, publisher)
         board.wait(r"image boot-loader: .*mmcblk0boot1", scenario.COMMIT)
-        self._show.step("Reset once more: the ROM reads the other boot partition")
-        board.type("\nreboot\n")
-        board.wait(f"^U-Boot {self.NEW}", scenario.BOOT)
-        again = self._booted(board, "2.0")
-        if again[1] != after[1]:
-            raise RuntimeError(f"expected slot {after[1]} after one more reset, found {again[1]}")
-        return again
+        return self._started_by(board, self.NEW, "the ROM reads the other boot partition", after[1])
 
     def _from_outside(self, disk, updated, result):
         used = self._card.boot_partition()

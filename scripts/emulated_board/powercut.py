@@ -118,7 +118,7 @@ class Recording:
 
     def boot(self, replay, disk, slot):
         """Boots a copy of the disk after a cut; what is wrong, or None."""
-        return boot(disk, slot, self.grows, self.kind)
+        return boot(disk, slot, self.grows, lambda image: self.kind.machine())
 
 
 def file_hashes(image):
@@ -325,13 +325,13 @@ def examine(recording, cuts, to_boot, seed, disk, done):
     return count
 
 
-def boot(disk, slot, grows, kind):
-    """Boots a copy of a disk up to userland; what is wrong, or None."""
+def boot(disk, slot, grows, options):
+    """Boots a copy of a disk up to userland, on a machine with these options for that copy; what is wrong, or None."""
     image, log = Path(f"{disk}.boot"), Path(f"{disk}.console")
     log.unlink(missing_ok=True)
     build.run("cp", "--sparse=always", disk, image)
     try:
-        with machine.Machine(image, log, network=True, skip_autoboot_delay=True, cpus=1, **kind.machine()) as board:
+        with machine.Machine(image, log, network=True, skip_autoboot_delay=True, cpus=1, **options(image)) as board:
             found = board.wait(scenario.BOOTED, 180)
         if grows and (problem := not_grown(image)):
             return problem
@@ -512,6 +512,12 @@ def record_boot_loader(*arguments):
     return emmc_cuts.record(*arguments)
 
 
+def record_boot_places(*arguments):
+    from emulated_board import boot_places  # it builds on this module
+
+    return boot_places.record(*arguments)
+
+
 # name: what is recorded, how, the share of the cases
 RECORDINGS = {
     "update": ("an update and its commit", functools.partial(record, None), 5),
@@ -520,9 +526,10 @@ RECORDINGS = {
     "stream": ("an update that is streamed, and its commit", record_stream, 4),
     "images": ("an update with images beside the root file system, and its commit", record_images, 2),
     "boot-loader": ("an update that brings a boot loader, on an eMMC", record_boot_loader, 3),
+    "boot-places": ("an update that brings a boot loader for two places of the disk", record_boot_places, 3),
 }
 # Not among those that are taken when nothing is named.
-ASKED_FOR = ("boot-loader",)
+ASKED_FOR = ("boot-loader", "boot-places")
 
 
 def main():
@@ -550,7 +557,7 @@ def main():
         "--of",
         choices=RECORDINGS,
         action="append",
-        help="only cuts of this; may be given again (default: all but boot-loader, for which QEMU 11 is downloaded)",
+        help="only cuts of this; may be given again (default: all but boot-loader, for which QEMU 11 is downloaded, and boot-places)",
     )
     parser.add_argument(
         "--reuse",

@@ -317,6 +317,31 @@ class Builder:
         )
 
 
+class SpecialBuilder(Builder):
+    """Systems for boards of another kind: each is changed, and goes by the name of its kind."""
+
+    KIND = ""
+
+    def change(self, tree):
+        """What is other in the files of each system."""
+
+    def made_of(self):
+        """What that is made of, to know when it is made again."""
+        return []
+
+    def rootfs(self, version, name, spoil=None, spoiled_by=(), **options):
+        def change(tree):
+            self.change(tree)
+            if spoil:
+                spoil(tree)
+
+        # The name is what the cache knows it by.
+        change.__name__ = f"for_{self.KIND}_{spoil.__name__ if spoil else 'good'}"
+        return super().rootfs(
+            version, f"{name}-{self.KIND}", change, spoiled_by=[*self.made_of(), *spoiled_by], **options
+        )
+
+
 def recorded_with(rootfs):
     """What makes a recording one of these root file systems and of the present boot script."""
     script = build.layer.fill(build.layer.RECIPES / "u-boot/files/boot.cmd.in", build.SETTINGS)
@@ -632,3 +657,28 @@ class Scenario:
             if first[1] != "a":
                 raise RuntimeError(f"expected slot a after the power cut, found {first[1]}")
             return self._good(again, disk, publisher)
+
+
+class SpecialScenario(Scenario):
+    """A scenario of a board of another kind, whose files go by its name. What it flashes and looks at is its own."""
+
+    BUILDER = SpecialBuilder
+
+    def __init__(self, show, fault_name=None, write_log=None, as_root=False):
+        super().__init__(show, fault_name, write_log, as_bundle=True, as_root=as_root)
+        self._board = f"{self._board}-{self.BUILDER.KIND}"
+        self._log = self._log.with_name(f"{self._board}.console")
+        self._log.unlink(missing_ok=True)
+
+    def _new_builder(self):
+        return self.BUILDER(self._show, self._as_root)
+
+    def _started_by(self, board, boot_loader, what, slot):
+        """Resets the board, which must be started by this boot loader, from this slot."""
+        self._show.step(f"Reset once more: {what}")
+        board.type("\nreboot\n")
+        board.wait(f"^U-Boot {boot_loader}", BOOT)
+        again = self._booted(board, "2.0")
+        if again[1] != slot:
+            raise RuntimeError(f"expected slot {slot} after one more reset, found {again[1]}")
+        return again

@@ -102,6 +102,14 @@ class Image(MetadataCase):
         ):
             with self.subTest(machine=machine, **change):
                 self.assertRegex(self.refused(machine, **{**board, **change}), f"OTA_BOOT_LOADER: .*{sentence}")
+        # Two places of the disk need no boot partition, and no eMMC.
+        places = {
+            "OTA_BOOT_LOADER_PLACES": "0x8000 0x400000",
+            "OTA_BOOT_RAW": "flash.bin@0x8000 flash.bin@0x400000",
+            "OTA_ENV_DEVICE": "/dev/sda",
+            "OTA_ENV_MMC": "0",
+        }
+        self.assertEqual("", self.image("some-board", **board, **places).getVar("__SKIPPED") or "")
 
     def test_a_verified_slot_is_the_update_itself_and_has_its_kernel_outside(self):
         d = self.image(**self.VERIFIED)

@@ -394,6 +394,67 @@ class Layout(MetadataCase):
             'found "u-boot.itb"', otamgr.layout.problems(self.settings("some-board", OTA_BOOT_RAW="u-boot.itb"))[0]
         )
 
+    PLACED = {
+        "OTA_BOOT_LOADER": "flash.bin",
+        "OTA_BOOT_LOADER_PLACES": "0x8000 0x400000",
+        "OTA_BOOT_RAW": "flash.bin@0x8000 flash.bin@0x400000",
+    }
+
+    def test_a_boot_loader_at_two_places_is_flashed_to_both_and_the_device_knows_how_large_they_are(self):
+        d = self.parsed(
+            "recipes-ota/ota-boot-loader/ota-boot-loader_0.2.0.bb", self.configuration("some-board", **self.PLACED)
+        )
+        self.assertEqual([], otamgr.layout.problems(d))
+        d.setVar("B", str(self.folder / "work"))
+        self.run_function("ota_boot_loader_target", d)
+        conf = "PLACE_DEVICE=/dev/mmcblk0\nPLACE_FIRST=32768\nPLACE_SECOND=4194304\nPLACE_BYTES=2097152\n"
+        self.assertEqual(conf, (self.folder / "work/boot-loader.conf").read_text())
+        # The environment is at 6 MiB, so the second place ends there; the first one ends where the second one begins.
+        sizes = {"flash.bin": 2 * MIB}.get
+        self.assertEqual([], otamgr.layout.raw_problems(d, sizes))
+        self.assertTrue(otamgr.layout.raw_problems(d, {"flash.bin": 2 * MIB + 1}.get))
+
+    def test_places_that_no_update_could_use_are_refused_when_the_image_is_configured(self):
+        for change, sentence in (
+            ({"OTA_BOOT_LOADER_PLACES": "0x8000"}, "expected two different offsets"),
+            ({"OTA_BOOT_LOADER_PLACES": "0x8000 0x8000"}, "expected two different offsets"),
+            ({"OTA_BOOT_LOADER_PLACES": "0x8000 0x400001"}, "multiples of 512"),
+            ({"OTA_BOOT_LOADER_PLACES": "32768 4194304"}, 'found "32768 4194304"'),
+            ({"OTA_BOOT_LOADER": ""}, "the file that lies there in OTA_BOOT_LOADER"),
+            ({"OTA_BOOT_RAW": "flash.bin@0x8000"}, "expected flash.bin@0x400000 in OTA_BOOT_RAW, too"),
+            ({"OTA_BOOT_RAW": ""}, "expected flash.bin@0x8000 and flash.bin@0x400000 in OTA_BOOT_RAW, too"),
+            ({"OTA_BOOT_LOADER_DEVICE": "/dev/mmcblk1"}, "OTA_BOOT_LOADER_DEVICE says /dev/mmcblk1"),
+        ):
+            with self.subTest(**change):
+                (found,) = otamgr.layout.problems(self.settings("some-board", **{**self.PLACED, **change}))
+                self.assertIn("OTA_BOOT_LOADER_PLACES: ", found)
+                self.assertIn(sentence, found)
+
+    def test_a_second_place_is_refused_where_both_copies_of_spl_load_one_u_boot(self):
+        d = self.settings("some-board", **self.PLACED)
+        fixed = "CONFIG_SPL=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_USE_SECTOR=y\nCONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR=0x300\n"
+        boards = ROOT / "tests/layer/u-boot"
+        for config, sentence in (
+            (fixed, "each copy of SPL loads the same U-Boot (SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR=0x300)"),
+            ((boards / "imx8mm.config").read_text(), "each copy of SPL loads the same U-Boot"),
+            ((boards / "beaglebone.config").read_text(), "each copy of SPL loads the same U-Boot"),
+            ("CONFIG_ARCH_SUNXI=y\n" + fixed, "120 KiB behind"),
+            ("", None),
+            *((fixed + f"CONFIG_{symbol}=y\n", None) for symbol in otamgr.uboot.SPL_KNOWS_ITS_PLACE),
+        ):
+            with self.subTest(config=config[-100:]):
+                found = otamgr.uboot.place_problems(d, otamgr.uboot.Config(config))
+                self.assertEqual(bool(sentence), bool(found), found)
+                self.assertIn(sentence or "", "".join(found))
+        self.assertEqual([], otamgr.uboot.place_problems(self.settings("some-board"), otamgr.uboot.Config(fixed)))
+        built, folder = self.u_boot("some-board", self.NEW, **self.PLACED)
+        self.run_function("ota_uboot_config", built)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".config").write_text(fixed)
+        with self.assertRaises(Failure) as failure:
+            self.run_function("ota_uboot_config_check", built)
+        self.assertIn("OTA_BOOT_LOADER_PLACES: each copy of SPL", str(failure.exception))
+
     def test_lines_of_ones_own_come_before_the_first_partition(self):
         d = self.settings("some-other-machine", OTA_WKS_BOOTLOADER="part --source rawcopy --part-name fsbl1")
         text = self.wks(d)

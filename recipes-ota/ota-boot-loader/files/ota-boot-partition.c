@@ -22,6 +22,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "help.h"
+
 enum {
     FAILED = 1,
     USAGE = 2,
@@ -143,8 +145,9 @@ static int shown(const char *device, int file) {
 }
 
 int main(int count, char **words) {
-    if (count == 2 && (strcmp(words[1], "-h") == 0 || strcmp(words[1], "--help") == 0)) {
-        return fputs(usage, stdout) < 0 || fflush(stdout) != 0 ? FAILED : 0;
+    int said = help_said(count, words, usage);
+    if (said >= 0) {
+        return said;
     }
     int wanted = 0;
     if (count == 3) {

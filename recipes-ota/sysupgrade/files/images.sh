@@ -5,9 +5,10 @@
 # images.sh - images beside the root file system: which targets this device has for them, and programs that take them.
 #
 #   /etc/otamgr/images.d/NAME.conf   the target: SLOT_A_DEVICE and SLOT_B_DEVICE, a pair that follows the slot; or HANDLER, a program; or
-#                                    BOOT_DEVICE, an eMMC whose ROM reads the boot loader from one of its two boot partitions
+#                                    BOOT_DEVICE, an eMMC whose ROM reads the boot loader from one of its two boot partitions; or PLACE_ words,
+#                                    two places of a disk that the ROM tries (boot-places.sh)
 #   /data/otamgr/images/NAME         SLOT UPDATE: the handler was called for this update of that slot; and "back", when it has taken that
-#                                    back. Of a boot loader "PARTITION:BLOCKS:SHA256": it lies there, and is to be used once SLOT is committed
+#                                    back. Of a boot loader "PLACE:LENGTH:SHA256": it lies there, and is to be used once SLOT is committed
 #
 # The record is there before the handler is called for the first time, and stays until the next update has overwritten the other slot: so
 # long there is a way back. So whoever finds it and another slot committed, after whatever happened, knows what to do; and that the slot
@@ -35,7 +36,7 @@ images_with_target() {
     done | sed 's/\.conf$//'
 }
 
-# image_target_read NAME: sets image_kind (pair, handler or boot; empty when there is none) and what is said of it; fails when that is not understood.
+# image_target_read NAME: sets image_kind (pair, handler, boot or places; empty when there is none) and what is said of it; fails when that is not understood.
 image_target_read() {
     image_kind='' image_conf=$IMAGES_TARGETS/$1.conf
     if [ ! -e "$image_conf" ] && [ ! -L "$image_conf" ]; then return 0; fi
@@ -50,16 +51,23 @@ image_target_read() {
     }
     image_a_device=$(settings_value SLOT_A_DEVICE) image_b_device=$(settings_value SLOT_B_DEVICE)
     image_handler=$(settings_value HANDLER) image_seconds=$(settings_value HANDLER_SECONDS) image_required=$(settings_value REQUIRED)
-    image_emmc=$(settings_value BOOT_DEVICE)
-    case ${image_a_device:+a}${image_b_device:+b}${image_handler:+h}${image_emmc:+e}:${image_seconds:+s}${image_required:+r} in
+    image_emmc=$(settings_value BOOT_DEVICE) image_disk=$(settings_value PLACE_DEVICE)
+    image_first=$(settings_value PLACE_FIRST) image_second=$(settings_value PLACE_SECOND) image_place_bytes=$(settings_value PLACE_BYTES)
+    image_places=${image_disk:+d}${image_first:+1}${image_second:+2}${image_place_bytes:+n}
+    case ${image_a_device:+a}${image_b_device:+b}${image_handler:+h}${image_emmc:+e}$image_places:${image_seconds:+s}${image_required:+r} in
     ab: | ab:r) image_kind=pair ;;
     h: | h:s) image_kind=handler ;;
     e:) image_kind=boot ;;
+    d12n:) image_kind=places ;;
     *)
-        image_error="${image_error}expected SLOT_A_DEVICE and SLOT_B_DEVICE (and perhaps REQUIRED), or HANDLER (and perhaps HANDLER_SECONDS), or BOOT_DEVICE in $image_conf"
+        image_error="${image_error}expected SLOT_A_DEVICE and SLOT_B_DEVICE (and perhaps REQUIRED), or HANDLER (and perhaps HANDLER_SECONDS), or BOOT_DEVICE, or PLACE_DEVICE, PLACE_FIRST, PLACE_SECOND and PLACE_BYTES in $image_conf"
         return 1
         ;;
     esac
+    if [ "$image_kind" = places ] && ! image_places_are_numbers; then
+        image_error="${image_error}PLACE_FIRST, PLACE_SECOND and PLACE_BYTES are $image_first, $image_second and $image_place_bytes, expected bytes as decimal numbers, multiples of 512"
+        return 1
+    fi
     case ${image_required:-yes}:${image_seconds:=600} in
     [!yn]*:* | *:*[!0-9]* | *:0* | *:?????*) image_wrong=yes ;;
     yes:* | no:*) image_wrong='' ;;
@@ -286,7 +294,7 @@ images_settled() {
 image_settled() {
     image_record_read "$1"
     case $image_state in
-    boot[01]:*)
+    boot[01]:* | second:*)
         image_boot_settled "$1" "$2"
         return
         ;;
@@ -309,13 +317,22 @@ image_settled() {
 # image_boot_settled NAME SLOT: after image_record_read. Both boot loaders start both slots, so after a way back nothing is switched.
 image_boot_settled() {
     if [ "$image_slot" = "$2" ]; then
-        image_boot_switched "$1" "${image_state%%:*}" "${image_state#*:}" || {
+        image_switched=yes
+        case $image_state in
+        second:*) image_places_switched "$1" "${image_state#*:}" ;;
+        *) image_boot_switched "$1" "${image_state%%:*}" "${image_state#*:}" ;;
+        esac || image_switched=''
+        if [ -z "$image_switched" ]; then
             journal_append image-not-switched "image=$1" "txn=$image_txn" "reason=$image_error"
             complain "$image_error"
             return 1
-        }
-        journal_append image-switched "image=$1" "txn=$image_txn" "to=$image_emmc${image_state%%:*}"
-        complain "image $1: what update $image_txn brought is started from now on, from $image_emmc${image_state%%:*}"
+        fi
+        case $image_kind in
+        places) image_place="$image_disk at $image_first" ;;
+        *) image_place=$image_emmc${image_state%%:*} ;;
+        esac
+        journal_append image-switched "image=$1" "txn=$image_txn" "to=$image_place"
+        complain "image $1: what update $image_txn brought is started from now on, from $image_place"
     fi
     rm -f "$IMAGES_RECORDS/$1"
     limited sync || :
@@ -347,7 +364,7 @@ images_are_forgotten() {
         if [ -L "$image_record" ] || [ ! -f "$image_record" ]; then continue; fi
         image_record_read "${image_record##*/}"
         case $image_state in
-        boot[01]:*) [ "$image_slot" = "$1" ] || rm -f "$image_record" ;;
+        boot[01]:* | second:*) [ "$image_slot" = "$1" ] || rm -f "$image_record" ;;
         *) if [ "$image_slot" = "$1" ] || [ "$image_state" = back ]; then rm -f "$image_record"; fi ;;
         esac
     done

@@ -19,7 +19,7 @@ images_have_targets() {
     for image_found in $(images_with_target); do
         image_target_read "$image_found" || fail 24 "$image_error"
         case "$image_kind:$image_required:$images_brought" in
-        pair:no:* | handler:* | boot:* | *" $image_found "*) ;;
+        pair:no:* | handler:* | boot:* | places:* | *" $image_found "*) ;;
         *)
             fail 24 "the update has no image $image_found, so the new system would run with what slot $target_slot had before ($image_conf); deliver a bundle with it, or say REQUIRED=no there"
             ;;
@@ -42,6 +42,7 @@ images_are_acceptable() {
         case $image_kind in
         pair) image_pair_is_acceptable "$image_found" ;;
         boot) image_boot_is_acceptable "$image_found" ;;
+        places) image_places_are_acceptable "$image_found" ;;
         handler) image_handler_is_acceptable "$image_found" ;;
         esac
     done
@@ -57,6 +58,13 @@ image_pair_is_acceptable() {
 image_boot_is_acceptable() {
     { image_boot_judged "$1" && image_records_possible; } || fail 24 "$image_error"
     image_fits_partition "$1"
+    images_boots="$images_boots $1"
+}
+
+# The second place, which the ROM tries only when it finds nothing at the first one.
+image_places_are_acceptable() {
+    { image_places_judged "$1" && image_records_possible; } || fail 24 "$image_error"
+    image_is_whole "$1" /dev/null "$image_bytes"
     images_boots="$images_boots $1"
 }
 
@@ -91,7 +99,14 @@ images_are_in_place() {
     # What an earlier update left there is taken back first, or its record would be lost.
     if [ -n "$images_boots$images_handlers" ]; then images_settled "$running_slot" || fail 25 "$image_error"; fi
     images_are_forgotten "$running_slot"
-    for image_found in $images_boots; do image_boot_is_written "$image_found"; done
+    for image_found in $images_boots; do
+        image_target_read "$image_found" || fail 24 "$image_error"
+        case $image_kind in
+        boot) image_boot_is_written "$image_found" ;;
+        places) image_second_is_written "$image_found" ;;
+        *) fail 24 "$image_conf no longer says where the boot loader lies" ;;
+        esac
+    done
     for image_found in $images_handlers; do image_is_handled "$image_found"; done
 }
 
@@ -109,7 +124,7 @@ image_is_written() {
 
 # Until the record is there nobody uses what is written, and until the update is committed neither.
 image_boot_is_written() {
-    { image_target_read "$1" && [ "$image_kind" = boot ] && image_boot_judged "$1"; } || fail 24 "$image_error"
+    image_boot_judged "$1" || fail 24 "$image_error"
     # The kernel protects boot partitions from whoever does not mean them.
     image_unlocked=/sys/dev/block/$image_number/force_ro
     printf 0 >"$image_unlocked" 2>/dev/null || fail 24 "image $1: $image_device stays write-protected ($image_unlocked)"
@@ -125,30 +140,50 @@ image_boots_are_locked() {
     image_unlocked=''
 }
 
-# The handler reads what was verified, from a pipe. An image that changes meanwhile ends before OTA_IMAGE_BYTES.
-image_is_handled() {
-    { image_target_read "$1" && [ "$image_kind" = handler ] && image_handler_judged "$1"; } || fail 24 "$image_error"
-    image_recorded "$1" "$target_slot" "$txn" || fail 25 "$image_error"
+# As with a boot partition.
+image_second_is_written() {
+    { image_places_judged "$1" && image_first_is_whole "$1"; } || fail 24 "$image_error"
+    image_length=$(image_fact "$1" content_bytes)
+    image_is_passed "$1" "$BOOT_PLACE" limited "$BOOT_PLACE" "$image_disk" "$image_second" "$image_length"
+    image_digest=$(image_place_read "$image_second" "$image_length" | sha256sum)
+    image_length=$(((image_length + 511) / 512 * 512))
+    journal_append image-written "txn=$txn" "image=$1" "slot=$target_slot" "device=$image_disk at $image_second" "written=$image_length"
     images_called=yes
+    image_recorded "$1" "$target_slot" "$txn" "second:$image_length:${image_digest%% *}" || fail 25 "$image_error"
+}
+
+# image_is_passed NAME NAME-OF-PROGRAM COMMAND...: it reads what was verified, from a pipe. An image that changes meanwhile ends before its length.
+image_is_passed() {
+    image_name=$1 image_program=$2
+    shift 2
     rm -f "$work/stream"
     mkfifo "$work/stream"
-    (
-        OTA_IMAGE_BYTES=$(image_fact "$1" content_bytes) OTA_SLOT=$target_slot OTA_UPDATE=$txn
-        export OTA_IMAGE_BYTES OTA_SLOT OTA_UPDATE
-        image_handler_called install "$1" "$manifest_version"
-    ) <"$work/stream" 2>"$work/unpacker" &
+    "$@" <"$work/stream" 2>"$work/unpacker" &
     unpacker_pid=$!
-    content_place=content/image.$1 content_about="image $1: "
-    content_started "$work/stream" write "image $1" unpack
+    content_place=content/image.$image_name content_about="image $image_name: "
+    content_started "$work/stream" write "image $image_name" unpack
     image_status=0
     wait "$unpacker_pid" || image_status=$?
     unpacker_pid=''
     content_ended
     [ "$content_status" -ne 5 ] || content_succeeded
-    [ "$image_status" -eq 0 ] || fail 25 "image $1: $image_handler install $1 ended with $image_status: $(first_line "$work/unpacker")"
-    [ "$content_status" -ne 13 ] || fail 25 "image $1: $image_handler install $1 ended with 0, and has not read all of the image"
+    [ "$image_status" -eq 0 ] || fail 25 "image $image_name: $image_program ended with $image_status: $(first_line "$work/unpacker")"
+    [ "$content_status" -ne 13 ] || fail 25 "image $image_name: $image_program ended with 0, and has not read all of the image"
     content_succeeded
     content_place=content content_about=''
+}
+
+image_handler_installs() {
+    OTA_IMAGE_BYTES=$(image_fact "$1" content_bytes) OTA_SLOT=$target_slot OTA_UPDATE=$txn
+    export OTA_IMAGE_BYTES OTA_SLOT OTA_UPDATE
+    image_handler_called install "$1" "$manifest_version"
+}
+
+image_is_handled() {
+    { image_target_read "$1" && [ "$image_kind" = handler ] && image_handler_judged "$1"; } || fail 24 "$image_error"
+    image_recorded "$1" "$target_slot" "$txn" || fail 25 "$image_error"
+    images_called=yes
+    image_is_passed "$1" "$image_handler install $1" image_handler_installs "$1"
     journal_append image-installed "txn=$txn" "image=$1" "slot=$target_slot"
 }
 

@@ -34,7 +34,7 @@ settings_read() {
     # Also that of a new system, below the place where it is mounted.
     *"$SETTINGS_SLOTS") settings_known='SLOT_A_DEVICE SLOT_B_DEVICE DATA_DEVICE' ;;
     */rpmb.conf) settings_known='RPMB_DEVICE' ;;
-    "$SETTINGS_FOLDER"/images.d/*) settings_known='SLOT_A_DEVICE SLOT_B_DEVICE REQUIRED HANDLER HANDLER_SECONDS BOOT_DEVICE' ;;
+    "$SETTINGS_FOLDER"/images.d/*) settings_known='SLOT_A_DEVICE SLOT_B_DEVICE REQUIRED HANDLER HANDLER_SECONDS BOOT_DEVICE PLACE_DEVICE PLACE_FIRST PLACE_SECOND PLACE_BYTES' ;;
     esac
     if [ ! -f "$1" ] || [ ! -r "$1" ]; then
         settings_problem="$1 is no readable file"

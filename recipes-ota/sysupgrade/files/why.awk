@@ -237,6 +237,7 @@ function step(n,   what, text) {
     else if (what == "image-taken-back") text = "the handler of the image " of(n, "image") " took it back"
     else if (what == "image-not-taken-back") text = "the handler of the image " of(n, "image") " could not take it back: " of(n, "reason")
     else if (what == "image-switched") text = "the boot loader that came as image " of(n, "image") " is the one that is started from now on (" of(n, "to") ")"
+    else if (what == "image-repaired") text = "the first place of the boot loader " of(n, "image") " did not hold it any more, and was written again from the second one (" of(n, "to") ")"
     else if (what == "image-not-switched") text = "the boot loader that came as image " of(n, "image") " is not used: " of(n, "reason")
     else if (what == "slot-mismatch") text = "slot " of(n, "running") " runs although slot " of(n, "committed") " is the committed one"
     else if (what == "boot-state-unknown") text = "the boot state could not be read: " of(n, "reason")
