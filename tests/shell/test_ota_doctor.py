@@ -171,7 +171,7 @@ def style(factory):
     test_scripts.documented_codes(factory, "ota-doctor")
     board = factory.board()
     text = board.run(DOCTOR, "--help").out
-    for check in CHECKS:
+    for check in [*CHECKS, "floor"]:
         true(re.search(rf"^  {check}\b", text, re.M), f"{check} in --help")
 
 
@@ -798,3 +798,27 @@ def ptest(factory):
     result, found = verdicts()
     failed = [line[1].split(": ")[:2] for line in found if line[0] != "PASS"]
     equal((failed, result.code), ([["ota-doctor", "afero-nv"]], 1), "not kept")
+
+
+FLOORS = {
+    "kept": ("key=yes\ncounter=3\nfloor=2\n", "ok", "this system has index 2; U-Boot starts none below 2"),
+    "above this system": ("key=yes\ncounter=3\nfloor=3\n", "problem", "this system has index 2, the floor is 3"),
+    "never set": ("key=yes\ncounter=0\nfloor=\n", "warning", "no floor was ever set"),
+    "without a key": ("key=no\ncounter=0\nfloor=\n", "warning", "the eMMC has no key"),
+    "not readable": ("", "problem", "the floor cannot be read from /dev/mmcblk0rpmb"),
+    "no number": ("key=yes\ncounter=3\nfloor=x\n", "problem", "ota-floor status says key=yes"),
+}
+
+
+@promise("a device with a floor in its RPMB says what it is: {}", cases=FLOORS)
+def floor(factory, what):
+    said, level, words = FLOORS[what]
+    board = healthy(factory)
+    (board.root / "etc/otamgr/rpmb.conf").write_text("RPMB_DEVICE=/dev/mmcblk0rpmb\n")
+    shutil.copy(factory.repository / "recipes-ota/ota-floor/files/ota-floor", board.root / "sbin/ota-floor")
+    executable(
+        board.root / "usr/lib/otamgr/ota-rpmb", f"#!/bin/sh\ncat <<END\n{said}END\n" if said else "#!/bin/sh\nexit 1\n"
+    )
+    (board.root / "boot/ota-verified").write_text("rollback_index=2\n")
+    board.settle()
+    expect(board, "floor", level, words)
