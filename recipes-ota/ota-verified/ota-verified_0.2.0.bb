@@ -35,5 +35,18 @@ do_install () {
 FILES:${PN} += "/init /dev"
 
 RDEPENDS:${PN} = "busybox"
-# Of a kernel that has them as modules; those that it has built in have no package. Disks are the machine's to name.
-RRECOMMENDS:${PN} = "kernel-module-dm-verity kernel-module-erofs kernel-module-overlay kernel-module-squashfs ${@' '.join('kernel-module-' + name.replace('_', '-') for name in d.getVar('OTA_VERIFIED_MODULES').split())}"
+# Of a kernel that has them as modules; those that it has built in have no package. Disks are the machine's to name. Every block of a slot is hashed at
+# each start, so what makes SHA-256 fast on its processor is one of them.
+RRECOMMENDS:${PN} = "\
+    kernel-module-dm-verity \
+    kernel-module-erofs \
+    kernel-module-overlay \
+    kernel-module-sha256-arm \
+    kernel-module-sha256-arm64 \
+    kernel-module-sha256-generic \
+    kernel-module-sha256-ssse3 \
+    kernel-module-sha2-arm-ce \
+    kernel-module-sha2-ce \
+    kernel-module-squashfs \
+    ${@' '.join('kernel-module-' + name.replace('_', '-') for name in d.getVar('OTA_VERIFIED_MODULES').split())} \
+"

@@ -139,17 +139,28 @@ class Image(MetadataCase):
 
     def test_modules_of_the_initramfs_are_loaded_behind_what_they_need(self):
         folder = self.folder / "root/lib/modules/6.6"
-        (folder / "kernel").mkdir(parents=True)
-        for name in ("dm-verity", "dm-bufio", "dm-mod", "virtio_blk"):
+        (folder / "kernel/arch/arm64/crypto").mkdir(parents=True)
+        for name in (
+            "dm-verity",
+            "dm-bufio",
+            "dm-mod",
+            "virtio_blk",
+            "arch/arm64/crypto/sha2-ce",
+            "arch/arm64/crypto/sha256-arm64",
+        ):
             (folder / f"kernel/{name}.ko").touch()
         (folder / "modules.dep").write_text(
             "kernel/dm-verity.ko: kernel/dm-bufio.ko kernel/dm-mod.ko\nkernel/dm-bufio.ko: kernel/dm-mod.ko\n"
             "kernel/dm-mod.ko:\nkernel/virtio_blk.ko: kernel/not-installed.ko\n"
+            # What dm-verity takes if it is there, and does not name.
+            "kernel/arch/arm64/crypto/sha2-ce.ko: kernel/arch/arm64/crypto/sha256-arm64.ko\nkernel/arch/arm64/crypto/sha256-arm64.ko:\n"
         )
         root = self.folder / "root"
         modules.collected(root)
         order = (root / "modules/order").read_text().split()
-        self.assertEqual(["dm-mod.ko", "dm-bufio.ko", "dm-verity.ko", "virtio_blk.ko"], order)
+        self.assertEqual(
+            ["sha256-arm64.ko", "sha2-ce.ko", "dm-mod.ko", "dm-bufio.ko", "dm-verity.ko", "virtio_blk.ko"], order
+        )
         self.assertFalse(folder.exists())
         self.assertEqual(sorted(order), sorted(path.name for path in root.glob("modules/*.ko")))
 
