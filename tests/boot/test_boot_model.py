@@ -140,6 +140,7 @@ def main():
     parser.add_argument(
         "--having", metavar="CONTENT", help="only states in which a slot has this, such as 'below the floor'"
     )
+    parser.add_argument("--without", metavar="CONTENT", help="only the other states, so that both make all of them")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="makes the same sample again")
     arguments = parser.parse_args()
     kinds = ((arguments.floor, FloorBoard), (arguments.verified, VerifiedBoard), (arguments.read_only, ReadOnlyBoard))
@@ -147,6 +148,8 @@ def main():
     states = list(boot_model.states(kind.contents))
     if arguments.having:
         states = [state for state in states if arguments.having in (state.a, state.b)]
+    if arguments.without:
+        states = [state for state in states if arguments.without not in (state.a, state.b)]
     if arguments.sample:
         states = random.Random(arguments.seed).sample(states, arguments.sample)
         print(f"seed {arguments.seed}")
@@ -158,7 +161,9 @@ def main():
         board = kind()
         board.use_disk(disk)
         board.setUp()
-        for state in share:
+        for number, state in enumerate(share):
+            if number % 100 == 0:
+                print(f"{disk}: {number} of {len(share)} states", flush=True)
             if difference := board.difference(state):
                 differences.append(difference)
                 print(difference, flush=True)
