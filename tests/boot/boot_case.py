@@ -197,19 +197,31 @@ class BootCase(unittest.TestCase):
     def boot(self, expect, **options):
         """Switches the board on and waits for a line; returns every line of the console until then."""
         seen = []
+
+        def listen(line):
+            seen.append(line)
+            self.heard(line)
+
         with machine.Machine(
             self.disk,
             self.disk.with_suffix(".console"),
-            on_line=seen.append,
+            on_line=listen,
             memory_mib=512,
             cpus=1,
             skip_autoboot_delay=True,
             **self.board,
             **options,
         ) as board:
+            self.started(board)
             try:
                 found = board.wait(expect, 60)
             except machine.Timeout as timeout:
                 self.fail(f"{timeout}\n" + "\n".join(seen))
         # The console may have gone on in the meantime.
         return seen[: seen.index(found.string) + 1]
+
+    def started(self, board):
+        """For cases that type something."""
+
+    def heard(self, line):
+        """Each line of the console."""

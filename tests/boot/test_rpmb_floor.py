@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from emulated_board import build, machine, rpmb
+from emulated_board import build, rpmb
 from verified_case import BLOCK, VerifiedCase, verified
 
 # That of the boot script, of which the board was flashed.
@@ -81,40 +81,30 @@ class RpmbCase(VerifiedCase):
         for name in build.SIGNED_SCRIPTS:
             self.script(name, self.signed_script(text))
 
-    def boot(self, expect):
-        seen, asked, answered = [], threading.Event(), threading.Event()
+    def boot(self, expect, **options):
+        self._asked, self._answered = threading.Event(), threading.Event()
+        try:
+            # Without anything that wakes it up, the main loop of QEMU 11 oversees now and then for minutes that the guest has reset itself.
+            return super().boot(expect, network=True, **options)
+        finally:
+            self._answered.set()
+            self._asked.set()
 
-        def listen(line):
-            seen.append(line)
-            if "only if you are sure" in line:
-                asked.set()
-            elif "MMC RPMB write" in line:
-                answered.set()
+    def heard(self, line):
+        if "only if you are sure" in line:
+            self._asked.set()
+        elif "MMC RPMB write" in line:
+            self._answered.set()
+
+    def started(self, board):
+        asked, answered = self._asked, self._answered
 
         def say_yes():
             # U-Boot forgets what was typed before it asks.
             while asked.wait() and not answered.wait(0.2):
                 board.type("y\r")
 
-        with machine.Machine(
-            self.disk,
-            self.disk.with_suffix(".console"),
-            on_line=listen,
-            memory_mib=512,
-            cpus=1,
-            # Without anything that wakes it up, the main loop of QEMU 11 oversees now and then for minutes that the guest has reset itself.
-            network=True,
-            **self.board,
-        ) as board:
-            threading.Thread(target=say_yes, daemon=True).start()
-            try:
-                found = board.wait(expect, 60)
-            except machine.Timeout as timeout:
-                self.fail(f"{timeout}\n" + "\n".join(seen))
-            finally:
-                answered.set()
-                asked.set()
-        return seen[: seen.index(found.string) + 1]
+        threading.Thread(target=say_yes, daemon=True).start()
 
 
 class RpmbFloor(RpmbCase):
