@@ -195,6 +195,11 @@ def last_one(factory, what):
     refused(board, board.sysupgrade("--no-reboot", board.deliver(boot_bundle(factory))), 24, words)
     true(at(board, SECOND).startswith(OLD), "the second place")
     true(words in board.run("/sbin/ota-doctor").out, "ota-doctor")
+    # What the reason says to do.
+    (board.root / "tmp/content").write_bytes(OLD)
+    written = f"/usr/lib/otamgr/ota-boot-place /dev/mmcblk0 {FIRST} {len(OLD)} </tmp/content"
+    equal(board.run("sh", "-c", f"{written} && rm -f /data/otamgr/images/.boot-loader.first").code, 0, "by hand")
+    equal(board.sysupgrade("--no-reboot", board.deliver(boot_bundle(factory))).code, 0, "the update after that")
 
 
 def conf(**changes):

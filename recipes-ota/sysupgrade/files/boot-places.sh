@@ -32,7 +32,7 @@ image_places_judged() {
     image_error="image $1: the first place of $image_disk ($image_first) is empty: if the device starts from the second one, there is no other boot loader than that, and it is not overwritten; write it to the first place (docs/boot-loader.md)"
     image_place_is_taken "$image_first" || return 1
     image_first_known "$1" || return 0
-    image_error="image $1: neither the first place of $image_disk ($image_first) nor the second one holds what the last update with a boot loader has put there (SHA-256 ${image_known#*:}): perhaps the device starts from the second one, which is not overwritten; write the first place again (docs/boot-loader.md)"
+    image_error="image $1: neither the first place of $image_disk ($image_first) nor the second one holds what the last update with a boot loader has put there (SHA-256 ${image_known#*:}): perhaps the device starts from the second one, which is not overwritten; write the first place again, then remove $IMAGES_RECORDS/.$1.first (docs/boot-loader.md)"
     image_place_holds "$image_first" "$image_known" || image_place_holds "$image_second" "$image_known"
 }
 
