@@ -301,8 +301,13 @@ class Layout(MetadataCase):
         for formats, expected in (("squashfs", True), ("squashfs erofs", True), ("erofs", False), ("", False)):
             with self.subTest(formats=formats):
                 text = otamgr.uboot.fragment(self.settings(OTA_BOOT_FORMATS=formats))
-                lines = ("CONFIG_FS_SQUASHFS=y", "CONFIG_ZSTD=y", "# CONFIG_CMD_BOOTEFI_SELFTEST is not set")
-                self.assertEqual([expected] * 3, [line in text.splitlines() for line in lines])
+                lines = (
+                    "CONFIG_FS_SQUASHFS=y",
+                    "CONFIG_ZSTD=y",
+                    "# CONFIG_CMD_BOOTEFI_SELFTEST is not set",
+                    "# CONFIG_CMD_XIMG is not set",
+                )
+                self.assertEqual([expected] * 4, [line in text.splitlines() for line in lines])
                 # A release that does not know them has not set them.
                 self.assertEqual([], otamgr.uboot.fragment_problems("\n".join(lines[:2]), ["\n".join(lines)]))
 
