@@ -45,6 +45,8 @@ OFFSET_FROM_ELSEWHERE = (
 FORMAT_NEEDS = {
     "squashfs": ("CONFIG_ZSTD=y", "# CONFIG_CMD_BOOTEFI_SELFTEST is not set", "# CONFIG_CMD_XIMG is not set")
 }
+# What boards of OpenEmbedded-Core need besides. SPL of qemu-x86_64_defconfig gives up without a display, by 2026.01 at the latest.
+BOARD_NEEDS = {"qemux86-64": ("# CONFIG_SPL_VIDEO is not set",)}
 COMMANDS = ("SETEXPR", "ITEST", "PART", "FS_GENERIC")
 SCRIPT_COMMANDS = ("IMPORTENV", "EXPORTENV", "MEMORY")
 
@@ -206,6 +208,7 @@ def fragment(settings, known=None):
         lines += ["CONFIG_USE_BOOTCOMMAND=y", f'CONFIG_BOOTCOMMAND="{command}"']
     for word in (settings.getVar("OTA_BOOT_FORMATS") or "").split():
         lines += [f"CONFIG_FS_{word.upper()}=y", *FORMAT_NEEDS.get(word, ())]
+    lines += BOARD_NEEDS.get(settings.getVar("MACHINE"), ())
     if layout_.store == "script":
         if layout.verified_boot(settings) == "1":
             # Whatever U-Boot loaded by itself could steer it before anything signed runs.

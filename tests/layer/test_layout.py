@@ -460,6 +460,15 @@ class Layout(MetadataCase):
             self.run_function("ota_uboot_config_check", built)
         self.assertIn("OTA_BOOT_LOADER_PLACES: each copy of SPL", str(failure.exception))
 
+    def test_spl_of_qemux86_64_starts_without_a_display_and_other_boards_keep_theirs(self):
+        line = "# CONFIG_SPL_VIDEO is not set"
+        for machine, expected in (("qemux86-64", True), ("some-board", False)):
+            with self.subTest(machine=machine):
+                text = otamgr.uboot.fragment(self.settings(machine))
+                self.assertEqual(expected, line in text.splitlines())
+        # A release that does not know it has not set it.
+        self.assertEqual([], otamgr.uboot.fragment_problems("", [line]))
+
     def test_lines_of_ones_own_come_before_the_first_partition(self):
         d = self.settings("some-other-machine", OTA_WKS_BOOTLOADER="part --source rawcopy --part-name fsbl1")
         text = self.wks(d)
