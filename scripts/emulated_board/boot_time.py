@@ -53,7 +53,8 @@ def main():
         prog="scripts/boot-time",
         description="Starts a board without and one with verified boot and a read-only root in turns, on the emulated board, and compares the medians.\n"
         "A processor that is emulated verifies a signature and hashes as slowly as it does everything else.",
-        epilog=f"exit status: 0 the board with verified boot takes at most {MOST} times as long until otamgr is connected; 1 longer; 2 usage",
+        epilog="examples:\n  scripts/boot-time\n  scripts/boot-time --read-only ext4 --runs 9\n\n"
+        f"exit status: 0 the board with verified boot takes at most {MOST} times as long until otamgr is connected; 1 longer; 2 usage",
     )
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="starts of each (default 5)")
     parser.add_argument(
