@@ -40,8 +40,8 @@ OFFSET_FROM_ELSEWHERE = (
     "ENV_OFFSET_REDUND_RELATIVE_END",
 )
 # What the driver of a file system does not bring itself: that of squashfs knows gzip, and Zstandard where something else asks for it.
-# The tests of EFI, which nobody runs on a device, make room for it: the ROM of qemux86-64 is full. The command imxtract, which the boot script
-# does not run, does not compile since 2024.10 where there is Zstandard and no gzip, as on that machine.
+# The tests of EFI, which nobody runs on a device, make room for it: the ROM of qemux86-64 is full.
+# The command imxtract, which the boot script does not run, does not compile since 2024.10 where there is Zstandard and no gzip, as there.
 FORMAT_NEEDS = {
     "squashfs": ("CONFIG_ZSTD=y", "# CONFIG_CMD_BOOTEFI_SELFTEST is not set", "# CONFIG_CMD_XIMG is not set")
 }
@@ -331,8 +331,8 @@ def place_problems(settings, config):
         )
     return (
         [
-            f"OTA_BOOT_LOADER_PLACES: {why}; a power cut while that is written would leave none, so such a boot loader is written when the device "
-            "is flashed, and never by an update"
+            f"OTA_BOOT_LOADER_PLACES: {why}; a power cut while that is written would leave none, "
+            "so such a boot loader is written when the device is flashed, and never by an update"
         ]
         if why
         else []

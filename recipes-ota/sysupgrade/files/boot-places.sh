@@ -5,8 +5,8 @@
 # boot-places.sh - a boot loader at two places of a disk, which the SoC's ROM tries one after the other.
 #
 #   /etc/otamgr/images.d/NAME.conf   PLACE_DEVICE, the disk; PLACE_FIRST and PLACE_SECOND, in the order of the ROM; PLACE_BYTES of each
-#   /data/otamgr/images/NAME         SLOT UPDATE second:BYTES:SHA256: it lies at the second place, whole sectors with zeros behind it, and is to be
-#                                    used once SLOT is committed
+#   /data/otamgr/images/NAME         SLOT UPDATE second:BYTES:SHA256: it lies at the second place, whole sectors with zeros
+#                                    behind it, and is to be used once SLOT is committed
 #   /data/otamgr/images/.NAME.first  BYTES:SHA256 of what a commit has put to the first place
 #
 # The second place is written with the slot, while the ROM starts from the first one; the first one after the commit, while the second one holds
