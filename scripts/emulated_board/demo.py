@@ -15,7 +15,7 @@ def main():
     parser = options.Parser(
         prog="scripts/demo",
         description="Builds an emulated A/B board, boots slot a, publishes version 2.0 and watches the board update itself to slot b.",
-        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n  scripts/demo --images --fault panic\n  scripts/demo --read-only squashfs\n  scripts/demo --emmc\n  scripts/demo --boot-places\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
+        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n  scripts/demo --images --fault panic\n  scripts/demo --read-only squashfs\n  scripts/demo --emmc\n  scripts/demo --boot-places\n  scripts/demo --clock 2038-01-19T03:14:06\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
     )
     parser.add_argument("--fault", choices=scenario.FAULTS, help="something goes wrong with the update (see below)")
     parser.add_argument(
@@ -58,6 +58,7 @@ def main():
         help="the boot loader lies at two places of the disk, which the ROM tries one after the other, and the bundle brings another one, which is "
         "written to the second place, and to the first one once the update is committed",
     )
+    parser.add_argument("--clock", type=machine.clock, metavar="TIME", help=machine.CLOCK_HELP)
     parser.add_argument(
         "--record", action="store_true", help="keep every write of the disk, for scripts/powercut --reuse"
     )
@@ -65,10 +66,10 @@ def main():
     if arguments.images and (arguments.read_only or arguments.verified or arguments.root):
         parser.error("expected --images without --read-only, --verified and --root")
     special = {name: module for name, module in SPECIAL.items() if getattr(arguments, name)}
-    others = arguments.read_only or arguments.verified or arguments.images or arguments.bundle
+    others = arguments.read_only or arguments.verified or arguments.images or arguments.bundle or arguments.clock
     if len(special) > 1 or (special and others):
         parser.error(
-            "expected --emmc or --boot-places alone, without --read-only, --verified, --images and --bundle (it is one)"
+            "expected --emmc or --boot-places alone, without --read-only, --verified, --images, --clock and --bundle (it is one)"
         )
 
     screen = show.Show()
@@ -89,6 +90,7 @@ def main():
                 verified=arguments.verified,
                 as_root=arguments.root,
                 images=arguments.images,
+                clock=arguments.clock,
             )
         result = chosen.run()
     except (machine.Timeout, RuntimeError) as problem:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The emulated board in QEMU: Debian's U-Boot for arm64, one virtio disk, the serial console as a stream of lines."""
 
+import argparse
+import datetime
 import os
 import queue
 import re
@@ -23,6 +25,17 @@ def emulator(uboot, board=BOARD):
 EMULATOR = emulator(UBOOT)
 # Colour and cursor codes that U-Boot and the shell send to a terminal.
 _TERMINAL_CODES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[78]")
+
+
+CLOCK_HELP = "what the board's clock shows when it is switched on, in UTC, such as 2038-01-19T03:14:06; else the time"
+
+
+def clock(text):
+    """A time as QEMU takes it, of an option's text."""
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").isoformat()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a time such as 2038-01-19T03:14:06, found {text}") from None
 
 
 class Timeout(Exception):
@@ -91,10 +104,12 @@ class Machine(Console):
         ssh_port=None,
         card=None,
         rom_card=False,
+        clock=None,
     ):
         """With `mmc` the disk is an SD card, or what mmc says, with `card` (an emmc.Card, which says how it is emulated) an eMMC, with `rom_card` the card that the ROM
         of the emulated board reads, else on virtio. Failing writes end in an error, of which an SD card tells nothing. A stick is a second disk, as a
-        USB stick is one; it appears as /dev/vdb. A board with network can have its SSH server at a port of 127.0.0.1."""
+        USB stick is one; it appears as /dev/vdb. A board with network can have its SSH server at a port of 127.0.0.1. Its real-time clock starts at `clock`
+        (UTC, such as 2038-01-19T03:14:06), else it has this machine's time."""
         super().__init__(on_line)
         words = ["-accel", "tcg,thread=multi", "-smp", str(cpus), "-m", str(memory_mib), "-nographic"]
         attached = "sd" if rom_card else "none,id=disk"
@@ -104,6 +119,8 @@ class Machine(Console):
                 if mmc
                 else ["-device", "virtio-blk-pci,drive=disk"]
             )
+        if clock:
+            words += ["-rtc", f"base={clock}"]
         for device in devices:
             words += ["-device", device]
         if write_log:

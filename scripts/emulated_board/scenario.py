@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One update of the emulated board from power on to the end, good or with a fault, with what must be true afterwards."""
 
+import datetime
 import functools
 import hashlib
 import http.server
@@ -15,7 +16,17 @@ from emulated_board import build, inspect_disk, machine
 BOOTED = r"BOARD slot=(\S+) version=(\S+) header=(\S+)"
 # Seconds that a step may take before the board counts as lost; a slow machine takes long, and is no fault.
 BOOT, UPDATE, COMMIT = 600, 1200, 1500
+DAY = 24 * 3600
 DANGER = r"Kernel panic|java\.lang\.\w+Error"
+
+
+def counts_on(journal, clock):
+    """Whether a device's journal has times, all of them within a day after its clock showed this one."""
+    began = datetime.datetime.fromisoformat(f"{clock}+00:00")
+    times = [line.split(" ")[0].replace("Z", "+00:00") for line in journal.splitlines()]
+    return bool(times) and all(
+        0 <= (datetime.datetime.fromisoformat(time) - began).total_seconds() < DAY for time in times
+    )
 
 
 @dataclass(frozen=True)
@@ -378,15 +389,17 @@ class Scenario:
         verified=False,
         as_root=False,
         images=False,
+        clock=None,
     ):
         """read_only: ext4, squashfs or erofs, for boards whose root is never written to; verified: one of these, and nothing unsigned is started;
-        as_root: the daemon is root; images: the bundle brings others beside the root file system."""
+        as_root: the daemon is root; images: the bundle brings others beside the root file system; clock: the board's, when it is switched on."""
         self._show = show
         self._as_root = as_root
         self._verified = None
         self._is_verified = verified
         self._read_only = read_only
         self._has_images = images
+        self._clock = clock
         # What carries no checksums of its own comes in a bundle only.
         self._as_bundle = as_bundle or images or read_only in ("squashfs", "erofs")
         self._write_log = write_log
@@ -543,6 +556,7 @@ class Scenario:
             on_line=functools.partial(show_line, self._show),
             network=True,
             write_log=self._write_log,
+            clock=self._clock,
             **(options or (self._verified.options() if self._verified else board_for(self._read_only))),
         )
 
@@ -574,6 +588,11 @@ class Scenario:
             journal = (data.read("/otamgr/journal") or b"").decode()
         if self._has_images:
             self._images_checked(disk, updated, result, journal)
+        if self._clock:
+            result.check(
+                counts_on(journal, self._clock),
+                f"times within a day from {self._clock}, but the journal has\n{journal}",
+            )
         wanted = "b" if updated else "a"
         result.check(after[1] == wanted, f"expected the board on slot {wanted}, found {after[1]}")
         result.check(after[2] == ("2.0" if updated else "1.0"), f"version {after[2]} runs")

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from emulated_board import (
     build,  # noqa: E402
+    inspect_disk,  # noqa: E402
     machine,  # noqa: E402
     scenario,  # noqa: E402
     show,  # noqa: E402
@@ -84,10 +85,10 @@ def without(system, paths):
 
 
 class Run:
-    """One disk, from the first boot to the rollback; broken updates are signed by `key`. With verified boot updates are looked for at `port`."""
+    """One disk, from the first boot to the rollback; broken updates are signed by `key`. With verified boot updates are looked for at `port`; the board's clock starts at `clock`."""
 
-    def __init__(self, name, folder, deploy, key=None, port=0):
-        self._name, self._key, self._port = name, key, port
+    def __init__(self, name, folder, deploy, key=None, port=0, clock=None):
+        self._name, self._key, self._port, self._clock = name, key, port, clock
         self._emulator = EMULATORS[name]
         self._folder = folder
         shutil.rmtree(folder, ignore_errors=True)
@@ -157,6 +158,7 @@ class Run:
                 self._console,
                 network=True,
                 ssh_port=ssh_port,
+                clock=self._clock,
                 emulator=machine.emulator(self._uboot, self._emulator),
                 on_line=lambda line: scenario.show_line(self._show, line),
             ) as board:
@@ -178,7 +180,14 @@ class Run:
             if not self._port:
                 self._environment(publisher.address())
             with self._running() as board:
-                return self._watch(board, publisher)
+                seen = self._watch(board, publisher)
+            if self._clock:
+                seen += f", with its clock at {self._clock}"
+                with inspect_disk.FileSystem(self._disk, "data") as data:
+                    journal = (data.read("/otamgr/journal") or b"").decode()
+                if not scenario.counts_on(journal, self._clock):
+                    raise Failure(f"times in the journal, expected within a day from {self._clock}, found\n{journal}")
+            return seen
         finally:
             publisher.close()
 

@@ -163,7 +163,7 @@ class Checks:
             build.bitbake(["core-image-minimal"], log, machine)
             deploy = self._deploy(build, machine)
             key, port = build.folder / "keys/check.key", VERIFIED_PORT if self._arguments.verified else 0
-            run = boot.Run(machine, build.folder / f"boot-{machine}", deploy, key, port)
+            run = boot.Run(machine, build.folder / f"boot-{machine}", deploy, key, port, self._arguments.clock)
             self._record(build, "2.0.0")
             build.bitbake(["core-image-minimal"], self._log(f"build-{machine}-2"), machine)
             run.take_update(deploy / "hub_update.bundle", deploy / "hub_update.bin")
@@ -310,6 +310,7 @@ def main():
         help="one more layer for BBLAYERS; yocto-check-layer takes only that of the machine",
     )
     parser.add_argument("--verified", action="store_true", help='all images with OTA_VERIFIED_BOOT = "1"')
+    parser.add_argument("--clock", type=boot.machine.clock, metavar="TIME", help=f"for boot: {boot.machine.CLOCK_HELP}")
     parser.add_argument("--u-boot", type=Path, metavar="DIR", help="source of U-Boot, for uboot")
     parser.add_argument("--table", action="store_true", help="only the table of uboot, for which --u-boot is enough")
     parser.add_argument(
