@@ -180,23 +180,6 @@ class Recording(powercut.Recording):
 
 def record(screen, reuse, kind):
     """An update that brings a boot loader, its commit, the writing of the first place, and one more start."""
-    if kind.read_only:
-        raise RuntimeError(
-            "expected --of boot-places without --read-only and --verified, or the other recordings; found both"
-        )
     disk = build.BUILD / "disk-good-places.img"
-    base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
-    board = Scenario(screen)
-    rootfs = board.rootfs()
-    if not (reuse and powercut.is_of(stamp, rootfs)):
-        result = Scenario(screen, write_log=writes).run()
-        if result.problems:
-            raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
-    return Recording(
-        "boot places",
-        base,
-        writes,
-        header.read_bytes(),
-        powercut.references_of(rootfs, build.BUILD / "hub_update-good-places.bundle"),
-        boot_loaders=tuple(board.boot_loader(new).read_bytes() for new in (False, True)),
-    )
+    _, boot_loaders, parts = powercut.record_special(Scenario, disk, screen, reuse, kind, "boot-places")
+    return Recording(*parts, boot_loaders=boot_loaders)

@@ -59,7 +59,7 @@ def main():
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="starts of each (default 5)")
     parser.add_argument(
         "--read-only",
-        choices=("ext4", "squashfs", "erofs"),
+        choices=scenario.READ_ONLY,
         default="squashfs",
         metavar="KIND",
         help="ext4, squashfs (default) or erofs",

@@ -33,7 +33,7 @@ def main():
     )
     parser.add_argument(
         "--read-only",
-        choices=("ext4", "squashfs", "erofs"),
+        choices=scenario.READ_ONLY,
         nargs="?",
         const="ext4",
         metavar="KIND",

@@ -150,26 +150,12 @@ class Recording(powercut.Recording):
 
 def record(screen, reuse, kind):
     """An update that brings a boot loader, its commit, the switch, and one more start."""
-    if kind.read_only:
-        raise RuntimeError(
-            "expected --of boot-loader without --read-only and --verified, or the other recordings; found both"
-        )
     disk = build.BUILD / "disk-good-emmc.img"
-    base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
-    board = emmc.Scenario(screen)
-    rootfs = board.rootfs()
-    if not (reuse and powercut.is_of(stamp, rootfs)):
-        result = emmc.Scenario(screen, write_log=writes).run()
-        if result.problems:
-            raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
+    board, boot_loaders, parts = powercut.record_special(emmc.Scenario, disk, screen, reuse, kind, "boot-loader")
     return Recording(
-        "boot loader",
-        base,
-        writes,
-        header.read_bytes(),
-        powercut.references_of(rootfs, build.BUILD / "hub_update-good-emmc.bundle"),
+        *parts,
         disk_mib=emmc.USER_BYTES // build.MIB,
         switches=disk.with_suffix(".switches"),
-        boot_loaders=tuple(board.boot_loader(new).read_bytes() for new in (False, True)),
+        boot_loaders=boot_loaders,
         emulator=board.emulator(),
     )

@@ -405,20 +405,42 @@ def is_of(stamp, rootfs):
     return stamp.exists() and stamp.read_text() == scenario.recorded_with(rootfs)
 
 
-def record(fault, screen, reuse, kind=Kind()):
-    """Runs a scenario with every write logged, or takes a recording that is of the present files."""
-    disk = build.BUILD / f"disk-{fault or 'good'}{kind.suffix()}.img"
+def run_logged(new_scenario, disk, reuse):
+    """Runs the scenario that `new_scenario` makes with every write logged, or takes a recording that is of the present files. Returns the scenario,
+    its root file systems, and of the recording the disk at power on, the writes and the header."""
     base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
-    rootfs = kind.scenario(screen, fault).rootfs()
+    present = new_scenario()
+    rootfs = present.rootfs()
     if not (reuse and is_of(stamp, rootfs)):
-        result = kind.scenario(screen, fault, write_log=writes).run()
+        result = new_scenario(write_log=writes).run()
         if result.problems:
             raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
+    return present, rootfs, (base, writes, header.read_bytes())
+
+
+def only_plain(kind, name):
+    if kind != Kind():
+        raise RuntimeError(
+            f"expected --of {name} without --read-only and --verified, or the other recordings; found both"
+        )
+
+
+def record_special(special, disk, screen, reuse, kind, name):
+    """A run of a board of another kind: its scenario, the boot loaders before and after, and how its recording begins."""
+    only_plain(kind, name)
+    board, rootfs, parts = run_logged(functools.partial(special, screen), disk, reuse)
+    references = references_of(rootfs, disk.with_name(f"hub_update{disk.stem.removeprefix('disk')}.bundle"))
+    boot_loaders = tuple(board.boot_loader(new).read_bytes() for new in (False, True))
+    return board, boot_loaders, (name.replace("-", " "), *parts, references)
+
+
+def record(fault, screen, reuse, kind=Kind()):
+    """A whole update, good or with a fault."""
+    disk = build.BUILD / f"disk-{fault or 'good'}{kind.suffix()}.img"
+    _, rootfs, parts = run_logged(functools.partial(kind.scenario, screen, fault), disk, reuse)
     return Recording(
         "rollback" if fault else "update",
-        base,
-        writes,
-        header.read_bytes(),
+        *parts,
         dict(zip("ab", rootfs if kind.read_only else map(file_hashes, rootfs), strict=False)),
         b_starts=not fault,
         kind=kind,
@@ -465,10 +487,7 @@ def references_of(rootfs, bundle):
 
 def record_stream(screen, reuse, kind=Kind()):
     """An update whose frames go from a stick straight into the slot, by the update agent."""
-    if kind != Kind():
-        raise RuntimeError(
-            "expected --of stream without --read-only and --verified, or the other recordings; found both"
-        )
+    only_plain(kind, "stream")
     disk = build.BUILD / "disk-stream.img"
     base, writes, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".recorded"))
     systems = agent_board.Systems(screen)
@@ -484,22 +503,12 @@ def record_stream(screen, reuse, kind=Kind()):
 
 def record_images(screen, reuse, kind=Kind()):
     """An update with an application in a pair of partitions and firmware that a handler takes."""
-    if kind != Kind():
-        raise RuntimeError(
-            "expected --of images without --read-only and --verified, or the other recordings; found both"
-        )
-    disk = build.BUILD / "disk-good-images.img"
-    base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
-    rootfs = scenario.Scenario(screen, images=True).rootfs()
-    if not (reuse and is_of(stamp, rootfs)):
-        result = scenario.Scenario(screen, write_log=writes, images=True).run()
-        if result.problems:
-            raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
+    only_plain(kind, "images")
+    new_scenario = functools.partial(scenario.Scenario, screen, images=True)
+    _, rootfs, parts = run_logged(new_scenario, build.BUILD / "disk-good-images.img", reuse)
     return Recording(
         "images",
-        base,
-        writes,
-        header.read_bytes(),
+        *parts,
         references_of(rootfs, build.BUILD / "hub_update-good-images.bundle"),
         partitions=build.PARTITIONS_WITH_PAIR,
         applications={slot: build.BUILD / f"app-{version}.img" for slot, version in VERSIONS.items()},
@@ -567,7 +576,7 @@ def main():
     )
     parser.add_argument(
         "--read-only",
-        choices=("ext4", "squashfs", "erofs"),
+        choices=scenario.READ_ONLY,
         default="",
         metavar="KIND",
         help="of a board whose systems have a read-only root, an ext4, squashfs or erofs: slots are their images byte for byte, headers are "

@@ -17,6 +17,8 @@ BOOTED = r"BOARD slot=(\S+) version=(\S+) header=(\S+)"
 # Seconds that a step may take before the board counts as lost; a slow machine takes long, and is no fault.
 BOOT, UPDATE, COMMIT = 600, 1200, 1500
 DAY = 24 * 3600
+# File systems of a root that is never written to.
+READ_ONLY = ("ext4", "squashfs", "erofs")
 DANGER = r"Kernel panic|java\.lang\.\w+Error"
 
 
