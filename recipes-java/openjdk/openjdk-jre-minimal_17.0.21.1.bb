@@ -7,6 +7,8 @@ DESCRIPTION = "OpenJDK with one compiler and one garbage collector, without debu
                OPENJDK_MODULES names what is inside; add modules with OPENJDK_MODULES:append = \" java.logging\"."
 
 OPENJDK_FEATURE = "17"
+# With a virtual machine this small the classes are most of an update.
+OPENJDK_JLINK_COMPRESS ?= "1"
 require openjdk-jre.inc
 
 # Of GCC's libraries libjvm.so has the little that it uses inside, so that an image need not have 2 MB of libstdc++ for it.
@@ -35,8 +37,9 @@ OPENJDK_JMODS = "${B}/jmods"
 OPENJDK_JVM_FEATURES = "opt-size -compiler2 -dtrace -epsilongc -g1gc -jfr -jni-check -jvmci -jvmti -management -nmt -parallelgc \
                         -services -shenandoahgc -vm-structs -zgc"
 
-# Flags of the machine and the configuration, but for the optimisation, which differs from file to file.
-OPENJDK_CFLAGS = "${@' '.join(flag for flag in d.getVar('HOST_CC_ARCH').split() if not flag.startswith(('-O', '-Werror')))} ${DEBUG_PREFIX_MAP}"
+# Flags of the machine and the configuration, but for the optimisation, which differs from file to file; and what lets the linker leave out
+# functions that nobody calls, most of them of libstdc++ and of what the features above would have used.
+OPENJDK_CFLAGS = "-ffunction-sections -fdata-sections ${@' '.join(flag for flag in d.getVar('HOST_CC_ARCH').split() if not flag.startswith(('-O', '-Werror')))} ${DEBUG_PREFIX_MAP}"
 
 # OpenJDK's configure and make find compilers by the target's name; CC and its like, as BitBake exports them, are no names of programs.
 OPENJDK_RUN = "env -i PATH=${PATH} LC_ALL=C.UTF-8 TZ=UTC SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH}"
@@ -65,7 +68,7 @@ do_configure () {
         --with-jvm-variants=server --with-jvm-features=${@','.join(d.getVar('OPENJDK_JVM_FEATURES').split())} \
         --enable-headless-only --with-alsa=${B}/none --with-cups=${B}/none --with-fontconfig=${B}/none --with-freetype=bundled \
         --with-zlib=system --with-stdc++lib=static \
-        --with-extra-cflags="${OPENJDK_CFLAGS}" --with-extra-cxxflags="${OPENJDK_CFLAGS}" --with-extra-ldflags="${TARGET_LDFLAGS}" \
+        --with-extra-cflags="${OPENJDK_CFLAGS}" --with-extra-cxxflags="${OPENJDK_CFLAGS}" --with-extra-ldflags="${TARGET_LDFLAGS} -Wl,--gc-sections" \
         --disable-warnings-as-errors --disable-precompiled-headers --disable-javac-server --with-native-debug-symbols=none \
         --with-source-date=${SOURCE_DATE_EPOCH} --with-build-user=openembedded
 }
