@@ -8,7 +8,7 @@ DESCRIPTION = "OpenJDK with one compiler and one garbage collector, without debu
 
 OPENJDK_FEATURE = "17"
 # With a virtual machine this small the classes are most of an update.
-OPENJDK_JLINK_COMPRESS ?= "1"
+OPENJDK_JLINK_USUAL = "1"
 require openjdk-jre.inc
 
 # Of GCC's libraries libjvm.so has the little that it uses inside, so that an image need not have 2 MB of libstdc++ for it.

@@ -168,7 +168,7 @@ class Runtime(MetadataCase):
             DEBUG_PREFIX_MAP="-ffile-prefix-map=/build=/usr/src",
         )
         self.assertEqual(
-            "-mcpu=cortex-a57 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -ffile-prefix-map=/build=/usr/src",
+            "-ffunction-sections -fdata-sections -mcpu=cortex-a57 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -ffile-prefix-map=/build=/usr/src",
             d.getVar("OPENJDK_CFLAGS"),
         )
 
