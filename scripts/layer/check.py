@@ -19,6 +19,8 @@ from otamgr import bundle, options, verified
 SERIES = ("scarthgap", "wrynose", "blacksail")
 LIBRARIES = ("jackson-annotations", "jackson-core", "jackson-databind", "junixsocket")
 MACHINES = ("qemuarm64", "qemuarm", "qemux86-64")
+# Of U-Boot and kernel what adding the layer changes on machines that it names: U-Boot that keeps the environment itself.
+NAMED = {"beaglebone-yocto": {"u-boot"}, "qemuarm64": set(), "qemuarm": set()}
 # The platform's stand-ins announce the update; the records of both versions lie in the build folder, wherever TMPDIR is.
 BOOT_CONF = """
 OTA_ENABLE = "1"
@@ -116,7 +118,7 @@ class Checks:
         return f"parsed for {', '.join(self._arguments.machine)}"
 
     def compat(self):
-        """yocto-check-layer passes; only OpenEmbedded-Core, this layer and the layer that has the machine take part"""
+        """yocto-check-layer passes, U-Boot and kernel stay but as promised; with OpenEmbedded-Core, this layer and that of the machine alone"""
         said = []
         for machine in self._arguments.named:
             layers = [path for path in self._arguments.layer if (path / f"conf/machine/{machine}.conf").exists()]
@@ -126,8 +128,35 @@ class Checks:
             ran = re.findall(r"Ran (\d+) tests", text)
             if not ran:
                 raise bitbake.BuildError(f"yocto-check-layer ran no tests, see {log}")
-            said.append(f"{machine}: PASS, {ran[-1]} tests")
+            said.append(f"{machine}: PASS, {ran[-1]} tests{self._changed(build, layers, machine)}")
         return ", ".join(said)
+
+    def _changed(self, build, layers, machine):
+        """What adding the layer changes of U-Boot and kernel: yocto-check-layer looks at world, and they are no part of that."""
+        if machine not in NAMED:
+            return ""
+        without = self._signatures(build, machine, "without")
+        with_layer = self._signatures(
+            self._build_of([bitbake.LAYER, *layers], f"compat-{machine}", f'MACHINE ??= "{machine}"\n'), machine, "with"
+        )
+        if not without.keys() & with_layer.keys():
+            raise bitbake.BuildError(f"{machine}: expected signatures of U-Boot and kernel, found none")
+        changed = {name for (name, task), value in without.items() if with_layer.get((name, task), value) != value}
+        if changed != NAMED[machine]:
+            raise bitbake.BuildError(
+                f"{machine}: expected that adding the layer changes {' '.join(NAMED[machine]) or 'nothing'} of U-Boot and kernel, "
+                f"found {' '.join(sorted(changed)) or 'nothing'}"
+            )
+        return f"; of U-Boot and kernel it changes {' '.join(changed) or 'nothing'}"
+
+    def _signatures(self, build, machine, name):
+        log = self._log(f"signatures-{machine}-{name}")
+        build.run(["bitbake", "-S", "lockedsigs", "virtual/bootloader", "virtual/kernel"], log)
+        text = (build.folder / "locked-sigs.inc").read_text()
+        return {
+            (recipe, task): value
+            for recipe, task, value in re.findall(r"^\s+(\S+):(do_\w+):([0-9a-f]{64}) ", text, re.M)
+        }
 
     def build(self):
         """core-image-minimal is built, with disk, bmap and update, without a warning about a recipe of this layer"""
