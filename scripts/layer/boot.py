@@ -85,7 +85,8 @@ def without(system, paths):
 
 
 class Run:
-    """One disk, from the first boot to the rollback; broken updates are signed by `key`. With verified boot updates are looked for at `port`; the board's clock starts at `clock`."""
+    """One disk, from the first boot to the rollback; broken updates are signed by `key`. With verified boot updates are looked for at
+    `port`. The board's clock starts at `clock`."""
 
     def __init__(self, name, folder, deploy, key=None, port=0, clock=None):
         self._name, self._key, self._port, self._clock = name, key, port, clock
