@@ -75,7 +75,7 @@ def main():
     screen = show.Show()
     try:
         kind = arguments.read_only or ("squashfs" if arguments.verified else None)
-        board = f"{arguments.fault or 'good'}{'-verified' if arguments.verified else ''}{'-' + kind if kind else ''}{'-images' if arguments.images else ''}{''.join(f'-{module.Builder.KIND}' for module in special.values())}"
+        board = f"{arguments.fault or 'good'}{'-verified' if arguments.verified else ''}{'-' + kind if kind else ''}{'-images' if arguments.images else ''}{'-clock' if arguments.clock else ''}{''.join(f'-{module.Builder.KIND}' for module in special.values())}"
         log = build.BUILD / f"disk-{board}.writes" if arguments.record else None
         if special:
             (module,) = special.values()

@@ -108,8 +108,8 @@ class Machine(Console):
     ):
         """With `mmc` the disk is an SD card, or what mmc says, with `card` (an emmc.Card, which says how it is emulated) an eMMC, with `rom_card` the card that the ROM
         of the emulated board reads, else on virtio. Failing writes end in an error, of which an SD card tells nothing. A stick is a second disk, as a
-        USB stick is one; it appears as /dev/vdb. A board with network can have its SSH server at a port of 127.0.0.1. Its real-time clock starts at `clock`
-        (UTC, such as 2038-01-19T03:14:06), else it has this machine's time."""
+        USB stick is one; it appears as /dev/vdb. A board with network can have its SSH server at a port of 127.0.0.1. Its real-time clock
+        starts at `clock` (UTC, such as 2038-01-19T03:14:06), else it has this machine's time."""
         super().__init__(on_line)
         words = ["-accel", "tcg,thread=multi", "-smp", str(cpus), "-m", str(memory_mib), "-nographic"]
         attached = "sd" if rom_card else "none,id=disk"

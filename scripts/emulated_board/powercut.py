@@ -406,8 +406,8 @@ def is_of(stamp, rootfs):
 
 
 def run_logged(new_scenario, disk, reuse):
-    """Runs the scenario that `new_scenario` makes with every write logged, or takes a recording that is of the present files. Returns the scenario,
-    its root file systems, and of the recording the disk at power on, the writes and the header."""
+    """Runs the scenario that `new_scenario` makes with every write logged, or takes a recording that is of the present files. Returns the
+    scenario, its root file systems, and of the recording the disk at power on, the writes and the header."""
     base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
     present = new_scenario()
     rootfs = present.rootfs()

@@ -406,7 +406,7 @@ class Scenario:
         self._as_bundle = as_bundle or images or read_only in ("squashfs", "erofs")
         self._write_log = write_log
         self._name = fault_name or "good"
-        kinds = (verified and "verified", read_only, as_root and "root", images and "images")
+        kinds = (verified and "verified", read_only, as_root and "root", images and "images", clock and "clock")
         self._board = "-".join([self._name, *filter(None, kinds)])
         self._fault = FAULTS.get(fault_name)
         self._log = build.BUILD / "logs" / f"{self._board}.console"

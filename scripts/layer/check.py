@@ -132,7 +132,7 @@ class Checks:
         return ", ".join(said)
 
     def _changed(self, build, layers, machine):
-        """What adding the layer changes of U-Boot and kernel: yocto-check-layer looks at world, and they are no part of that."""
+        """What adding the layer changes of U-Boot and kernel: yocto-check-layer looks at world, and U-Boot is no part of that."""
         if machine not in NAMED:
             return ""
         without = self._signatures(build, machine, "without")
