@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 """How much memory the engine takes at most, for images none of whose blocks is zeros, nor like another one."""
 
+import ctypes
 import os
+import signal
 import struct
 import subprocess
-import time
 import unittest
 from pathlib import Path
 
@@ -14,6 +15,17 @@ from test_blocks import BLOCK, GIB, MIB, Blocks, head_of
 
 # Of all processes. The engine is by far the largest one; the shell and what it runs besides have some 2 MiB.
 SMALL, LARGE, OTHERS = 24 * MIB, 64 * 10**6, 2 * MIB
+
+# What ptrace(2) is asked for, and what waitpid(2) then says of a process that is about to end.
+TRACE_ME, GO_ON, SET_OPTIONS = 0, 7, 0x4200
+STOP_AT_EXIT = 0x40
+AT_EXIT = signal.SIGTRAP | 6 << 8
+
+
+def trace(request, process=0, data=0):
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    if ptrace(ctypes.c_long(request), ctypes.c_long(process), None, ctypes.c_void_p(data)) < 0:
+        raise OSError(ctypes.get_errno(), f"ptrace {request:#x}")
 
 
 def plain_engine():
@@ -28,24 +40,28 @@ def plain_engine():
 
 class Peak(Blocks):
     def peak(self, *words):
-        """The most memory that a sub-command had in use at a time, shared libraries included. The kernel's own count of a process that has
-        ended has what it was before exec, too; so it is asked all the time, and never forgets the most that there was."""
-        most = 0
+        """The most memory that a sub-command had in use at a time, shared libraries included. What the kernel counts of a process that has
+        ended has what it was before exec, too; so it is stopped where it is about to end, and asked there."""
         with open(self.payload, "rb") as image:
             process = subprocess.Popen(
                 [plain_engine(), *map(str, words), "--folder", str(self.folder), "--slot", str(self.slot)],
-                preexec_fn=lambda: os.dup2(image.fileno(), content.IMAGE_FD),
+                preexec_fn=lambda: (os.dup2(image.fileno(), content.IMAGE_FD), trace(TRACE_ME)),
                 close_fds=False,
                 stdout=subprocess.DEVNULL,
             )
-            while process.poll() is None:
-                said = Path(f"/proc/{process.pid}/status").read_text()
-                if said.startswith("Name:\tota-content\n") and "VmHWM" in said:
-                    most = int(said.split("VmHWM:", 1)[1].split(None, 1)[0]) * 1024
-                time.sleep(0.001)
-        self.assertEqual(process.returncode, 0, words)
-        self.assertGreater(most, 0, "the engine was never seen")
-        return most
+            # Traced, it stops for the first time when exec is done.
+            status = os.waitpid(process.pid, 0)[1]
+            trace(SET_OPTIONS, process.pid, STOP_AT_EXIT)
+            while status >> 8 != AT_EXIT:
+                self.assertTrue(os.WIFSTOPPED(status), f"{words} ended with status {status:#x} and did not stop before")
+                received = os.WSTOPSIG(status)
+                trace(GO_ON, process.pid, 0 if received == signal.SIGTRAP else received)
+                status = os.waitpid(process.pid, 0)[1]
+            said = Path(f"/proc/{process.pid}/status").read_text()
+            trace(GO_ON, process.pid)
+            self.assertEqual(process.wait(), 0, words)
+        self.assertTrue(said.startswith("Name:\tota-content\n"), said)
+        return int(said.split("VmHWM:", 1)[1].split(None, 1)[0]) * 1024
 
     def peaks(self, size):
         """Of check, write and verify. The slot has some blocks of the image, so it is searched whole."""

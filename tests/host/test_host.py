@@ -74,6 +74,7 @@ class Host(unittest.TestCase):
         self.program("dpkg-query", "#!/bin/sh\nexit 1\n")
         self.program("apt-config", "#!/bin/sh\n")
         self.program("getent", "#!/bin/sh\nexit 0\n")
+        self.disk(free=100_000)
         self.ran = self.folder / "ran"
 
     def program(self, name, text):
@@ -101,6 +102,13 @@ class Host(unittest.TestCase):
         self.assertFalse(self.ran.exists(), self.ran.exists() and self.ran.read_text())
         self.assertEqual(1, len(done.stderr.splitlines()), done.stderr)
         return done.stderr
+
+    def disk(self, free):
+        """The checkout's disk has so many MB free."""
+        self.program(
+            "df",
+            f"#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted on'\necho '/dev/x 1 1 {free * 1024} 9% /'\n",
+        )
 
     def as_user(self, number):
         self.program("id", f'#!/bin/sh\n[ "$1" = -u ] && echo {number}\n')
@@ -263,10 +271,7 @@ class Host(unittest.TestCase):
 
     def test_a_full_disk_is_said_with_both_numbers(self):
         self.as_user(0)
-        self.program(
-            "df",
-            "#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted on'\necho '/dev/x 100 100 204800 99% /'\n",
-        )
+        self.disk(free=200)
         self.assertRegex(self.stopped("demo"), r"needs \d+ MB free in .*/build, found 200 MB: free some")
 
     def test_a_container_without_privileges_is_told_the_options(self):
