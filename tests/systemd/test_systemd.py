@@ -238,6 +238,10 @@ class Updated(Booted):
         self.assertEqual(("b", "2.0"), self.after.group(1, 2))
         self.assertIn("slot       b runs and is committed", board.say("otamgr status"))
 
+    def test_what_the_trial_guard_says_is_logged_once(self):
+        said = board.say("journalctl --boot --no-pager --output cat | grep -c 'trial-boot txn='")
+        self.assertEqual("1\n", said)
+
     def test_its_health_was_checked_by_root(self):
         self.assertEqual("0 b\n", board.say("cat /data/health-check"))
 
