@@ -90,16 +90,15 @@ def _boot_loader_problems(settings, machine):
     file, found = settings.getVar("OTA_BOOT_LOADER"), []
     if len(file.split()) != 1 or "," in file:
         found.append(f'expected the name of one file of the deploy folder, found "{file}"')
-    if (settings.getVar("OTA_BOOT_LOADER_PLACES") or "").strip():
-        # Judged with the layout of the disk, and with the configuration of U-Boot.
-        pass
-    elif not re.fullmatch(r"/dev/mmcblk[0-9]+", device):
-        found.append(f'OTA_BOOT_LOADER_DEVICE: expected an eMMC, such as /dev/mmcblk0, found "{device}"')
-    elif re.fullmatch(device + "boot[01]", environment):
-        found.append(
-            f"the environment is in {environment}, which an update with a boot loader would write over: move OTA_ENV_DEVICE to the "
-            f"user area, {device}"
-        )
+    # Places are judged with the layout of the disk, and with the configuration of U-Boot.
+    if not (settings.getVar("OTA_BOOT_LOADER_PLACES") or "").strip():
+        if not re.fullmatch(r"/dev/mmcblk[0-9]+", device):
+            found.append(f'OTA_BOOT_LOADER_DEVICE: expected an eMMC, such as /dev/mmcblk0, found "{device}"')
+        elif re.fullmatch(device + "boot[01]", environment):
+            found.append(
+                f"the environment is in {environment}, which an update with a boot loader would write over: move OTA_ENV_DEVICE to the "
+                f"user area, {device}"
+            )
     if machine in BOOT_LOADER_ELSEWHERE:
         found.append(
             f"no power cut may meet an update without a second boot loader, and {BOOT_LOADER_ELSEWHERE[machine]}"

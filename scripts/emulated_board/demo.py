@@ -9,13 +9,24 @@ from otamgr import options
 # Boards of another kind, by what asks for them.
 SPECIAL = {"emmc": emmc, "boot_places": boot_places}
 
+EXAMPLES = (
+    "--fault panic",
+    "--bundle",
+    "--images --fault panic",
+    "--read-only squashfs",
+    "--emmc",
+    "--boot-places",
+    "--clock 2038-01-19T03:14:06",
+)
+
 
 def main():
     faults = "\n".join(f"  {name:<15} {fault.about}" for name, fault in scenario.FAULTS.items())
+    examples = "\n".join(f"  scripts/demo {words}" for words in EXAMPLES)
     parser = options.Parser(
         prog="scripts/demo",
         description="Builds an emulated A/B board, boots slot a, publishes version 2.0 and watches the board update itself to slot b.",
-        epilog=f"examples:\n  scripts/demo --fault panic\n  scripts/demo --bundle\n  scripts/demo --images --fault panic\n  scripts/demo --read-only squashfs\n  scripts/demo --emmc\n  scripts/demo --boot-places\n  scripts/demo --clock 2038-01-19T03:14:06\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
+        epilog=f"examples:\n{examples}\n\nfaults:\n{faults}\n\nexit status: 0 the board ended where it must, 1 it did not, 2 usage",
     )
     parser.add_argument("--fault", choices=scenario.FAULTS, help="something goes wrong with the update (see below)")
     parser.add_argument(

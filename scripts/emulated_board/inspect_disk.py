@@ -109,6 +109,12 @@ class FileSystem:
         self._folder.cleanup()
 
 
+def journal(disk):
+    """The journal of updates as text, empty if there is none."""
+    with FileSystem(disk, "data") as data:
+        return (data.read("/otamgr/journal") or b"").decode()
+
+
 def overlay_header(disk, slot):
     """The header in the overlay on /etc of a slot whose root is read-only, or None; and the names of all complete overlays."""
     with FileSystem(disk, "data") as data:

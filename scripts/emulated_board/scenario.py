@@ -586,8 +586,7 @@ class Scenario:
         updated = not fault or self._name == "power-cut"
         disk = self._from_outside(disk, updated, result)
         environment = inspect_disk.environment(disk)
-        with inspect_disk.FileSystem(disk, "data") as data:
-            journal = (data.read("/otamgr/journal") or b"").decode()
+        journal = inspect_disk.journal(disk)
         if self._has_images:
             self._images_checked(disk, updated, result, journal)
         if self._clock:

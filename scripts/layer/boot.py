@@ -184,8 +184,7 @@ class Run:
                 seen = self._watch(board, publisher)
             if self._clock:
                 seen += f", with its clock at {self._clock}"
-                with inspect_disk.FileSystem(self._disk, "data") as data:
-                    journal = (data.read("/otamgr/journal") or b"").decode()
+                journal = inspect_disk.journal(self._disk)
                 if not scenario.counts_on(journal, self._clock):
                     raise Failure(f"times in the journal, expected within a day from {self._clock}, found\n{journal}")
             return seen
