@@ -71,8 +71,7 @@ class Builder(scenario.SpecialBuilder):
 
     def __init__(self, show, as_root=False):
         super().__init__(show, as_root)
-        source = build.layer.RECIPES / "ota-boot-loader/files/ota-boot-place.c"
-        self._program = build.compiled(self._cache, "ota-boot-place", [source], build.BUILD / "ota-boot-place")
+        self._program = build.boot_loader_program(self._cache, "ota-boot-place")
 
     def made_of(self):
         return [Path(__file__), self._program]

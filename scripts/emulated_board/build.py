@@ -249,34 +249,22 @@ def build_jars(folder):
     )
 
 
-def build_control(program, target=ARM64):
-    """What takes commands to the daemon, as the recipe compiles it."""
-    run(
-        f"{target.triplet}-gcc",
-        "-std=c11",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-Os",
-        "-s",
-        "-o",
-        program,
-        layer.RECIPES / "otamgr/files/otamgr-control.c",
-    )
-
-
-def control(cache, what="otamgr-control", program=BUILD / "otamgr-control", target=ARM64):
-    """The program that takes commands to the daemon, built when its source has changed."""
-    return cache.make(
-        what, program, [layer.RECIPES / "otamgr/files/otamgr-control.c"], lambda out: build_control(out, target)
-    )
-
-
 def compiled(cache, what, sources, program, target=ARM64):
     """A small program of the device, as its recipe compiles it, built when one of its sources has changed."""
     flags = "-std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Wall -Wextra -Werror -Os -s -o".split()
     code = [source for source in sources if source.suffix == ".c"]
     return cache.make(what, program, sources, lambda out: run(f"{target.triplet}-gcc", *flags, out, *code))
+
+
+def control(cache, what="otamgr-control", program=BUILD / "otamgr-control", target=ARM64):
+    """What takes commands to the daemon."""
+    return compiled(cache, what, [layer.RECIPES / "otamgr/files/otamgr-control.c"], program, target)
+
+
+def boot_loader_program(cache, name):
+    """What asks and tells the board where its ROM finds the boot loader."""
+    files = layer.RECIPES / "ota-boot-loader/files"
+    return compiled(cache, name, [files / f"{name}.c", files / "help.h"], BUILD / name)
 
 
 def root_program(cache, what="otamgr-root", program=BUILD / "otamgr-root", target=ARM64):

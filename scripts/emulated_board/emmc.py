@@ -200,12 +200,6 @@ def kernel(cache):
     return cache.make("kernel with an eMMC", build.BUILD / "kernel-mmc-release", [KERNEL], unpack).read_text(), folder
 
 
-def program(cache):
-    """What reads and sets the register, as the recipe compiles it."""
-    source = build.layer.RECIPES / "ota-boot-loader/files/ota-boot-partition.c"
-    return build.compiled(cache, "ota-boot-partition", [source], build.BUILD / "ota-boot-partition")
-
-
 class Builder(scenario.SpecialBuilder):
     """Systems for a board with an eMMC, which take a boot loader with updates."""
 
@@ -217,7 +211,7 @@ class Builder(scenario.SpecialBuilder):
         self.emulator = qemu(cache)
         self.u_boot, self.variables = u_boot(cache)
         self.mmc_release, self.mmc_root = kernel(cache)
-        self._program = program(cache)
+        self._program = build.boot_loader_program(cache, "ota-boot-partition")
         self._mmc_initramfs = cache.make(
             "initramfs for an eMMC",
             build.BUILD / "initrd-mmc",
