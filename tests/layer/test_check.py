@@ -123,6 +123,31 @@ class Check(unittest.TestCase):
         self.assertEqual(len({path.name.split("_")[0] for path in ROOT.glob("recipes-*/*/*.bb")}), len(recipes))
 
 
+class Clock(unittest.TestCase):
+    """check-layer's --clock: from when the journal of the board must count on."""
+
+    BUILT = "2018-03-09T12:34:56"
+
+    def counts_on(self, clock, *times):
+        journal = "".join(f"{time}Z armed txn=T\n" for time in times)
+        return boot.scenario.counts_on(journal, boot.begins(clock, self.BUILT, journal))
+
+    def test_a_clock_after_the_build_is_kept(self):
+        self.assertTrue(self.counts_on("2038-01-19T03:14:06", "2038-01-19T03:14:50", "2038-01-19T03:30:00"))
+        self.assertFalse(self.counts_on("2038-01-19T03:14:06", "2038-01-19T03:14:50", "1901-12-13T20:45:54"))
+        self.assertFalse(self.counts_on("2100-03-01T00:00:00", "2018-03-09T12:35:00"))
+
+    def test_one_before_it_is_set_by_the_init_and_counts_on_from_there(self):
+        for first, second in (
+            ("2018-03-09T12:35:33", "2018-03-09T12:41:04"),
+            ("2024-06-01T00:00:10", "2024-06-01T00:05:00"),
+        ):
+            self.assertTrue(self.counts_on("1970-01-01T00:00:00", first, second))
+            self.assertFalse(self.counts_on("1970-01-01T00:00:00", second, first))
+        self.assertFalse(self.counts_on("1970-01-01T00:00:00", "1970-01-01T00:00:30"))
+        self.assertFalse(self.counts_on("1970-01-01T00:00:00"))
+
+
 class Broken(unittest.TestCase):
     """The update that check-layer lets fail lacks one file, whatever file system the image type has."""
 
