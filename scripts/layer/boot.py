@@ -86,10 +86,15 @@ def without(system, paths):
     shutil.rmtree(root)
 
 
+def time_of(settings):
+    """The time that an image has for its own, by the settings that BitBake leaves beside it."""
+    seconds = int(json.loads(settings.read_text()).get("REPRODUCIBLE_TIMESTAMP_ROOTFS") or 0)
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def begins(clock, built, journal):
-    """The time from which a journal must count on, as text, where the clock was switched on at `clock`. The init of an image sets a clock
-    that is behind the image's own time: to that, or to that of a program of its own; so what the journal has then is taken, if it is not
-    before `built`."""
+    """The time from which a journal must count on, as text, where the clock was switched on at `clock`. The init of an image that was made
+    later sets it: to that time, or to that of a program in it; so the journal's first time counts then, if it is not before `built`."""
     return clock if clock >= built else max(built, journal[: len(built)])
 
 
@@ -113,11 +118,9 @@ class Run:
                 str(shutil.copy(deploy / "ota-control.dtb", folder / "control.dtb")),
             )
         self._show = show.Show()
-        image = deploy / f"core-image-minimal-{name}.rootfs"
-        settings = json.loads(image.with_name(f"{image.name}.testdata.json").read_text())
-        built = int(settings.get("REPRODUCIBLE_TIMESTAMP_ROOTFS") or 0)
-        self._built = datetime.datetime.fromtimestamp(built, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        self._take_disk(image.with_name(f"{image.name}.wic"))
+        image = f"core-image-minimal-{name}.rootfs"
+        self._built = time_of(deploy / f"{image}.testdata.json") if clock else None
+        self._take_disk(deploy / f"{image}.wic")
 
     def _take_disk(self, image):
         """A copy of the disk image, on a medium that is larger, as media are."""

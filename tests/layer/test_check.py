@@ -128,6 +128,16 @@ class Clock(unittest.TestCase):
 
     BUILT = "2018-03-09T12:34:56"
 
+    def test_the_time_of_an_image_is_found_beside_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            settings = Path(folder) / "image.testdata.json"
+            for text, expected in (
+                ('{"REPRODUCIBLE_TIMESTAMP_ROOTFS": "1520598896"}', self.BUILT),
+                ("{}", "1970-01-01T00:00:00"),
+            ):
+                settings.write_text(text)
+                self.assertEqual(expected, boot.time_of(settings))
+
     def counts_on(self, clock, *times):
         journal = "".join(f"{time}Z armed txn=T\n" for time in times)
         return boot.scenario.counts_on(journal, boot.begins(clock, self.BUILT, journal))
