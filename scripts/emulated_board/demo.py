@@ -3,7 +3,7 @@
 
 import sys
 
-from emulated_board import boot_places, build, emmc, machine, scenario, show
+from emulated_board import boot_places, emmc, machine, scenario, show
 from otamgr import options
 
 # Boards of another kind, by what asks for them.
@@ -86,16 +86,14 @@ def main():
     screen = show.Show()
     try:
         kind = arguments.read_only or ("squashfs" if arguments.verified else None)
-        board = f"{arguments.fault or 'good'}{'-verified' if arguments.verified else ''}{'-' + kind if kind else ''}{'-images' if arguments.images else ''}{'-clock' if arguments.clock else ''}{''.join(f'-{module.Builder.KIND}' for module in special.values())}"
-        log = build.BUILD / f"disk-{board}.writes" if arguments.record else None
         if special:
             (module,) = special.values()
-            chosen = module.Scenario(screen, arguments.fault, write_log=log, as_root=arguments.root)
+            chosen = module.Scenario(screen, arguments.fault, recorded=arguments.record, as_root=arguments.root)
         else:
             chosen = scenario.Scenario(
                 screen,
                 arguments.fault,
-                write_log=log,
+                recorded=arguments.record,
                 as_bundle=arguments.bundle,
                 read_only=kind,
                 verified=arguments.verified,

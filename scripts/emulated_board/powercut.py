@@ -405,14 +405,16 @@ def is_of(stamp, rootfs):
     return stamp.exists() and stamp.read_text() == scenario.recorded_with(rootfs)
 
 
-def run_logged(new_scenario, disk, reuse):
+def run_logged(new_scenario, reuse):
     """Runs the scenario that `new_scenario` makes with every write logged, or takes a recording that is of the present files. Returns the
     scenario, its root file systems, and of the recording the disk at power on, the writes and the header."""
-    base, writes, header, stamp = (disk.with_suffix(suffix) for suffix in (".base", ".writes", ".header", ".recorded"))
     present = new_scenario()
+    base, writes, header, stamp = (
+        present.disk.with_suffix(end) for end in (".base", ".writes", ".header", ".recorded")
+    )
     rootfs = present.rootfs()
     if not (reuse and is_of(stamp, rootfs)):
-        result = new_scenario(write_log=writes).run()
+        result = new_scenario(recorded=True).run()
         if result.problems:
             raise RuntimeError(f"the recorded update itself went wrong: {result.problems}")
     return present, rootfs, (base, writes, header.read_bytes())
@@ -429,7 +431,7 @@ def only_plain(kind, name):
 def record_special(special, disk, screen, reuse, kind, name):
     """A run of a board of another kind: its scenario, the boot loaders before and after, and how its recording begins."""
     only_plain(kind, name)
-    board, rootfs, parts = run_logged(functools.partial(special, screen), disk, reuse)
+    board, rootfs, parts = run_logged(functools.partial(special, screen), reuse)
     references = references_of(rootfs, disk.with_name(f"hub_update{disk.stem.removeprefix('disk')}.bundle"))
     boot_loaders = tuple(board.boot_loader(new).read_bytes() for new in (False, True))
     return board, boot_loaders, (name.replace("-", " "), *parts, references)
@@ -437,8 +439,7 @@ def record_special(special, disk, screen, reuse, kind, name):
 
 def record(fault, screen, reuse, kind=Kind()):
     """A whole update, good or with a fault."""
-    disk = build.BUILD / f"disk-{fault or 'good'}{kind.suffix()}.img"
-    _, rootfs, parts = run_logged(functools.partial(kind.scenario, screen, fault), disk, reuse)
+    _, rootfs, parts = run_logged(functools.partial(kind.scenario, screen, fault), reuse)
     return Recording(
         "rollback" if fault else "update",
         *parts,
@@ -506,7 +507,7 @@ def record_images(screen, reuse, kind=Kind()):
     """An update with an application in a pair of partitions and firmware that a handler takes."""
     only_plain(kind, "images")
     new_scenario = functools.partial(scenario.Scenario, screen, images=True)
-    _, rootfs, parts = run_logged(new_scenario, build.BUILD / "disk-good-images.img", reuse)
+    _, rootfs, parts = run_logged(new_scenario, reuse)
     return Recording(
         "images",
         *parts,

@@ -379,13 +379,13 @@ def board_for(read_only):
 
 
 class Scenario:
-    """What scripts/demo does. With a write log, every write of the disk goes there, and the disk as it was at power on stays beside it."""
+    """What scripts/demo does. Recorded, every write of the disk stays beside it, and so does the disk as it was at power on."""
 
     def __init__(
         self,
         show,
         fault_name=None,
-        write_log=None,
+        recorded=False,
         as_bundle=False,
         read_only=None,
         verified=False,
@@ -404,7 +404,7 @@ class Scenario:
         self._clock = clock
         # What carries no checksums of its own comes in a bundle only.
         self._as_bundle = as_bundle or images or read_only in ("squashfs", "erofs")
-        self._write_log = write_log
+        self._is_recorded = recorded
         self._name = fault_name or "good"
         kinds = (verified and "verified", read_only, as_root and "root", images and "images", clock and "clock")
         self._board = "-".join([self._name, *filter(None, kinds)])
@@ -412,6 +412,14 @@ class Scenario:
         self._log = build.BUILD / "logs" / f"{self._board}.console"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._log.unlink(missing_ok=True)
+
+    @property
+    def disk(self):
+        return build.BUILD / f"disk-{self._board}.img"
+
+    @property
+    def _write_log(self):
+        return self.disk.with_suffix(".writes") if self._is_recorded else None
 
     def rootfs(self):
         """The root file systems of slot a and of the update."""
@@ -475,7 +483,7 @@ class Scenario:
                 make_newer(signed)
             update = signed
         publisher = Publisher(build.BUILD / f"publish-{self._board}")
-        disk = build.BUILD / f"disk-{self._board}.img"
+        disk = self.disk
         show.line("build", f"disk {disk.name}")
         self._flash(
             disk,
@@ -684,8 +692,8 @@ class SpecialScenario(Scenario):
 
     BUILDER = SpecialBuilder
 
-    def __init__(self, show, fault_name=None, write_log=None, as_root=False):
-        super().__init__(show, fault_name, write_log, as_bundle=True, as_root=as_root)
+    def __init__(self, show, fault_name=None, recorded=False, as_root=False):
+        super().__init__(show, fault_name, recorded, as_bundle=True, as_root=as_root)
         self._board = f"{self._board}-{self.BUILDER.KIND}"
         self._log = self._log.with_name(f"{self._board}.console")
         self._log.unlink(missing_ok=True)

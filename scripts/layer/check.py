@@ -118,7 +118,7 @@ class Checks:
         return f"parsed for {', '.join(self._arguments.machine)}"
 
     def compat(self):
-        """yocto-check-layer passes, U-Boot and kernel stay but as promised; with OpenEmbedded-Core, this layer and that of the machine alone"""
+        """yocto-check-layer passes, U-Boot and kernel stay but as promised; with OpenEmbedded-Core, this layer and the machine's alone"""
         said = []
         for machine in self._arguments.named:
             layers = [path for path in self._arguments.layer if (path / f"conf/machine/{machine}.conf").exists()]
